@@ -1,0 +1,15 @@
+"""What a host can listen to. No signal carries a secret.
+
+``user_registered``
+    A new person was written: ``user``, ``identity`` (:class:`~django_lazyauth.models.ProviderIdentity`),
+    ``session_id``, ``client``. Sent inside the transaction that writes them: a receiver that raises rolls
+    everything back. Put outside effects (mail, webhooks) into ``transaction.on_commit``.
+``finalize_failed``
+    The exchange of a code was rolled back by an exception: ``session_id``, ``client_id``, ``provider``,
+    ``error_class`` (the exception's class name, never its text), ``attempts``. The code stays redeemable.
+"""
+
+from django.dispatch import Signal
+
+user_registered = Signal()
+finalize_failed = Signal()
