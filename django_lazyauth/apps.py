@@ -1,0 +1,11 @@
+"""The app: ``INSTALLED_APPS = [..., "oauth2_provider", "django_lazyauth"]``."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class LazyAuthConfig(AppConfig):
+    name = "django_lazyauth"
+    label = "lazyauth"
+    verbose_name = _("Sign-in and clients")
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,225 @@
+"""The ``LAZYAUTH`` setting, read anew on each access so that ``override_settings`` just works.
+
+Every name the host may set is one attribute here, with its default, unit and reason. Nothing is cached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+RegistrationMode = Literal["immediate", "lazy"]
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+
+KNOWN_SETTINGS = frozenset(
+    {
+        "ACCESS_TOKEN_LIFETIME",
+        "ALLOW_LOOPBACK_UPSTREAMS",
+        "CIPHER",
+        "CODE_LIFETIME",
+        "CODE_RETENTION",
+        "DEFAULT_CLIENT_SCOPES",
+        "FLOW_LIFETIME",
+        "ID_TOKEN_LIFETIME",
+        "ISSUER",
+        "MAX_PENDING_AUTHORIZATIONS",
+        "MAX_PENDING_PER_NETWORK",
+        "NUM_PROXIES",
+        "PROVIDERS",
+        "REFRESH_TOKEN_IDLE_LIFETIME",
+        "REFRESH_TOKEN_LIFETIME",
+        "REGISTRATION",
+        "SCOPES",
+        "SIGNING_KEYS",
+        "USER_RESOLVER",
+        "VAULT_KEYS",
+        "VAULT_RETENTION",
+    }
+)
+
+STANDARD_SCOPES = {
+    "openid": "Know who you are",
+    "profile": "See your name",
+    "email": "See your e-mail address",
+    "offline_access": "Stay connected while you are away",
+}
+
+
+class LazyAuthSettings:
+    """Typed view of ``settings.LAZYAUTH``."""
+
+    @property
+    def raw(self) -> Mapping[str, Any]:
+        value = getattr(settings, "LAZYAUTH", None)
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping):
+            raise ImproperlyConfigured("LAZYAUTH must be a dict.")
+        return value
+
+    def _duration(self, name: str, default: timedelta) -> timedelta:
+        value = self.raw.get(name, default)
+        if isinstance(value, timedelta):
+            return value
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return timedelta(seconds=value)
+        raise ImproperlyConfigured(f"LAZYAUTH[{name!r}] must be seconds or a timedelta.")
+
+    def _int(self, name: str, default: int) -> int:
+        value = self.raw.get(name, default)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+        raise ImproperlyConfigured(f"LAZYAUTH[{name!r}] must be an integer, zero or more.")
+
+    @property
+    def issuer(self) -> str:
+        """The issuer identifier, exactly as clients will compare it (RFC 8414 §2).
+
+        Raises:
+            ImproperlyConfigured: Unset, or not an http(s) URL without query and fragment.
+        """
+        value = self.raw.get("ISSUER")
+        if not isinstance(value, str) or not value:
+            raise ImproperlyConfigured('Set LAZYAUTH["ISSUER"] to the https URL that clients know this site by.')
+        parts = urlsplit(value)
+        if parts.scheme not in {"https", "http"} or not parts.hostname or parts.query or parts.fragment:
+            raise ImproperlyConfigured('LAZYAUTH["ISSUER"] must be a URL without query and fragment (RFC 8414 §2).')
+        return value
+
+    @property
+    def issuer_origin(self) -> str:
+        """Scheme and authority of the issuer: what every absolute URL we publish starts with."""
+        parts = urlsplit(self.issuer)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def issuer_path(self) -> str:
+        """Path of the issuer without slashes at its ends; empty for a root issuer."""
+        return urlsplit(self.issuer).path.strip("/")
+
+    @property
+    def issuer_is_loopback(self) -> bool:
+        parts = urlsplit(self.issuer)
+        return parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS
+
+    @property
+    def registration(self) -> RegistrationMode:
+        """When a new user is written: at the provider's success, or when the code is redeemed."""
+        value = self.raw.get("REGISTRATION", "immediate")
+        if value not in ("immediate", "lazy"):
+            raise ImproperlyConfigured('LAZYAUTH["REGISTRATION"] must be "immediate" or "lazy".')
+        mode: RegistrationMode = value
+        return mode
+
+    @property
+    def providers(self) -> Mapping[str, Mapping[str, Any]]:
+        """Provider name → what differs about it (spec: OpenID, providers as data)."""
+        value = self.raw.get("PROVIDERS", {})
+        if not isinstance(value, Mapping):
+            raise ImproperlyConfigured('LAZYAUTH["PROVIDERS"] must be a dict of dicts.')
+        return value
+
+    @property
+    def scopes(self) -> dict[str, str]:
+        """Scope name → what it lets the client do, in the words the consent page shows.
+
+        The scopes of OpenID Connect are always there; ``SCOPES`` adds to them or rewords them.
+        """
+        return {**STANDARD_SCOPES, **self.raw.get("SCOPES", {})}
+
+    @property
+    def default_client_scopes(self) -> list[str]:
+        """Scopes of a request that names none (RFC 6749 §3.3)."""
+        return list(self.raw.get("DEFAULT_CLIENT_SCOPES", ["openid", "profile", "email"]))
+
+    @property
+    def flow_lifetime(self) -> timedelta:
+        """How long a person may take from the first page to the code. 15 minutes."""
+        return self._duration("FLOW_LIFETIME", timedelta(minutes=15))
+
+    @property
+    def code_lifetime(self) -> timedelta:
+        """How long a code can be redeemed. 60 s; RFC 6749 §4.1.2 asks for at most 10 minutes."""
+        return self._duration("CODE_LIFETIME", timedelta(seconds=60))
+
+    @property
+    def code_retention(self) -> timedelta:
+        """How long an exchanged row stays, so that a replay of its code is recognised. 1 day."""
+        return self._duration("CODE_RETENTION", timedelta(days=1))
+
+    @property
+    def access_token_lifetime(self) -> timedelta:
+        return self._duration("ACCESS_TOKEN_LIFETIME", timedelta(minutes=10))
+
+    @property
+    def id_token_lifetime(self) -> timedelta:
+        return self._duration("ID_TOKEN_LIFETIME", timedelta(minutes=10))
+
+    @property
+    def refresh_token_idle_lifetime(self) -> timedelta:
+        """How long an unused refresh token lives. 14 days."""
+        return self._duration("REFRESH_TOKEN_IDLE_LIFETIME", timedelta(days=14))
+
+    @property
+    def refresh_token_lifetime(self) -> timedelta:
+        """How long a family of refresh tokens lives in all. 90 days."""
+        return self._duration("REFRESH_TOKEN_LIFETIME", timedelta(days=90))
+
+    @property
+    def vault_retention(self) -> timedelta:
+        """How long the upstream tokens of a session are kept: as long as our refresh tokens can live."""
+        return self._duration("VAULT_RETENTION", self.refresh_token_lifetime)
+
+    @property
+    def max_pending_authorizations(self) -> int:
+        """Live authorization requests of strangers at one time, in all (I16)."""
+        return self._int("MAX_PENDING_AUTHORIZATIONS", 10_000)
+
+    @property
+    def max_pending_per_network(self) -> int:
+        """The same of one network, an IPv4 /24 or IPv6 /56 (I16)."""
+        return self._int("MAX_PENDING_PER_NETWORK", 500)
+
+    @property
+    def num_proxies(self) -> int:
+        """How many proxies of ours append to ``X-Forwarded-For``. With 0 the header is never read."""
+        return self._int("NUM_PROXIES", 0)
+
+    @property
+    def signing_keys(self) -> list[str]:
+        """PEM private keys for tokens we sign. The first signs; the others stay published (spec: token lifecycle)."""
+        return list(self.raw.get("SIGNING_KEYS", []))
+
+    @property
+    def vault_keys(self) -> list[str]:
+        """``"<key id>:<base64 of 32 bytes>"`` each. The first seals, all open. Empty: derived from SECRET_KEY."""
+        return list(self.raw.get("VAULT_KEYS", []))
+
+    @property
+    def allow_loopback_upstreams(self) -> bool:
+        """Let providers live at ``http://127.0.0.1``: for development and the demo only."""
+        return self.raw.get("ALLOW_LOOPBACK_UPSTREAMS", False) is True
+
+    def load(self, name: str, default: str) -> Any:
+        """Import the class that a dotted-path setting names.
+
+        Raises:
+            ImproperlyConfigured: The path does not lead to anything.
+        """
+        path = self.raw.get(name, default)
+        if not isinstance(path, str):
+            return path
+        try:
+            return import_string(path)
+        except ImportError as error:
+            raise ImproperlyConfigured(f"LAZYAUTH[{name!r}] = {path!r} cannot be imported.") from error
+
+
+lazyauth_settings = LazyAuthSettings()

@@ -1,0 +1,227 @@
+"""One authorization request, from the person's first action until its code is exchanged.
+
+``requested → sent_upstream → authenticated → code_issued → exchanged``, and from any of them ``failed`` or
+expired. Each step is one conditional UPDATE, so of two concurrent callers one wins. Codes, states and the
+browser's binding are kept as digests only.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from django_lazyauth.errors import InvalidGrant
+
+from .fields import client_key, digest, uuid7
+
+
+class Status(models.TextChoices):
+    REQUESTED = "requested", _("requested")
+    SENT_UPSTREAM = "sent_upstream", _("sent upstream")
+    AUTHENTICATED = "authenticated", _("authenticated")
+    CODE_ISSUED = "code_issued", _("code issued")
+    EXCHANGED = "exchanged", _("exchanged")
+    FAILED = "failed", _("failed")
+
+
+#: A person may still be in front of these; they count against the caps on strangers' rows (I16).
+OPEN = (Status.REQUESTED, Status.SENT_UPSTREAM, Status.AUTHENTICATED, Status.CODE_ISSUED)
+
+
+class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
+    def live(self, now: datetime | None = None) -> Self:
+        """Return the requests that somebody may still be answering."""
+        return self.filter(status__in=OPEN, expires_at__gt=now or timezone.now())
+
+    def advance(self, pk: Any, *, from_status: tuple[Status, ...], **values: Any) -> bool:
+        """Take one step in the life of a request; ``False`` if somebody else took one first, or it expired."""
+        now = timezone.now()
+        values["updated_at"] = now
+        return bool(self.filter(pk=pk, status__in=from_status, expires_at__gt=now).update(**values))
+
+    def consume_state(self, state: str) -> PendingAuthorization:
+        """Spend the callback behind *state*; of concurrent callers one wins (I9).
+
+        The row stays in ``sent_upstream``, with no state left that a second callback could name.
+
+        Raises:
+            InvalidGrant: Unknown, spent or expired, not told apart: no oracle.
+        """
+        pending = self.by_state(state)
+        spent = self.filter(
+            pk=pending.pk,
+            state_digest=pending.state_digest,
+            status=Status.SENT_UPSTREAM,
+            expires_at__gt=timezone.now(),
+        ).update(state_digest=None, updated_at=timezone.now())
+        if not spent:
+            raise InvalidGrant(debug="the state was spent by another request")
+        pending.state_digest = None
+        return pending
+
+    def by_state(self, state: str) -> PendingAuthorization:
+        """Return the live request that waits for *state*, without spending it.
+
+        Raises:
+            InvalidGrant: Unknown, spent or expired.
+        """
+        row = (
+            self.select_related("client")
+            .filter(state_digest=digest(state), status=Status.SENT_UPSTREAM, expires_at__gt=timezone.now())
+            .first()
+        )
+        if row is None:
+            raise InvalidGrant(debug="no live request waits for this state")
+        return row
+
+    def expired(self, now: datetime, retained_since: datetime) -> Self:
+        """Return what the sweep may delete: ended flows, and codes whose retention is over."""
+        return self.filter(
+            Q(status=Status.EXCHANGED, exchanged_at__lt=retained_since)
+            | Q(status__in=[*OPEN, Status.FAILED], expires_at__lt=now)
+        )
+
+
+class PendingAuthorization(models.Model):
+    """One authorization request. Its primary key is the session id of everything that comes of it."""
+
+    session_id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    status = models.CharField(_("status"), max_length=16, choices=Status.choices, default=Status.REQUESTED)
+
+    client = client_key(verbose_name=_("client"))
+    redirect_uri = models.TextField(_("redirect URI"))
+    scope = models.TextField(_("scope"), blank=True)
+    resource = models.JSONField(_("resource"), default=list, blank=True)
+    state = models.TextField(_("state"), blank=True)
+    nonce = models.CharField(_("nonce"), max_length=255, blank=True)
+    code_challenge = models.CharField(_("code challenge"), max_length=128)
+    prompt = models.CharField(_("prompt"), max_length=64, blank=True)
+    max_age = models.PositiveIntegerField(_("maximum age"), null=True, blank=True)
+    login_hint = models.CharField(_("login hint"), max_length=256, blank=True)
+    ui_locales = models.CharField(_("UI locales"), max_length=128, blank=True)
+
+    binding_digest = models.CharField(_("binding digest"), max_length=64, db_index=True)
+    network = models.CharField(_("network"), max_length=43, blank=True)
+
+    provider = models.CharField(_("provider"), max_length=64, blank=True)
+    state_digest = models.CharField(_("state digest"), max_length=64, unique=True, null=True, blank=True)
+    private = models.TextField(_("sealed provider state"), blank=True)
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("user"),
+    )
+    is_deferred = models.BooleanField(_("registration deferred"), default=False)
+    auth_time = models.DateTimeField(_("authenticated at"), null=True, blank=True)
+    amr = models.JSONField(_("authentication methods"), default=list, blank=True)
+    acr = models.CharField(_("authentication context"), max_length=255, blank=True)
+    consented_at = models.DateTimeField(_("consented at"), null=True, blank=True)
+
+    code_digest = models.CharField(_("code digest"), max_length=64, unique=True, null=True, blank=True)
+    code_expires_at = models.DateTimeField(_("code expires at"), null=True, blank=True)
+    exchanged_at = models.DateTimeField(_("exchanged at"), null=True, blank=True)
+    resumed_at = models.DateTimeField(_("browser signed in at"), null=True, blank=True)
+    failed_attempts = models.PositiveIntegerField(_("failed attempts"), default=0)
+    last_error = models.CharField(_("class of the last error"), max_length=128, blank=True)
+
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(_("expires at"))
+
+    objects = PendingAuthorizationQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("pending authorization")
+        verbose_name_plural = _("pending authorizations")
+        indexes = [
+            models.Index(fields=["status", "expires_at"], name="lazyauth_pending_live"),
+            models.Index(fields=["network", "expires_at"], name="lazyauth_pending_network"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="lazyauth_pending_status_known", condition=Q(status__in=Status.values)
+            ),
+            models.CheckConstraint(
+                name="lazyauth_pending_state_is_upstream",
+                condition=Q(state_digest__isnull=True) | Q(status=Status.SENT_UPSTREAM),
+            ),
+            models.CheckConstraint(
+                name="lazyauth_pending_sent_names_provider",
+                condition=~Q(status=Status.SENT_UPSTREAM) | ~Q(provider=""),
+            ),
+            models.CheckConstraint(
+                name="lazyauth_pending_one_person",
+                condition=~Q(status__in=[Status.AUTHENTICATED, Status.CODE_ISSUED])
+                | Q(user__isnull=False, is_deferred=False, auth_time__isnull=False)
+                | Q(user__isnull=True, is_deferred=True, auth_time__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="lazyauth_pending_code_is_consented",
+                condition=~Q(status__in=[Status.CODE_ISSUED, Status.EXCHANGED])
+                | Q(code_digest__isnull=False, code_expires_at__isnull=False, consented_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="lazyauth_pending_exchanged_has_user",
+                condition=~Q(status=Status.EXCHANGED) | Q(user__isnull=False, exchanged_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="lazyauth_pending_code_needs_pkce", condition=~Q(code_challenge="")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.session_id} ({self.status})"
+
+    @property
+    def scopes(self) -> list[str]:
+        return self.scope.split()
+
+    @property
+    def prompts(self) -> frozenset[str]:
+        return frozenset(self.prompt.split())
+
+    def is_live(self, now: datetime | None = None) -> bool:
+        return self.status in OPEN and self.expires_at > (now or timezone.now())
+
+    def count_failure(self, error_class: str) -> int:
+        """Record that an exchange failed (the class of the error, never its text); return how many did."""
+        type(self).objects.filter(pk=self.pk).update(
+            failed_attempts=F("failed_attempts") + 1,
+            last_error=error_class[:128],
+            updated_at=timezone.now(),
+        )
+        return self.failed_attempts + 1
+
+
+class DeferredRegistration(models.Model):
+    """What will be written when the code is exchanged; gone after that."""
+
+    pending = models.OneToOneField(
+        PendingAuthorization, on_delete=models.CASCADE, primary_key=True, related_name="deferred"
+    )
+    provider = models.CharField(_("provider"), max_length=64)
+    subject = models.CharField(_("subject"), max_length=255)
+    commit = models.TextField(_("sealed payload"))
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("deferred registration")
+        verbose_name_plural = _("deferred registrations")
+        constraints = [
+            models.CheckConstraint(
+                name="lazyauth_deferred_names_person", condition=~Q(provider="") & ~Q(subject="")
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider} for {self.pending_id}"

@@ -1,0 +1,43 @@
+"""(provider, subject) belongs to this user, for ever (I5)."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class ProviderIdentity(models.Model):
+    """A link between a person at a provider and a user here. E-mail stands beside it and links nobody (I6)."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="provider_identities",
+        verbose_name=_("user"),
+    )
+    provider = models.CharField(_("provider"), max_length=64)
+    subject = models.CharField(_("subject"), max_length=255)
+    issuer = models.CharField(_("issuer"), max_length=255, blank=True)
+    email = models.CharField(_("e-mail address"), max_length=256, blank=True)
+    email_verified = models.BooleanField(_("e-mail address verified"), default=False)
+    name = models.CharField(_("name"), max_length=128, blank=True)
+    sso_domain = models.CharField(_("SSO domain"), max_length=253, blank=True)
+    sso_name = models.CharField(_("SSO name"), max_length=128, blank=True)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("identity")
+        verbose_name_plural = _("identities")
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "subject"], name="lazyauth_identity_one_user"),
+            models.CheckConstraint(
+                name="lazyauth_identity_names_person", condition=~Q(provider="") & ~Q(subject="")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider}: {self.subject}"

@@ -1,0 +1,61 @@
+"""One upstream's token bundle of one session, sealed."""
+
+from __future__ import annotations
+
+from typing import Self
+from uuid import UUID
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from .fields import client_key
+
+
+class UpstreamTokenQuerySet(models.QuerySet["UpstreamToken"]):
+    def of_session(self, session_id: UUID) -> Self:
+        """Return the bundles of one session, expired ones too: a refresh token outlives its access token."""
+        return self.filter(session_id=session_id)
+
+
+class UpstreamToken(models.Model):
+    """A bundle: access, refresh and ID token, each sealed for its own (session, provider, column) (I12)."""
+
+    id = models.BigAutoField(primary_key=True)
+    session_id = models.UUIDField(_("session"))
+    provider = models.CharField(_("provider"), max_length=64)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", verbose_name=_("user")
+    )
+    client = client_key(verbose_name=_("client"))
+    subject = models.CharField(_("upstream subject"), max_length=255)
+    access_token = models.TextField(_("sealed access token"), blank=True)
+    refresh_token = models.TextField(_("sealed refresh token"), blank=True)
+    id_token = models.TextField(_("sealed ID token"), blank=True)
+    token_type = models.CharField(_("token type"), max_length=32, default="Bearer")
+    scope = models.TextField(_("scope"), blank=True)
+    expires_at = models.DateTimeField(_("access token expires at"), null=True, blank=True)
+    refresh_expires_at = models.DateTimeField(_("refresh token expires at"), null=True, blank=True)
+    is_dead = models.BooleanField(
+        _("dead"), default=False, help_text=_("The upstream refused the refresh token: sign in again.")
+    )
+    version = models.PositiveIntegerField(_("version"), default=1)
+    lease = models.CharField(_("lease"), max_length=64, blank=True)
+    lease_until = models.DateTimeField(_("leased until"), null=True, blank=True)
+    retain_until = models.DateTimeField(_("retained until"))
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), default=timezone.now, editable=False)
+
+    objects = UpstreamTokenQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("upstream token")
+        verbose_name_plural = _("upstream tokens")
+        constraints = [
+            models.UniqueConstraint(fields=["session_id", "provider"], name="lazyauth_vault_one_bundle")
+        ]
+        indexes = [models.Index(fields=["retain_until"], name="lazyauth_vault_retention")]
+
+    def __str__(self) -> str:
+        return f"{self.provider} of {self.session_id}"
