@@ -1,1 +1,32 @@
-urlpatterns: list[object] = []
+"""``path("", include("django_lazyauth.urls"))``, or below a path when the issuer has one.
+
+Under a path, mount the well-known documents of the root as well (RFC 8414 §3.1)::
+
+    path("oauth/", include("django_lazyauth.urls")),
+    path("", include("django_lazyauth.well_known")),
+
+The paths are django-oauth-toolkit's, so a site that swaps the include keeps its clients' endpoints; each is
+served with and without a slash at its end.
+"""
+
+from django.urls import path, re_path
+
+from .web import authorize, callback, endpoints
+from .well_known import metadata_patterns
+
+app_name = "lazyauth"
+
+urlpatterns = [
+    re_path(r"^authorize/?$", authorize.authorize_view, name="authorize"),
+    path("authorize/choose", authorize.choose_view, name="choose"),
+    path("authorize/consent", authorize.consent_view, name="consent"),
+    path("authorize/<uuid:session_id>", authorize.flow_view, name="flow"),
+    path("authorize/<uuid:session_id>/<slug:provider>", authorize.provider_view, name="provider"),
+    re_path(r"^callback/(?P<provider>[-\w]+)/?$", callback.callback_view, name="callback"),
+    re_path(r"^token/?$", endpoints.token_view, name="token"),
+    re_path(r"^revoke_token/?$", endpoints.revoke_view, name="revoke"),
+    re_path(r"^introspect/?$", endpoints.introspect_view, name="introspect"),
+    re_path(r"^userinfo/?$", endpoints.userinfo_view, name="userinfo"),
+    path(".well-known/jwks.json", endpoints.jwks_view, name="jwks"),
+    *metadata_patterns,
+]

@@ -1,0 +1,1 @@
+"""Upstream tokens per (session, provider): sealed, found by their binding, used downstream."""

@@ -1,0 +1,130 @@
+"""The upstream sent the person back: spend the state, ask the provider who it is, move the flow on (I9).
+
+The state is spent before the upstream is asked, so of two callbacks one goes on. No transaction is open
+while the upstream is asked.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+from django.http import HttpRequest
+
+from django_lazyauth.errors import AccessDenied, InvalidGrant, ProviderError
+from django_lazyauth.models import PendingAuthorization, Status
+from django_lazyauth.models.fields import digest
+from django_lazyauth.providers.base import Page, Success
+from django_lazyauth.providers.registry import get_provider
+
+from . import authorize, sign_in
+
+
+class WrongProvider(InvalidGrant):
+    """A callback came to another provider's address than the flow went to (mix-up; RFC 9700 §4.4).
+
+    Attributes:
+        url: Where to send the person: the client's redirect URI with ``server_error``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__()
+
+
+class SignInFailed(ProviderError):
+    """The provider could not say who it is; the row stays, and the person may try again or another way."""
+
+    def __init__(self, pending: PendingAuthorization, cause: ProviderError) -> None:
+        self.pending = pending
+        super().__init__(cause.reason, debug=cause.debug)
+
+
+class SignInRefused(AccessDenied):
+    """The person is known, and may not sign in here; the client is told."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__()
+
+
+def session_of(state: str) -> PendingAuthorization:
+    """Return the live row that waits for *state*; the view needs its id to find the binding cookie.
+
+    Raises:
+        InvalidGrant: Unknown, spent or expired.
+    """
+    return PendingAuthorization.objects.by_state(state)
+
+
+def receive(
+    request: HttpRequest, pending: PendingAuthorization, *, state: str, provider_name: str, binding: str
+) -> PendingAuthorization:
+    """Handle the callback of *pending*, and return the row with its person.
+
+    Raises:
+        InvalidGrant: The state is spent, or this browser did not begin the flow (I7). Nothing was spent then.
+        WrongProvider: The address is another provider's.
+        SignInFailed: The upstream failed or refused, or what it said does not hold.
+        SignInRefused: The person may not sign in here.
+    """
+    if not hmac.compare_digest(digest(binding), pending.binding_digest):
+        raise InvalidGrant(debug="the callback came from another browser")
+    pending = PendingAuthorization.objects.consume_state(state)
+    if pending.provider != provider_name:
+        raise WrongProvider(
+            authorize.fail(pending, error="server_error", description="The sign-in was mixed up.")
+        )
+    try:
+        provider = get_provider(provider_name)
+        private = authorize.open_private(pending)
+        step = provider.complete(request, pending, private)
+        if isinstance(step, Page):
+            raise ProviderError("unexpected_page")
+        return _complete(request, pending, step)
+    except ProviderError as error:
+        reopen(pending)
+        raise SignInFailed(pending, error) from None
+
+
+def answer_page(
+    request: HttpRequest, pending: PendingAuthorization, provider_name: str
+) -> PendingAuthorization | Page:
+    """Handle a form of a provider that has pages of its own (a password): its next page, or the person.
+
+    Raises:
+        InvalidGrant, SignInFailed, SignInRefused: As :func:`receive`.
+    """
+    provider = get_provider(provider_name)
+    if pending.status != Status.SENT_UPSTREAM or pending.provider != provider_name or provider.is_upstream:
+        raise InvalidGrant("This sign-in is over. Go back to the application and start again.")
+    try:
+        step = provider.complete(request, pending, authorize.open_private(pending))
+    except ProviderError as error:
+        raise SignInFailed(pending, error) from None
+    if isinstance(step, Page):
+        if step.private is not None:
+            authorize.keep_private(pending, step.private)
+        return step
+    return _complete(request, pending, step)
+
+
+def _complete(request: HttpRequest, pending: PendingAuthorization, success: Success) -> PendingAuthorization:
+    provider = get_provider(pending.provider)
+    try:
+        return sign_in.complete(request, pending, provider, success)
+    except AccessDenied as denied:
+        raise SignInRefused(
+            authorize.fail(pending, error=denied.error, description=denied.description)
+        ) from None
+
+
+def reopen(pending: PendingAuthorization) -> None:
+    """Let the person choose again: the row goes back to where no provider was asked."""
+    PendingAuthorization.objects.advance(
+        pending.pk,
+        from_status=(Status.SENT_UPSTREAM,),
+        status=Status.REQUESTED,
+        provider="",
+        state_digest=None,
+        private="",
+    )

@@ -1,0 +1,160 @@
+"""Redeem a code: user, identity, upstream tokens and our tokens in ONE transaction.
+
+Anything but a 200 rolls the whole transaction back, and the code stays usable. What must outlive the
+rollback, counting a failed attempt and ending a replayed session, happens after it.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import DatabaseError, router, transaction
+from django.http import HttpRequest
+from django.utils import timezone
+
+from django_lazyauth.errors import InvalidGrant, ProviderError, RegistrationRefused, SealBroken, ServerError
+from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
+from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.signals import finalize_failed
+from django_lazyauth.toolkit.token_endpoint import TokenAnswer, TokenRequest, refuse_grant
+
+from . import authorize, register, sessions
+
+logger = logging.getLogger("django_lazyauth.exchange")
+
+#: A second person with the same new identity, or an unlucky name, is seen on the next try.
+ATTEMPTS = 3
+
+
+@dataclass
+class _Outcome:
+    """What the transaction leaves behind for after it."""
+
+    discard: bool = False
+
+
+def redeem(http_request: HttpRequest) -> TokenAnswer:
+    """Answer a token request with ``grant_type=authorization_code`` (RFC 6749 §4.1.3).
+
+    Never raises: what goes wrong here is ``server_error``, logged without any value of the request.
+    """
+    for attempt in range(ATTEMPTS):
+        last = attempt == ATTEMPTS - 1
+        exchange = TokenRequest(http_request)
+        try:
+            answer = _exchange(exchange)
+        except register.Taken:
+            if not last:
+                continue
+            _discard(exchange.pending)
+            return TokenAnswer.of_error(
+                InvalidGrant("An account with this name or address exists already; nothing was written.")
+            )
+        except Exception as error:  # noqa: BLE001 - whatever a host's receiver or a provider raises
+            return _failed(exchange.pending, error)
+        _after(exchange)
+        return answer
+    raise AssertionError("unreachable")
+
+
+def _exchange(exchange: TokenRequest) -> TokenAnswer:
+    outcome = _Outcome()
+
+    def finalize(oauth_request: Any) -> None:
+        _finalize(exchange, oauth_request, outcome)
+
+    with transaction.atomic(using=router.db_for_write(PendingAuthorization), durable=True):
+        answer = exchange.answer(on_validated=finalize)
+        if answer.status != 200:
+            transaction.set_rollback(True, using=router.db_for_write(PendingAuthorization))
+    if outcome.discard:
+        _discard(exchange.pending)
+    elif answer.status == 200:
+        exchange.announce()
+    return answer
+
+
+def _finalize(exchange: TokenRequest, oauth_request: Any, outcome: _Outcome) -> None:
+    """Write the person and what the provider committed: after every check of the code, before any token."""
+    pending = exchange.require_pending()
+    row: DeferredRegistration | None = getattr(pending, "deferred", None)
+    if row is None:
+        return
+    try:
+        deferred = register.open_deferred(row)
+        provider = get_provider(row.provider)
+        if pending.user is None:
+            _register(pending, deferred, oauth_request)
+        if deferred.commit is not None:
+            provider.finalize(deferred.commit, user=oauth_request.user, session_id=pending.pk)
+    except RegistrationRefused as refused:
+        outcome.discard = True
+        refuse_grant(refused.description)
+    except register.Deactivated:
+        refuse_grant("This account may not sign in.")
+    except SealBroken:
+        outcome.discard = True
+        refuse_grant("This sign-in can no longer be completed. Start again.")
+    except ProviderError as error:
+        if error.reason != "not_configured":
+            raise
+        refuse_grant("The way this person signed in is not available any more.")
+
+
+def _register(pending: PendingAuthorization, deferred: register.Deferred, oauth_request: Any) -> None:
+    known = getattr(pending, "identity_user_id", None)
+    if known is not None:
+        oauth_request.user = register.load_user(known)
+    else:
+        oauth_request.user, oauth_request.identity = register.write_person(
+            deferred.identity, session_id=pending.pk, client=pending.client
+        )
+    authorize.remember_consent(
+        oauth_request.user.pk,
+        client=pending.client,
+        scopes=pending.scopes,
+        resources=pending.resource,
+    )
+
+
+def _after(exchange: TokenRequest) -> None:
+    """A code that was exchanged before shows that a copy is about: end what came of it (I2)."""
+    pending = exchange.pending
+    if pending is not None and pending.status == Status.EXCHANGED:
+        sessions.end_session(pending.pk)
+
+
+def _discard(pending: PendingAuthorization | None) -> None:
+    if pending is None:
+        return
+    with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
+        DeferredRegistration.objects.filter(pk=pending.pk).delete()
+        PendingAuthorization.objects.filter(pk=pending.pk, status=Status.CODE_ISSUED).update(
+            status=Status.FAILED, last_error="RegistrationRefused", private="", updated_at=timezone.now()
+        )
+
+
+def _failed(pending: PendingAuthorization | None, error: Exception) -> TokenAnswer:
+    """Count the attempt outside the rolled-back transaction, tell the host, answer ``server_error``.
+
+    Neither log nor row gets the error's text: a host's exception may quote the data it choked on (I13).
+    """
+    where = "".join(traceback.format_tb(error.__traceback__)[-3:])
+    logger.error("the exchange of a code was rolled back by %s\n%s", type(error).__name__, where)
+    if pending is not None:
+        try:
+            attempts = pending.count_failure(type(error).__name__)
+        except DatabaseError:
+            attempts = pending.failed_attempts + 1
+        finalize_failed.send_robust(
+            sender=PendingAuthorization,
+            session_id=pending.pk,
+            client_id=pending.client.client_id,
+            provider=pending.provider,
+            error_class=type(error).__name__,
+            attempts=attempts,
+        )
+    return TokenAnswer.of_error(ServerError())

@@ -1,0 +1,144 @@
+"""Write a person: the user, the identity, and what the provider committed. Always in the caller's transaction.
+
+The one place where users come from, whether at once (``immediate``) or when the code is redeemed (``lazy``).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import IntegrityError
+
+from django_lazyauth.conf import RegistrationMode, lazyauth_settings
+from django_lazyauth.errors import LazyAuthError, SealBroken
+from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity
+from django_lazyauth.providers.base import Identity, Json, Provider
+from django_lazyauth.signals import user_registered
+from django_lazyauth.vault.cipher import Place, get_cipher
+
+USER_RESOLVER = "django_lazyauth.users.UserResolver"
+
+
+class Taken(LazyAuthError):
+    """A unique name, address or (provider, subject) was written by somebody else a moment ago."""
+
+
+class Deactivated(LazyAuthError):
+    """The user exists and may not sign in."""
+
+
+def mode_of(provider: Provider) -> RegistrationMode:
+    """Return when users of *provider* are written."""
+    return provider.registration or lazyauth_settings.registration
+
+
+# -- what waits for the exchange -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    identity: Identity
+    commit: Json | None
+
+
+def _place(session_id: UUID, provider: str) -> Place:
+    return Place("DeferredRegistration", session_id, provider, "commit")
+
+
+def defer(pending: PendingAuthorization, identity: Identity, commit: Json | None) -> None:
+    """Keep, sealed, what the exchange will write."""
+    payload = json.dumps({"identity": asdict(identity), "commit": commit})
+    DeferredRegistration.objects.update_or_create(
+        pending=pending,
+        defaults={
+            "provider": identity.provider,
+            "subject": identity.subject,
+            "commit": get_cipher().seal(payload, _place(pending.pk, identity.provider)),
+        },
+    )
+
+
+def open_deferred(row: DeferredRegistration) -> Deferred:
+    """Return what :func:`defer` kept.
+
+    Raises:
+        SealBroken: Moved, tampered with, or its key is gone.
+    """
+    data = json.loads(get_cipher().open(row.commit, _place(row.pending_id, row.provider)))
+    identity = Identity(**data["identity"])
+    if (identity.provider, identity.subject) != (row.provider, row.subject):
+        raise SealBroken("the row names another person than its payload")
+    return Deferred(identity, data["commit"])
+
+
+# -- writing ---------------------------------------------------------------------------------------------
+
+
+def known_user(identity: Identity) -> AbstractBaseUser | None:
+    """Return the user that (provider, subject) belongs to (I5). One query."""
+    link = (
+        ProviderIdentity.objects.filter(provider=identity.provider, subject=identity.subject)
+        .select_related("user")
+        .first()
+    )
+    return link.user if link else None
+
+
+def load_user(pk: Any) -> AbstractBaseUser:
+    """Return a user by primary key; gone and deactivated are the same here.
+
+    Raises:
+        Deactivated: No such user who may sign in.
+    """
+    user = get_user_model()._default_manager.filter(pk=pk).first()
+    if user is None or not user.is_active:
+        raise Deactivated
+    return user
+
+
+def write_person(identity: Identity, *, session_id: UUID, client: Any) -> tuple[AbstractBaseUser, ProviderIdentity]:
+    """Write the user and identity of somebody who is linked to nobody yet, and tell the host.
+
+    Raises:
+        Taken: A unique constraint says that somebody was faster; the transaction is over.
+        Deactivated: The resolver found an existing user who may not sign in.
+        RegistrationRefused: The resolver or a receiver refused.
+    """
+    resolver = lazyauth_settings.load("USER_RESOLVER", USER_RESOLVER)()
+    try:
+        user = resolver.find(identity) or resolver.create(identity)
+        if not user.is_active:
+            raise Deactivated
+        link = ProviderIdentity(
+            user=user,
+            provider=identity.provider,
+            subject=identity.subject,
+            issuer=identity.issuer,
+            email=identity.email,
+            email_verified=identity.email_verified,
+            name=identity.name,
+        )
+        link.save(force_insert=True)
+    except IntegrityError as error:
+        if is_unique_violation(error):
+            raise Taken from error
+        raise
+    user_registered.send(
+        sender=type(user), user=user, identity=link, session_id=session_id, client=client
+    )
+    return user, link
+
+
+def is_unique_violation(error: IntegrityError) -> bool:
+    """Say whether a unique constraint was hit, rather than a missing value or a foreign key."""
+    cause = error.__cause__
+    if getattr(cause, "sqlstate", None) == "23505":
+        return True
+    if cause is not None and cause.args and cause.args[0] == 1062:  # MySQL, MariaDB: ER_DUP_ENTRY
+        return True
+    return "UNIQUE constraint failed" in str(error)

@@ -1,0 +1,92 @@
+"""Revocation, introspection and userinfo: DOT's and oauthlib's, asked the way our views need it."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from oauth2_provider.models import get_access_token_model, get_refresh_token_model
+from oauthlib.common import Request
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidClient, InvalidRequest
+from django_lazyauth.models.fields import digest
+
+from .server import LazyAuthCore
+from .token_endpoint import REALM, TokenAnswer
+
+
+def revoke(http_request: HttpRequest) -> tuple[TokenAnswer, set[UUID]]:
+    """Answer a revocation request (RFC 7009 §2), and name the sessions that the flow must end."""
+    core = LazyAuthCore()
+    _, headers, body, status = core.create_revocation_response(http_request)
+    headers = dict(headers or {})
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = REALM
+    return TokenAnswer(body or "{}", status, headers), core.validator.ended_sessions
+
+
+def introspect(http_request: HttpRequest) -> TokenAnswer:
+    """Answer an introspection request (RFC 7662 §2). A client sees its own tokens and nobody else's."""
+    core = LazyAuthCore()
+    token = http_request.POST.get("token", "")
+    if not token:
+        return TokenAnswer.of_error(InvalidRequest("Missing token parameter."))
+    uri, method, body, headers = core._extract_params(http_request)
+    request = Request(uri, method, body, headers)
+    if not core.validator.authenticate_client(request):
+        answer = TokenAnswer.of_error(InvalidClient())
+        return TokenAnswer(answer.body, answer.status, {"WWW-Authenticate": REALM})
+    return TokenAnswer(json.dumps(_describe(token, request.client)), int(HTTPStatus.OK))
+
+
+def _describe(token: str, client: Any) -> dict[str, Any]:
+    checksum = digest(token)
+    access = (
+        get_access_token_model()
+        .objects.select_related("user")
+        .filter(token_checksum=checksum, application=client)
+        .first()
+    )
+    if access is not None and access.is_valid() and (access.user is None or access.user.is_active):
+        described = {
+            "active": True,
+            "scope": access.scope,
+            "client_id": client.client_id,
+            "token_type": "Bearer",
+            "exp": int(access.expires.timestamp()),
+            "iat": int(access.created.timestamp()),
+            "iss": lazyauth_settings.issuer,
+        }
+        if access.user is not None:
+            described |= {"sub": str(access.user.pk), "username": access.user.get_username()}
+        if access.resource:
+            described["aud"] = access.resource
+        return described
+    refresh = (
+        get_refresh_token_model()
+        .objects.select_related("user")
+        .filter(token_checksum=checksum, application=client, revoked__isnull=True)
+        .first()
+    )
+    if refresh is not None and refresh.access_token_id and refresh.user.is_active:
+        return {
+            "active": True,
+            "client_id": client.client_id,
+            "iss": lazyauth_settings.issuer,
+            "sub": str(refresh.user.pk),
+        }
+    return {"active": False}
+
+
+def userinfo(http_request: HttpRequest) -> TokenAnswer:
+    """Answer a userinfo request (OpenID Connect Core §5.3)."""
+    core = LazyAuthCore()
+    if http_request.headers.get("Authorization", "").split(" ")[0].lower() != "bearer":
+        # RFC 6750 §3.1: no token, no error code.
+        return TokenAnswer("{}", int(HTTPStatus.UNAUTHORIZED), {"WWW-Authenticate": "Bearer"})
+    _, headers, body, status = core.create_userinfo_response(http_request)
+    return TokenAnswer(body or "{}", status, dict(headers or {}))

@@ -1,0 +1,21 @@
+"""A family of refresh tokens, and the access tokens that came with them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from oauth2_provider.models import get_access_token_model, get_refresh_token_model
+
+
+def revoke(family: UUID) -> None:
+    """Revoke every refresh token of *family* and delete its access tokens, in the caller's transaction."""
+    get_refresh_token_model().revoke_family(family)
+
+
+def is_alive(family: UUID) -> bool:
+    """Say whether any token of *family* still works."""
+    refresh = get_refresh_token_model().objects.filter(token_family=family)
+    return (
+        refresh.filter(revoked__isnull=True).exists()
+        or get_access_token_model().objects.filter(pk__in=refresh.values("access_token_id")).exists()
+    )

@@ -1,0 +1,73 @@
+"""The documents that tell clients what is on: RFC 8414, OpenID Connect Discovery (one content), RFC 9728."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import NoReverseMatch, reverse
+
+from django_lazyauth.conf import lazyauth_settings
+
+from .server import GRANT_TYPES
+from .tokens import signing_keys
+from .validator import LazyAuthValidator, available_scopes
+
+AUTHENTICATION_METHODS = ["client_secret_basic", "client_secret_post", "none"]
+CONFIDENTIAL_METHODS = ["client_secret_basic", "client_secret_post"]
+PROMPTS = ["none", "login", "consent", "select_account", "create"]
+
+#: Member → name of the URL that serves it. A URL that is not mounted is not advertised.
+ENDPOINTS = {
+    "authorization_endpoint": "authorize",
+    "token_endpoint": "token",
+    "revocation_endpoint": "revoke",
+    "introspection_endpoint": "introspect",
+    "userinfo_endpoint": "userinfo",
+    "jwks_uri": "jwks",
+}
+
+
+def endpoint_url(name: str) -> str | None:
+    """Return the absolute URL of one of our endpoints, built on the issuer and never on ``Host``."""
+    try:
+        return lazyauth_settings.issuer_origin + reverse(f"lazyauth:{name}")
+    except NoReverseMatch:
+        return None
+
+
+def server_metadata() -> dict[str, Any]:
+    """Return the authorization server metadata (RFC 8414 §2, OpenID Connect Discovery §3)."""
+    algorithms = list(dict.fromkeys(key.algorithm for key in signing_keys()))
+    endpoints = {member: url for member, name in ENDPOINTS.items() if (url := endpoint_url(name))}
+    return {
+        "issuer": lazyauth_settings.issuer,
+        **endpoints,
+        "scopes_supported": sorted(available_scopes(None, None)),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": list(GRANT_TYPES),
+        "code_challenge_methods_supported": ["S256"],
+        "token_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
+        "revocation_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
+        "introspection_endpoint_auth_methods_supported": CONFIDENTIAL_METHODS,
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": algorithms,
+        "claims_supported": LazyAuthValidator().get_discovery_claims(None),
+        "claims_parameter_supported": False,
+        "prompt_values_supported": PROMPTS,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+        "authorization_response_iss_parameter_supported": True,
+        "client_id_metadata_document_supported": False,
+    }
+
+
+def protected_resource_metadata(resource_path: str) -> dict[str, Any]:
+    """Return the metadata of a resource of this site (RFC 9728 §2)."""
+    resource = lazyauth_settings.issuer_origin + (f"/{resource_path}" if resource_path else "")
+    return {
+        "resource": resource,
+        "authorization_servers": [lazyauth_settings.issuer],
+        "scopes_supported": sorted(available_scopes(None, None)),
+        "bearer_methods_supported": ["header"],
+    }

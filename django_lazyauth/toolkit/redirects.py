@@ -1,0 +1,64 @@
+"""Which redirect URIs a client may use, and how an answer is put on one. No database, no DOT."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlencode
+
+#: http on the loopback interface; the port is the client's choice at run time (RFC 8252 §7.3).
+LOOPBACK = re.compile(r"http://(?P<host>127\.0\.0\.1|\[::1\]|localhost)(?::\d{1,5})?(?P<rest>[/?].*)?\Z")
+#: RFC 3986 §3.1.
+SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):")
+#: Printable ASCII without space and the characters that no URI may hold (RFC 3986 §2).
+URI_CHARACTERS = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+\Z")
+#: Schemes that run or read something in the browser instead of going to an app.
+DANGEROUS_SCHEMES = frozenset({"about", "blob", "data", "file", "filesystem", "ftp", "http", "javascript", "vbscript", "ws", "wss"})
+
+
+def is_safe_redirect_uri(uri: str, *, extra_schemes: Iterable[str] = ()) -> bool:
+    """Say whether *uri* is of a kind that may be redirected to at all (RFC 9700 §2.1).
+
+    https with a host and no userinfo; http on loopback; or a private-use scheme, which needs a dot in
+    reverse-DNS form (RFC 8252 §7.1) unless the operator named it. Never a fragment.
+    """
+    if not URI_CHARACTERS.match(uri) or "#" in uri:
+        return False
+    if LOOPBACK.match(uri):
+        return True
+    found = SCHEME.match(uri)
+    if found is None:
+        return False
+    scheme = found["scheme"]
+    if scheme == "https":
+        authority = re.match(r"https://([^/?]+)", uri)
+        return authority is not None and "@" not in authority[1]
+    return scheme not in DANGEROUS_SCHEMES and ("." in scheme or scheme in extra_schemes)
+
+
+def redirect_uri_matches(requested: str, registered: str) -> bool:
+    """Compare as strings (RFC 9700 §4.1.3); on loopback the port may differ (RFC 8252 §7.3)."""
+    if requested == registered:
+        return True
+    theirs, ours = LOOPBACK.match(requested), LOOPBACK.match(registered)
+    return (
+        theirs is not None
+        and ours is not None
+        and (theirs["host"], theirs["rest"] or "") == (ours["host"], ours["rest"] or "")
+    )
+
+
+def with_parameters(uri: str, parameters: Mapping[str, str]) -> str:
+    """Return *uri* with *parameters* added to its query; what stands there stays as registered."""
+    separator = "&" if "?" in uri else "?"
+    if uri.endswith(("?", "&")):
+        separator = ""
+    return f"{uri}{separator}{urlencode(parameters)}"
+
+
+def host_of(uri: str) -> str:
+    """Return what a person should look at in *uri*: its host, or the app's scheme."""
+    found = re.match(r"https?://([^/?]+)", uri)
+    if found:
+        return found[1]
+    return uri.partition(":")[0]

@@ -1,0 +1,93 @@
+"""oauthlib's endpoints, assembled for OAuth 2.1: code, refresh and client credentials; nothing implicit.
+
+A server is made for one request, as its validator is: nothing is shared between threads, and what happens
+between validation and tokens (``on_validated``) is the flow's.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest
+from oauth2_provider.oauth2_backends import OAuthLibCore
+from oauthlib.oauth2.rfc6749.endpoints import (
+    AuthorizationEndpoint,
+    ResourceEndpoint,
+    RevocationEndpoint,
+    TokenEndpoint,
+)
+from oauthlib.oauth2.rfc6749.grant_types import AuthorizationCodeGrant as PlainCodeGrant
+from oauthlib.oauth2.rfc6749.grant_types import ClientCredentialsGrant
+from oauthlib.oauth2.rfc6749.tokens import BearerToken
+from oauthlib.openid.connect.core.endpoints.userinfo import UserInfoEndpoint
+from oauthlib.openid.connect.core.grant_types import AuthorizationCodeGrant as OpenIdCodeGrant
+from oauthlib.openid.connect.core.grant_types import RefreshTokenGrant
+from oauthlib.openid.connect.core.grant_types.dispatchers import (
+    AuthorizationCodeGrantDispatcher,
+    AuthorizationTokenGrantDispatcher,
+)
+
+from django_lazyauth.conf import lazyauth_settings
+
+from .validator import LazyAuthValidator
+
+#: What oauthlib hands to the flow once a code passed every check, and before any token is made.
+OnValidated = Callable[[Any], None]
+
+
+def new_token(request: Any, refresh_token: bool = False) -> str:
+    """Return 256 random bits: access and refresh tokens are opaque and kept as digests."""
+    return secrets.token_urlsafe(32)
+
+
+class LazyAuthServer(
+    AuthorizationEndpoint, TokenEndpoint, ResourceEndpoint, RevocationEndpoint, UserInfoEndpoint
+):
+    def __init__(self, validator: LazyAuthValidator, on_validated: OnValidated | None = None) -> None:
+        lifetime = int(lazyauth_settings.access_token_lifetime.total_seconds())
+        self.bearer = BearerToken(validator, new_token, lifetime, new_token)
+        plain, openid = PlainCodeGrant(validator), OpenIdCodeGrant(validator)
+        if on_validated is not None:
+            for grant in (plain, openid):
+                grant.custom_validators.post_token.append(on_validated)
+        AuthorizationEndpoint.__init__(
+            self,
+            default_response_type="code",
+            response_types={"code": AuthorizationCodeGrantDispatcher(plain, openid)},
+            default_token_type=self.bearer,
+        )
+        TokenEndpoint.__init__(
+            self,
+            default_grant_type="authorization_code",
+            grant_types={
+                "authorization_code": AuthorizationTokenGrantDispatcher(validator, plain, openid),
+                "refresh_token": RefreshTokenGrant(validator),
+                "client_credentials": ClientCredentialsGrant(validator),
+            },
+            default_token_type=self.bearer,
+        )
+        # No "JWT" token type: with it, oauthlib would take anything that starts with "ey" for an ID token
+        # and let it pass as a bearer.
+        ResourceEndpoint.__init__(self, default_token="Bearer", token_types={"Bearer": self.bearer})
+        RevocationEndpoint.__init__(self, validator)
+        UserInfoEndpoint.__init__(self, validator)
+
+
+#: Grants of the token endpoint, for the metadata: it tells what is on.
+GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
+
+
+class LazyAuthCore(OAuthLibCore):
+    """DOT's bridge from Django to oauthlib, for one request."""
+
+    def __init__(self, on_validated: OnValidated | None = None) -> None:
+        self.validator = LazyAuthValidator()
+        super().__init__(LazyAuthServer(self.validator, on_validated))
+
+    def _get_escaped_full_path(self, request: HttpRequest) -> str:
+        # Rebuilt from what Django parsed: oauthlib raises a bare ValueError on "%zz".
+        query = urlencode([(key, value) for key, values in request.GET.lists() for value in values])
+        return f"{request.path}?{query}" if query else request.path

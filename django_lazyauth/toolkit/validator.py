@@ -1,0 +1,450 @@
+"""Our validator: django-oauth-toolkit's, with codes kept in ``PendingAuthorization`` and tokens as digests.
+
+One instance serves one request. It loads the pending row once and feeds every callback of oauthlib from it;
+it opens no transaction and ends no session: what has to happen after the answer is left in ``ended_sessions``
+for the flow.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import router, transaction
+from django.utils import timezone
+from oauth2_provider.models import (
+    AbstractApplication,
+    get_access_token_model,
+    get_id_token_model,
+    get_refresh_token_model,
+)
+from oauth2_provider.oauth2_validators import OAuth2Validator
+from oauthlib.oauth2.rfc6749 import errors
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity, Status
+from django_lazyauth.models.fields import digest
+
+from . import clients, tokens
+from .secrets import deserves_digest, digest_secret, is_digest, secret_matches
+
+
+class LazyAuthValidator(OAuth2Validator):
+    """What oauthlib asks, answered from our rows."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._pending: PendingAuthorization | None = None
+        self._loaded_code: str | None = None
+        self.access_token: Any = None
+        #: Sessions that this request showed to be compromised or asked to end.
+        self.ended_sessions: set[uuid.UUID] = set()
+
+    @property
+    def pending(self) -> PendingAuthorization | None:
+        """The request behind the code presented, spent or not; ``None`` before it is loaded, or unknown."""
+        return self._pending
+
+    # -- the code ------------------------------------------------------------------------------------------
+
+    def load_code(self, code: str, request: Any) -> PendingAuthorization | None:
+        """Lock and return the row behind *code*: the one query that feeds the whole exchange."""
+        if self._loaded_code != code:
+            self._loaded_code = code
+            self._pending = PendingAuthorization.objects.lock_code(code)
+            if self._pending is not None:
+                # DOT checks that this is the client that the request names before it believes it.
+                request.client = self._pending.client
+        return self._pending
+
+    def get_authorization_code_scopes(self, client_id: str, code: str, redirect_uri: str, request: Any) -> list[str]:
+        pending = self.load_code(code, request)
+        return pending.scopes if pending else []
+
+    def validate_code(self, client_id: str, code: str, client: Any, request: Any, *args: Any, **kwargs: Any) -> bool:
+        pending = self.load_code(code, request)
+        if pending is None or pending.client_id != client.pk:
+            return False
+        if pending.status != Status.CODE_ISSUED or pending.code_expires_at is None:
+            return False
+        if pending.code_expires_at <= timezone.now():
+            return False
+        if pending.user is not None and not pending.user.is_active:
+            return False
+        request.user = pending.user
+        request.scopes = pending.scopes
+        request.nonce = pending.nonce or None
+        return True
+
+    def get_code_challenge(self, code: str, request: Any) -> str:
+        pending = self.load_code(code, request)
+        # Never None: oauthlib takes that as "no PKCE".
+        return pending.code_challenge if pending else "none"
+
+    def get_code_challenge_method(self, code: str, request: Any) -> str:
+        return "S256"
+
+    def is_pkce_required(self, client_id: str, request: Any) -> bool:
+        return True
+
+    def confirm_redirect_uri(
+        self, client_id: str, code: str, redirect_uri: str, client: Any, request: Any, *args: Any, **kwargs: Any
+    ) -> bool:
+        pending = self.load_code(code, request)
+        if pending is None or redirect_uri != pending.redirect_uri:
+            # RFC 6749 §5.2 calls this invalid_grant; oauthlib's own error says invalid_request.
+            raise errors.InvalidGrantError(
+                description="redirect_uri is not the one of the authorization request.", request=request
+            )
+        return True
+
+    def get_authorization_code_nonce(self, client_id: str, code: str, redirect_uri: str, request: Any) -> str | None:
+        pending = self.load_code(code, request)
+        return (pending.nonce or None) if pending else None
+
+    def invalidate_authorization_code(self, client_id: str, code: str, request: Any, *args: Any, **kwargs: Any) -> None:
+        pending = self.load_code(code, request)
+        now = timezone.now()
+        spent = pending is not None and PendingAuthorization.objects.filter(
+            pk=pending.pk, status=Status.CODE_ISSUED
+        ).update(status=Status.EXCHANGED, user=request.user, exchanged_at=now, updated_at=now, private="")
+        if not spent or pending is None:
+            raise errors.InvalidGrantError(request=request)
+        if pending.is_deferred:
+            DeferredRegistration.objects.filter(pk=pending.pk)._raw_delete(self._database)
+
+    @property
+    def _database(self) -> str:
+        return router.db_for_write(PendingAuthorization)
+
+    # -- the client ----------------------------------------------------------------------------------------
+
+    def _check_secret(self, provided_secret: str, stored_secret: str) -> bool:
+        if is_digest(stored_secret):
+            return secret_matches(provided_secret, stored_secret)
+        return bool(super()._check_secret(provided_secret, stored_secret))
+
+    def authenticate_client(self, request: Any, *args: Any, **kwargs: Any) -> bool:
+        authenticated = bool(super().authenticate_client(request, *args, **kwargs))
+        if authenticated:
+            self._upgrade_secret(request)
+        return authenticated
+
+    def _upgrade_secret(self, request: Any) -> None:
+        """Replace the stretched hash of a random secret by one salted digest, at its first use."""
+        client, secret = request.client, self._presented_secret(request)
+        if (
+            client.hash_client_secret
+            and client.client_type == AbstractApplication.CLIENT_CONFIDENTIAL
+            and deserves_digest(secret)
+            and not is_digest(client.client_secret)
+        ):
+            client.client_secret, client.hash_client_secret = digest_secret(secret), False
+            type(client).objects.filter(pk=client.pk).update(
+                client_secret=client.client_secret, hash_client_secret=False
+            )
+
+    def _presented_secret(self, request: Any) -> str:
+        import base64
+        from urllib.parse import unquote_plus
+
+        basic = self._extract_basic_auth(request)
+        if basic:
+            try:
+                _, _, secret = base64.b64decode(basic).decode().partition(":")
+            except ValueError:
+                return ""
+            return unquote_plus(secret)
+        return getattr(request, "client_secret", None) or ""
+
+    def validate_redirect_uri(self, client_id: str, redirect_uri: str, request: Any, *args: Any, **kwargs: Any) -> bool:
+        return clients.redirect_uri_allowed(request.client, redirect_uri)
+
+    def validate_scopes(
+        self, client_id: str, scopes: list[str], client: Any, request: Any, *args: Any, **kwargs: Any
+    ) -> bool:
+        return set(scopes) <= available_scopes(client, request)
+
+    def get_default_scopes(self, client_id: str, request: Any, *args: Any, **kwargs: Any) -> list[str]:
+        return default_scopes(request.client, request)
+
+    def validate_silent_login(self, request: Any) -> bool:
+        # prompt=none is the flow's to answer: only it knows the browser.
+        return True
+
+    def validate_silent_authorization(self, request: Any) -> bool:
+        return True
+
+    def is_origin_allowed(self, client_id: str, origin: str, request: Any, *args: Any, **kwargs: Any) -> bool:
+        # CORS is the views' (origins of registered redirect URIs); oauthlib must not add headers of its own.
+        return False
+
+    # -- the tokens ----------------------------------------------------------------------------------------
+
+    def save_bearer_token(self, token: dict[str, Any], request: Any, *args: Any, **kwargs: Any) -> None:
+        if request.grant_type == "authorization_code":
+            # The flow's transaction is open around the whole exchange: no savepoint is needed.
+            self._check_and_set_request_resource(request)
+            self._save_pair(token, request, family=self._require_pending().pk)
+        elif request.grant_type == "refresh_token":
+            with transaction.atomic(using=router.db_for_write(get_access_token_model())):
+                self._rotate(token, request)
+        else:
+            super().save_bearer_token(token, request, *args, **kwargs)
+
+    def _require_pending(self) -> PendingAuthorization:
+        if self._pending is None:  # pragma: no cover - oauthlib validated the code before it saves a token
+            raise errors.InvalidGrantError
+        return self._pending
+
+    def _save_pair(
+        self, token: dict[str, Any], request: Any, *, family: uuid.UUID | None, source: Any = None
+    ) -> None:
+        expires = timezone.now() + timedelta(seconds=token["expires_in"])
+        resource = list(getattr(request, "resource", None) or [])
+        access = get_access_token_model()(
+            user=request.user,
+            application=request.client,
+            scope=token["scope"],
+            expires=expires,
+            resource=resource,
+            id_token=getattr(request, "id_token", None),
+            source_refresh_token=source,
+        )
+        self._set_token_value(access, token["access_token"])
+        access.save(force_insert=True)
+        self.access_token = access
+        if token.get("refresh_token"):
+            refresh = get_refresh_token_model()(
+                user=request.user,
+                application=request.client,
+                access_token=access,
+                token_family=family,
+                resource=resource,
+            )
+            self._set_token_value(refresh, token["refresh_token"])
+            refresh.save(force_insert=True)
+
+    def _rotate(self, token: dict[str, Any], request: Any) -> None:
+        """Spend the presented refresh token and write its successor (RFC 9700 §4.14)."""
+        self._check_and_set_request_resource(request)
+        presented = get_refresh_token_model().objects.select_for_update().get(pk=request.refresh_token_instance.pk)
+        if presented.revoked is not None:
+            # Somebody was faster, after this request was validated.
+            raise errors.InvalidGrantError(request=request)
+        now = timezone.now()
+        old_access_id, presented.access_token, presented.revoked = presented.access_token_id, None, now
+        presented.save(update_fields=["access_token", "revoked", "updated"])
+        get_access_token_model().objects.filter(pk=old_access_id).delete()
+        self._save_pair(token, request, family=presented.token_family, source=presented)
+
+    def _set_token_value(self, token_instance: Any, raw_token: str) -> None:
+        """Keep the digest only, whatever DOT's own setting says."""
+        token_instance.token = ""
+        token_instance._raw_token = raw_token
+
+    def validate_refresh_token(self, refresh_token: str, client: Any, request: Any, *args: Any, **kwargs: Any) -> bool:
+        """Check a refresh token. One that was spent shows that a copy is about: the session ends (I10)."""
+        row = (
+            get_refresh_token_model()
+            .objects.filter(token_checksum=digest(refresh_token), application=client)
+            .select_related("access_token", "user")
+            .order_by("revoked")
+            .last()
+        )
+        if row is None:
+            return False
+        if row.revoked is not None:
+            if row.token_family:
+                self.ended_sessions.add(row.token_family)
+            return False
+        now = timezone.now()
+        if row.access_token is None or not row.user.is_active:
+            return False
+        if row.created + lazyauth_settings.refresh_token_idle_lifetime <= now:
+            return False
+        if family_started_at(row) + lazyauth_settings.refresh_token_lifetime <= now:
+            return False
+        request.user = row.user
+        request.refresh_token = refresh_token
+        request.refresh_token_instance = row
+        return True
+
+    def rotate_refresh_token(self, request: Any) -> bool:
+        return True
+
+    def revoke_token(self, token: str, token_type_hint: str | None, request: Any, *args: Any, **kwargs: Any) -> None:
+        """Note the session that *token* of this client belongs to; the flow ends it (RFC 7009 §2.1).
+
+        Tokens outside any session (client credentials, and what DOT issued without a family) are revoked here.
+        """
+        checksum, client = digest(token), request.client
+        refresh = get_refresh_token_model().objects.filter(application=client)
+        family = (
+            refresh.filter(token_checksum=checksum).values_list("token_family", flat=True).first()
+            or refresh.filter(access_token__token_checksum=checksum).values_list("token_family", flat=True).first()
+        )
+        if family:
+            self.ended_sessions.add(family)
+        else:
+            super().revoke_token(token, token_type_hint, request, *args, **kwargs)
+
+    def validate_bearer_token(self, token: str, scopes: list[str], request: Any) -> bool:
+        if not super().validate_bearer_token(token, scopes, request):
+            return False
+        # DOT lists only the scopes of its own setting; ours know more.
+        request.scopes = request.access_token.scope.split()
+        return request.user is None or bool(request.user.is_active)
+
+    def validate_jwt_bearer_token(self, token: str, scopes: list[str], request: Any) -> bool:
+        """An ID token says who somebody is to a client; it opens no door (RFC 9700 §2.3)."""
+        return self.validate_bearer_token(token, scopes, request)
+
+    def validate_id_token(self, token: str, scopes: list[str], request: Any) -> bool:
+        return False
+
+    # -- resources (RFC 8707) --------------------------------------------------------------------------------
+
+    def _check_and_set_request_resource(self, request: Any) -> None:
+        if request.grant_type != "authorization_code":
+            super()._check_and_set_request_resource(request)
+            return
+        granted = list(self._require_pending().resource)
+        asked = [value for key, value in request.decoded_body or [] if key == "resource"]
+        self._validate_resource_uris(request, asked)
+        if granted and not set(asked) <= set(granted):
+            raise errors.CustomOAuth2Error(
+                error="invalid_target",
+                description="A resource was not part of the authorization request.",
+                request=request,
+            )
+        request.resource = asked or granted
+
+    # -- the ID token and userinfo -----------------------------------------------------------------------------
+
+    def finalize_id_token(self, id_token: dict[str, Any], token: Any, token_handler: Any, request: Any) -> str:
+        key = tokens.key_for(request.client.algorithm)
+        now = timezone.now()
+        expires = now + lazyauth_settings.id_token_lifetime
+        jti = uuid.uuid4()
+        if key.algorithm == "EdDSA":
+            import hashlib
+
+            id_token["at_hash"] = self._half_hash(token["access_token"], hashlib.sha512)
+        id_token.update(
+            self.get_oidc_claims(token, token_handler, request)
+            | self._session_claims(request)
+            | {
+                "iss": lazyauth_settings.issuer,
+                "exp": int(expires.timestamp()),
+                "iat": int(now.timestamp()),
+                "jti": str(jti),
+            }
+        )
+        if request.nonce and "nonce" not in id_token:
+            id_token["nonce"] = request.nonce
+        row = get_id_token_model()(
+            user=request.user,
+            application=request.client,
+            scope=" ".join(request.scopes),
+            expires=expires,
+            jti=jti,
+        )
+        row.save(force_insert=True)
+        request.id_token = row
+        return tokens.sign(id_token, key=key, typ="JWT")
+
+    @staticmethod
+    def _half_hash(value: str, hash_function: Any) -> str:
+        import base64
+
+        hashed = hash_function(value.encode()).digest()
+        return base64.urlsafe_b64encode(hashed[: len(hashed) // 2]).decode().rstrip("=")
+
+    def _session_claims(self, request: Any) -> dict[str, Any]:
+        """``sid``, and how and when the person signed in, as far as it is still known."""
+        pending, family = self._pending, None
+        if pending is None:
+            family = getattr(getattr(request, "refresh_token_instance", None), "token_family", None)
+            pending = PendingAuthorization.objects.filter(pk=family).first() if family else None
+        claims: dict[str, Any] = {}
+        session_id = pending.pk if pending else family
+        if session_id:
+            claims["sid"] = str(session_id)
+        if pending and pending.auth_time:
+            claims["auth_time"] = int(pending.auth_time.timestamp())
+        if pending and pending.amr:
+            claims["amr"] = pending.amr
+        if pending and pending.acr:
+            claims["acr"] = pending.acr
+        return claims
+
+    def get_claim_dict(self, request: Any) -> dict[str, Any]:
+        """Return the claims about the user; the scopes decide which of them leave (OIDC Core §5.4)."""
+        user = request.user
+        claims: dict[str, Any] = {"sub": str(user.pk)}
+        name = user.get_full_name() if hasattr(user, "get_full_name") else ""
+        claims |= {
+            "name": name or user.get_username(),
+            "given_name": getattr(user, "first_name", ""),
+            "family_name": getattr(user, "last_name", ""),
+            "preferred_username": user.get_username(),
+        }
+        email = getattr(user, user.get_email_field_name(), "") if "email" in request.scopes else ""
+        if email:
+            claims |= {"email": email, "email_verified": self._is_verified(user, email, request)}
+        return {name: value for name, value in claims.items() if value not in ("", None)}
+
+    def _is_verified(self, user: Any, email: str, request: Any) -> bool:
+        identity = getattr(request, "identity", None)
+        if identity is not None:
+            return bool(identity.email_verified and identity.email.lower() == email.lower())
+        return ProviderIdentity.objects.filter(
+            user=user, email__iexact=email, email_verified=True
+        ).exists()
+
+    def get_discovery_claims(self, request: Any) -> list[str]:
+        return ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "sid", "amr", "acr", *DISCLOSED_CLAIMS]
+
+    def get_oidc_issuer_endpoint(self, request: Any) -> str:
+        return lazyauth_settings.issuer
+
+
+#: Claims about a person that a scope can bring.
+DISCLOSED_CLAIMS = (
+    "name",
+    "given_name",
+    "family_name",
+    "preferred_username",
+    "email",
+    "email_verified",
+)
+
+
+def available_scopes(client: Any, request: Any = None) -> set[str]:
+    """Return the scopes that *client* may ask for: ours and what DOT's scopes backend allows it."""
+    from oauth2_provider.scopes import get_scopes_backend
+
+    backend = get_scopes_backend().get_available_scopes(application=client, request=request)
+    return set(lazyauth_settings.scopes) | set(backend)
+
+
+def default_scopes(client: Any, request: Any = None) -> list[str]:
+    """Return the scopes of a request that names none (RFC 6749 §3.3)."""
+    available = available_scopes(client, request)
+    return [scope for scope in lazyauth_settings.default_client_scopes if scope in available]
+
+
+def family_started_at(refresh_token: Any) -> datetime:
+    """Return when the first refresh token of this family was issued.
+
+    A session of ours carries its birth in its id (UUIDv7); a family that DOT began is looked up.
+    """
+    family = refresh_token.token_family
+    if family is None:
+        return refresh_token.created  # type: ignore[no-any-return]
+    if family.version == 7:
+        return datetime.fromtimestamp((family.int >> 80) / 1000, tz=UTC)
+    first = type(refresh_token).objects.filter(token_family=family).order_by("created").first()
+    return first.created  # type: ignore[no-any-return, union-attr]

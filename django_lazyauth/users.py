@@ -1,0 +1,83 @@
+"""How an identity becomes a user of this site. A host replaces it with ``LAZYAUTH["USER_RESOLVER"]``."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import FieldDoesNotExist
+
+from .errors import RegistrationRefused
+from .providers.base import Identity
+
+
+class UserResolver:
+    """Find or build the user of an identity that nobody is linked to yet.
+
+    Both methods run inside the transaction that writes the identity, and must not talk to the network.
+    """
+
+    def find(self, identity: Identity) -> AbstractBaseUser | None:
+        """Return the existing user this person is, or ``None``.
+
+        The default never matches: equal e-mail addresses alone link nobody (I6). A host that knows better
+        (a staff directory keyed on the subject, say) may return a user here.
+        """
+        return None
+
+    def create(self, identity: Identity) -> AbstractBaseUser:
+        """Write and return a new user with no usable password.
+
+        Raises:
+            RegistrationRefused: This person may not have an account, with a reason that they may read.
+            IntegrityError: Somebody has the unique name or address already; the flow tells the client.
+        """
+        model = get_user_model()
+        user = model(**self.fields(identity))
+        user.set_unusable_password()
+        user.save()
+        return user
+
+    def fields(self, identity: Identity) -> dict[str, Any]:
+        """Return the fields of a new user. An e-mail address is taken over only when it is verified."""
+        model = get_user_model()
+        email = identity.email if identity.email_verified else ""
+        fields: dict[str, Any] = {}
+        email_field = model.get_email_field_name()
+        if email and _has_field(email_field):
+            fields[email_field] = email
+        if model.USERNAME_FIELD == email_field:
+            if not email:
+                raise RegistrationRefused("A verified e-mail address is needed to register.")
+        else:
+            fields[model.USERNAME_FIELD] = username_for(identity)
+        for field, claim in (("first_name", "given_name"), ("last_name", "family_name")):
+            value = identity.claims.get(claim)
+            if isinstance(value, str) and value and _has_field(field):
+                fields[field] = value[: _max_length(field)]
+        return fields
+
+
+def username_for(identity: Identity) -> str:
+    """Return a readable user name that no other (provider, subject) gets: a word and ten hex digits."""
+    told = identity.claims.get("preferred_username")
+    source = told if isinstance(told, str) and told else identity.email.partition("@")[0] or identity.provider
+    word = re.sub(r"[^a-z0-9]+", "-", source.lower()).strip("-")[:30] or "user"
+    suffix = hashlib.sha256(f"{identity.provider}\x00{identity.subject}".encode()).hexdigest()[:10]
+    return f"{word}-{suffix}"
+
+
+def _has_field(name: str) -> bool:
+    try:
+        get_user_model()._meta.get_field(name)
+    except FieldDoesNotExist:
+        return False
+    return True
+
+
+def _max_length(name: str) -> int | None:
+    length: int | None = getattr(get_user_model()._meta.get_field(name), "max_length", None)
+    return length

@@ -1,0 +1,145 @@
+"""Seal a text for one place in the database, and open it only there (I12).
+
+AES-256-GCM with the key's id in front and the place (model, session, provider, column) as associated data:
+a value that was moved, truncated or sealed under a key that is gone does not open. This module knows nothing
+of rows; it turns text into text.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import SealBroken
+
+NONCE_BYTES = 12
+KEY_BYTES = 32
+#: Key id of the key derived from SECRET_KEY; ``check --deploy`` refuses to rely on it.
+DERIVED_KEY_ID = "derived"
+DERIVATION_INFO = b"django_lazyauth vault key v1"
+
+
+class Place(NamedTuple):
+    """Where a sealed value stands. Changing any part makes it unreadable."""
+
+    model: str
+    session_id: UUID
+    provider: str
+    column: str
+
+    def associated_data(self) -> bytes:
+        # JSON, not concatenation: ("a", "bc") and ("ab", "c") must differ.
+        return json.dumps([self.model, str(self.session_id), self.provider, self.column]).encode()
+
+
+class Cipher(Protocol):
+    """What ``LAZYAUTH["CIPHER"]`` names: a host may keep its keys in an HSM."""
+
+    def seal(self, text: str, place: Place) -> str:
+        """Return *text* sealed for *place*."""
+
+    def open(self, sealed: str, place: Place) -> str:
+        """Return the text.
+
+        Raises:
+            SealBroken: Wrong place, unknown key, or tampered with; not told apart.
+        """
+
+    def needs_reseal(self, sealed: str) -> bool:
+        """Say whether *sealed* is under another key than the one that seals now."""
+
+
+@dataclass(frozen=True, slots=True)
+class VaultKey:
+    key_id: str
+    aead: AESGCM
+
+
+def parse_key(text: str) -> VaultKey:
+    """Read ``"<key id>:<base64 of 32 bytes>"``.
+
+    Raises:
+        ImproperlyConfigured: Not of that form. The message holds no part of the key.
+    """
+    key_id, separator, encoded = text.partition(":")
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not separator or not key_id or "." in key_id or key_id == DERIVED_KEY_ID or len(key) != KEY_BYTES:
+        raise ImproperlyConfigured(
+            'Each of LAZYAUTH["VAULT_KEYS"] must be "<key id>:<base64 of 32 random bytes>", the id without a dot.'
+        )
+    return VaultKey(key_id, AESGCM(key))
+
+
+@lru_cache(maxsize=8)
+def _parsed(keys: tuple[str, ...]) -> tuple[VaultKey, ...]:
+    parsed = tuple(parse_key(text) for text in keys)
+    if len({key.key_id for key in parsed}) != len(parsed):
+        raise ImproperlyConfigured('Two of LAZYAUTH["VAULT_KEYS"] have the same key id.')
+    return parsed
+
+
+@lru_cache(maxsize=8)
+def _derived(secret_key: str) -> VaultKey:
+    derivation = HKDF(algorithm=hashes.SHA256(), length=KEY_BYTES, salt=None, info=DERIVATION_INFO)
+    return VaultKey(DERIVED_KEY_ID, AESGCM(derivation.derive(secret_key.encode())))
+
+
+def vault_keys() -> tuple[VaultKey, ...]:
+    """Return the keys in force, the sealing one first."""
+    configured = lazyauth_settings.vault_keys
+    if configured:
+        # The derived key still opens, so that a site that grows up keeps its sessions.
+        return (*_parsed(tuple(configured)), _derived(settings.SECRET_KEY))
+    return (_derived(settings.SECRET_KEY),)
+
+
+class AesGcmCipher:
+    """The default cipher. Format: ``v1.<key id>.<base64url of nonce and ciphertext>``."""
+
+    def seal(self, text: str, place: Place) -> str:
+        key = vault_keys()[0]
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = key.aead.encrypt(nonce, text.encode(), place.associated_data())
+        return f"v1.{key.key_id}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
+
+    def open(self, sealed: str, place: Place) -> str:
+        version, _, rest = sealed.partition(".")
+        key_id, _, encoded = rest.partition(".")
+        for key in vault_keys():
+            if version == "v1" and key.key_id == key_id:
+                return self._open(key, encoded, place)
+        raise SealBroken("unknown format or key")
+
+    def _open(self, key: VaultKey, encoded: str, place: Place) -> str:
+        try:
+            raw = base64.b64decode(encoded, altchars=b"-_", validate=True)
+            return key.aead.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], place.associated_data()).decode()
+        except (InvalidTag, ValueError):
+            # From None: the chained exception would carry ciphertext into a traceback's locals.
+            raise SealBroken("does not open here") from None
+
+    def needs_reseal(self, sealed: str) -> bool:
+        return not sealed.startswith(f"v1.{vault_keys()[0].key_id}.")
+
+
+def get_cipher() -> Cipher:
+    """Return the configured cipher."""
+    cipher: Cipher = lazyauth_settings.load("CIPHER", "django_lazyauth.vault.cipher.AesGcmCipher")()
+    return cipher

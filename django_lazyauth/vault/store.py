@@ -1,0 +1,171 @@
+"""Keep and find upstream token bundles, one per (session, provider).
+
+Binding is enforced in the query: who asks for a bundle names session, provider, user and client, and a wrong
+one finds nothing. This module writes rows and opens seals; it talks to no upstream and opens no transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connections, router
+from django.utils import timezone
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import LazyAuthError, SealBroken
+from django_lazyauth.models import UpstreamToken
+
+from .cipher import Cipher, Place, get_cipher
+
+logger = logging.getLogger("django_lazyauth.vault")
+
+SEALED_COLUMNS = ("access_token", "refresh_token", "id_token")
+
+
+class BundleNotFound(LazyAuthError):
+    """No bundle of this session, provider, user and client; which of them is wrong is not said."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamBundle:
+    """The tokens that one upstream gave one session, in the clear: never logged, never shown.
+
+    Attributes:
+        expires_at: Aware time when the access token ends; ``None`` where the upstream did not say.
+        refresh_expires_at: The same of the refresh token.
+        version: Counts the rotations; 0 for a bundle that is not stored yet.
+        is_dead: The upstream refused the refresh token: only a new sign-in helps.
+    """
+
+    session_id: UUID
+    provider: str
+    user_id: Any
+    client_id: Any
+    subject: str
+    access_token: str = field(repr=False)
+    refresh_token: str = field(default="", repr=False)
+    id_token: str = field(default="", repr=False)
+    token_type: str = "Bearer"
+    scope: str = ""
+    expires_at: datetime | None = None
+    refresh_expires_at: datetime | None = None
+    version: int = 0
+    is_dead: bool = False
+
+    def is_expired(self, now: datetime | None = None) -> bool:
+        return self.expires_at is not None and self.expires_at <= (now or timezone.now())
+
+
+def _place(session_id: UUID, provider: str, column: str) -> Place:
+    return Place("UpstreamToken", session_id, provider, column)
+
+
+def store(bundle: UpstreamBundle) -> None:
+    """Write *bundle* as the one of its (session, provider); a newer sign-in replaces what stood there.
+
+    One INSERT, or on a conflict one UPDATE, in the caller's transaction.
+    """
+    cipher = get_cipher()
+    sealed = {
+        column: cipher.seal(value, _place(bundle.session_id, bundle.provider, column))
+        if (value := getattr(bundle, column))
+        else ""
+        for column in SEALED_COLUMNS
+    }
+    row = UpstreamToken(
+        session_id=bundle.session_id,
+        provider=bundle.provider,
+        user_id=bundle.user_id,
+        client_id=bundle.client_id,
+        subject=bundle.subject,
+        token_type=bundle.token_type,
+        scope=bundle.scope,
+        expires_at=bundle.expires_at,
+        refresh_expires_at=bundle.refresh_expires_at,
+        retain_until=timezone.now() + lazyauth_settings.vault_retention,
+        version=bundle.version + 1,
+        **sealed,
+    )
+    UpstreamToken.objects.bulk_create(
+        [row],
+        update_conflicts=True,
+        unique_fields=None if _is_mysql() else ["session_id", "provider"],
+        update_fields=[
+            *SEALED_COLUMNS,
+            "user",
+            "client",
+            "subject",
+            "token_type",
+            "scope",
+            "expires_at",
+            "refresh_expires_at",
+            "retain_until",
+            "is_dead",
+            "version",
+            "lease",
+            "lease_until",
+            "updated_at",
+        ],
+    )
+
+
+def _is_mysql() -> bool:
+    return connections[router.db_for_write(UpstreamToken)].vendor == "mysql"
+
+
+def get(session_id: UUID, provider: str, *, user_id: Any, client_id: Any) -> UpstreamBundle:
+    """Return the bundle, expired or not.
+
+    Raises:
+        BundleNotFound: There is none for exactly these four.
+        SealBroken: It cannot be opened: signed out upstream, in effect.
+    """
+    row = UpstreamToken.objects.filter(
+        session_id=session_id, provider=provider, user_id=user_id, client_id=client_id
+    ).first()
+    if row is None:
+        raise BundleNotFound
+    return _open(row, get_cipher())
+
+
+def get_all(session_id: UUID) -> Iterator[UpstreamBundle]:
+    """Yield the bundles of a session, expired ones too. What cannot be opened is skipped with a warning."""
+    cipher = get_cipher()
+    for row in UpstreamToken.objects.of_session(session_id).order_by("provider"):
+        try:
+            yield _open(row, cipher)
+        except SealBroken:
+            logger.warning("skipped an upstream token that cannot be opened (provider %s)", row.provider)
+
+
+def delete(session_id: UUID) -> int:
+    """Forget every bundle of a session; return how many there were."""
+    return UpstreamToken.objects.of_session(session_id).delete()[0]
+
+
+def _open(row: UpstreamToken, cipher: Cipher) -> UpstreamBundle:
+    opened = {
+        column: cipher.open(value, _place(row.session_id, row.provider, column))
+        if (value := getattr(row, column))
+        else ""
+        for column in SEALED_COLUMNS
+    }
+    return UpstreamBundle(
+        session_id=row.session_id,
+        provider=row.provider,
+        user_id=row.user_id,
+        client_id=row.client_id,
+        subject=row.subject,
+        token_type=row.token_type,
+        scope=row.scope,
+        expires_at=row.expires_at,
+        refresh_expires_at=row.refresh_expires_at,
+        version=row.version,
+        is_dead=row.is_dead,
+        **opened,
+    )

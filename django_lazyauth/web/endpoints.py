@@ -1,0 +1,145 @@
+"""The endpoints that clients call without a person: token, revocation, introspection, userinfo, metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.request import UnreadablePostError
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidRequest, OAuthError
+from django_lazyauth.flows.revoke import answer_revocation_request
+from django_lazyauth.flows.token import answer_token_request
+from django_lazyauth.toolkit import clients, endpoints, metadata
+from django_lazyauth.toolkit.authorization import has_bad_characters
+from django_lazyauth.toolkit.token_endpoint import TokenAnswer, check_form
+from django_lazyauth.toolkit.tokens import public_key_set
+
+View = Callable[..., HttpResponse]
+SECRETS = ("code", "code_verifier", "client_secret", "refresh_token", "token")
+
+
+def client_endpoint(*methods: str) -> Callable[[View], View]:
+    """Make a view that clients call: no CSRF, no transaction around it, preflights answered (Fetch, CORS)."""
+
+    def decorate(view: View) -> View:
+        @sensitive_post_parameters(*SECRETS)
+        def endpoint(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method == "OPTIONS":
+                return _preflight(request, methods)
+            try:
+                return _with_origin(request, view(request, *args, **kwargs))
+            except (SuspiciousOperation, BadRequest, UnreadablePostError):
+                return _render(TokenAnswer.of_error(InvalidRequest("The body cannot be read.")))
+
+        return login_not_required(
+            csrf_exempt(
+                transaction.non_atomic_requests(require_http_methods([*methods, "OPTIONS"])(endpoint))
+            )
+        )
+
+    return decorate
+
+
+def _preflight(request: HttpRequest, methods: tuple[str, ...]) -> HttpResponse:
+    """Let a browser send the request; whether its script may read the answer is decided with the answer."""
+    response = HttpResponse(status=204)
+    origin = request.headers.get("Origin")
+    if origin:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Allow-Methods"] = ", ".join(methods)
+        response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, MCP-Protocol-Version"
+        response.headers["Access-Control-Max-Age"] = "600"
+        response.headers["Vary"] = "Origin"
+    return response
+
+
+def _with_origin(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Let the script of a registered client's own origin read the answer; never with credentials."""
+    origin = request.headers.get("Origin")
+    client_id = request.POST.get("client_id", "")
+    if not origin or "Access-Control-Allow-Origin" in response.headers:
+        return response
+    response.headers["Vary"] = "Origin"
+    if client_id and not has_bad_characters(client_id) and len(client_id) <= 255:
+        client = clients.find_client(client_id)
+        if client is not None and clients.origin_allowed(client, origin):
+            response.headers["Access-Control-Allow-Origin"] = origin
+    return response
+
+
+def _render(answer: TokenAnswer) -> HttpResponse:
+    response = HttpResponse(answer.body, status=answer.status, content_type="application/json")
+    for name, value in answer.headers.items():
+        response.headers[name] = value
+    response.headers["Content-Type"] = "application/json"
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Pragma"] = "no-cache"
+    return response
+
+
+@client_endpoint("POST")
+def token_view(request: HttpRequest) -> HttpResponse:
+    """RFC 6749 §3.2."""
+    return _render(answer_token_request(request))
+
+
+@client_endpoint("POST")
+def revoke_view(request: HttpRequest) -> HttpResponse:
+    """RFC 7009 §2."""
+    return _render(answer_revocation_request(request))
+
+
+@client_endpoint("POST")
+def introspect_view(request: HttpRequest) -> HttpResponse:
+    """RFC 7662 §2."""
+    try:
+        check_form(request)
+    except OAuthError as error:
+        return _render(TokenAnswer.of_error(error))
+    return _render(endpoints.introspect(request))
+
+
+@client_endpoint("GET", "POST")
+def userinfo_view(request: HttpRequest) -> HttpResponse:
+    """OpenID Connect Core §5.3. The token is in the header, so any origin may be told: it cannot be forged."""
+    response = _render(endpoints.userinfo(request))
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    return response
+
+
+def _public(document: dict[str, Any], *, max_age: int) -> HttpResponse:
+    response = JsonResponse(document)
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Cache-Control"] = f"public, max-age={max_age}"
+    return response
+
+
+@client_endpoint("GET", "HEAD")
+def jwks_view(request: HttpRequest) -> HttpResponse:
+    """RFC 7517 §5."""
+    return _public(json.loads(json.dumps(public_key_set())), max_age=3600)
+
+
+@client_endpoint("GET", "HEAD")
+def server_metadata_view(request: HttpRequest, issuer_path: str = "") -> HttpResponse:
+    """RFC 8414 §3 and OpenID Connect Discovery §4: at the places of our own issuer, and nowhere else."""
+    mounted_below = request.path.partition("/.well-known/")[0]
+    if (issuer_path or mounted_below).strip("/") != lazyauth_settings.issuer_path:
+        raise Http404
+    return _public(metadata.server_metadata(), max_age=300)
+
+
+@client_endpoint("GET", "HEAD")
+def protected_resource_view(request: HttpRequest, resource_path: str = "") -> HttpResponse:
+    """RFC 9728 §3.1."""
+    return _public(metadata.protected_resource_metadata(resource_path.strip("/")), max_age=300)

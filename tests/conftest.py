@@ -1,0 +1,78 @@
+"""Fixtures that every test may use. Real rows, real requests; what a test is about is never replaced."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from django.core.cache import cache
+
+from tests.support.journey import REDIRECT_URI, OAuthClient
+from tests.support.providers import BelievingProvider
+
+
+@pytest.fixture(autouse=True)
+def _clean_slate():
+    cache.clear()
+    BelievingProvider.before_finalize.clear()
+    BelievingProvider.finalized.clear()
+
+
+@pytest.fixture(autouse=True)
+def _two_providers(settings):
+    settings.LAZYAUTH = copy.deepcopy(settings.LAZYAUTH) | {
+        "PROVIDERS": {
+            "demo": {"class": "tests.support.providers.BelievingProvider", "display_name": "Demo"},
+            "other": {"class": "tests.support.providers.BelievingProvider"},
+        }
+    }
+
+
+@pytest.fixture
+def lazyauth(settings):
+    """Change single LAZYAUTH settings: ``lazyauth(REGISTRATION="immediate")``."""
+
+    def change(**values):
+        settings.LAZYAUTH = settings.LAZYAUTH | values
+
+    return change
+
+
+def register(**fields):
+    from oauth2_provider.models import get_application_model
+
+    defaults = {
+        "name": "Client of the tests",
+        "client_type": "public",
+        "authorization_grant_type": "authorization-code",
+        "redirect_uris": REDIRECT_URI,
+        "client_secret": "",
+        "hash_client_secret": False,
+    }
+    return get_application_model().objects.create(**defaults | fields)
+
+
+@pytest.fixture
+def application(db):
+    """An operator's public client."""
+    return register(client_id="public-client")
+
+
+@pytest.fixture
+def client_(application):
+    return OAuthClient(application.client_id)
+
+
+CONFIDENTIAL_SECRET = "s" * 24 + "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def confidential(db):
+    """A confidential client, its secret stored as DOT does."""
+    register(
+        client_id="confidential-client",
+        client_type="confidential",
+        client_secret=CONFIDENTIAL_SECRET,
+        hash_client_secret=True,
+    )
+    return OAuthClient("confidential-client", CONFIDENTIAL_SECRET)

@@ -1,0 +1,60 @@
+"""A provider for the tests that are about the flows, not about a protocol: it believes what the code says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+from urllib.parse import urlencode
+
+from django_lazyauth.providers.base import Identity, Provider, Redirect, Success
+from django_lazyauth.vault.store import UpstreamBundle, store
+
+
+class BelievingProvider(Provider):
+    """``code=<subject>`` at the callback signs that subject in."""
+
+    emits_commit = True
+    #: What finalize does before it writes; a test puts a failure here.
+    before_finalize: ClassVar[list[Callable[[], None]]] = []
+    finalized: ClassVar[list[str]] = []
+
+    def begin(self, pending, *, state, callback_uri):
+        query = urlencode({"state": state, "redirect_uri": callback_uri})
+        return Redirect(f"https://upstream.example/authorize?{query}", private={"nonce": "n"})
+
+    def complete(self, request, pending, private):
+        assert private == {"nonce": "n"}
+        subject = request.GET["code"]
+        return Success(
+            Identity(
+                provider=self.name,
+                subject=subject,
+                email=f"{subject}@people.example",
+                email_verified=True,
+                name=subject.title(),
+                claims={"given_name": subject.title(), "family_name": "Person"},
+            ),
+            commit={
+                "access_token": f"upstream-access-{subject}",
+                "refresh_token": f"upstream-refresh-{subject}",
+                "client_id": pending.client_id,
+                "subject": subject,
+            },
+            amr=("pwd",),
+        )
+
+    def finalize(self, commit, *, user, session_id):
+        for hook in self.before_finalize:
+            hook()
+        self.finalized.append(str(session_id))
+        store(
+            UpstreamBundle(
+                session_id=session_id,
+                provider=self.name,
+                user_id=user.pk,
+                client_id=commit["client_id"],
+                subject=commit["subject"],
+                access_token=commit["access_token"],
+                refresh_token=commit["refresh_token"],
+            )
+        )
