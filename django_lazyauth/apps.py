@@ -9,3 +9,9 @@ class LazyAuthConfig(AppConfig):
     label = "lazyauth"
     verbose_name = _("Sign-in and clients")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        # Imported here: checks reach the models, which exist only once every app is loaded.
+        from .checks import register_checks
+
+        register_checks()

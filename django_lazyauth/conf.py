@@ -87,10 +87,14 @@ class LazyAuthSettings:
         """
         value = self.raw.get("ISSUER")
         if not isinstance(value, str) or not value:
-            raise ImproperlyConfigured('Set LAZYAUTH["ISSUER"] to the https URL that clients know this site by.')
+            raise ImproperlyConfigured(
+                'Set LAZYAUTH["ISSUER"] to the https URL that clients know this site by.'
+            )
         parts = urlsplit(value)
         if parts.scheme not in {"https", "http"} or not parts.hostname or parts.query or parts.fragment:
-            raise ImproperlyConfigured('LAZYAUTH["ISSUER"] must be a URL without query and fragment (RFC 8414 §2).')
+            raise ImproperlyConfigured(
+                'LAZYAUTH["ISSUER"] must be a URL without query and fragment (RFC 8414 §2).'
+            )
         return value
 
     @property

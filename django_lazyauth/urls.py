@@ -11,7 +11,7 @@ served with and without a slash at its end.
 
 from django.urls import path, re_path
 
-from .web import authorize, callback, endpoints
+from .web import authorize, callback, endpoints, flow
 from .well_known import metadata_patterns
 
 app_name = "lazyauth"
@@ -20,8 +20,8 @@ urlpatterns = [
     re_path(r"^authorize/?$", authorize.authorize_view, name="authorize"),
     path("authorize/choose", authorize.choose_view, name="choose"),
     path("authorize/consent", authorize.consent_view, name="consent"),
-    path("authorize/<uuid:session_id>", authorize.flow_view, name="flow"),
-    path("authorize/<uuid:session_id>/<slug:provider>", authorize.provider_view, name="provider"),
+    path("authorize/<uuid:session_id>", flow.flow_view, name="flow"),
+    path("authorize/<uuid:session_id>/<slug:provider>", flow.provider_view, name="provider"),
     re_path(r"^callback/(?P<provider>[-\w]+)/?$", callback.callback_view, name="callback"),
     re_path(r"^token/?$", endpoints.token_view, name="token"),
     re_path(r"^revoke_token/?$", endpoints.revoke_view, name="revoke"),

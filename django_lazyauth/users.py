@@ -49,7 +49,7 @@ class UserResolver:
         email_field = model.get_email_field_name()
         if email and _has_field(email_field):
             fields[email_field] = email
-        if model.USERNAME_FIELD == email_field:
+        if email_field == model.USERNAME_FIELD:
             if not email:
                 raise RegistrationRefused("A verified e-mail address is needed to register.")
         else:

@@ -28,7 +28,7 @@ from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.authorization import AuthorizationRequest
 from django_lazyauth.vault.cipher import Place, get_cipher
 
-from . import answer, sessions
+from . import answer, register, sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,10 @@ def _database() -> str:
 
 def _check_room(network: str) -> None:
     live = PendingAuthorization.objects.live()
-    per_network, in_all = lazyauth_settings.max_pending_per_network, lazyauth_settings.max_pending_authorizations
+    per_network, in_all = (
+        lazyauth_settings.max_pending_per_network,
+        lazyauth_settings.max_pending_authorizations,
+    )
     # Slices bound the work of a count under flood.
     if live.filter(network=network)[:per_network].count() >= per_network or live[:in_all].count() >= in_all:
         raise TemporarilyUnavailable("Too many people are signing in right now. Try again in a few minutes.")
@@ -156,7 +159,9 @@ def open_private(pending: PendingAuthorization) -> Json:
         InvalidGrant: It cannot be opened any more: the person starts again.
     """
     try:
-        private: Json = json.loads(get_cipher().open(pending.private, _private_place(pending, pending.provider)))
+        private: Json = json.loads(
+            get_cipher().open(pending.private, _private_place(pending, pending.provider))
+        )
     except SealBroken:
         raise InvalidGrant("This sign-in is over. Go back to the application and start again.") from None
     return private
@@ -221,6 +226,19 @@ def adopt_signed_in(
     return pending
 
 
+def deferred_account(pending: PendingAuthorization) -> str:
+    """Return how the consent page names a person who is not written yet.
+
+    Raises:
+        InvalidGrant: What was kept cannot be opened any more: the person starts again.
+    """
+    try:
+        identity = register.open_deferred(pending.deferred).identity
+    except (SealBroken, DeferredRegistration.DoesNotExist):
+        raise InvalidGrant("This sign-in is over. Go back to the application and start again.") from None
+    return identity.email or identity.name or identity.subject
+
+
 # -- consent and code ----------------------------------------------------------------------------------------
 
 
@@ -263,7 +281,9 @@ def remember_consent(
         client_digest=clients.metadata_digest(client),
         updated_at=now,
     )
-    on_conflict = None if connections[_database()].vendor == "mysql" else ["user", "client", "resources_digest"]
+    on_conflict = (
+        None if connections[_database()].vendor == "mysql" else ["user", "client", "resources_digest"]
+    )
     Consent.objects.bulk_create(
         [consent],
         update_conflicts=True,
@@ -291,7 +311,9 @@ def allow(pending: PendingAuthorization) -> str:
             consented_at=now,
         )
         if not issued:
-            raise InvalidGrant("This request was answered already. Go back to the application and start again.")
+            raise InvalidGrant(
+                "This request was answered already. Go back to the application and start again."
+            )
         if pending.user is not None:
             _remember_for_known(pending)
     return answer.code_answer(pending.redirect_uri, code=code, state=pending.state)
@@ -300,7 +322,7 @@ def allow(pending: PendingAuthorization) -> str:
 def _remember_for_known(pending: PendingAuthorization) -> None:
     known = (
         Consent.objects.filter(
-            user_id=pending.user_id,
+            user=pending.user,
             client=pending.client,
             resources_digest=resources_key(pending.resource),
             client_digest=clients.metadata_digest(pending.client),

@@ -7,6 +7,7 @@ while the upstream is asked.
 from __future__ import annotations
 
 import hmac
+import logging
 
 from django.http import HttpRequest
 
@@ -17,6 +18,8 @@ from django_lazyauth.providers.base import Page, Success
 from django_lazyauth.providers.registry import get_provider
 
 from . import authorize, sign_in
+
+logger = logging.getLogger("django_lazyauth.sign_in")
 
 
 class WrongProvider(InvalidGrant):
@@ -36,6 +39,7 @@ class SignInFailed(ProviderError):
 
     def __init__(self, pending: PendingAuthorization, cause: ProviderError) -> None:
         self.pending = pending
+        logger.warning("sign-in at %s failed: %s %s", pending.provider, cause.reason, cause.debug)
         super().__init__(cause.reason, debug=cause.debug)
 
 

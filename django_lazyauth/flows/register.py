@@ -101,7 +101,9 @@ def load_user(pk: Any) -> AbstractBaseUser:
     return user
 
 
-def write_person(identity: Identity, *, session_id: UUID, client: Any) -> tuple[AbstractBaseUser, ProviderIdentity]:
+def write_person(
+    identity: Identity, *, session_id: UUID, client: Any
+) -> tuple[AbstractBaseUser, ProviderIdentity]:
     """Write the user and identity of somebody who is linked to nobody yet, and tell the host.
 
     Raises:
@@ -128,9 +130,7 @@ def write_person(identity: Identity, *, session_id: UUID, client: Any) -> tuple[
         if is_unique_violation(error):
             raise Taken from error
         raise
-    user_registered.send(
-        sender=type(user), user=user, identity=link, session_id=session_id, client=client
-    )
+    user_registered.send(sender=type(user), user=user, identity=link, session_id=session_id, client=client)
     return user, link
 
 

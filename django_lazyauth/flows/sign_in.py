@@ -136,7 +136,9 @@ def resume(request: HttpRequest, bindings: list[str]) -> bool:
         user__is_active=True,
     ).select_related("user")
     for pending in finished.order_by("-exchanged_at"):
-        won = PendingAuthorization.objects.filter(pk=pending.pk, resumed_at__isnull=True).update(resumed_at=now)
+        won = PendingAuthorization.objects.filter(pk=pending.pk, resumed_at__isnull=True).update(
+            resumed_at=now
+        )
         if won and pending.user is not None:
             log_in(
                 request,

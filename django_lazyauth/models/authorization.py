@@ -196,9 +196,7 @@ class PendingAuthorization(models.Model):
                 name="lazyauth_pending_exchanged_has_user",
                 condition=~Q(status=Status.EXCHANGED) | Q(user__isnull=False, exchanged_at__isnull=False),
             ),
-            models.CheckConstraint(
-                name="lazyauth_pending_code_needs_pkce", condition=~Q(code_challenge="")
-            ),
+            models.CheckConstraint(name="lazyauth_pending_code_needs_pkce", condition=~Q(code_challenge="")),
         ]
 
     def __str__(self) -> str:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from oauth2_provider.oauth2_validators import is_valid_resource_uri
 from oauthlib import oauth2
 
@@ -67,7 +67,9 @@ class AuthorizationRefused(LazyAuthError):
         state: The client's, echoed with the error.
     """
 
-    def __init__(self, error: str, description: str, *, redirect_uri: str | None = None, state: str = "") -> None:
+    def __init__(
+        self, error: str, description: str, *, redirect_uri: str | None = None, state: str = ""
+    ) -> None:
         self.error = error
         self.description = description
         self.redirect_uri = redirect_uri
@@ -159,37 +161,60 @@ def _addressee(http_request: HttpRequest) -> tuple[Any, str | None]:
 def _check_values(http_request: HttpRequest, redirect_uri: str) -> None:
     """Refuse parameters that are repeated, malformed or not served; the error goes to the client."""
     parameters = http_request.GET
-    states = parameters.getlist("state")
-    state = states[0] if len(states) == 1 and _is_sound("state", states[0]) else ""
+    found = (
+        _malformed(parameters) or _not_served(parameters) or _no_pkce(parameters) or _bad_openid(parameters)
+    )
+    if found:
+        error, description = found
+        states = parameters.getlist("state")
+        state = states[0] if len(states) == 1 and _is_sound("state", states[0]) else ""
+        raise AuthorizationRefused(error, description, redirect_uri=redirect_uri, state=state)
 
-    def refuse(error: str, description: str) -> AuthorizationRefused:
-        return AuthorizationRefused(error, description, redirect_uri=redirect_uri, state=state)
 
+#: An error code and its description, or nothing found.
+Finding = tuple[str, str] | None
+
+
+def _malformed(parameters: QueryDict) -> Finding:
     for name, values in parameters.lists():
         if name != "resource" and len(values) > 1:
-            raise refuse("invalid_request", f"Duplicate {_printable(name)} parameter.")
+            return "invalid_request", f"Duplicate {_printable(name)} parameter."
         if any(not _is_sound(name, value) for value in values):
-            raise refuse("invalid_request", f"Invalid {_printable(name)} parameter value.")
-    for name in ("request", "request_uri", "registration"):
-        if name in parameters:
-            raise refuse(f"{name}_not_supported", f"The {name} parameter is not supported.")
-    if parameters.get("response_type", "") != "code":
-        error = "unsupported_response_type" if parameters.get("response_type") else "invalid_request"
-        raise refuse(error, "response_type must be code.")
-    if parameters.get("response_mode", "query") != "query":
-        raise refuse("invalid_request", "Only response_mode=query is supported.")
-    if parameters.get("code_challenge_method") != "S256":
-        raise refuse("invalid_request", "PKCE with code_challenge_method=S256 is required.")
-    if not S256_CHALLENGE.match(parameters.get("code_challenge", "")):
-        raise refuse("invalid_request", "code_challenge must be 43 characters of base64url (RFC 7636).")
-    prompts = set(parameters.get("prompt", "").split())
-    if not prompts <= PROMPTS or ("none" in prompts and len(prompts) > 1):
-        raise refuse("invalid_request", "Invalid prompt parameter value.")
-    if not re.fullmatch(r"[0-9]*", parameters.get("max_age", "")):
-        raise refuse("invalid_request", "Invalid max_age parameter value.")
+            return "invalid_request", f"Invalid {_printable(name)} parameter value."
     resources = parameters.getlist("resource")
     if len(resources) > MAX_RESOURCES or not all(is_sound_resource(resource) for resource in resources):
-        raise refuse("invalid_target", "A resource indicator must be an absolute URI with a host (RFC 8707).")
+        return "invalid_target", "A resource indicator must be an absolute URI with a host (RFC 8707)."
+    return None
+
+
+def _not_served(parameters: QueryDict) -> Finding:
+    for name in ("request", "request_uri", "registration"):
+        if name in parameters:
+            return f"{name}_not_supported", f"The {name} parameter is not supported."
+    if not parameters.get("response_type"):
+        return "invalid_request", "Missing response_type parameter."
+    if parameters["response_type"] != "code":
+        return "unsupported_response_type", "response_type must be code."
+    if parameters.get("response_mode", "query") != "query":
+        return "invalid_request", "Only response_mode=query is supported."
+    return None
+
+
+def _no_pkce(parameters: QueryDict) -> Finding:
+    if parameters.get("code_challenge_method") != "S256":
+        return "invalid_request", "PKCE with code_challenge_method=S256 is required."
+    if not S256_CHALLENGE.match(parameters.get("code_challenge", "")):
+        return "invalid_request", "code_challenge must be 43 characters of base64url (RFC 7636)."
+    return None
+
+
+def _bad_openid(parameters: QueryDict) -> Finding:
+    prompts = set(parameters.get("prompt", "").split())
+    if not prompts <= PROMPTS or ("none" in prompts and len(prompts) > 1):
+        return "invalid_request", "Invalid prompt parameter value."
+    if not re.fullmatch(r"[0-9]*", parameters.get("max_age", "")):
+        return "invalid_request", "Invalid max_age parameter value."
+    return None
 
 
 def is_sound_resource(resource: str) -> bool:

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from oauth2_provider.models import AbstractApplication, get_application_model
+from oauth2_provider.models import (
+    AbstractApplication,
+    get_access_token_model,
+    get_application_model,
+    get_id_token_model,
+    get_refresh_token_model,
+)
 from oauth2_provider.settings import oauth2_settings
 
 from .redirects import is_safe_redirect_uri, redirect_uri_matches
 
-Client = AbstractApplication
+#: A row of the client model in force; DOT publishes no types, and the host may have swapped the model.
+Client: TypeAlias = Any
 
 
 def get_client_model() -> Any:
     """Return the client model in force."""
     return get_application_model()
+
+
+def token_models() -> list[Any]:
+    """Return the models that an exchange writes besides ours."""
+    return [get_application_model(), get_access_token_model(), get_refresh_token_model(), get_id_token_model()]
 
 
 def find_client(client_id: str) -> Client | None:
@@ -30,9 +42,9 @@ def find_client(client_id: str) -> Client | None:
 
 def redirect_uri_allowed(client: Client, uri: str) -> bool:
     """Say whether *client* registered *uri*, and *uri* is of a kind that is safe to redirect to."""
-    return is_safe_redirect_uri(
-        uri, extra_schemes=oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES
-    ) and any(redirect_uri_matches(uri, registered) for registered in client.redirect_uris.split())
+    return is_safe_redirect_uri(uri, extra_schemes=oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES) and any(
+        redirect_uri_matches(uri, registered) for registered in client.redirect_uris.split()
+    )
 
 
 def is_self_registered(client: Client) -> bool:

@@ -15,7 +15,5 @@ def revoke(family: UUID) -> None:
 def is_alive(family: UUID) -> bool:
     """Say whether any token of *family* still works."""
     refresh = get_refresh_token_model().objects.filter(token_family=family)
-    return (
-        refresh.filter(revoked__isnull=True).exists()
-        or get_access_token_model().objects.filter(pk__in=refresh.values("access_token_id")).exists()
-    )
+    access = get_access_token_model().objects.filter(pk__in=refresh.values("access_token_id"))
+    return bool(refresh.filter(revoked__isnull=True).exists() or access.exists())

@@ -62,6 +62,11 @@ def server_metadata() -> dict[str, Any]:
     }
 
 
+def resource_metadata_url() -> str | None:
+    """Return where the metadata of this site's resources stands, for challenges (RFC 9728 §5.1)."""
+    return endpoint_url("resource-metadata")
+
+
 def protected_resource_metadata(resource_path: str) -> dict[str, Any]:
     """Return the metadata of a resource of this site (RFC 9728 §2)."""
     resource = lazyauth_settings.issuer_origin + (f"/{resource_path}" if resource_path else "")

@@ -13,7 +13,9 @@ SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):")
 #: Printable ASCII without space and the characters that no URI may hold (RFC 3986 §2).
 URI_CHARACTERS = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+\Z")
 #: Schemes that run or read something in the browser instead of going to an app.
-DANGEROUS_SCHEMES = frozenset({"about", "blob", "data", "file", "filesystem", "ftp", "http", "javascript", "vbscript", "ws", "wss"})
+DANGEROUS_SCHEMES = frozenset(
+    {"about", "blob", "data", "file", "filesystem", "ftp", "http", "javascript", "vbscript", "ws", "wss"}
+)
 
 
 def is_safe_redirect_uri(uri: str, *, extra_schemes: Iterable[str] = ()) -> bool:

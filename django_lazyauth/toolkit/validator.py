@@ -58,11 +58,15 @@ class LazyAuthValidator(OAuth2Validator):
                 request.client = self._pending.client
         return self._pending
 
-    def get_authorization_code_scopes(self, client_id: str, code: str, redirect_uri: str, request: Any) -> list[str]:
+    def get_authorization_code_scopes(
+        self, client_id: str, code: str, redirect_uri: str, request: Any
+    ) -> list[str]:
         pending = self.load_code(code, request)
         return pending.scopes if pending else []
 
-    def validate_code(self, client_id: str, code: str, client: Any, request: Any, *args: Any, **kwargs: Any) -> bool:
+    def validate_code(
+        self, client_id: str, code: str, client: Any, request: Any, *args: Any, **kwargs: Any
+    ) -> bool:
         pending = self.load_code(code, request)
         if pending is None or pending.client_id != client.pk:
             return False
@@ -89,7 +93,14 @@ class LazyAuthValidator(OAuth2Validator):
         return True
 
     def confirm_redirect_uri(
-        self, client_id: str, code: str, redirect_uri: str, client: Any, request: Any, *args: Any, **kwargs: Any
+        self,
+        client_id: str,
+        code: str,
+        redirect_uri: str,
+        client: Any,
+        request: Any,
+        *args: Any,
+        **kwargs: Any,
     ) -> bool:
         pending = self.load_code(code, request)
         if pending is None or redirect_uri != pending.redirect_uri:
@@ -99,11 +110,15 @@ class LazyAuthValidator(OAuth2Validator):
             )
         return True
 
-    def get_authorization_code_nonce(self, client_id: str, code: str, redirect_uri: str, request: Any) -> str | None:
+    def get_authorization_code_nonce(
+        self, client_id: str, code: str, redirect_uri: str, request: Any
+    ) -> str | None:
         pending = self.load_code(code, request)
         return (pending.nonce or None) if pending else None
 
-    def invalidate_authorization_code(self, client_id: str, code: str, request: Any, *args: Any, **kwargs: Any) -> None:
+    def invalidate_authorization_code(
+        self, client_id: str, code: str, request: Any, *args: Any, **kwargs: Any
+    ) -> None:
         pending = self.load_code(code, request)
         now = timezone.now()
         spent = pending is not None and PendingAuthorization.objects.filter(
@@ -158,7 +173,9 @@ class LazyAuthValidator(OAuth2Validator):
             return unquote_plus(secret)
         return getattr(request, "client_secret", None) or ""
 
-    def validate_redirect_uri(self, client_id: str, redirect_uri: str, request: Any, *args: Any, **kwargs: Any) -> bool:
+    def validate_redirect_uri(
+        self, client_id: str, redirect_uri: str, request: Any, *args: Any, **kwargs: Any
+    ) -> bool:
         return clients.redirect_uri_allowed(request.client, redirect_uri)
 
     def validate_scopes(
@@ -229,7 +246,9 @@ class LazyAuthValidator(OAuth2Validator):
     def _rotate(self, token: dict[str, Any], request: Any) -> None:
         """Spend the presented refresh token and write its successor (RFC 9700 §4.14)."""
         self._check_and_set_request_resource(request)
-        presented = get_refresh_token_model().objects.select_for_update().get(pk=request.refresh_token_instance.pk)
+        presented = (
+            get_refresh_token_model().objects.select_for_update().get(pk=request.refresh_token_instance.pk)
+        )
         if presented.revoked is not None:
             # Somebody was faster, after this request was validated.
             raise errors.InvalidGrantError(request=request)
@@ -244,7 +263,9 @@ class LazyAuthValidator(OAuth2Validator):
         token_instance.token = ""
         token_instance._raw_token = raw_token
 
-    def validate_refresh_token(self, refresh_token: str, client: Any, request: Any, *args: Any, **kwargs: Any) -> bool:
+    def validate_refresh_token(
+        self, refresh_token: str, client: Any, request: Any, *args: Any, **kwargs: Any
+    ) -> bool:
         """Check a refresh token. One that was spent shows that a copy is about: the session ends (I10)."""
         row = (
             get_refresh_token_model()
@@ -274,7 +295,9 @@ class LazyAuthValidator(OAuth2Validator):
     def rotate_refresh_token(self, request: Any) -> bool:
         return True
 
-    def revoke_token(self, token: str, token_type_hint: str | None, request: Any, *args: Any, **kwargs: Any) -> None:
+    def revoke_token(
+        self, token: str, token_type_hint: str | None, request: Any, *args: Any, **kwargs: Any
+    ) -> None:
         """Note the session that *token* of this client belongs to; the flow ends it (RFC 7009 §2.1).
 
         Tokens outside any session (client credentials, and what DOT issued without a family) are revoked here.
@@ -283,7 +306,9 @@ class LazyAuthValidator(OAuth2Validator):
         refresh = get_refresh_token_model().objects.filter(application=client)
         family = (
             refresh.filter(token_checksum=checksum).values_list("token_family", flat=True).first()
-            or refresh.filter(access_token__token_checksum=checksum).values_list("token_family", flat=True).first()
+            or refresh.filter(access_token__token_checksum=checksum)
+            .values_list("token_family", flat=True)
+            .first()
         )
         if family:
             self.ended_sessions.add(family)
@@ -323,7 +348,9 @@ class LazyAuthValidator(OAuth2Validator):
 
     # -- the ID token and userinfo -----------------------------------------------------------------------------
 
-    def finalize_id_token(self, id_token: dict[str, Any], token: Any, token_handler: Any, request: Any) -> str:
+    def finalize_id_token(
+        self, id_token: dict[str, Any], token: Any, token_handler: Any, request: Any
+    ) -> str:
         key = tokens.key_for(request.client.algorithm)
         now = timezone.now()
         expires = now + lazyauth_settings.id_token_lifetime
@@ -400,12 +427,22 @@ class LazyAuthValidator(OAuth2Validator):
         identity = getattr(request, "identity", None)
         if identity is not None:
             return bool(identity.email_verified and identity.email.lower() == email.lower())
-        return ProviderIdentity.objects.filter(
-            user=user, email__iexact=email, email_verified=True
-        ).exists()
+        return ProviderIdentity.objects.filter(user=user, email__iexact=email, email_verified=True).exists()
 
     def get_discovery_claims(self, request: Any) -> list[str]:
-        return ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "sid", "amr", "acr", *DISCLOSED_CLAIMS]
+        return [
+            "sub",
+            "iss",
+            "aud",
+            "exp",
+            "iat",
+            "auth_time",
+            "nonce",
+            "sid",
+            "amr",
+            "acr",
+            *DISCLOSED_CLAIMS,
+        ]
 
     def get_oidc_issuer_endpoint(self, request: Any) -> str:
         return lazyauth_settings.issuer

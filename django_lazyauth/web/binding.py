@@ -60,13 +60,17 @@ def all_secrets(request: HttpRequest) -> dict[str, str]:
     return {name: value for _, name, value in sorted(found, reverse=True)}
 
 
-def bind(request: HttpRequest, response: HttpResponseBase, session_id: UUID, secret: str, *, max_age: int) -> None:
+def bind(
+    request: HttpRequest, response: HttpResponseBase, session_id: UUID, secret: str, *, max_age: int
+) -> None:
     """Set or prolong the cookie of a flow (*max_age* in seconds), and drop the oldest of too many."""
     name = cookie_name(session_id)
     kept = [other for other in all_secrets(request) if other != name]
     for stale in kept[MAX_COOKIES - 1 :]:
         _delete(response, stale)
-    response.set_cookie(name, secret, max_age=max_age, path="/", secure=not _is_plain(), httponly=True, samesite="Lax")
+    response.set_cookie(
+        name, secret, max_age=max_age, path="/", secure=not _is_plain(), httponly=True, samesite="Lax"
+    )
 
 
 def release(response: HttpResponseBase, session_id: UUID) -> None:
@@ -87,4 +91,6 @@ def form_token(secret: str, purpose: str) -> str:
 def form_token_matches(request: HttpRequest, secret: str, purpose: str) -> bool:
     """Say whether the posted form was made for this flow, browser and purpose."""
     posted = request.POST.get("form_token", "")
-    return bool(secret) and hmac.compare_digest(posted.encode("utf-8", "replace"), form_token(secret, purpose).encode())
+    return bool(secret) and hmac.compare_digest(
+        posted.encode("utf-8", "replace"), form_token(secret, purpose).encode()
+    )

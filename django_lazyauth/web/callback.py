@@ -12,7 +12,8 @@ from django_lazyauth.flows import callback
 from django_lazyauth.toolkit.authorization import has_bad_characters
 
 from . import binding
-from .authorize import _show_row_choices, _unavailable, next_step, page_view
+from .decorators import page_view
+from .flow import next_step, show_choices, way_is_closed
 from .redirects import go
 
 MAX_PARAMETER_LENGTH = 8 * 1024
@@ -27,7 +28,9 @@ def callback_view(request: HttpRequest, provider: str) -> HttpResponse:
     values = {}
     for name in PARAMETERS:
         given = parameters.getlist(name)
-        if len(given) > 1 or any(has_bad_characters(value) or len(value) > MAX_PARAMETER_LENGTH for value in given):
+        if len(given) > 1 or any(
+            has_bad_characters(value) or len(value) > MAX_PARAMETER_LENGTH for value in given
+        ):
             raise InvalidGrant
         if given:
             values[name] = given[0]
@@ -45,5 +48,5 @@ def callback_view(request: HttpRequest, provider: str) -> HttpResponse:
     except callback.SignInRefused as refused:
         return go(refused.url)
     except callback.SignInFailed as failed:
-        return _show_row_choices(request, failed.pending, secret, notice=_unavailable())
+        return show_choices(request, failed.pending, secret, notice=way_is_closed())
     return next_step(request, pending)

@@ -14,7 +14,9 @@ def network_of(request: HttpRequest) -> str:
     address = str(request.META.get("REMOTE_ADDR", ""))
     proxies = lazyauth_settings.num_proxies
     if proxies:
-        forwarded = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
+        forwarded = [
+            part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()
+        ]
         if len(forwarded) >= proxies:
             # Each proxy of ours appended one entry; what stands before them is the client's own claim.
             address = forwarded[-proxies]

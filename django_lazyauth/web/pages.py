@@ -34,7 +34,9 @@ class ClientCard:
 def client_card(client: Any, redirect_uri: str) -> ClientCard:
     """Return what to show of *client*: its own words cleaned, and the host that the answer goes to."""
     said = unicodedata.normalize("NFC", client.name or client.client_id)
-    name = "".join(character for character in said if unicodedata.category(character) not in HIDDEN_CATEGORIES)
+    name = "".join(
+        character for character in said if unicodedata.category(character) not in HIDDEN_CATEGORIES
+    )
     name = " ".join(name.split())
     if len(name) > MAX_NAME_LENGTH:
         name = name[: MAX_NAME_LENGTH - 1] + "…"

@@ -1,0 +1,1 @@
+"""Django REST framework: who calls an API with one of our access tokens."""

@@ -1,0 +1,304 @@
+"""System checks with stable ids. Broken settings are errors always; weak ones are errors of ``check --deploy``.
+
+Ids below ``E100`` are about what cannot work, from ``E100`` about what must not be deployed. An id is never
+given a second meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as CheckWarning
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections, router
+
+from .conf import KNOWN_SETTINGS, lazyauth_settings
+from .errors import LazyAuthError
+from .flows.register import USER_RESOLVER, mode_of
+from .models import PendingAuthorization, ProviderIdentity, UpstreamToken
+from .providers.base import Provider
+from .providers.registry import get_provider
+from .toolkit.clients import token_models
+from .toolkit.tokens import signing_keys
+from .vault.cipher import get_cipher, vault_keys
+
+Messages = Iterator[CheckMessage]
+TAG = "lazyauth"
+
+#: Caches that other processes cannot see, or that forget at once.
+PROCESS_LOCAL_CACHES = ("locmem.LocMemCache", "dummy.DummyCache")
+#: Mail that reaches nobody.
+TOY_MAIL_BACKENDS = (
+    "console.EmailBackend",
+    "dummy.EmailBackend",
+    "locmem.EmailBackend",
+    "filebased.EmailBackend",
+)
+
+
+def _complaint(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+# -- what cannot work ------------------------------------------------------------------------------------
+
+
+def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that every setting can be read and everything it names can be loaded."""
+    return [
+        *_issuer(),
+        *_known_names(),
+        *_plain_values(),
+        *_keys(),
+        *_classes(),
+        *_providers(),
+        *_databases(),
+    ]
+
+
+def _issuer() -> Messages:
+    try:
+        _ = lazyauth_settings.issuer
+    except ImproperlyConfigured as error:
+        yield Error(
+            _complaint(error),
+            hint='For example "https://auth.example.org", without a slash.',
+            id="lazyauth.E001",
+        )
+
+
+def _known_names() -> Messages:
+    try:
+        unknown = sorted(set(lazyauth_settings.raw) - KNOWN_SETTINGS)
+    except ImproperlyConfigured as error:
+        yield Error(_complaint(error), id="lazyauth.E002")
+        return
+    for name in unknown:
+        yield Error(f"LAZYAUTH[{name!r}] is not a setting.", hint="Check its spelling.", id="lazyauth.E002")
+
+
+def _plain_values() -> Messages:
+    for name in (
+        "registration",
+        "providers",
+        "flow_lifetime",
+        "code_lifetime",
+        "code_retention",
+        "access_token_lifetime",
+        "id_token_lifetime",
+        "refresh_token_idle_lifetime",
+        "refresh_token_lifetime",
+        "vault_retention",
+        "max_pending_authorizations",
+        "max_pending_per_network",
+        "num_proxies",
+    ):
+        try:
+            getattr(lazyauth_settings, name)
+        except ImproperlyConfigured as error:
+            yield Error(_complaint(error), id="lazyauth.E003")
+
+
+def _keys() -> Messages:
+    try:
+        vault_keys()
+    except ImproperlyConfigured as error:
+        yield Error(_complaint(error), id="lazyauth.E004")
+    try:
+        keys = signing_keys()
+    except ImproperlyConfigured as error:
+        yield Error(_complaint(error), id="lazyauth.E005")
+    else:
+        if not keys:
+            yield Error(
+                'LAZYAUTH["SIGNING_KEYS"] is empty: ID tokens cannot be signed.',
+                hint="Give it a PEM private key, for example of `openssl genpkey -algorithm RSA "
+                "-pkeyopt rsa_keygen_bits:2048`.",
+                id="lazyauth.E005",
+            )
+
+
+def _classes() -> Messages:
+    try:
+        resolver = lazyauth_settings.load("USER_RESOLVER", USER_RESOLVER)
+        missing = [name for name in ("find", "create") if not callable(getattr(resolver, name, None))]
+    except ImproperlyConfigured as error:
+        yield Error(_complaint(error), id="lazyauth.E006")
+    else:
+        for name in missing:
+            yield Error(f'The class of LAZYAUTH["USER_RESOLVER"] has no {name}().', id="lazyauth.E006")
+    try:
+        cipher = get_cipher()
+        missing = [
+            name for name in ("seal", "open", "needs_reseal") if not callable(getattr(cipher, name, None))
+        ]
+    except ImproperlyConfigured as error:
+        yield Error(_complaint(error), id="lazyauth.E007")
+    else:
+        for name in missing:
+            yield Error(f'The class of LAZYAUTH["CIPHER"] has no {name}().', id="lazyauth.E007")
+
+
+def _providers() -> Messages:
+    try:
+        names = list(lazyauth_settings.providers)
+    except ImproperlyConfigured:
+        return
+    for name in names:
+        try:
+            provider = get_provider(name)
+        except (ImproperlyConfigured, LazyAuthError, TypeError, ValueError) as error:
+            if lazyauth_settings.providers[name].get("enabled", True):
+                yield Error(f"Provider {name!r} cannot be set up: {_complaint(error)}", id="lazyauth.E008")
+            continue
+        yield from _provider(provider)
+
+
+def _provider(provider: Provider) -> Messages:
+    if not provider.name.replace("-", "").replace("_", "").isalnum() or len(provider.name) > 64:
+        yield Error(
+            f"Provider name {provider.name!r} must be letters, digits, - and _, at most 64.",
+            id="lazyauth.E008",
+        )
+    if provider.registration not in (None, "lazy", "immediate"):
+        yield Error(
+            f'Provider {provider.name!r}: registration must be "immediate" or "lazy".', id="lazyauth.E003"
+        )
+        return
+    if provider.emits_commit and type(provider).finalize is Provider.finalize:
+        yield Error(
+            f"Provider {provider.name!r} emits a commit but does not implement finalize() "
+            f"(registration: {mode_of(provider)}).",
+            hint="What complete() commits would be lost: implement finalize(), or commit nothing.",
+            id="lazyauth.E009",
+        )
+
+
+def _databases() -> Messages:
+    models = [PendingAuthorization, ProviderIdentity, UpstreamToken, get_user_model(), *token_models()]
+    databases = {router.db_for_write(model) for model in models}
+    if len(databases) > 1:
+        yield Error(
+            "Users, tokens and the rows of this app must live in one database: an exchange is one transaction.",
+            id="lazyauth.E010",
+        )
+    connection = connections[router.db_for_write(PendingAuthorization)]
+    if (
+        connection.vendor == "sqlite"
+        and connection.settings_dict["OPTIONS"].get("transaction_mode") != "IMMEDIATE"
+    ):
+        yield CheckWarning(
+            "Two exchanges at once may fail on SQLite with its default transaction mode.",
+            hint='Set DATABASES["default"]["OPTIONS"]["transaction_mode"] = "IMMEDIATE".',
+            id="lazyauth.W001",
+        )
+
+
+# -- what must not be deployed ---------------------------------------------------------------------------
+
+
+def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that no setting is weaker than what we promise (THREAT_MODEL, secure defaults)."""
+    return [*_transport(), *_shared_state(), *_secrets(), *_lifetimes(), *_mail()]
+
+
+def _transport() -> Messages:
+    try:
+        issuer = lazyauth_settings.issuer
+    except ImproperlyConfigured:
+        issuer = ""
+    if issuer and urlsplit(issuer).scheme != "https":
+        yield Error(
+            "The issuer is not https.", hint='Set LAZYAUTH["ISSUER"] to an https URL.', id="lazyauth.E101"
+        )
+    if lazyauth_settings.allow_loopback_upstreams:
+        yield Error(
+            'LAZYAUTH["ALLOW_LOOPBACK_UPSTREAMS"] lets upstreams be reached without TLS.',
+            hint="It is for development; remove it.",
+            id="lazyauth.E102",
+        )
+    if not settings.SESSION_COOKIE_SECURE:
+        yield Error(
+            "The session cookie travels over plain HTTP, and with it who is signed in.",
+            hint="Set SESSION_COOKIE_SECURE = True.",
+            id="lazyauth.E103",
+        )
+    for name, config in _provider_configs():
+        for key, value in config.items():
+            if isinstance(value, str) and value.startswith("http://"):
+                yield Error(f"Provider {name!r}: {key} is not https.", id="lazyauth.E104")
+
+
+def _provider_configs() -> list[tuple[str, Any]]:
+    try:
+        return list(lazyauth_settings.providers.items())
+    except ImproperlyConfigured:
+        return []
+
+
+def _shared_state() -> Messages:
+    backend = settings.CACHES.get("default", {}).get("BACKEND", "")
+    if backend.endswith(PROCESS_LOCAL_CACHES):
+        yield Error(
+            "The cache is local to one process: throttles and single flights would count in each by itself.",
+            hint='Set CACHES["default"] to Redis, Memcached or the database.',
+            id="lazyauth.E105",
+        )
+
+
+def _secrets() -> Messages:
+    if not lazyauth_settings.vault_keys:
+        yield Error(
+            "Upstream tokens are sealed under a key derived from SECRET_KEY.",
+            hint='Set LAZYAUTH["VAULT_KEYS"]: a key that is backed up and rotated by itself.',
+            id="lazyauth.E106",
+        )
+    if not lazyauth_settings.signing_keys:
+        yield Error(
+            'LAZYAUTH["SIGNING_KEYS"] is empty.',
+            hint="Signing with django-oauth-toolkit's OIDC_RSA_PRIVATE_KEY works, and cannot be rotated by list.",
+            id="lazyauth.E107",
+        )
+
+
+#: What we promise at most: attribute, limit, check id.
+LONGEST = (
+    ("code_lifetime", timedelta(minutes=10), "lazyauth.E108"),
+    ("access_token_lifetime", timedelta(hours=1), "lazyauth.E109"),
+    ("flow_lifetime", timedelta(hours=1), "lazyauth.E110"),
+    ("refresh_token_idle_lifetime", timedelta(days=90), "lazyauth.E111"),
+    ("refresh_token_lifetime", timedelta(days=400), "lazyauth.E112"),
+)
+
+
+def _lifetimes() -> Messages:
+    for name, limit, check_id in LONGEST:
+        try:
+            lifetime = getattr(lazyauth_settings, name)
+        except ImproperlyConfigured:
+            continue
+        if lifetime > limit:
+            yield Error(f"LAZYAUTH[{name.upper()!r}] is longer than {limit}.", id=check_id)
+
+
+def _mail() -> Messages:
+    mails = any(config.get("type") == "password" for _, config in _provider_configs())
+    if mails and settings.EMAIL_BACKEND.endswith(TOY_MAIL_BACKENDS):
+        yield Error(
+            "The password provider mails codes, and EMAIL_BACKEND delivers nothing.",
+            hint="Set EMAIL_BACKEND to a backend that delivers.",
+            id="lazyauth.E113",
+        )
+
+
+def register_checks() -> None:
+    """Hook the checks in; called once by the app config."""
+    register(check_settings, TAG)
+    register(check_deployment, TAG, deploy=True)

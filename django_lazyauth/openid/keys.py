@@ -1,0 +1,375 @@
+"""Where are the keys of a configured provider? Persisted, so that sign-in works while the provider is down.
+
+``load`` reads one row and never fetches. ``refresh`` fetches and never makes things worse: a failing or empty
+answer leaves the good keys where they are. Of all processes together, one fetches for an unknown key id per
+30 s (I15), and one does a scheduled refresh: a conditional UPDATE decides which.
+
+Not here: keys of domains found by discovery, what a key is used for, and any transaction: no fetch happens
+inside one, and each write is one statement.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from django.db.models import F, Q
+from django.utils import timezone
+
+from django_lazyauth import fetch
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import LazyAuthError
+from django_lazyauth.models import ProviderKeySet
+
+from .descriptor import ProviderDescriptor, descriptor_from_settings
+from .verify import IdTokenRejected, KeySet, KeySetInvalid, check_clean, is_public, matches_issuer
+
+logger = logging.getLogger("django_lazyauth.openid")
+
+#: Bounds of a key set's ``max-age``, and what stands in for a missing one.
+SHORTEST_MAX_AGE: Final = timedelta(minutes=1)
+LONGEST_MAX_AGE: Final = timedelta(hours=1)
+DEFAULT_MAX_AGE: Final = timedelta(minutes=15)
+#: After the n-th failure in a row: 60 s × 2ⁿ⁻¹, at most 15 min.
+FIRST_BACKOFF: Final = timedelta(seconds=60)
+LONGEST_BACKOFF: Final = timedelta(minutes=15)
+#: Between two fetches for an unknown key id, across all processes (I15).
+UNKNOWN_KID_INTERVAL: Final = timedelta(seconds=30)
+#: How long a request waits for the fetch of another one, and how often it looks. Seconds.
+WAIT: Final = 2.0
+WAIT_STEP: Final = 0.05
+#: How long a scheduled refresh is left to the process that began it.
+CLAIM: Final = timedelta(seconds=60)
+
+#: What we keep of a metadata document (OpenID Connect Discovery §3, RFC 9207 §3).
+ENDPOINT_MEMBERS: Final = (
+    "authorization_endpoint",
+    "token_endpoint",
+    "userinfo_endpoint",
+    "jwks_uri",
+    "revocation_endpoint",
+    "end_session_endpoint",
+)
+REQUIRED_MEMBERS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+#: And of each key (RFC 7517 §4, RFC 7518 §6); ``issuer`` is Microsoft's.
+KEY_MEMBERS: Final = ("kty", "crv", "n", "e", "x", "y", "kid", "alg", "use", "key_ops", "issuer")
+ISS_MEMBER: Final = "authorization_response_iss_parameter_supported"
+
+_MAX_AGE = re.compile(r"(?:^|[\s,])max-age=\"?([0-9]{1,9})", re.IGNORECASE)
+
+T = TypeVar("T")
+
+
+class RefreshFailed(LazyAuthError):
+    """The provider gave nothing that could replace what we have; ``reason`` is one word."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class Outcome(enum.Enum):
+    """How a refresh ended that did not fail."""
+
+    #: New keys or metadata were stored.
+    STORED = "stored"
+    #: The provider said that nothing changed.
+    UNCHANGED = "unchanged"
+    #: Nothing was due, or another process is at it.
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProvider:
+    """What a provider published about itself, as last seen.
+
+    Attributes:
+        configuration: Members of its metadata that we use.
+        keys: Its signature keys.
+        fetched_at: Aware time of the last good answer.
+    """
+
+    configuration: Mapping[str, Any]
+    keys: KeySet
+    fetched_at: datetime
+
+    def endpoint(self, name: str, descriptor: ProviderDescriptor) -> str:
+        """Return an endpoint: the one that the operator configured, else the published one, else empty."""
+        return str(getattr(descriptor, name, "") or self.configuration.get(name, ""))
+
+    @property
+    def sends_issuer(self) -> bool:
+        """Whether each authorization response has to name its issuer (RFC 9207 §2.4)."""
+        return self.configuration.get(ISS_MEMBER) is True
+
+
+# --- Reading ----------------------------------------------------------------------------------------------
+
+
+def load(descriptor: ProviderDescriptor) -> StoredProvider | None:
+    """Return what is stored of the provider, or ``None`` before the first good refresh. One SELECT.
+
+    A row of another issuer counts as none: the configuration changed, and those keys are somebody else's.
+    """
+    row = ProviderKeySet.objects.filter(pk=descriptor.name, fetched_at__isnull=False).first()
+    if row is None or row.issuer != descriptor.issuer or row.fetched_at is None:
+        return None
+    try:
+        keys = KeySet.from_jwks(row.jwks)
+    except KeySetInvalid:
+        return None
+    return StoredProvider(row.configuration, keys, row.fetched_at)
+
+
+def load_or_fetch(descriptor: ProviderDescriptor) -> StoredProvider | None:
+    """Return what is stored; the first time ever, fetch it, or wait up to 2 s for who is fetching it."""
+    stored = load(descriptor)
+    if stored is not None:
+        return stored
+    try:
+        refresh(descriptor)
+    except RefreshFailed:
+        return None
+    return _wait_for(lambda: load(descriptor))
+
+
+def refresh_for_unknown_kid(descriptor: ProviderDescriptor) -> StoredProvider | None:
+    """Fetch the key set because a token names a key that we do not have, unless that was done just now.
+
+    Of all callers in all processes, one fetches per 30 s (I15). Those who come while it does wait for it,
+    2 s at most; the others get what is stored.
+    """
+    now = timezone.now()
+    rows = ProviderKeySet.objects.filter(pk=descriptor.name)
+    is_ours = rows.filter(
+        Q(unknown_kid_at__isnull=True) | Q(unknown_kid_at__lte=now - UNKNOWN_KID_INTERVAL)
+    ).update(unknown_kid_at=now)
+    if is_ours:
+        try:
+            _refresh_keys(descriptor, rows.get())
+        except RefreshFailed as failure:
+            logger.warning(
+                "keys of %s: unknown key id, and no new keys (%s)", descriptor.name, failure.reason
+            )
+        return load(descriptor)
+    claimed_at = rows.values_list("unknown_kid_at", flat=True).first()
+    if claimed_at is not None and now - claimed_at < timedelta(seconds=WAIT):
+        _wait_for(lambda: rows.filter(fetched_at__gte=claimed_at).exists())
+    return load(descriptor)
+
+
+def _wait_for(look: Callable[[], T]) -> T:
+    ends_at = time.monotonic() + WAIT
+    found = look()
+    while not found and time.monotonic() < ends_at:
+        time.sleep(WAIT_STEP)
+        found = look()
+    return found
+
+
+# --- Refreshing -------------------------------------------------------------------------------------------
+
+
+def configured_descriptor(name: str) -> ProviderDescriptor:
+    """Return the descriptor of a provider in the settings.
+
+    Raises:
+        KeyError: Not configured, or disabled.
+        DescriptorError: Configured wrongly.
+    """
+    mapping = lazyauth_settings.providers[name]
+    if mapping.get("enabled", True) is False:
+        raise KeyError(name)
+    return descriptor_from_settings(name, mapping)
+
+
+def refresh(descriptor: ProviderDescriptor, *, force: bool = False) -> Outcome:
+    """Fetch metadata and keys if they are due, and store them if they are good.
+
+    Args:
+        descriptor: The provider.
+        force: Fetch although nothing is due, and although the provider failed lately.
+
+    Raises:
+        RefreshFailed: It failed; what was stored stands, and the next try is put off.
+    """
+    now = timezone.now()
+    # A row that is new, or that another issuer filled, is due at once.
+    ProviderKeySet.objects.bulk_create(
+        [ProviderKeySet(provider=descriptor.name, issuer=descriptor.issuer, next_refresh_at=now)],
+        ignore_conflicts=True,
+    )
+    rows = ProviderKeySet.objects.filter(pk=descriptor.name)
+    rows.exclude(issuer=descriptor.issuer).update(
+        issuer=descriptor.issuer,
+        configuration={},
+        jwks={},
+        etag="",
+        last_modified="",
+        fetched_at=None,
+        next_refresh_at=now,
+        failures=0,
+    )
+    due = Q() if force else Q(next_refresh_at__lte=now)
+    if not rows.filter(due).update(next_refresh_at=now + CLAIM):
+        return Outcome.SKIPPED
+    try:
+        configuration = _fetch_configuration(descriptor)
+        return _fetch_and_store_keys(descriptor, rows.get(), configuration)
+    except RefreshFailed as failure:
+        _put_off(descriptor, failure)
+        raise
+
+
+def _refresh_keys(descriptor: ProviderDescriptor, row: ProviderKeySet) -> Outcome:
+    """Fetch the key set alone: one request, from where the metadata last said that it is."""
+    if row.fetched_at is None or row.issuer != descriptor.issuer:
+        return refresh(descriptor)
+    return _fetch_and_store_keys(descriptor, row, row.configuration)
+
+
+def _fetch_and_store_keys(
+    descriptor: ProviderDescriptor, row: ProviderKeySet, configuration: Mapping[str, Any]
+) -> Outcome:
+    started_at = timezone.now()
+    jwks_uri = descriptor.jwks_uri or str(configuration.get("jwks_uri", ""))
+    is_same_source = (descriptor.jwks_uri or row.configuration.get("jwks_uri")) == jwks_uri
+    conditions = _conditions(row) if is_same_source else {}
+    response = _get(jwks_uri, fetch.KEY_SET_LIMIT, conditions)
+    values: dict[str, Any] = {
+        "configuration": dict(configuration),
+        "fetched_at": started_at,
+        "next_refresh_at": started_at + max_age(response.headers.get("cache-control", "")),
+        "failures": 0,
+    }
+    unchanged = response.status == 304 and bool(conditions)
+    if not unchanged:
+        values["jwks"] = _read_key_set(response)
+        values["etag"] = _validator(response, "etag", 255)
+        values["last_modified"] = _validator(response, "last-modified", 64)
+    # A slow answer never overwrites that of somebody who asked later.
+    ProviderKeySet.objects.filter(
+        Q(fetched_at__isnull=True) | Q(fetched_at__lt=started_at),
+        pk=descriptor.name,
+        issuer=descriptor.issuer,
+    ).update(**values)
+    return Outcome.UNCHANGED if unchanged else Outcome.STORED
+
+
+def _put_off(descriptor: ProviderDescriptor, failure: RefreshFailed) -> None:
+    rows = ProviderKeySet.objects.filter(pk=descriptor.name)
+    failures = rows.values_list("failures", flat=True).first() or 0
+    rows.update(failures=F("failures") + 1, next_refresh_at=timezone.now() + backoff(failures + 1))
+    logger.warning("keys of %s: refresh failed (%s)", descriptor.name, failure.reason)
+
+
+def backoff(failures: int) -> timedelta:
+    """Return how long to leave a source alone after so many failures in a row."""
+    return min(FIRST_BACKOFF * (1 << min(max(failures - 1, 0), 10)), LONGEST_BACKOFF)
+
+
+def max_age(cache_control: str) -> timedelta:
+    """Return how long a key set is fresh (RFC 9111 §5.2.2.1), between a minute and an hour."""
+    found = _MAX_AGE.search(cache_control)
+    if found is None:
+        return DEFAULT_MAX_AGE
+    return min(max(timedelta(seconds=int(found.group(1))), SHORTEST_MAX_AGE), LONGEST_MAX_AGE)
+
+
+# --- Documents --------------------------------------------------------------------------------------------
+
+
+def _fetch_configuration(descriptor: ProviderDescriptor) -> dict[str, Any]:
+    """Return the members we use of the metadata document (OpenID Connect Discovery §4).
+
+    Raises:
+        RefreshFailed: No document, not this issuer's (§4.3), or one that would send people elsewhere.
+    """
+    if all(getattr(descriptor, name) for name in REQUIRED_MEMBERS) and not descriptor.openid_configuration:
+        return {}
+    response = _get(descriptor.configuration_url, fetch.DOCUMENT_LIMIT)
+    try:
+        document = response.json_object() if response.ok else None
+    except fetch.FetchError as error:
+        raise RefreshFailed(error.reason) from None
+    if document is None:
+        raise RefreshFailed("status")
+    issuer = document.get("issuer")
+    if not isinstance(issuer, str) or not _is_issuer_of(descriptor, issuer):
+        raise RefreshFailed("issuer_mismatch")
+    return {"issuer": issuer, ISS_MEMBER: document.get(ISS_MEMBER) is True} | _endpoints(descriptor, document)
+
+
+def _is_issuer_of(descriptor: ProviderDescriptor, issuer: str) -> bool:
+    if descriptor.placeholders:
+        return matches_issuer(descriptor.issuer, issuer)
+    return issuer == descriptor.issuer
+
+
+def _endpoints(descriptor: ProviderDescriptor, document: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in ENDPOINT_MEMBERS:
+        url = document.get(name)
+        if url is None:
+            if name in REQUIRED_MEMBERS and not getattr(descriptor, name):
+                raise RefreshFailed("incomplete")
+            continue
+        try:
+            # Also of the one that browsers are sent to: no script, no plain http.
+            fetch.check_url(url)
+        except fetch.FetchError:
+            raise RefreshFailed("endpoint") from None
+        found[name] = url
+    return found
+
+
+def _get(url: str, max_bytes: int, headers: Mapping[str, str] | None = None) -> fetch.Response:
+    try:
+        return fetch.get(
+            url,
+            policy=fetch.OPERATOR,
+            max_bytes=max_bytes,
+            headers={"Accept": "application/json", **(headers or {})},
+        )
+    except fetch.FetchError as error:
+        raise RefreshFailed(error.reason) from None
+
+
+def _conditions(row: ProviderKeySet) -> dict[str, str]:
+    """Return the headers that spare an unchanged answer (RFC 9110 §13.1)."""
+    conditions = {}
+    if row.etag:
+        conditions["If-None-Match"] = row.etag
+    if row.last_modified:
+        conditions["If-Modified-Since"] = row.last_modified
+    return conditions
+
+
+def _validator(response: fetch.Response, name: str, limit: int) -> str:
+    value = response.headers.get(name, "")
+    return value if len(value) <= limit and value.isascii() and value.isprintable() else ""
+
+
+def _read_key_set(response: fetch.Response) -> Any:
+    if not response.ok:
+        raise RefreshFailed("status")
+    try:
+        document = response.json_object()
+        check_clean(document)
+        keys = KeySet.from_jwks(document)
+    except (fetch.FetchError, KeySetInvalid, IdTokenRejected) as error:
+        raise RefreshFailed(error.reason) from None
+    if not keys:
+        raise RefreshFailed("no_keys")
+    return {"keys": [_public_members(key) for key in document["keys"] if is_public(key)]}
+
+
+def _public_members(key: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep what makes a public key; certificates are never read."""
+    return {name: key[name] for name in KEY_MEMBERS if name in key}

@@ -1,0 +1,172 @@
+"""Sign in with an OpenID Connect provider: a code for an ID token, and the ID token checked.
+
+Every configured OpenID provider is this class and a dict. The leg out and back is
+:class:`~django_lazyauth.providers.oauth2.CodeFlow`; whether a token is valid is decided in
+:mod:`django_lazyauth.openid.verify`, with the keys that :mod:`django_lazyauth.openid.keys` has stored.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
+
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
+from django_lazyauth.openid import keys
+from django_lazyauth.openid.descriptor import IDENTIFIER_LIMIT
+from django_lazyauth.openid.keys import StoredProvider
+from django_lazyauth.openid.verify import (
+    LEEWAY,
+    IdTokenRejected,
+    Profile,
+    Reason,
+    VerifiedIdentity,
+    read_profile,
+    verify_id_token,
+)
+
+from .base import Identity, Json, Redirect, Success
+from .oauth2 import CodeFlow, Endpoints, TokenAnswer, read_userinfo
+
+if TYPE_CHECKING:
+    from django_lazyauth.models import PendingAuthorization
+
+_PLACEHOLDER: Final = re.compile(r"\\\{[A-Za-z0-9_]+\\\}")
+
+
+class OpenIDProvider(CodeFlow):
+    """An OpenID provider out of the settings (OpenID Connect Core §3.1)."""
+
+    def begin(self, pending: PendingAuthorization, *, state: str, callback_uri: str) -> Redirect:
+        redirect = super().begin(pending, state=state, callback_uri=callback_uri)
+        nonce = secrets.token_urlsafe(32)
+        return Redirect(f"{redirect.url}&{urlencode({'nonce': nonce})}", {**redirect.private, "nonce": nonce})
+
+    @cached_property
+    def stored(self) -> StoredProvider:
+        """What the upstream published, as last seen.
+
+        Raises:
+            ProviderUnavailable: ``not_ready``: it was never seen, and does not answer now.
+        """
+        stored = keys.load_or_fetch(self.descriptor)
+        if stored is None:
+            raise ProviderUnavailable("not_ready")
+        return stored
+
+    def endpoints(self) -> Endpoints:
+        stored, descriptor = self.stored, self.descriptor
+        return Endpoints(
+            authorization=stored.endpoint("authorization_endpoint", descriptor),
+            token=stored.endpoint("token_endpoint", descriptor),
+            userinfo=stored.endpoint("userinfo_endpoint", descriptor),
+            sends_issuer=stored.sends_issuer,
+        )
+
+    def names_issuer(self, issuer: str) -> bool:
+        """Say whether *issuer* may be ours; which tenant it is, the ID token tells."""
+        pattern = _PLACEHOLDER.sub("[A-Za-z0-9._-]+", re.escape(self.descriptor.issuer))
+        return re.fullmatch(pattern, issuer) is not None
+
+    @sensitive_variables()
+    def identify(
+        self,
+        tokens: TokenAnswer,
+        endpoints: Endpoints,
+        pending: PendingAuthorization,
+        private: Json,
+        answer: Mapping[str, str],
+    ) -> Success:
+        if not tokens.id_token:
+            raise IdentityRejected("no_id_token")
+        verified = self.verify(tokens.id_token, nonce=private["nonce"], max_age=pending.max_age)
+        if answer.get("iss", verified.issuer) != verified.issuer:
+            raise IdentityRejected("issuer_mismatch")
+        check_freshness(verified, pending)
+        profile = verified.profile
+        if self.descriptor.userinfo and endpoints.userinfo:
+            profile = self.complement(verified, endpoints.userinfo, tokens.access_token)
+        identity = Identity(
+            provider=self.name,
+            subject=subject_of(verified),
+            issuer=verified.issuer,
+            email=profile.email,
+            email_verified=profile.email_verified,
+            name=profile.name,
+            claims=verified.claims,
+        )
+        return Success(identity, auth_time=verified.auth_time, amr=verified.amr, acr=verified.acr)
+
+    @sensitive_variables()
+    def verify(self, id_token: str, *, nonce: str, max_age: int | None = None) -> VerifiedIdentity:
+        """Check an ID token with the stored keys; for a key id they lack, they are renewed once (I15).
+
+        Raises:
+            IdentityRejected: ``reason`` is that of the check that failed.
+        """
+        try:
+            return self._verify(id_token, self.stored, nonce, max_age)
+        except IdTokenRejected as error:
+            if error.reason is not Reason.UNKNOWN_KID:
+                raise IdentityRejected(error.reason) from None
+        renewed = keys.refresh_for_unknown_kid(self.descriptor) or self.stored
+        try:
+            return self._verify(id_token, renewed, nonce, max_age)
+        except IdTokenRejected as error:
+            raise IdentityRejected(error.reason) from None
+
+    def _verify(
+        self, id_token: str, stored: StoredProvider, nonce: str, max_age: int | None
+    ) -> VerifiedIdentity:
+        return verify_id_token(
+            id_token,
+            provider=self.descriptor,
+            keys=stored.keys,
+            nonce=nonce,
+            now=timezone.now(),
+            max_age=max_age,
+        )
+
+    @sensitive_variables()
+    def complement(self, verified: VerifiedIdentity, endpoint: str, access_token: str) -> Profile:
+        """Add what the ID token left out; its own words stand (OpenID Connect Core §5.3.2).
+
+        Raises:
+            IdentityRejected: ``userinfo_sub``: the answer is about somebody else, or not about anybody.
+            ProviderUnavailable: There was no usable answer.
+        """
+        document = read_userinfo(endpoint, access_token)
+        if not isinstance(document, dict) or document.get("sub") != verified.subject:
+            raise IdentityRejected("userinfo_sub")
+        try:
+            other = read_profile(document, self.descriptor)
+        except IdTokenRejected as error:
+            raise IdentityRejected(error.reason) from None
+        profile = verified.profile
+        if not profile.email:
+            # Address and "verified" come from one document, or a promise would cover another address.
+            profile = replace(profile, email=other.email, email_verified=other.email_verified)
+        return profile if profile.name else replace(profile, name=other.name)
+
+
+def subject_of(verified: VerifiedIdentity) -> str:
+    """Return the subject that is unique within the provider: a tenant's own comes after its name (I19)."""
+    subject = f"{verified.tenant}:{verified.subject}" if verified.tenant else verified.subject
+    if len(subject) > IDENTIFIER_LIMIT:
+        raise IdentityRejected(Reason.SUBJECT)
+    return subject
+
+
+def check_freshness(verified: VerifiedIdentity, pending: PendingAuthorization) -> None:
+    """Refuse an older sign-in where ``prompt=login`` was asked for (OpenID Connect Core §3.1.2.1)."""
+    if "login" not in pending.prompts or verified.auth_time is None:
+        return
+    if verified.auth_time.timestamp() < pending.created_at.timestamp() - LEEWAY:
+        raise IdentityRejected(Reason.NOT_FRESH)

@@ -1,0 +1,168 @@
+"""What people type on the password pages, and what is made of it: addresses, passwords, codes.
+
+Nothing here knows an account: a form is valid or not whoever exists.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+from django import forms
+from django.contrib.auth import get_user_model
+from django.contrib.auth.password_validation import password_validators_help_texts, validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import EmailValidator
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
+
+#: Characters of an address (RFC 5321 §4.5.3.1.3, less the angle brackets).
+ADDRESS_LENGTH = 254
+#: Characters of a local part (RFC 5321 §4.5.3.1.1).
+LOCAL_PART_LENGTH = 64
+#: Characters of a password: room for any passphrase, and no megabytes to hash.
+PASSWORD_LENGTH = 4096
+#: Characters of a code, without the hyphen: 40 random bits.
+CODE_LENGTH = 8
+#: Crockford's base 32: no I, L, O and U, so nothing is misread or spells a word.
+CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+_MISREAD = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
+_CODE = re.compile(rf"[{CODE_ALPHABET}]{{{CODE_LENGTH}}}", re.ASCII)
+_check_address = EmailValidator(allowlist=[])
+
+
+def normalise_address(address: str) -> str:
+    """Return the one spelling of *address* that is its subject, and that mail is sent to.
+
+    The local part must be ASCII and is lower-cased; the domain becomes lower-case A-labels (RFC 5891 §4.4).
+    No NFKC and no Unicode case folding: they make one word of two mailboxes (the Kelvin sign folds to "k"),
+    so the owner of the one would become the owner of the other. Since mail goes to the very string that is
+    returned, whoever answers it controls that address, whatever was typed. Quoted local parts, address
+    literals and ``localhost`` are refused.
+
+    Raises:
+        ValidationError: Not an address we send mail to.
+    """
+    address = address.strip()
+    local, _at, domain = address.rpartition("@")
+    if len(address) <= ADDRESS_LENGTH and len(local) <= LOCAL_PART_LENGTH and local.isascii():
+        try:
+            normal = f"{local.lower()}@{domain.encode('idna').decode('ascii').lower()}"
+        except UnicodeError:
+            normal = ""
+        if len(normal) <= ADDRESS_LENGTH and not normal.startswith('"') and not normal.endswith("]"):
+            _check_address(normal)
+            return normal
+    raise ValidationError(EmailValidator.message, code="invalid")
+
+
+def encodable(value: str) -> None:
+    """Refuse lone surrogates: neither hashers nor databases can encode them (I18).
+
+    Raises:
+        ValidationError: The text has no UTF-8 form.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValidationError(_("Some characters cannot be used here."), code="unencodable") from None
+
+
+class LoginField(forms.CharField):
+    """A user name or an address, NFKC-normalised as Django stores user names."""
+
+    default_validators = [encodable]
+
+    def to_python(self, value: Any) -> str:
+        login: str = super().to_python(value) or ""
+        # Normalising text that is about to be refused for its length would be work for nothing.
+        return login if len(login) > ADDRESS_LENGTH else unicodedata.normalize("NFKC", login)
+
+
+class AddressField(forms.CharField):
+    """An e-mail address; its clean value is :func:`normalise_address`'s."""
+
+    def to_python(self, value: Any) -> str:
+        address: str = super().to_python(value) or ""
+        return normalise_address(address) if address else ""
+
+
+class PasswordField(forms.CharField):
+    """A password as typed: neither stripped nor shown again."""
+
+    default_validators = [encodable]
+
+    def __init__(self, *, label: Any, autocomplete: str) -> None:
+        super().__init__(
+            label=label,
+            strip=False,
+            max_length=PASSWORD_LENGTH,
+            widget=forms.PasswordInput(attrs={"autocomplete": autocomplete}),
+        )
+
+
+class CodeField(forms.CharField):
+    """An e-mailed code, forgiving case, hyphens, spaces and look-alikes; its clean value has none of them."""
+
+    def to_python(self, value: Any) -> str:
+        typed: str = super().to_python(value) or ""
+        code = typed.upper().translate(_MISREAD) if len(typed) <= 4 * CODE_LENGTH else typed
+        if typed and not _CODE.fullmatch(code):
+            raise ValidationError(_("A code has eight letters and digits."), code="malformed")
+        return code
+
+
+class SignInForm(forms.Form):
+    email = LoginField(
+        label=_("E-mail or username"),
+        max_length=ADDRESS_LENGTH,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+    password = PasswordField(label=_("Password"), autocomplete="current-password")
+
+
+class NewPasswordForm(forms.Form):
+    """An address and the password that it is to have: to register, and to change or replace a password."""
+
+    email = AddressField(
+        label=_("E-mail"),
+        max_length=ADDRESS_LENGTH,
+        widget=forms.EmailInput(attrs={"autocomplete": "username"}),
+    )
+    password = PasswordField(label=_("New password"), autocomplete="new-password")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password"].help_text = " ".join(password_validators_help_texts())
+
+    @sensitive_variables("password")
+    def clean(self) -> dict[str, Any]:
+        """Run the site's password validators against what was typed, never against an account's data."""
+        cleaned = self.cleaned_data
+        password = cleaned.get("password")
+        if password:
+            somebody = get_user_model()()
+            setattr(somebody, get_user_model().get_email_field_name(), cleaned.get("email", ""))
+            try:
+                validate_password(password, user=somebody)
+            except ValidationError as error:
+                self.add_error("password", error)
+        return cleaned
+
+
+class CodeForm(forms.Form):
+    code = CodeField(
+        label=_("Code"),
+        widget=forms.TextInput(
+            attrs={
+                "autocomplete": "one-time-code",
+                "autocapitalize": "characters",
+                "spellcheck": "false",
+                "maxlength": 2 * CODE_LENGTH,
+            }
+        ),
+    )

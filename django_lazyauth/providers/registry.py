@@ -1,0 +1,68 @@
+"""Which providers does this site have? Names out of the settings, each with the class that serves it.
+
+Read anew on each call, like every setting. Whether a provider is reachable or configured rightly is its own
+matter: one that is not must not take the others off the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeGuard
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import ProviderUnavailable
+from django_lazyauth.openid.descriptor import DescriptorError, with_preset
+
+from .base import Provider
+
+#: Value of ``type`` → class. Named by path, so that a site imports only what it uses.
+PROVIDER_CLASSES: Final[Mapping[str, str]] = {
+    "oidc": "django_lazyauth.providers.openid.OpenIDProvider",
+    "oauth2": "django_lazyauth.providers.oauth2.OAuth2Provider",
+    "password": "django_lazyauth.providers.password.PasswordProvider",
+}
+
+
+def get_provider(name: str) -> Provider:
+    """Return the provider that the settings call *name*.
+
+    Raises:
+        ProviderUnavailable: ``not_configured``: unknown, or ``"enabled": False``.
+        ImproperlyConfigured: It names a preset, type or class that does not exist.
+    """
+    mapping = lazyauth_settings.providers.get(name)
+    if not _is_enabled(mapping):
+        raise ProviderUnavailable("not_configured")
+    return _build(name, mapping)
+
+
+def configured_providers() -> list[Provider]:
+    """Return the enabled providers in the order of the settings, which is the order of the buttons."""
+    configured = lazyauth_settings.providers.items()
+    return [_build(name, mapping) for name, mapping in configured if _is_enabled(mapping)]
+
+
+def _is_enabled(mapping: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(mapping, Mapping) and mapping.get("enabled", True) is not False
+
+
+def _build(name: str, mapping: Mapping[str, Any]) -> Provider:
+    try:
+        config = with_preset(name, mapping)
+    except DescriptorError as error:
+        raise ImproperlyConfigured(f'LAZYAUTH["PROVIDERS"]: {error}') from None
+    return _provider_class(name, config)(name, config)
+
+
+def _provider_class(name: str, config: Mapping[str, Any]) -> type[Provider]:
+    path = config.get("class") or PROVIDER_CLASSES.get(config.get("type", "oidc"))
+    try:
+        found = import_string(path) if isinstance(path, str) else path
+    except ImportError:
+        found = None
+    if not isinstance(found, type) or not issubclass(found, Provider):
+        raise ImproperlyConfigured(f'LAZYAUTH["PROVIDERS"][{name!r}]: no such "type" or "class".')
+    return found

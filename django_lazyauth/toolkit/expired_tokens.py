@@ -1,0 +1,30 @@
+"""Which of DOT's token rows nobody can use any more."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from oauth2_provider.models import get_access_token_model, get_id_token_model, get_refresh_token_model
+
+from django_lazyauth.conf import lazyauth_settings
+
+
+def expired_tokens(now: datetime) -> list[QuerySet[Any]]:
+    """Return query sets to delete, in this order.
+
+    A spent refresh token stays as long as its family may live: its replay must be recognised. An access token
+    stays while a live refresh token hangs on it. An ID token goes last: deleting it would take its access
+    token along.
+    """
+    idle_since = now - lazyauth_settings.refresh_token_idle_lifetime
+    old_since = now - lazyauth_settings.refresh_token_lifetime
+    refresh = get_refresh_token_model().objects.filter(
+        Q(created__lt=old_since) | Q(revoked__isnull=True, created__lt=idle_since)
+    )
+    access = get_access_token_model().objects.filter(
+        Q(refresh_token__isnull=True) | Q(refresh_token__revoked__isnull=False), expires__lt=now
+    )
+    identity = get_id_token_model().objects.filter(access_token__isnull=True, expires__lt=now)
+    return [refresh, access, identity]

@@ -1,0 +1,73 @@
+"""What every view of a page shares: sound input, our own form tokens, readable errors, no transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.http.request import UnreadablePostError
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from django_lazyauth.errors import InvalidGrant, InvalidRequest, TemporarilyUnavailable
+from django_lazyauth.toolkit.authorization import has_bad_characters
+
+from .pages import show_error
+
+View = Callable[..., HttpResponse]
+MAX_FIELD_LENGTH = 64 * 1024
+
+
+def flow_is_gone() -> str:
+    """Return what a person reads when a flow cannot go on; which check failed is not said."""
+    return _(
+        "This sign-in is over, or was begun in another browser. Go back to the application and start again."
+    )
+
+
+def page_view(*methods: str) -> Callable[[View], View]:
+    """Make a view of a page that people see.
+
+    Its forms carry our own tokens (see ``binding``), so Django's check is off; its flows open their own
+    transactions and talk to upstreams in between, so no request-wide transaction may stand around it.
+    """
+
+    def decorate(view: View) -> View:
+        @sensitive_post_parameters("password", "code", "new_password")
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            try:
+                _check_form(request)
+                return view(request, *args, **kwargs)
+            except (SuspiciousOperation, BadRequest, UnreadablePostError):
+                return show_error(request, _("The form cannot be read."))
+            except InvalidRequest as error:
+                return show_error(request, error.description)
+            except InvalidGrant as error:
+                return show_error(request, error.description or flow_is_gone())
+            except TemporarilyUnavailable as error:
+                response = show_error(request, error.description, status=503)
+                response.headers["Retry-After"] = "60"
+                return response
+
+        # Outermost: what Django and its middleware read from the view function itself.
+        return login_not_required(
+            csrf_exempt(transaction.non_atomic_requests(require_http_methods(list(methods))(guarded)))
+        )
+
+    return decorate
+
+
+def _check_form(request: HttpRequest) -> None:
+    for name, values in request.POST.lists():
+        if has_bad_characters(name) or any(
+            has_bad_characters(value) or len(value) > MAX_FIELD_LENGTH for value in values
+        ):
+            raise InvalidRequest(_("The form holds characters that it cannot hold."))

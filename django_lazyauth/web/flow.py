@@ -1,0 +1,212 @@
+"""The pages of a flow that stands in the database: choose again, a provider's own page, consent."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidGrant, InvalidRequest, ProviderError
+from django_lazyauth.flows import authorize, callback
+from django_lazyauth.flows.authorize import Browser
+from django_lazyauth.models import PendingAuthorization, Status
+from django_lazyauth.models.fields import digest
+from django_lazyauth.providers.base import Page, Redirect
+from django_lazyauth.providers.registry import configured_providers, get_provider
+
+from . import binding
+from .carried import seconds
+from .decorators import page_view
+from .pages import client_card, scope_lines, show
+from .redirects import go
+
+
+def way_is_closed() -> str:
+    """Return what a person reads when a provider failed; why is for the log."""
+    return _("This way to sign in does not work at the moment. Try again, or choose another.")
+
+
+def own(request: HttpRequest, session_id: UUID, *, form: str = "") -> tuple[PendingAuthorization, str]:
+    """Return the row of a flow that this browser began, and the browser's secret (I7).
+
+    Raises:
+        InvalidGrant: There is none; or the posted form is not of this page.
+    """
+    secret = binding.secret_of(request, session_id)
+    if not secret or (form and not binding.form_token_matches(request, secret, form)):
+        raise InvalidGrant
+    return authorize.find(session_id, browser=Browser(digest(secret))), secret
+
+
+# -- choosing a way to sign in ---------------------------------------------------------------------------
+
+
+def show_choices(
+    request: HttpRequest, pending: PendingAuthorization, secret: str, *, notice: str = ""
+) -> HttpResponse:
+    """Show the ways to sign in to a flow that has a row; nothing is lost when one of them failed."""
+    return show(
+        request,
+        "django_lazyauth/choose.html",
+        {
+            "client": client_card(pending.client, pending.redirect_uri),
+            "providers": configured_providers(),
+            "is_new": "create" in pending.prompts,
+            "post_url": reverse("lazyauth:flow", args=[pending.pk]),
+            "form_token": binding.form_token(secret, "flow"),
+            "notice": notice,
+        },
+        ui_locales=pending.ui_locales,
+    )
+
+
+def send(
+    request: HttpRequest, pending: PendingAuthorization, provider_name: str, secret: str
+) -> HttpResponse:
+    """Send the person to a provider, or show the choices again where that cannot be."""
+    try:
+        step = authorize.send_to_provider(pending, get_provider(provider_name))
+    except ProviderError:
+        callback.reopen(pending)
+        return show_choices(request, pending, secret, notice=way_is_closed())
+    if isinstance(step, Redirect):
+        return go(step.url)
+    return go(reverse("lazyauth:provider", args=[pending.pk, provider_name]))
+
+
+@page_view("GET", "HEAD", "POST")
+def flow_view(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """Where a flow stands: choose a way to sign in, or allow the client."""
+    if request.method == "POST":
+        pending, secret = own(request, session_id, form="flow")
+        if "provider" in request.POST:
+            return send(request, pending, request.POST["provider"], secret)
+        return decide(request, pending)
+    pending, secret = own(request, session_id)
+    if pending.status == Status.AUTHENTICATED:
+        return _show_consent_of_row(request, pending, secret)
+    if pending.status == Status.CODE_ISSUED:
+        raise InvalidGrant
+    return show_choices(request, pending, secret)
+
+
+@page_view("GET", "HEAD", "POST")
+def provider_view(request: HttpRequest, session_id: UUID, provider: str) -> HttpResponse:
+    """The pages of a provider of our own site, such as the password's."""
+    form = f"provider {provider}" if request.method == "POST" else ""
+    pending, secret = own(request, session_id, form=form)
+    try:
+        step = callback.answer_page(request, pending, provider)
+    except callback.SignInFailed:
+        return show_choices(request, pending, secret, notice=way_is_closed())
+    except callback.SignInRefused as refused:
+        return leave(request, pending, refused.url)
+    if isinstance(step, Page):
+        return _show_provider_page(request, pending, secret, step)
+    return next_step(request, step)
+
+
+def _show_provider_page(
+    request: HttpRequest, pending: PendingAuthorization, secret: str, page: Page
+) -> HttpResponse:
+    return show(
+        request,
+        page.template,
+        {
+            **page.context,
+            "client": client_card(pending.client, pending.redirect_uri),
+            "provider": get_provider(pending.provider),
+            "flow_url": reverse("lazyauth:provider", args=[pending.pk, pending.provider]),
+            "choices_url": reverse("lazyauth:flow", args=[pending.pk]),
+            "form_token": binding.form_token(secret, f"provider {pending.provider}"),
+        },
+        ui_locales=pending.ui_locales,
+        status=page.status,
+    )
+
+
+def next_step(request: HttpRequest, pending: PendingAuthorization) -> HttpResponse:
+    """Go on after the person proved who they are: ask for consent, or answer the client."""
+    if authorize.consent_needed(
+        pending.user,
+        client=pending.client,
+        scopes=pending.scopes,
+        resources=pending.resource,
+        prompts=pending.prompts,
+    ):
+        return go(reverse("lazyauth:flow", args=[pending.pk]))
+    return leave(request, pending, authorize.allow(pending))
+
+
+# -- consent ---------------------------------------------------------------------------------------------
+
+
+def account_of(user: AbstractBaseUser) -> str:
+    """Return how the page names a user: by address, else by name."""
+    email = getattr(user, user.get_email_field_name(), "")
+    return email or user.get_username()
+
+
+def show_consent(
+    request: HttpRequest,
+    *,
+    client: Any,
+    redirect_uri: str,
+    scopes: list[str] | tuple[str, ...],
+    resources: list[str] | tuple[str, ...],
+    ui_locales: str,
+    **context: str,
+) -> HttpResponse:
+    """Show who wants what, as whom; *context* says where the answer goes."""
+    return show(
+        request,
+        "django_lazyauth/consent.html",
+        {
+            "client": client_card(client, redirect_uri),
+            "scopes": scope_lines(scopes),
+            "resources": resources,
+            **context,
+        },
+        ui_locales=ui_locales,
+    )
+
+
+def _show_consent_of_row(request: HttpRequest, pending: PendingAuthorization, secret: str) -> HttpResponse:
+    return show_consent(
+        request,
+        client=pending.client,
+        redirect_uri=pending.redirect_uri,
+        scopes=pending.scopes,
+        resources=pending.resource,
+        ui_locales=pending.ui_locales,
+        account=account_of(pending.user) if pending.user else authorize.deferred_account(pending),
+        post_url=reverse("lazyauth:flow", args=[pending.pk]),
+        form_token=binding.form_token(secret, "flow"),
+    )
+
+
+def decide(request: HttpRequest, pending: PendingAuthorization) -> HttpResponse:
+    """Do what the person decided on the consent page."""
+    decision = request.POST.get("decision")
+    if decision == "allow":
+        return leave(request, pending, authorize.allow(pending))
+    if decision == "deny":
+        return leave(request, pending, authorize.deny(pending))
+    raise InvalidRequest(_("Choose whether to allow it or not."))
+
+
+def leave(request: HttpRequest, pending: PendingAuthorization, url: str) -> HttpResponse:
+    """Send the browser to the client. It keeps its binding only where that will sign it in later."""
+    response = go(url)
+    if pending.is_deferred and pending.status == Status.AUTHENTICATED:
+        secret = binding.secret_of(request, pending.pk)
+        retention = seconds(lazyauth_settings.code_retention)
+        binding.bind(request, response, pending.pk, secret, max_age=retention)
+    else:
+        binding.release(response, pending.pk)
+    return response
