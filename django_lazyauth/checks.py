@@ -154,6 +154,7 @@ def _providers() -> Messages:
     for name in names:
         try:
             provider = get_provider(name)
+            provider.check()
         except (ImproperlyConfigured, LazyAuthError, TypeError, ValueError) as error:
             if lazyauth_settings.providers[name].get("enabled", True):
                 yield Error(f"Provider {name!r} cannot be set up: {_complaint(error)}", id="lazyauth.E008")

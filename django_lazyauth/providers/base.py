@@ -124,6 +124,13 @@ class Provider:
         mode: RegistrationMode | None = self.config.get("registration")
         return mode
 
+    def check(self) -> None:
+        """Check the configuration without touching network or database; ``manage.py check`` asks.
+
+        Raises:
+            ImproperlyConfigured, LazyAuthError: It cannot work; the message says why, and holds no secret.
+        """
+
     def begin(self, pending: PendingAuthorization, *, state: str, callback_uri: str) -> Redirect | Page:
         """Start signing in.
 

@@ -102,6 +102,9 @@ class CodeFlow(Provider):
 
     emits_commit: ClassVar[bool] = True
 
+    def check(self) -> None:
+        descriptor_from_settings(self.name, self.config)
+
     @cached_property
     def descriptor(self) -> ProviderDescriptor:
         """This provider as data.

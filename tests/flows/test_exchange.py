@@ -109,6 +109,10 @@ def test_a_replayed_code_leaves_no_live_token(client_):
     refreshed = post_form(
         make_browser(),
         "/token",
-        {"grant_type": "refresh_token", "refresh_token": body["refresh_token"], "client_id": client_.client_id},
+        {
+            "grant_type": "refresh_token",
+            "refresh_token": body["refresh_token"],
+            "client_id": client_.client_id,
+        },
     )
     assert refreshed.json()["error"] == "invalid_grant"

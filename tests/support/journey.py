@@ -77,7 +77,11 @@ def post(browser, url, data, **kwargs):
 def post_form(browser, url, form: dict[str, str], **kwargs):
     """POST as clients do: a form-encoded body."""
     return browser.post(
-        url, urlencode(form, doseq=True), content_type="application/x-www-form-urlencoded", secure=True, **kwargs
+        url,
+        urlencode(form, doseq=True),
+        content_type="application/x-www-form-urlencoded",
+        secure=True,
+        **kwargs,
     )
 
 
@@ -132,5 +136,3 @@ def code_for(client: OAuthClient, *, subject: str = "ada", browser=None, **chang
 
 def redeem(client: OAuthClient, code: str, *, browser=None, **changes):
     return post_form(browser or make_browser(), "/token", client.token_form(code, **changes))
-
-

@@ -1,0 +1,5 @@
+from django.urls import include, path
+
+from .dot_api import whoami
+
+urlpatterns = [path("api/", whoami), path("", include("django_lazyauth.urls"))]

@@ -1,0 +1,1 @@
+"""An app of a host that swapped DOT's client model for its own."""

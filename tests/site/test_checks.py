@@ -1,0 +1,144 @@
+"""System checks: each broken or weak setting has its own id."""
+
+from __future__ import annotations
+
+import base64
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from django.core.checks import run_checks
+
+from django_lazyauth.checks import TAG
+from django_lazyauth.providers.base import Provider
+
+
+def ids(*, deploy: bool = False) -> set[str]:
+    return {message.id for message in run_checks(tags=[TAG], include_deployment_checks=deploy)}
+
+
+class CommitsWithoutFinalize(Provider):
+    emits_commit = True
+
+
+class NotAResolver:
+    pass
+
+
+def small_rsa_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+def test_the_settings_of_the_tests_are_sound():
+    assert ids() == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "check_id"),
+    [
+        ({"ISSUER": None}, "lazyauth.E001"),
+        ({"ISSUER": "auth.example"}, "lazyauth.E001"),
+        ({"ISSUER": "https://auth.example/?tenant=1"}, "lazyauth.E001"),
+        ({"ISUER": "https://auth.example"}, "lazyauth.E002"),
+        ({"REGISTRATION": "eager"}, "lazyauth.E003"),
+        ({"CODE_LIFETIME": "60"}, "lazyauth.E003"),
+        ({"NUM_PROXIES": -1}, "lazyauth.E003"),
+        ({"PROVIDERS": []}, "lazyauth.E003"),
+        ({"VAULT_KEYS": ["short:YWJj"]}, "lazyauth.E004"),
+        ({"VAULT_KEYS": ["a:" + base64.b64encode(b"k" * 32).decode()] * 2}, "lazyauth.E004"),
+        ({"SIGNING_KEYS": ["not a key"]}, "lazyauth.E005"),
+        ({"SIGNING_KEYS": []}, "lazyauth.E005"),
+        ({"USER_RESOLVER": "nowhere.Resolver"}, "lazyauth.E006"),
+        ({"USER_RESOLVER": "tests.site.test_checks.NotAResolver"}, "lazyauth.E006"),
+        ({"CIPHER": "nowhere.Cipher"}, "lazyauth.E007"),
+        ({"CIPHER": "tests.site.test_checks.NotAResolver"}, "lazyauth.E007"),
+        ({"PROVIDERS": {"x": {"class": "nowhere.Provider"}}}, "lazyauth.E008"),
+        ({"PROVIDERS": {"x": {"issuer": "https://op.example"}}}, "lazyauth.E008"),
+        (
+            {"PROVIDERS": {"x": {"class": "tests.site.test_checks.CommitsWithoutFinalize"}}},
+            "lazyauth.E009",
+        ),
+    ],
+)
+def test_a_broken_setting_is_an_error_with_its_own_id(lazyauth, change, check_id):
+    lazyauth(**change)
+    assert check_id in ids()
+
+
+def test_a_small_rsa_key_does_not_sign(lazyauth):
+    lazyauth(SIGNING_KEYS=[small_rsa_key()])
+    assert "lazyauth.E005" in ids()
+
+
+def test_no_message_repeats_a_key(lazyauth):
+    """I13."""
+    lazyauth(SIGNING_KEYS=["-----BEGIN canary-in-the-key-----"], VAULT_KEYS=["id:canaryInTheVaultKey"])
+    messages = run_checks(tags=[TAG])
+    assert messages
+    assert not any("canary" in str(message).lower() for message in messages)
+
+
+SOUND = {
+    "SESSION_COOKIE_SECURE": True,
+    "CACHES": {
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://x"}
+    },
+    "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+}
+
+
+@pytest.fixture
+def production(settings):
+    for name, value in SOUND.items():
+        setattr(settings, name, value)
+
+
+def test_sound_settings_may_be_deployed(production):
+    assert ids(deploy=True) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "check_id"),
+    [
+        ({"ISSUER": "http://auth.example"}, "lazyauth.E101"),
+        ({"ALLOW_LOOPBACK_UPSTREAMS": True}, "lazyauth.E102"),
+        (
+            {"PROVIDERS": {"x": {"issuer": "http://127.0.0.1:1", "client_id": "c", "client_secret": "s"}}},
+            "lazyauth.E104",
+        ),
+        ({"VAULT_KEYS": []}, "lazyauth.E106"),
+        ({"SIGNING_KEYS": []}, "lazyauth.E107"),
+        ({"CODE_LIFETIME": 601}, "lazyauth.E108"),
+        ({"ACCESS_TOKEN_LIFETIME": timedelta(hours=2)}, "lazyauth.E109"),
+        ({"FLOW_LIFETIME": timedelta(hours=2)}, "lazyauth.E110"),
+        ({"REFRESH_TOKEN_IDLE_LIFETIME": timedelta(days=91)}, "lazyauth.E111"),
+        ({"REFRESH_TOKEN_LIFETIME": timedelta(days=401)}, "lazyauth.E112"),
+    ],
+)
+def test_a_weak_setting_must_not_be_deployed(lazyauth, production, change, check_id):
+    lazyauth(**change)
+    assert check_id in ids(deploy=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "check_id"),
+    [
+        ("SESSION_COOKIE_SECURE", False, "lazyauth.E103"),
+        (
+            "CACHES",
+            {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
+            "lazyauth.E105",
+        ),
+        ("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend", "lazyauth.E113"),
+    ],
+)
+def test_a_weak_setting_of_the_site_must_not_be_deployed(
+    settings, lazyauth, production, name, value, check_id
+):
+    lazyauth(PROVIDERS={"password": {"type": "password"}})
+    setattr(settings, name, value)
+    assert check_id in ids(deploy=True)
