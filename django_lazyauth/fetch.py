@@ -51,7 +51,7 @@ FRAMING_LIMIT = 64 * 1024
 JSON_DEPTH_LIMIT = 32
 #: Characters of a URL.
 URL_LIMIT = 2048
-#: Name look-ups in progress at one time in this process: a resolver that hangs holds a thread of ours.
+#: Name look-ups in progress at one time in this process, per policy: one that hangs holds a thread of ours.
 LOOKUP_LIMIT = 32
 #: Addresses of one host that are tried before giving up.
 ADDRESS_LIMIT = 4
@@ -430,7 +430,7 @@ def _send(
 ) -> Response:
     limits = _Limits(ends_at=time.monotonic() + deadline, bytes_left=limit + FRAMING_LIMIT)
     target = _Target.parse(url)
-    addresses = (target.address,) if target.address else _resolve(target.host, target.port, limits)
+    addresses = (target.address,) if target.address else _resolve(target, policy, limits)
     if not addresses or not all(target.admits(address, policy) for address in addresses):
         raise FetchError("address")
     connection = _connection(target, addresses, limits)
@@ -466,14 +466,17 @@ def _connection(target: _Target, addresses: tuple[IPAddress, ...], limits: _Limi
 def _read(connection: _Pinned, limit: int) -> Response:
     response = connection.getresponse()
     try:
-        headers = {name.lower(): value for name, value in response.headers.items()}
+        headers = {name.lower(): response.headers[name] for name in response.headers}
         if headers.get("content-encoding", "identity").strip().lower() not in {"identity", ""}:
             raise FetchError("encoding")
-        if response.length_remaining is not None and response.length_remaining > limit:
+        declared = response.length_remaining
+        if declared is not None and declared > limit:
             raise FetchError("too_large")
         body = response.read(limit + 1)
         if len(body) > limit:
             raise FetchError("too_large")
+        if declared is not None and len(body) < declared:
+            raise FetchError("broken")
         return Response(response.status, headers, body)
     finally:
         response.close()
@@ -494,19 +497,21 @@ def _reason(error: Exception) -> str:
 
 # --- Names, within the deadline ---------------------------------------------------------------------------
 
-_lookups = threading.BoundedSemaphore(LOOKUP_LIMIT)
+#: One per policy: strangers' names that hang must not keep the operator's providers from being found.
+_lookups = {policy: threading.BoundedSemaphore(LOOKUP_LIMIT) for policy in Policy}
 
 
-def _resolve(host: str, port: int, limits: _Limits) -> tuple[IPAddress, ...]:
-    """Return all addresses of *host*, asked for once.
+def _resolve(target: _Target, policy: Policy, limits: _Limits) -> tuple[IPAddress, ...]:
+    """Return all addresses of the host, asked for once.
 
     The system's resolver knows no deadline, so it runs in a thread that is left behind when ours has passed.
     """
-    if not _lookups.acquire(timeout=limits.seconds_left()):
-        raise FetchError("timeout")
-    lookup = _Lookup(host, port)
-    lookup.start()
+    slot = _lookups[policy]
     try:
+        if not slot.acquire(timeout=limits.seconds_left()):
+            raise FetchError("timeout")
+        lookup = _Lookup(target.host, target.port, slot)
+        lookup.start()
         lookup.join(limits.seconds_left())
     except TimeoutError:
         raise FetchError("timeout") from None
@@ -520,9 +525,9 @@ def _resolve(host: str, port: int, limits: _Limits) -> tuple[IPAddress, ...]:
 class _Lookup(threading.Thread):
     """One question to the resolver; ``found`` stays ``None`` where it failed."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, slot: threading.BoundedSemaphore) -> None:
         super().__init__(name="lazyauth-lookup", daemon=True)
-        self.host, self.port = host, port
+        self.host, self.port, self.slot = host, port, slot
         self.found: tuple[IPAddress, ...] | None = None
 
     def run(self) -> None:
@@ -533,7 +538,7 @@ class _Lookup(threading.Thread):
         except (OSError, ValueError):
             self.found = None
         finally:
-            _lookups.release()
+            self.slot.release()
 
 
 # --- JSON -------------------------------------------------------------------------------------------------

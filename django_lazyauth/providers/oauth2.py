@@ -414,7 +414,7 @@ def read_tokens(document: Mapping[str, Any], *, now: datetime, requested_scope: 
         refresh_token=_token(document, "refresh_token"),
         id_token=_token(document, "id_token"),
         scope=scope if isinstance(scope, str) and 0 < len(scope) <= SCOPE_LIMIT else requested_scope,
-        token_type="Bearer",  # noqa: S106 - the name of a scheme (RFC 6750), in its own spelling
+        token_type="Bearer",
         expires_at=_ends_at(document.get("expires_in"), now),
         refresh_expires_at=_ends_at(lifetime, now),
     )

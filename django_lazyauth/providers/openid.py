@@ -84,9 +84,12 @@ class OpenIDProvider(CodeFlow):
         private: Json,
         answer: Mapping[str, str],
     ) -> Success:
+        nonce = private.get("nonce")
+        if not nonce:
+            raise ProviderUnavailable("configuration_changed")
         if not tokens.id_token:
             raise IdentityRejected("no_id_token")
-        verified = self.verify(tokens.id_token, nonce=private["nonce"], max_age=pending.max_age)
+        verified = self.verify(tokens.id_token, nonce=nonce, max_age=pending.max_age)
         if answer.get("iss", verified.issuer) != verified.issuer:
             raise IdentityRejected("issuer_mismatch")
         check_freshness(verified, pending)

@@ -212,7 +212,6 @@ class PasswordProvider(Provider):
             success = None
         if success is None:
             return _form_page("sign_in", form, alert=NOT_SIGNED_IN)
-        FLOW_FAILURES.give_back(flow)
         ACCOUNT_FAILURES.give_back(account)
         return success
 

@@ -1,0 +1,65 @@
+# Everything a newcomer runs. Needs Python 3.11 or newer and nothing else: what is used is installed into .venv once,
+# in the pinned versions of requirements/*.txt. The package itself runs from this checkout.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest -p tests.support.require_services
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test test-services test-browser lint bench pins clean
+
+help:  ## Show what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/demo.stamp  ## The whole flow in the terminal, with what stands in the database at each step
+	@$(BIN)/python manage.py demo
+
+serve: $(VENV)/demo.stamp  ## The example site and its upstream, for a browser
+	@$(BIN)/python manage.py serve_demo
+
+test: lint  ## Linters, types, layers, migrations, and every test that needs no service
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(PYTEST) -m "not services and not browser"
+
+test-services: $(VENV)/dev.stamp  ## The whole suite on PostgreSQL (LAZYAUTH_TEST_POSTGRES_URL)
+	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "not browser"
+
+test-browser: $(VENV)/dev.stamp  ## The tests that drive a real Chromium
+	$(PYTEST) -m browser
+
+lint: $(VENV)/dev.stamp  ## Linters, types and layers only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev.stamp  ## What the exchange costs, beside the stock toolkit
+	$(BIN)/python -m tests.benchmarks
+
+clean:  ## Remove what the targets above made
+	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: requirements/demo.txt | $(BIN)/python
+	$(PIP) install -r requirements/demo.txt
+	@touch $@
+
+# dev.txt holds everything of the other two, in the same versions.
+$(VENV)/dev.stamp: requirements/dev.txt requirements/demo.txt | $(BIN)/python
+	$(PIP) install -r requirements/dev.txt
+	@touch $@ $(VENV)/demo.stamp
+
+# For maintainers: choose the versions anew. Needs uv.
+COMPILE = uv pip compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	--python-version 3.11
+pins:
+	$(COMPILE) pyproject.toml --extra dev --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra celery --extra redis --extra postgres \
+		--constraints requirements/dev.txt --output-file requirements/base.txt
+	printf 'authlib\nbeautifulsoup4\nrequests\n' | $(COMPILE) pyproject.toml - --extra docs \
+		--constraints requirements/dev.txt --output-file requirements/demo.txt

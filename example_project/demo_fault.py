@@ -1,0 +1,27 @@
+"""A fault on demand, in the place where it hurts most: after the user and the upstream tokens were written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID
+
+from django.contrib.auth.base_user import AbstractBaseUser
+
+from django_lazyauth.providers.base import Json
+from django_lazyauth.providers.openid import OpenIDProvider
+
+
+class DemoFault(Exception):
+    """Raised on purpose."""
+
+
+class FailingOnceProvider(OpenIDProvider):
+    """The OpenID provider; but while its ``fault_file`` exists, ``finalize`` removes that file and fails."""
+
+    def finalize(self, commit: Json, *, user: AbstractBaseUser, session_id: UUID) -> None:
+        super().finalize(commit, user=user, session_id=session_id)
+        try:
+            Path(self.config["fault_file"]).unlink()
+        except FileNotFoundError:
+            return
+        raise DemoFault

@@ -1,0 +1,12 @@
+"""Settings of ``make demo``: those of development, and a provider that fails once when it is told to."""
+
+from __future__ import annotations
+
+from . import environment
+from .settings import *  # noqa: F403  Django's settings are one flat namespace.
+from .settings import LAZYAUTH
+
+LAZYAUTH["PROVIDERS"]["demo"] |= {
+    "class": "example_project.demo_fault.FailingOnceProvider",
+    "fault_file": environment.value("DEMO_FAULT_FILE"),
+}

@@ -1,0 +1,373 @@
+"""An OpenID provider as a process of its own: real sockets, real signatures, a log, and levers to break it.
+
+``python -m tests.support.provider_process`` prints its port and serves until it is killed. What the
+tests change goes over ``POST /_control`` (see ``DEFAULTS`` for the levers); ``GET /_log`` says who asked what.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import json
+import secrets
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+CLIENT_ID = "lazyauth-at-acme"
+CLIENT_SECRET = "upstream:secret/with+odd%characters"
+
+DEFAULTS = {
+    # Whose browser arrives at the authorization endpoint, and what the ID token says of them.
+    "sub": "person-1",
+    "claims": {},  # added to the next ID tokens; null removes a claim
+    "header": {},  # the same for their JOSE header
+    "userinfo": {},  # the same for the userinfo answer
+    "metadata": {},  # the same for the discovery document
+    "algorithm": "RS256",
+    "authorize_error": None,  # the authorization endpoint answers this error
+    "callback": {},  # added to the authorization response; null removes a parameter
+    "token_answers": [],  # one per request: 500, html, empty, invalid_grant, hang, close, error_200
+    "omit_refresh_token": False,
+    "keep_refresh_token": False,  # do not rotate it
+    "expires_in": 3600,
+    "refresh_expires_in": None,
+    "unpublished_key": False,  # sign with a key that is not in the key set
+    "jwks_answer": None,  # 500, html, empty, huge, close
+    "cache_control": "public, max-age=300",
+    "down": False,  # close every connection unanswered
+    "delay": 0,  # seconds before each answer of the token endpoint
+    "user": {"id": 583231, "login": "octo", "name": "Octo Cat", "email": "public@profile.example"},
+    "emails": [
+        {"email": "old@acme.example", "primary": False, "verified": True},
+        {"email": "octo@acme.example", "primary": True, "verified": True},
+    ],
+}
+
+
+class Provider:
+    """What the provider knows: levers, keys, codes, refresh tokens, and the log."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.issuer = ""
+        self.generation = 0
+        self.keys: dict[str, object] = {}
+        self.spare = (rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1()))
+        self.reset()
+
+    def reset(self) -> None:
+        with self.lock:
+            self.levers = copy.deepcopy(DEFAULTS)
+            self.codes: dict[str, dict[str, str]] = {}
+            self.grants: dict[str, dict[str, str]] = {}
+            self.access: dict[str, str] = {}
+            self.log: list[dict[str, object]] = []
+            if not self.keys:
+                self.rotate()
+
+    def rotate(self) -> None:
+        with self.lock:
+            self.generation += 1
+            self.keys = {
+                f"rs-{self.generation}": self.spare[0],
+                f"es-{self.generation}": self.spare[1],
+            }
+            self.spare = (rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1()))
+
+    def control(self, changes: dict[str, object]) -> None:
+        with self.lock:
+            if changes.pop("reset", False):
+                self.reset()
+            if changes.pop("rotate_keys", False):
+                self.rotate()
+            unknown = set(changes) - set(DEFAULTS)
+            assert not unknown, unknown
+            self.levers.update(changes)
+
+    def metadata(self) -> dict[str, object]:
+        return merge(
+            {
+                "issuer": self.issuer,
+                "authorization_endpoint": f"{self.issuer}/authorize",
+                "token_endpoint": f"{self.issuer}/token",
+                "userinfo_endpoint": f"{self.issuer}/userinfo",
+                "jwks_uri": f"{self.issuer}/jwks",
+                "revocation_endpoint": f"{self.issuer}/revoke",
+                "response_types_supported": ["code"],
+                "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": ["RS256", "ES256"],
+                "authorization_response_iss_parameter_supported": True,
+            },
+            self.levers["metadata"],
+        )
+
+    def jwks(self) -> dict[str, object]:
+        members = []
+        for kid, key in self.keys.items():
+            algorithm = "RS256" if kid.startswith("rs") else "ES256"
+            maker = jwt.get_algorithm_by_name(algorithm)
+            members.append(
+                maker.to_jwk(key.public_key(), as_dict=True) | {"kid": kid, "alg": algorithm, "use": "sig"}
+            )
+        return {"keys": members}
+
+    def id_token(self, client_id: str, sub: str, nonce: str | None) -> str:
+        now = int(time.time())
+        claims = {
+            "iss": self.issuer,
+            "sub": sub,
+            "aud": client_id,
+            "iat": now,
+            "exp": now + 300,
+            "auth_time": now,
+            "email": f"{sub}@acme.example",
+            "email_verified": True,
+            "name": f"Name of {sub}",
+            "amr": ["pwd", "otp"],
+        }
+        if nonce is not None:
+            claims["nonce"] = nonce
+        algorithm = self.levers["algorithm"]
+        prefix = "rs" if algorithm == "RS256" else "es"
+        kid = f"{prefix}-{self.generation}"
+        key = self.keys[kid]
+        if self.levers["unpublished_key"]:
+            kid, key = f"unpublished-{secrets.token_hex(4)}", self.spare[0 if prefix == "rs" else 1]
+        headers = merge({"kid": kid}, self.levers["header"])
+        return jwt.encode(merge(claims, self.levers["claims"]), key, algorithm=algorithm, headers=headers)
+
+    def tokens(self, client_id: str, sub: str, nonce: str | None, scope: str) -> dict[str, object]:
+        access_token = f"at-{secrets.token_urlsafe(16)}"
+        refresh_token = f"rt-{secrets.token_urlsafe(16)}"
+        self.access[access_token] = sub
+        self.grants[refresh_token] = {"client_id": client_id, "sub": sub, "scope": scope}
+        answer: dict[str, object] = {
+            "access_token": access_token,
+            "token_type": "Bearer",
+            "scope": scope,
+            "refresh_token": refresh_token,
+            "id_token": self.id_token(client_id, sub, nonce),
+        }
+        if self.levers["expires_in"] is not None:
+            answer["expires_in"] = self.levers["expires_in"]
+        if self.levers["refresh_expires_in"] is not None:
+            answer["refresh_expires_in"] = self.levers["refresh_expires_in"]
+        if self.levers["omit_refresh_token"]:
+            del answer["refresh_token"]
+        return answer
+
+
+def merge(document: dict, changes: dict) -> dict:
+    merged = {**document, **changes}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+class GrantError(Exception):
+    """An OAuth error of the token endpoint."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    provider: Provider
+
+    def log_message(self, *args: object) -> None:
+        """The log that matters is in ``provider.log``."""
+
+    def answer(self, status: int, body: object = "", **headers: str) -> None:
+        raw = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else None
+        if raw is None:
+            raw = json.dumps(body).encode()
+            headers.setdefault("Content-Type", "application/json")
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def hang_up(self) -> None:
+        self.close_connection = True
+
+    def do_GET(self) -> None:
+        self.dispatch({})
+
+    def do_POST(self) -> None:
+        raw = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
+        if self.path == "/_control":
+            self.provider.control(json.loads(raw))
+            self.answer(200, {})
+        else:
+            self.dispatch(dict(parse_qsl(raw, keep_blank_values=True)))
+
+    def dispatch(self, form: dict[str, str]) -> None:
+        path, provider = urlsplit(self.path).path, self.provider
+        if path == "/_log":
+            self.answer(200, provider.log)
+            return
+        with provider.lock:
+            provider.log.append(
+                {
+                    "method": self.command,
+                    "path": path,
+                    "query": dict(parse_qsl(urlsplit(self.path).query)),
+                    "form": form,
+                    "headers": {name.lower(): value for name, value in self.headers.items()},
+                }
+            )
+            is_down = provider.levers["down"]
+        if is_down:
+            self.hang_up()
+            return
+        routes = {
+            "/.well-known/openid-configuration": lambda: self.answer(200, provider.metadata()),
+            "/jwks": self.jwks,
+            "/authorize": self.authorize,
+            "/token": lambda: self.token(form),
+            "/userinfo": self.userinfo,
+            "/revoke": lambda: self.answer(200, {}),
+            "/user": lambda: self.api(provider.levers["user"]),
+            "/user/emails": lambda: self.api(provider.levers["emails"]),
+        }
+        routes.get(path, lambda: self.answer(404, "not here"))()
+
+    def jwks(self) -> None:
+        lever = self.provider.levers["jwks_answer"]
+        if lever == "close":
+            self.hang_up()
+        elif lever is not None:
+            bodies = {"500": "", "html": "<h1>hello</h1>", "empty": {"keys": []}, "huge": "x" * 40_000}
+            self.answer(500 if lever == "500" else 200, bodies[lever])
+        else:
+            document = self.provider.jwks()
+            tag = '"' + hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16] + '"'
+            headers = {"ETag": tag, "Cache-Control": self.provider.levers["cache_control"]}
+            if self.headers.get("If-None-Match") == tag:
+                self.answer(304, "", **headers)
+            else:
+                self.answer(200, document, **headers)
+
+    def authorize(self) -> None:
+        """Send back a browser that is signed in here and agrees."""
+        query = dict(parse_qsl(urlsplit(self.path).query))
+        answer = {"state": query["state"], "iss": self.provider.issuer}
+        if self.provider.levers["authorize_error"]:
+            answer["error"] = self.provider.levers["authorize_error"]
+        else:
+            answer["code"] = f"code-{secrets.token_urlsafe(12)}"
+            self.provider.codes[answer["code"]] = {**query, "sub": self.provider.levers["sub"]}
+        answer = merge(answer, self.provider.levers["callback"])
+        separator = "&" if urlsplit(query["redirect_uri"]).query else "?"
+        self.answer(302, "", Location=query["redirect_uri"] + separator + urlencode(answer))
+
+    def token(self, form: dict[str, str]) -> None:
+        with self.provider.lock:
+            answers = self.provider.levers["token_answers"]
+            lever = answers.pop(0) if answers else None
+            delay = self.provider.levers["delay"]
+        time.sleep(delay)
+        broken = {
+            "500": (500, ""),
+            "html": (200, "<h1>hello</h1>"),
+            "empty": (200, {}),
+            "invalid_grant": (400, {"error": "invalid_grant", "error_description": "Not this one."}),
+            "error_200": (200, {"error": "bad_verification_code"}),
+        }
+        if lever == "hang":
+            time.sleep(60)
+        elif lever == "close":
+            self.hang_up()
+        elif lever is not None:
+            self.answer(*broken[lever])
+        else:
+            try:
+                with self.provider.lock:
+                    self.answer(200, self.grant(form))
+            except GrantError as refusal:
+                self.answer(400, {"error": str(refusal)})
+
+    def grant(self, form: dict[str, str]) -> dict[str, object]:
+        client_id = self.client(form)
+        if form.get("grant_type") == "refresh_token":
+            known = self.provider.grants.get(form.get("refresh_token", ""))
+            if known is None or known["client_id"] != client_id:
+                raise GrantError("invalid_grant")
+            if self.provider.levers["keep_refresh_token"]:
+                answer = self.provider.tokens(client_id, known["sub"], None, known["scope"])
+                answer.pop("refresh_token", None)
+                return answer
+            del self.provider.grants[form["refresh_token"]]
+            return self.provider.tokens(client_id, known["sub"], None, known["scope"])
+        known = self.provider.codes.pop(form.get("code", ""), None)
+        verifier = form.get("code_verifier", "")
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+        if (
+            known is None
+            or known["client_id"] != client_id
+            or known["redirect_uri"] != form.get("redirect_uri")
+            or known["code_challenge"] != challenge
+        ):
+            raise GrantError("invalid_grant")
+        return self.provider.tokens(client_id, known["sub"], known.get("nonce"), known["scope"])
+
+    def client(self, form: dict[str, str]) -> str:
+        """Authenticate the client by Basic, form or assertion (whose signature the test itself checks)."""
+        header = self.headers.get("Authorization", "")
+        if header.startswith("Basic "):
+            user, _, password = base64.b64decode(header[6:]).decode().partition(":")
+            found = unquote_plus(user), unquote_plus(password)
+        elif "client_assertion" in form:
+            return form["client_id"]
+        else:
+            found = form.get("client_id", ""), form.get("client_secret", "")
+        if found != (CLIENT_ID, CLIENT_SECRET):
+            raise GrantError("invalid_client")
+        return CLIENT_ID
+
+    def bearer(self) -> str | None:
+        return self.provider.access.get(self.headers.get("Authorization", "").removeprefix("Bearer "))
+
+    def userinfo(self) -> None:
+        sub = self.bearer()
+        if sub is None:
+            self.answer(401, "")
+        else:
+            document = {
+                "sub": sub,
+                "email": f"{sub}@userinfo.example",
+                "email_verified": True,
+                "name": "Info",
+            }
+            self.answer(200, merge(document, self.provider.levers["userinfo"]))
+
+    def api(self, document: object) -> None:
+        if self.bearer() is None:
+            self.answer(401, "")
+        else:
+            self.answer(200, document)
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+def main() -> None:
+    provider = Provider()
+    server = Server(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"provider": provider}))
+    provider.issuer = f"http://127.0.0.1:{server.server_port}"
+    sys.stdout.write(f"{server.server_port}\n")
+    sys.stdout.flush()
+    # Ends with whoever started it, also if they were killed.
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
