@@ -130,6 +130,9 @@ class LazyAuthValidator(OAuth2Validator):
     # -- the client ----------------------------------------------------------------------------------------
 
     def _check_secret(self, provided_secret: str, stored_secret: str) -> bool:
+        if not provided_secret or not stored_secret:
+            # DOT finds the empty secret of a public client equal to the one that was not sent.
+            return False
         if is_digest(stored_secret):
             return secret_matches(provided_secret, stored_secret)
         return bool(super()._check_secret(provided_secret, stored_secret))
