@@ -96,7 +96,8 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
                     ProviderIdentity.objects.filter(
                         provider=OuterRef("deferred__provider"), subject=OuterRef("deferred__subject")
                     ).values("user_id")[:1]
-                )
+                ),
+                client_disabled_at=F("client__lazyauth_registration__disabled_at"),
             )
             .filter(code_digest=digest(code))
             .first()
