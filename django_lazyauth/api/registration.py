@@ -103,8 +103,12 @@ class RegistrationAPIView(APIView):
             TooLarge: It says so itself, or is.
             InvalidClientMetadata: It is not JSON.
         """
-        if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+        if length > MAX_BODY:
             raise TooLarge(f"The body is longer than {MAX_BODY} bytes.")
+        if length == 0:
+            # Which DRF would take for an empty object.
+            raise InvalidClientMetadata("The body is empty.")
         return request.data
 
     def bearer(self, request: Request) -> str:

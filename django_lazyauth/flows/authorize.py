@@ -297,8 +297,11 @@ def allow(pending: PendingAuthorization) -> str:
     """Record that the person allowed the request, issue its code, and return the URL that carries it.
 
     Raises:
-        InvalidGrant: The row is not waiting for consent (any more).
+        InvalidGrant: The row is not waiting for consent (any more), or the client changed since it asked.
     """
+    client = pending.client
+    if not clients.is_usable(client) or not clients.redirect_uri_allowed(client, pending.redirect_uri):
+        raise InvalidGrant("The application is not registered here any more.")
     code = secrets.token_urlsafe(32)
     now = timezone.now()
     with transaction.atomic(using=_database()):

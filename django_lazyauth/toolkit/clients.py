@@ -23,6 +23,7 @@ from oauth2_provider.settings import oauth2_settings
 from django_lazyauth.models import ClientRegistration
 
 from .redirects import is_safe_redirect_uri, redirect_uri_matches
+from .secrets import digest_secret
 
 #: A row of the client model in force; DOT publishes no types, and the host may have swapped the model.
 Client: TypeAlias = Any
@@ -209,6 +210,12 @@ def add_client(client_id: str, fields: ClientFields) -> Client:
 def replace_client(pk: Any, fields: ClientFields) -> None:
     """Replace what the client's row says, in the caller's transaction."""
     get_application_model().objects.filter(pk=pk).update(**fields.as_columns(), updated=timezone.now())
+
+
+def set_secret(pk: Any, secret: str) -> None:
+    """Keep the digest of a client's new secret."""
+    columns = {"client_secret": digest_secret(secret), "hash_client_secret": False, "updated": timezone.now()}
+    get_application_model().objects.filter(pk=pk).update(**columns)
 
 
 def delete_clients(pks: Iterable[Any]) -> int:
