@@ -11,14 +11,17 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from .client_admin import ClientAdmin, InitialAccessTokenAdmin
 from .models import (
     Consent,
     DeferredRegistration,
+    InitialAccessToken,
     PendingAuthorization,
     ProviderIdentity,
     ProviderKeySet,
     UpstreamToken,
 )
+from .toolkit.admin import replace_client_admin
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -113,3 +116,7 @@ class ProviderKeySetAdmin(ReadOnlyAdmin):
     def key_count(self, row: ProviderKeySet) -> int:
         keys = row.jwks.get("keys", [])
         return len(keys) if isinstance(keys, list) else 0
+
+
+replace_client_admin(ClientAdmin)
+admin.site.register(InitialAccessToken, InitialAccessTokenAdmin)

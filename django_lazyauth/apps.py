@@ -1,6 +1,6 @@
 """The app: ``INSTALLED_APPS = [..., "oauth2_provider", "django_lazyauth"]``."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.utils.translation import gettext_lazy as _
 
 
@@ -15,3 +15,5 @@ class LazyAuthConfig(AppConfig):
         from .checks import register_checks
 
         register_checks()
+        if apps.is_installed("drf_spectacular"):
+            from .api import openapi  # noqa: F401 - drf-spectacular collects what was imported.

@@ -25,6 +25,7 @@ from .flows.register import USER_RESOLVER, mode_of
 from .models import PendingAuthorization, ProviderIdentity, UpstreamToken
 from .providers.base import Provider
 from .providers.registry import get_provider
+from .registration.store import get_store
 from .toolkit.clients import token_models
 from .toolkit.tokens import signing_keys
 from .vault.cipher import get_cipher, vault_keys
@@ -58,6 +59,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         *_plain_values(),
         *_keys(),
         *_classes(),
+        *_registration_store(),
         *_providers(),
         *_databases(),
     ]
@@ -99,6 +101,10 @@ def _plain_values() -> Messages:
         "max_pending_authorizations",
         "max_pending_per_network",
         "num_proxies",
+        "registration_policy",
+        "registrations_per_network",
+        "max_unused_clients",
+        "unused_client_lifetime",
     ):
         try:
             getattr(lazyauth_settings, name)
@@ -144,6 +150,37 @@ def _classes() -> Messages:
     else:
         for name in missing:
             yield Error(f'The class of LAZYAUTH["CIPHER"] has no {name}().', id="lazyauth.E007")
+
+
+def _registration_store() -> Messages:
+    try:
+        store = get_store()
+    except ImproperlyConfigured as error:
+        yield Error(_complaint(error), id="lazyauth.E011")
+        return
+    except Exception as error:  # noqa: BLE001 - a host's class raises what it likes when it is made.
+        yield Error(
+            f'The class of LAZYAUTH["REGISTRATION_STORE"] cannot be made: {type(error).__name__}.',
+            hint="It is called without arguments, once for each request.",
+            id="lazyauth.E011",
+        )
+        return
+    if not callable(getattr(store, "register_client", None)):
+        yield Error(
+            'The class of LAZYAUTH["REGISTRATION_STORE"] has no register_client().', id="lazyauth.E012"
+        )
+    missing = [name for name in MANAGING if not callable(getattr(store, name, None))]
+    if missing:
+        yield CheckWarning(
+            f'The class of LAZYAUTH["REGISTRATION_STORE"] has no {", ".join(missing)}: '
+            "clients cannot manage their registrations.",
+            hint="This may be meant; every request that needs one of them is refused.",
+            id="lazyauth.W002",
+        )
+
+
+#: What RFC 7592 needs of a store.
+MANAGING = ("get_client", "registration_access_token_digest", "update_client", "unregister_client")
 
 
 def _providers() -> Messages:
@@ -207,7 +244,7 @@ def _databases() -> Messages:
 
 def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Check that no setting is weaker than what we promise (THREAT_MODEL, secure defaults)."""
-    return [*_transport(), *_shared_state(), *_secrets(), *_lifetimes(), *_mail()]
+    return [*_transport(), *_shared_state(), *_secrets(), *_registration(), *_lifetimes(), *_mail()]
 
 
 def _transport() -> Messages:
@@ -269,6 +306,27 @@ def _secrets() -> Messages:
         )
 
 
+def _registration() -> Messages:
+    try:
+        if (
+            lazyauth_settings.registration_policy == "open"
+            and lazyauth_settings.registrations_per_network > 1000
+        ):
+            yield Error(
+                'LAZYAUTH["REGISTRATIONS_PER_NETWORK"] is so high that one network can fill the table.',
+                hint="20 in an hour are enough for people; hand out initial access tokens for more.",
+                id="lazyauth.E114",
+            )
+        if lazyauth_settings.max_unused_clients > 1_000_000:
+            yield Error(
+                'LAZYAUTH["MAX_UNUSED_CLIENTS"] is so high that it is no cap.',
+                hint="10,000 is the default.",
+                id="lazyauth.E115",
+            )
+    except ImproperlyConfigured:
+        return  # Reported above.
+
+
 #: What we promise at most: attribute, limit, check id.
 LONGEST = (
     ("code_lifetime", timedelta(minutes=10), "lazyauth.E108"),
@@ -276,6 +334,7 @@ LONGEST = (
     ("flow_lifetime", timedelta(hours=1), "lazyauth.E110"),
     ("refresh_token_idle_lifetime", timedelta(days=90), "lazyauth.E111"),
     ("refresh_token_lifetime", timedelta(days=400), "lazyauth.E112"),
+    ("unused_client_lifetime", timedelta(days=400), "lazyauth.E116"),
 )
 
 

@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 RegistrationMode = Literal["immediate", "lazy"]
+RegistrationPolicy = Literal["open", "token", "closed"]
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -31,13 +32,18 @@ KNOWN_SETTINGS = frozenset(
         "ISSUER",
         "MAX_PENDING_AUTHORIZATIONS",
         "MAX_PENDING_PER_NETWORK",
+        "MAX_UNUSED_CLIENTS",
         "NUM_PROXIES",
         "PROVIDERS",
         "REFRESH_TOKEN_IDLE_LIFETIME",
         "REFRESH_TOKEN_LIFETIME",
         "REGISTRATION",
+        "REGISTRATIONS_PER_NETWORK",
+        "REGISTRATION_POLICY",
+        "REGISTRATION_STORE",
         "SCOPES",
         "SIGNING_KEYS",
+        "UNUSED_CLIENT_LIFETIME",
         "USER_RESOLVER",
         "VAULT_KEYS",
         "VAULT_RETENTION",
@@ -190,6 +196,33 @@ class LazyAuthSettings:
     def max_pending_per_network(self) -> int:
         """The same of one network, an IPv4 /24 or IPv6 /56 (I16)."""
         return self._int("MAX_PENDING_PER_NETWORK", 500)
+
+    @property
+    def registration_policy(self) -> RegistrationPolicy:
+        """Who may register a client: anybody, who holds an initial access token, or nobody (RFC 7591 §3)."""
+        value = self.raw.get("REGISTRATION_POLICY", "open")
+        if value not in ("open", "token", "closed"):
+            raise ImproperlyConfigured('LAZYAUTH["REGISTRATION_POLICY"] must be "open", "token" or "closed".')
+        policy: RegistrationPolicy = value
+        return policy
+
+    @property
+    def registrations_per_network(self) -> int:
+        """New clients of one network (an IPv4 /24 or IPv6 /56) in one hour."""
+        return self._int("REGISTRATIONS_PER_NETWORK", 20)
+
+    @property
+    def max_unused_clients(self) -> int:
+        """Clients of strangers that nobody ever allowed; beyond it the oldest go (I16)."""
+        value = self._int("MAX_UNUSED_CLIENTS", 10_000)
+        if value < 1:
+            raise ImproperlyConfigured('LAZYAUTH["MAX_UNUSED_CLIENTS"] must be one or more.')
+        return value
+
+    @property
+    def unused_client_lifetime(self) -> timedelta:
+        """How long a registered client may wait for its first use. 30 days."""
+        return self._duration("UNUSED_CLIENT_LIFETIME", timedelta(days=30))
 
     @property
     def num_proxies(self) -> int:

@@ -57,6 +57,39 @@ class AccessDenied(OAuthError):
     error = "access_denied"
 
 
+class InvalidToken(OAuthError):
+    """A token that came along is unknown, expired, spent, or not for this (RFC 6750 §3.1)."""
+
+    error = "invalid_token"
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class InvalidRedirectUri(OAuthError):
+    """A redirect URI is of a kind that nobody may register (RFC 7591 §3.2.2)."""
+
+    error = "invalid_redirect_uri"
+
+
+class InvalidClientMetadata(OAuthError):
+    """What the client says about itself cannot be registered (RFC 7591 §3.2.2)."""
+
+    error = "invalid_client_metadata"
+
+
+class RegistrationClosed(OAuthError):
+    """Clients do not register themselves here (RFC 7591 §3.2.2 leaves the code open)."""
+
+    error = "access_denied"
+    status = HTTPStatus.FORBIDDEN
+
+
+class TooManyRequests(OAuthError):
+    """This network asked too often; it may try again later (RFC 6585 §4)."""
+
+    error = "temporarily_unavailable"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+
 class ServerError(OAuthError):
     """Something here failed; the client may try again (RFC 6749 §4.1.2.1)."""
 
@@ -123,6 +156,22 @@ class RegistrationRefused(LazyAuthError):
     def __init__(self, description: str) -> None:
         self.description = description
         super().__init__(description)
+
+
+class RegistrationRejected(LazyAuthError):
+    """A registration store does not want this client, for a reason that the client may read.
+
+    Raise it in ``register_client`` or ``update_client``: nothing is stored, the client gets
+    ``invalid_client_metadata`` with ``description``.
+    """
+
+    def __init__(self, description: str) -> None:
+        self.description = description
+        super().__init__(description)
+
+
+class RegistrationConflict(LazyAuthError):
+    """Somebody changed the registration since it was read; of two writers one wins."""
 
 
 class SealBroken(LazyAuthError):

@@ -7,9 +7,15 @@
 ``finalize_failed``
     The exchange of a code was rolled back by an exception: ``session_id``, ``client_id``, ``provider``,
     ``error_class`` (the exception's class name, never its text), ``attempts``. The code stays redeemable.
+``client_registered``, ``client_updated``, ``client_deleted``
+    A client registered itself, replaced its registration, or is gone: ``client_id``. Sent after the commit; a
+    receiver that raises undoes nothing. An operator's deletion in the admin is told too.
 """
 
 from django.dispatch import Signal
 
 user_registered = Signal()
 finalize_failed = Signal()
+client_registered = Signal()
+client_updated = Signal()
+client_deleted = Signal()

@@ -29,6 +29,7 @@ from django_lazyauth.toolkit.authorization import AuthorizationRequest
 from django_lazyauth.vault.cipher import Place, get_cipher
 
 from . import answer, register, sessions
+from .client_use import note_use
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +105,11 @@ def find(session_id: UUID, *, browser: Browser) -> PendingAuthorization:
     """
     pending = (
         PendingAuthorization.objects.live()
-        .select_related("client", "user", "deferred")
+        .select_related(f"client__{clients.REGISTRATION}", "user", "deferred")
         .filter(pk=session_id, binding_digest=browser.binding_digest)
         .first()
     )
-    if pending is None or not pending.client.is_usable(None):
+    if pending is None or not clients.is_usable(pending.client):
         raise InvalidGrant("This sign-in is over. Go back to the application and start again.")
     return pending
 
@@ -304,8 +305,11 @@ def allow(pending: PendingAuthorization) -> str:
     """Record that the person allowed the request, issue its code, and return the URL that carries it.
 
     Raises:
-        InvalidGrant: The row is not waiting for consent (any more).
+        InvalidGrant: The row is not waiting for consent (any more), or the client changed since it asked.
     """
+    client = pending.client
+    if not clients.is_usable(client) or not clients.redirect_uri_allowed(client, pending.redirect_uri):
+        raise InvalidGrant("The application is not registered here any more.")
     code = secrets.token_urlsafe(32)
     now = timezone.now()
     with transaction.atomic(using=_database()):
@@ -324,6 +328,7 @@ def allow(pending: PendingAuthorization) -> str:
             )
         if pending.user is not None:
             _remember_for_known(pending)
+        note_use(pending.client)
     return answer.code_answer(pending.redirect_uri, code=code, state=pending.state)
 
 

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connections, router, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.models import PendingAuthorization, Status, UpstreamToken
+from django_lazyauth.models import ClientRegistration, PendingAuthorization, Status, UpstreamToken
+from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.expired_tokens import expired_tokens
 
 #: Rows of one transaction: enough to be quick, few enough to block nobody.
@@ -34,6 +35,7 @@ def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Itera
     yield Swept(
         "upstream tokens", _delete_in_batches(UpstreamToken.objects.filter(retain_until__lt=now), batch_size)
     )
+    yield Swept("unused clients", _sweep_clients(now, batch_size))
     for rows in expired_tokens(now):
         yield Swept(str(rows.model._meta.verbose_name_plural), _delete_in_batches(rows, batch_size))
 
@@ -46,6 +48,16 @@ def _sweep_pending(now: datetime, batch_size: int) -> int:
         abandoned = PendingAuthorization.objects.filter(pk__in=keys).exclude(status=Status.EXCHANGED)
         UpstreamToken.objects.filter(session_id__in=list(abandoned.values_list("pk", flat=True))).delete()
         count += rows.model._default_manager.filter(pk__in=keys).delete()[1].get(rows.model._meta.label, 0)
+    return count
+
+
+def _sweep_clients(now: datetime, batch_size: int) -> int:
+    """Nobody ever allowed these; and where the cap was lowered, those beyond it (I16)."""
+    over = Q(expires_at__lt=now) | Q(slot__gte=lazyauth_settings.max_unused_clients)
+    count = 0
+    for keys in _batches(ClientRegistration.objects.filter(over, last_used_at__isnull=True), batch_size):
+        registered = ClientRegistration.objects.filter(pk__in=keys, last_used_at__isnull=True)
+        count += clients.delete_clients(list(registered.values_list("client_id", flat=True)))
     return count
 
 

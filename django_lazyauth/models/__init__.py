@@ -1,14 +1,18 @@
 """Rows and their constraints. Query sets read as sentences; no model opens a transaction of its own."""
 
 from .authorization import DeferredRegistration, PendingAuthorization, Status
+from .client import ClientRegistration, ClientSource, InitialAccessToken
 from .consent import Consent
 from .identity import ProviderIdentity
 from .keys import ProviderKeySet
 from .vault import UpstreamToken
 
 __all__ = [
+    "ClientRegistration",
+    "ClientSource",
     "Consent",
     "DeferredRegistration",
+    "InitialAccessToken",
     "PendingAuthorization",
     "ProviderIdentity",
     "ProviderKeySet",

@@ -76,7 +76,7 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
             InvalidGrant: Unknown, spent or expired.
         """
         row = (
-            self.select_related("client")
+            self.select_related("client__lazyauth_registration")
             .filter(state_digest=digest(state), status=Status.SENT_UPSTREAM, expires_at__gt=timezone.now())
             .first()
         )

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from django.db import connections, router
-from django.db.models import OuterRef, Subquery
+from django.db.models import F, OuterRef, Subquery
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
@@ -25,7 +25,8 @@ def lock_code(code: str) -> PendingAuthorization | None:
     """Return the row behind *code* with client, user and deferred registration, locked until commit.
 
     One query feeds the whole exchange. ``identity_user_id`` names the user whom the deferred person
-    turned out to be, if somebody registered that person in between.
+    turned out to be, if somebody registered that person in between; ``client_disabled_at`` is when an operator
+    disabled the client.
 
     Raises:
         TransactionManagementError: No transaction is open that could hold the lock.
@@ -45,10 +46,13 @@ def _select(using: str) -> PreparedSelect[PendingAuthorization]:
     return PreparedSelect(
         PendingAuthorization.objects.using(using)
         .select_for_update(of=("self",) if lock else ())
-        .annotate(identity_user_id=Subquery(person.values("user_id")[:1]))
+        .annotate(
+            identity_user_id=Subquery(person.values("user_id")[:1]),
+            client_disabled_at=F("client__lazyauth_registration__disabled_at"),
+        )
         .filter(code_digest=ASKED_FOR),
         related=("client", "user", "deferred"),
-        annotations=("identity_user_id",),
+        annotations=("identity_user_id", "client_disabled_at"),
     )
 
 

@@ -19,6 +19,7 @@ from django_lazyauth.errors import LazyAuthError
 
 from . import clients, tokens
 from .server import LazyAuthCore
+from .validator import narrow
 
 #: S256 of anything is 32 octets, 43 characters of base64url (RFC 7636 §4.2).
 S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
@@ -106,7 +107,7 @@ def validate_authorization(http_request: HttpRequest) -> AuthorizationRequest:
     return AuthorizationRequest(
         client=info["request"].client,
         redirect_uri=redirect_uri,
-        scopes=tuple(dict.fromkeys(scopes)),
+        scopes=tuple(dict.fromkeys(narrow(info["request"].client, scopes))),
         state=parameters.get("state", ""),
         nonce=parameters.get("nonce", ""),
         code_challenge=parameters["code_challenge"],

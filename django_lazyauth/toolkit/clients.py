@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from django.core.exceptions import ObjectDoesNotExist
+from django.utils import timezone
 from oauth2_provider.models import (
     AbstractApplication,
     get_access_token_model,
@@ -16,7 +20,10 @@ from oauth2_provider.models import (
 )
 from oauth2_provider.settings import oauth2_settings
 
+from django_lazyauth.models import ClientRegistration
+
 from .redirects import is_safe_redirect_uri, redirect_uri_matches
+from .secrets import digest_secret
 
 #: A row of the client model in force; DOT publishes no types, and the host may have swapped the model.
 Client: TypeAlias = Any
@@ -37,12 +44,82 @@ def token_models() -> list[Any]:
     ]
 
 
+MAX_CLIENT_ID_LENGTH = 255
+#: The registration beside a client; selected with it, so that asking for it costs no query.
+REGISTRATION = "lazyauth_registration"
+
+
+def is_client_id(client_id: Any) -> bool:
+    """Say whether a text can be a client id: printable ASCII (RFC 6749 §A.1), which a database can look up."""
+    return (
+        isinstance(client_id, str)
+        and 0 < len(client_id) <= MAX_CLIENT_ID_LENGTH
+        and client_id.isascii()
+        and client_id.isprintable()
+    )
+
+
+def load_client(client_id: str) -> Client | None:
+    """Return the client of this id and its registration, usable or not. One query."""
+    if not is_client_id(client_id):
+        return None
+    return get_application_model().objects.select_related(REGISTRATION).filter(client_id=client_id).first()
+
+
 def find_client(client_id: str) -> Client | None:
     """Return the usable client of this id, or ``None``. One query."""
-    client = get_application_model().objects.filter(client_id=client_id).first()
-    if client is None or not client.is_usable(None):
+    client = load_client(client_id)
+    return client if client is not None and is_usable(client) else None
+
+
+def registration_of(client: Client) -> ClientRegistration | None:
+    """Return what stands beside *client*, if anything. No query where both were loaded together."""
+    try:
+        registration: ClientRegistration = getattr(client, REGISTRATION)
+    except ObjectDoesNotExist:
         return None
-    return client
+    return registration
+
+
+def is_usable(client: Client) -> bool:
+    """Say whether *client* may do anything: the host's own word, and no operator disabled it."""
+    if not client.is_usable(None):
+        return False
+    if (is_over := getattr(client, "_lazyauth_is_over", None)) is not None:
+        return not is_over
+    registration = registration_of(client)
+    return registration is None or not registration.is_over()
+
+
+def note_is_over(client: Client, is_over: bool) -> None:
+    """Remember what a query that loaded *client* learned about its registration, for :func:`is_usable`."""
+    client._lazyauth_is_over = is_over
+
+
+def is_verified(client: Client) -> bool:
+    """Say whether an operator stands for who this client is: made it, or looked at it."""
+    if not is_self_registered(client):
+        return True
+    registration = registration_of(client)
+    return registration is not None and registration.verified_at is not None
+
+
+def registered_scopes(client: Client) -> frozenset[str] | None:
+    """Return the scopes that *client* registered, which bound all it gets; ``None`` if nothing bounds it."""
+    if client is None or not is_self_registered(client):
+        return None
+    registration = registration_of(client)
+    scope = registration.metadata.get("scope") if registration else None
+    return frozenset(scope.split()) if isinstance(scope, str) else None
+
+
+def may_refresh(client: Client) -> bool:
+    """Say whether *client* registered for refresh tokens; an operator's client always may."""
+    if not is_self_registered(client):
+        return True
+    registration = registration_of(client)
+    grants = registration.metadata.get("grant_types") if registration else None
+    return not isinstance(grants, list) or "refresh_token" in grants
 
 
 def redirect_uri_allowed(client: Client, uri: str) -> bool:
@@ -64,8 +141,11 @@ def may_skip_consent(client: Client) -> bool:
 
 def metadata_digest(client: Client) -> str:
     """Return the digest of what the client says about itself; consent is asked anew when it changes."""
-    said = [client.name, sorted(client.redirect_uris.split()), client.client_type]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    said: list[Any] = [client.name, sorted(client.redirect_uris.split()), client.client_type]
+    registration = registration_of(client) if is_self_registered(client) else None
+    if registration is not None:
+        said.append(registration.metadata)
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def origin_allowed(client: Client, origin: str) -> bool:
@@ -80,3 +160,69 @@ def _origin_of(uri: str) -> str:
     except ValueError:  # What an operator typed may be no URI at all; then it has no origin either.
         return ""
     return f"{parts.scheme}://{parts.netloc}"
+
+
+# -- rows of clients that registered themselves ----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFields:
+    """What django-oauth-toolkit keeps of a registered client.
+
+    Attributes:
+        secret_digest: Of :func:`~django_lazyauth.toolkit.secrets.digest_secret`; empty for a public client,
+            ``None`` to leave what is there.
+    """
+
+    name: str
+    redirect_uris: tuple[str, ...]
+    post_logout_redirect_uris: tuple[str, ...]
+    is_public: bool
+    secret_digest: str | None
+
+    def as_columns(self) -> dict[str, Any]:
+        columns = {
+            "name": self.name,
+            "redirect_uris": " ".join(self.redirect_uris),
+            "post_logout_redirect_uris": " ".join(self.post_logout_redirect_uris),
+            "client_type": AbstractApplication.CLIENT_PUBLIC
+            if self.is_public
+            else AbstractApplication.CLIENT_CONFIDENTIAL,
+        }
+        if self.secret_digest is not None:
+            # Not hashed by DOT: that would stretch a secret that nobody can guess.
+            columns |= {"client_secret": self.secret_digest, "hash_client_secret": False}
+        return columns
+
+
+def add_client(client_id: str, fields: ClientFields) -> Client:
+    """Write and return the row of a client that registered itself, in the caller's transaction."""
+    client = get_application_model()(
+        client_id=client_id,
+        authorization_grant_type=AbstractApplication.GRANT_AUTHORIZATION_CODE,
+        registration_source=AbstractApplication.RegistrationSource.DCR,
+        **fields.as_columns(),
+    )
+    client.save(force_insert=True)
+    return client
+
+
+def replace_client(pk: Any, fields: ClientFields) -> None:
+    """Replace what the client's row says, in the caller's transaction."""
+    get_application_model().objects.filter(pk=pk).update(**fields.as_columns(), updated=timezone.now())
+
+
+def set_secret(pk: Any, secret: str) -> None:
+    """Keep the digest of a client's new secret."""
+    columns = {"client_secret": digest_secret(secret), "hash_client_secret": False, "updated": timezone.now()}
+    get_application_model().objects.filter(pk=pk).update(**columns)
+
+
+def delete_clients(pks: Iterable[Any]) -> int:
+    """Delete clients with their tokens, consents, pending authorizations and upstream tokens.
+
+    In the caller's transaction; returns how many clients went.
+    """
+    model = get_application_model()
+    _, by_model = model.objects.filter(pk__in=list(pks)).delete()
+    return int(by_model.get(model._meta.label, 0))

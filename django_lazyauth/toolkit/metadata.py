@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import NoReverseMatch, reverse
+from oauth2_provider.settings import oauth2_settings
 
 from django_lazyauth.conf import lazyauth_settings
 
 from .server import GRANT_TYPES
 from .tokens import signing_keys
-from .validator import LazyAuthValidator, available_scopes
+from .validator import LazyAuthValidator, available_scopes, default_scopes
 
 AUTHENTICATION_METHODS = ["client_secret_basic", "client_secret_post", "none"]
 CONFIDENTIAL_METHODS = ["client_secret_basic", "client_secret_post"]
@@ -23,6 +24,7 @@ ENDPOINTS = {
     "revocation_endpoint": "revoke",
     "introspection_endpoint": "introspect",
     "userinfo_endpoint": "userinfo",
+    "registration_endpoint": "register",
     "jwks_uri": "jwks",
 }
 
@@ -39,6 +41,8 @@ def server_metadata() -> dict[str, Any]:
     """Return the authorization server metadata (RFC 8414 §2, OpenID Connect Discovery §3)."""
     algorithms = list(dict.fromkeys(key.algorithm for key in signing_keys()))
     endpoints = {member: url for member, name in ENDPOINTS.items() if (url := endpoint_url(name))}
+    if lazyauth_settings.registration_policy == "closed":
+        endpoints.pop("registration_endpoint", None)
     return {
         "issuer": lazyauth_settings.issuer,
         **endpoints,
@@ -58,8 +62,23 @@ def server_metadata() -> dict[str, Any]:
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
         "authorization_response_iss_parameter_supported": True,
-        "client_id_metadata_document_supported": False,
+        "client_id_metadata_document_supported": bool(oauth2_settings.CIMD_ENABLED),
     }
+
+
+def client_url(client_id: str) -> str:
+    """Return where a client manages its own registration (RFC 7592 §2)."""
+    return lazyauth_settings.issuer_origin + reverse("lazyauth:registered-client", args=[client_id])
+
+
+def client_scopes() -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the scopes that a new client may register, and those of one that names none."""
+    return frozenset(available_scopes(None, None)), tuple(default_scopes(None, None))
+
+
+def extra_schemes() -> frozenset[str]:
+    """Return the private-use schemes without a dot that the operator named for redirect URIs."""
+    return frozenset(oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES)
 
 
 def resource_metadata_url() -> str | None:

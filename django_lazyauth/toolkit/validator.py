@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import router, transaction
 from django.utils import timezone
+from oauth2_provider.cimd import refresh_if_stale
 from oauth2_provider.models import (
     AbstractApplication,
     get_access_token_model,
@@ -58,6 +59,8 @@ class LazyAuthValidator(OAuth2Validator):
             if self._pending is not None:
                 # DOT checks that this is the client that the request names before it believes it.
                 request.client = self._pending.client
+                disabled_at = getattr(self._pending, "client_disabled_at", None)
+                clients.note_is_over(request.client, disabled_at is not None)
         return self._pending
 
     def get_authorization_code_scopes(
@@ -79,7 +82,7 @@ class LazyAuthValidator(OAuth2Validator):
         if pending.user is not None and not pending.user.is_active:
             return False
         request.user = pending.user
-        request.scopes = pending.scopes
+        request.scopes = narrow(request.client, pending.scopes)
         request.nonce = pending.nonce or None
         return True
 
@@ -128,6 +131,35 @@ class LazyAuthValidator(OAuth2Validator):
             drop_deferred(pending)
 
     # -- the client ----------------------------------------------------------------------------------------
+
+    def _load_application(self, client_id: str, request: Any) -> Any:
+        """Return the client; an operator who disabled it, and a registration that ended, count at once."""
+        if not clients.is_client_id(client_id):
+            return None
+        if request.client is None:
+            # With its registration, in the query that DOT would make without.
+            request.client = clients.load_client(client_id)
+        client = super()._load_application(client_id, request)
+        if client is not None and client.cimd_expires_at is not None:
+            client = request.client = refresh_if_stale(client, request=request)
+        if client is not None and not clients.is_usable(client):
+            client = request.client = None
+        return client
+
+    def _load_access_token(self, token: str) -> Any:
+        return (
+            get_access_token_model()
+            .objects.select_related("user", f"application__{clients.REGISTRATION}")
+            .filter(token_checksum=digest(token))
+            .first()
+        )
+
+    def validate_grant_type(
+        self, client_id: str, grant_type: str, client: Any, request: Any, *args: Any, **kwargs: Any
+    ) -> bool:
+        if grant_type == "refresh_token" and not clients.may_refresh(client):
+            return False
+        return bool(super().validate_grant_type(client_id, grant_type, client, request, *args, **kwargs))
 
     def _check_secret(self, provided_secret: str, stored_secret: str) -> bool:
         if not provided_secret or not stored_secret:
@@ -178,7 +210,12 @@ class LazyAuthValidator(OAuth2Validator):
     def validate_scopes(
         self, client_id: str, scopes: list[str], client: Any, request: Any, *args: Any, **kwargs: Any
     ) -> bool:
-        return set(scopes) <= available_scopes(client, request)
+        # Libraries add offline_access wherever it is advertised; who may not have it gets the rest.
+        return set(scopes) - {"offline_access"} <= available_scopes(client, request)
+
+    def get_original_scopes(self, refresh_token: str, request: Any, *args: Any, **kwargs: Any) -> list[str]:
+        original = super().get_original_scopes(refresh_token, request, *args, **kwargs)
+        return narrow(request.client, original.split() if isinstance(original, str) else original)
 
     def get_default_scopes(self, client_id: str, request: Any, *args: Any, **kwargs: Any) -> list[str]:
         return default_scopes(request.client, request)
@@ -239,6 +276,9 @@ class LazyAuthValidator(OAuth2Validator):
             )
             self._set_token_value(refresh, token["refresh_token"])
             insert(refresh)
+            if not clients.may_refresh(request.client):
+                # The row stays, for it is what the session hangs on; its token is told to nobody.
+                del token["refresh_token"]
 
     def _rotate(self, token: dict[str, Any], request: Any) -> None:
         """Spend the presented refresh token and write its successor (RFC 9700 §4.14)."""
@@ -313,6 +353,8 @@ class LazyAuthValidator(OAuth2Validator):
 
     def validate_bearer_token(self, token: str, scopes: list[str], request: Any) -> bool:
         if not super().validate_bearer_token(token, scopes, request):
+            return False
+        if request.client is not None and not clients.is_usable(request.client):
             return False
         # DOT lists only the scopes of its own setting; ours know more.
         request.scopes = request.access_token.scope.split()
@@ -460,13 +502,23 @@ def available_scopes(client: Any, request: Any = None) -> set[str]:
     from oauth2_provider.scopes import get_scopes_backend
 
     backend = get_scopes_backend().get_available_scopes(application=client, request=request)
-    return set(lazyauth_settings.scopes) | set(backend)
+    known = set(lazyauth_settings.scopes) | set(backend)
+    registered = clients.registered_scopes(client)
+    return known if registered is None else known & registered
+
+
+def narrow(client: Any, scopes: list[str]) -> list[str]:
+    """Return those of *scopes* that the client has registered; it may have given some up since."""
+    registered = clients.registered_scopes(client)
+    return scopes if registered is None else [scope for scope in scopes if scope in registered]
 
 
 def default_scopes(client: Any, request: Any = None) -> list[str]:
     """Return the scopes of a request that names none (RFC 6749 §3.3)."""
     available = available_scopes(client, request)
-    return [scope for scope in lazyauth_settings.default_client_scopes if scope in available]
+    defaults = [scope for scope in lazyauth_settings.default_client_scopes if scope in available]
+    # A client that registered none of the defaults means what it registered.
+    return defaults or sorted(clients.registered_scopes(client) or ())
 
 
 def family_started_at(refresh_token: Any) -> datetime:

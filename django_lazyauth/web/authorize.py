@@ -20,7 +20,7 @@ from django_lazyauth.errors import (
     ProviderError,
     TemporarilyUnavailable,
 )
-from django_lazyauth.flows import answer, authorize, sign_in
+from django_lazyauth.flows import answer, authorize, register_client, sign_in
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.providers.registry import configured_providers, get_provider
 from django_lazyauth.toolkit import clients
@@ -46,13 +46,25 @@ def authorize_view(request: HttpRequest) -> HttpResponse:
         query = urlencode([(name, value) for name, values in request.POST.lists() for value in values])
         return go(f"{reverse('lazyauth:authorize')}?{query}")
     try:
-        checked = validate_authorization(request)
+        checked = _check(request)
     except AuthorizationRefused as refused:
         return _refuse(request, refused)
     try:
         return _begin(request, checked)
     except (LoginRequired, ConsentRequired, TemporarilyUnavailable) as error:
         return go(answer.refusal(checked.redirect_uri, error, state=checked.state))
+
+
+def _check(request: HttpRequest) -> AuthorizationRequest:
+    """Return the checked request; of a client that a host's store keeps elsewhere, too."""
+    try:
+        return validate_authorization(request)
+    except AuthorizationRefused as refused:
+        if refused.redirect_uri is not None or not register_client.materialise(
+            request.GET.get("client_id", "")
+        ):
+            raise
+    return validate_authorization(request)
 
 
 def _refuse(request: HttpRequest, refused: AuthorizationRefused) -> HttpResponse:

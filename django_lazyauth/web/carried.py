@@ -13,11 +13,11 @@ from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.flows.authorize import Browser
 from django_lazyauth.flows.signed_request import SignedRequest, load_signed_request
 from django_lazyauth.models.fields import digest, uuid7
+from django_lazyauth.network import network_of
 from django_lazyauth.toolkit.authorization import AuthorizationRequest
 
 from . import binding
 from .decorators import flow_is_gone
-from .network import network_of
 
 
 def seconds(duration: timedelta) -> int:

@@ -40,7 +40,7 @@ def client_card(client: Any, redirect_uri: str) -> ClientCard:
     name = " ".join(name.split())
     if len(name) > MAX_NAME_LENGTH:
         name = name[: MAX_NAME_LENGTH - 1] + "…"
-    return ClientCard(name or client.client_id, host_of(redirect_uri), clients.is_self_registered(client))
+    return ClientCard(name or client.client_id, host_of(redirect_uri), not clients.is_verified(client))
 
 
 def scope_lines(scopes: list[str] | tuple[str, ...]) -> list[tuple[str, str]]:

@@ -26,6 +26,15 @@ class NotAResolver:
     pass
 
 
+class CannotBeMade:
+    def __init__(self):
+        raise OSError("secret-host is down")
+
+
+class RegistersOnly:
+    def register_client(self, attrs): ...
+
+
 def small_rsa_key() -> str:
     key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     return key.private_bytes(
@@ -62,6 +71,14 @@ def test_the_settings_of_the_tests_are_sound():
             {"PROVIDERS": {"x": {"class": "tests.site.test_checks.CommitsWithoutFinalize"}}},
             "lazyauth.E009",
         ),
+        ({"REGISTRATION_POLICY": "anybody"}, "lazyauth.E003"),
+        ({"REGISTRATIONS_PER_NETWORK": -1}, "lazyauth.E003"),
+        ({"MAX_UNUSED_CLIENTS": 0}, "lazyauth.E003"),
+        ({"UNUSED_CLIENT_LIFETIME": "a month"}, "lazyauth.E003"),
+        ({"REGISTRATION_STORE": "nowhere.Store"}, "lazyauth.E011"),
+        ({"REGISTRATION_STORE": "tests.site.test_checks.CannotBeMade"}, "lazyauth.E011"),
+        ({"REGISTRATION_STORE": "tests.site.test_checks.NotAResolver"}, "lazyauth.E012"),
+        ({"REGISTRATION_STORE": "tests.site.test_checks.RegistersOnly"}, "lazyauth.W002"),
     ],
 )
 def test_a_broken_setting_is_an_error_with_its_own_id(lazyauth, change, check_id):
@@ -117,6 +134,9 @@ def test_sound_settings_may_be_deployed(production):
         ({"FLOW_LIFETIME": timedelta(hours=2)}, "lazyauth.E110"),
         ({"REFRESH_TOKEN_IDLE_LIFETIME": timedelta(days=91)}, "lazyauth.E111"),
         ({"REFRESH_TOKEN_LIFETIME": timedelta(days=401)}, "lazyauth.E112"),
+        ({"REGISTRATIONS_PER_NETWORK": 100_000}, "lazyauth.E114"),
+        ({"MAX_UNUSED_CLIENTS": 10_000_000}, "lazyauth.E115"),
+        ({"UNUSED_CLIENT_LIFETIME": timedelta(days=401)}, "lazyauth.E116"),
     ],
 )
 def test_a_weak_setting_must_not_be_deployed(lazyauth, production, change, check_id):

@@ -6,7 +6,7 @@ import ipaddress
 
 from django.http import HttpRequest
 
-from django_lazyauth.conf import lazyauth_settings
+from .conf import lazyauth_settings
 
 
 def network_of(request: HttpRequest) -> str:

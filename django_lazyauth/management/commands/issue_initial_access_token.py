@@ -1,0 +1,27 @@
+"""``manage.py issue_initial_access_token``: let somebody register clients where not everybody may."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from django_lazyauth.flows.operate_clients import INITIAL_TOKEN_LIFETIME, issue_initial_access_token
+from django_lazyauth.models import InitialAccessToken
+
+
+class Command(BaseCommand):
+    help = "Issue an initial access token (RFC 7591 §1.2) and print it, once: it is kept as a digest."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--uses", type=int, default=1, help="clients that it may register; 1")
+        parser.add_argument("--days", type=float, default=INITIAL_TOKEN_LIFETIME.days, help="how long; 7")
+        parser.add_argument("--note", default="", help="who it is for; shown in the admin")
+
+    def handle(self, *args: Any, uses: int, days: float, note: str, **options: Any) -> None:
+        if not 1 <= uses <= 1_000_000 or not 0 < days <= 3650 or len(note) > 200:
+            raise CommandError("Uses: 1 to 1,000,000. Days: up to 3,650. Note: up to 200 characters.")
+        row = InitialAccessToken(note=note, max_uses=uses, expires_at=timezone.now() + timedelta(days=days))
+        self.stdout.write(issue_initial_access_token(row))

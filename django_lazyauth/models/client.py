@@ -1,0 +1,171 @@
+"""What a client said about itself when it registered, and what an operator decided about it.
+
+One row beside one row of django-oauth-toolkit's client model, whatever model the host swapped in. A client that
+an operator made has a row only once the operator verified or disabled it, or somebody used it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from .fields import client_model, digest
+
+
+class ClientSource(models.TextChoices):
+    """Who let a client in. Which protocol it came by is the client's own ``registration_source``."""
+
+    OPEN = "open", _("open registration")
+    TOKEN = "token", _("initial access token")
+    ELSEWHERE = "elsewhere", _("not by registration")
+
+
+class ClientRegistrationQuerySet(models.QuerySet["ClientRegistration"]):
+    def unused(self) -> Self:
+        """Return the strangers' clients that nobody ever allowed: they count against the cap (I16)."""
+        return self.filter(slot__isnull=False)
+
+    def expired(self, now: datetime | None = None) -> Self:
+        """Return what was never used and is too old to wait any longer."""
+        return self.filter(expires_at__lt=now or timezone.now())
+
+
+class ClientRegistration(models.Model):
+    """The registration of one client.
+
+    ``slot`` numbers the unused clients of strangers, from zero up to the cap: because it is unique, the
+    database holds no more of them than there are numbers. A client that is used gives its slot back, and
+    never expires.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    # Not swappable, for the reason that `client_key` gives.
+    client = models.OneToOneField(
+        client_model(),
+        on_delete=models.CASCADE,
+        related_name="lazyauth_registration",
+        swappable=False,
+        verbose_name=_("client"),
+    )
+    source = models.CharField(_("source"), max_length=16, choices=ClientSource.choices)
+    metadata = models.JSONField(_("metadata"), default=dict, blank=True)
+    token_digest = models.CharField(_("digest of the registration token"), max_length=64, blank=True)
+    version = models.PositiveIntegerField(_("version"), default=1)
+    repeat_key = models.CharField(
+        _("digest of network and metadata"),
+        max_length=64,
+        unique=True,
+        null=True,
+        blank=True,
+    )
+    network = models.CharField(_("network"), max_length=43, blank=True)
+    initial_access_token = models.ForeignKey(
+        "lazyauth.InitialAccessToken",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="registrations",
+        verbose_name=_("initial access token"),
+    )
+    slot = models.PositiveIntegerField(_("place among the unused"), unique=True, null=True, blank=True)
+    expires_at = models.DateTimeField(_("expires unless used by"), null=True, blank=True)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
+    verified_at = models.DateTimeField(_("verified at"), null=True, blank=True)
+    disabled_at = models.DateTimeField(_("disabled at"), null=True, blank=True)
+    created_at = models.DateTimeField(_("registered at"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), default=timezone.now, editable=False)
+
+    objects = ClientRegistrationQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("client registration")
+        verbose_name_plural = _("client registrations")
+        indexes = [
+            # The newest unused registration, and those whose time is over: both found without a scan.
+            models.Index(fields=["id"], name="lazyauth_client_unused", condition=Q(slot__isnull=False)),
+            models.Index(
+                fields=["expires_at"], name="lazyauth_client_expiry", condition=Q(expires_at__isnull=False)
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="lazyauth_client_source_known", condition=Q(source__in=ClientSource.values)
+            ),
+            models.CheckConstraint(
+                name="lazyauth_client_used_never_expires",
+                condition=Q(last_used_at__isnull=True) | Q(expires_at__isnull=True, slot__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="lazyauth_client_unused_counts",
+                condition=~Q(source=ClientSource.OPEN)
+                | Q(expires_at__isnull=True, slot__isnull=True)
+                | Q(expires_at__isnull=False, slot__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="lazyauth_client_token_needs_registration",
+                condition=~Q(source=ClientSource.ELSEWHERE)
+                | Q(token_digest="", repeat_key__isnull=True, expires_at__isnull=True, slot__isnull=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.client_id} ({self.source})"
+
+    def is_over(self, now: datetime | None = None) -> bool:
+        """Say whether nobody may use the client: an operator disabled it, or nobody used it in time."""
+        if self.disabled_at is not None:
+            return True
+        return self.expires_at is not None and self.expires_at <= (now or timezone.now())
+
+
+class InitialAccessTokenQuerySet(models.QuerySet["InitialAccessToken"]):
+    def spend(self, token: str) -> InitialAccessToken | None:
+        """Take one use of *token*; ``None`` if it is unknown, expired or spent. Of the last use one wins."""
+        named = self.filter(digest=digest(token))
+        usable = named.filter(uses__lt=F("max_uses"), expires_at__gt=timezone.now())
+        return named.first() if usable.update(uses=F("uses") + 1) else None
+
+    def give_back(self, pk: int) -> None:
+        """Return a use that came to nothing."""
+        self.filter(pk=pk, uses__gt=0).update(uses=F("uses") - 1)
+
+
+class InitialAccessToken(models.Model):
+    """What an operator gives to somebody who may register clients (RFC 7591 §1.2); kept as a digest."""
+
+    id = models.BigAutoField(primary_key=True)
+    digest = models.CharField(_("digest"), max_length=64, unique=True, editable=False)
+    note = models.CharField(_("note"), max_length=200, blank=True, help_text=_("Who it is for."))
+    max_uses = models.PositiveIntegerField(_("uses allowed"), default=1)
+    uses = models.PositiveIntegerField(_("uses so far"), default=0, editable=False)
+    expires_at = models.DateTimeField(_("expires at"))
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("created by"),
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+
+    objects = InitialAccessTokenQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("initial access token")
+        verbose_name_plural = _("initial access tokens")
+        constraints = [
+            models.CheckConstraint(
+                name="lazyauth_initial_token_uses", condition=Q(max_uses__gte=1) & Q(uses__lte=F("max_uses"))
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.note or f"#{self.pk}"
