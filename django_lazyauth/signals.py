@@ -7,9 +7,17 @@
 ``finalize_failed``
     The exchange of a code was rolled back by an exception: ``session_id``, ``client_id``, ``provider``,
     ``error_class`` (the exception's class name, never its text), ``attempts``. The code stays redeemable.
+``upstream_token_refreshed``
+    An upstream gave a session new tokens without the person: ``session_id``, ``provider``, ``user_id``,
+    ``client_id``, ``version``. Sent after the write.
+``upstream_token_expired``
+    An upstream refused a refresh token: the person has to sign in there again. ``session_id``, ``provider``,
+    ``user_id``, ``client_id``. Sent once per refusal, after the write.
 """
 
 from django.dispatch import Signal
 
 user_registered = Signal()
 finalize_failed = Signal()
+upstream_token_refreshed = Signal()
+upstream_token_expired = Signal()
