@@ -11,6 +11,7 @@ served with and without a slash at its end.
 
 from django.urls import path, re_path
 
+from .api.views import UpstreamTokenView
 from .web import authorize, callback, endpoints, flow
 from .well_known import metadata_patterns
 
@@ -27,6 +28,9 @@ urlpatterns = [
     re_path(r"^revoke_token/?$", endpoints.revoke_view, name="revoke"),
     re_path(r"^introspect/?$", endpoints.introspect_view, name="introspect"),
     re_path(r"^userinfo/?$", endpoints.userinfo_view, name="userinfo"),
+    re_path(
+        r"^upstream-tokens/(?P<provider>[\w.:-]+)/?$", UpstreamTokenView.as_view(), name="upstream-token"
+    ),
     path(".well-known/jwks.json", endpoints.jwks_view, name="jwks"),
     *metadata_patterns,
 ]

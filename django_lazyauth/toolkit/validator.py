@@ -464,7 +464,13 @@ def available_scopes(client: Any, request: Any = None) -> set[str]:
     from oauth2_provider.scopes import get_scopes_backend
 
     backend = get_scopes_backend().get_available_scopes(application=client, request=request)
-    return set(lazyauth_settings.scopes) | set(backend)
+    return set(lazyauth_settings.scopes) | set(backend) | upstream_scopes(client)
+
+
+def upstream_scopes(client: Any) -> set[str]:
+    """Return the scopes by which *client* may fetch upstream tokens; none unless the operator named it."""
+    allowed = lazyauth_settings.upstream_token_clients
+    return {f"upstream:{provider}" for provider in allowed.get(getattr(client, "client_id", ""), ())}
 
 
 def default_scopes(client: Any, request: Any = None) -> list[str]:
