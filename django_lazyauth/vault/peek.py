@@ -57,7 +57,7 @@ class UpstreamCredential:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Peeked:
     """A bundle at a glance: its access token still sealed, its refresh token not even read."""
 
@@ -99,13 +99,13 @@ def peek(session_id: UUID, provider: str, *, user_id: Any, client_id: Any) -> Pe
         BundleNotFound: There is none.
     """
     connection = connections[database()]
-    prepare = _preparers()
-    parameters = [
-        prepare[0](session_id, connection),
+    prepare_session, prepare_user, prepare_client = _preparers()
+    parameters = (
+        prepare_session(session_id, connection),
         provider,
-        prepare[1](user_id, connection),
-        prepare[2](client_id, connection),
-    ]
+        user_id if type(user_id) is int else prepare_user(user_id, connection),
+        client_id if type(client_id) is int else prepare_client(client_id, connection),
+    )
     with connection.cursor() as cursor:
         cursor.execute(_select(connection.alias), parameters)
         row = cursor.fetchone()
