@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Self
 
 from rest_framework.exceptions import APIException, AuthenticationFailed, PermissionDenied
-from rest_framework.permissions import BasePermission, OperationHolderMixin
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from django_lazyauth.errors import (
@@ -83,9 +83,10 @@ OVER_HTTP: dict[type[RefreshError], type[Any]] = {
 
 
 class UpstreamBearer(Bearer):
-    """A good access token of ours, which opens the upstream accounts of its session. ``request.auth``."""
+    """A good access token of ours, which opens the upstream accounts of its session. ``request.auth``.
 
-    __slots__ = ()
+    It lives as long as its request, and what it got once it gives again: a guard and its view ask once.
+    """
 
     @classmethod
     def of(cls, bearer: Bearer) -> Self:
@@ -94,7 +95,7 @@ class UpstreamBearer(Bearer):
     def upstream(
         self, provider: str, *, force: bool = False, seen_version: int | None = None
     ) -> UpstreamCredential:
-        """Return a fresh credential of *provider* for the person behind this token. Two queries.
+        """Return a fresh credential of *provider* for the person behind this token. Two queries, the first time.
 
         Args:
             provider: Logical name.
@@ -103,6 +104,12 @@ class UpstreamBearer(Bearer):
         Raises:
             UpstreamNotConnected, UpstreamExpired, UpstreamTransient, UpstreamUnavailable: 403, 401, 503, 409.
         """
+        got: dict[str, UpstreamCredential] = self.__dict__.setdefault("got", {})
+        if force or provider not in got:
+            got[provider] = self._ask(provider, force, seen_version)
+        return got[provider]
+
+    def _ask(self, provider: str, force: bool, seen_version: int | None) -> UpstreamCredential:
         session_id = self.session_id
         if session_id is None or self.user is None:
             raise UpstreamNotConnected(provider)
@@ -121,23 +128,19 @@ class UpstreamBearer(Bearer):
             raise OVER_HTTP[type(error)](error.provider, error.code) from None
 
 
-class UpstreamTokenPermission(OperationHolderMixin, BasePermission):
+def UpstreamTokenPermission(provider: str) -> type[BasePermission]:  # noqa: N802 - it stands where classes stand
     """``permission_classes = [UpstreamTokenPermission("github")]``: the view runs with a good token there, or not.
 
     401 without one of our access tokens, or where the upstream wants the person to sign in again; 403 where the
     session has no account there; 503 and 409 as the errors say.
     """
 
-    def __init__(self, provider: str) -> None:
-        self.provider = provider
+    class HasUpstreamToken(BasePermission):
+        def has_permission(self, request: Request, view: Any) -> bool:
+            auth: object = request.auth
+            if not isinstance(auth, UpstreamBearer):
+                return False
+            auth.upstream(provider)
+            return True
 
-    def __call__(self) -> Self:
-        # DRF makes an instance of each entry; this one is an instance already.
-        return self
-
-    def has_permission(self, request: Request, view: Any) -> bool:
-        auth = request.auth
-        if not isinstance(auth, UpstreamBearer):
-            return False
-        auth.upstream(self.provider)
-        return True
+    return HasUpstreamToken

@@ -133,6 +133,14 @@ def test_the_guard_answers_401_without_a_token_and_403_to_other_ways_of_signing_
     assert client.get("/guarded").status_code == 403
 
 
+def test_guard_and_view_ask_once(holder):
+    """An upstream whose tokens live for less than the skew would else be asked twice."""
+    holder.upstream.control(expires_in=30)
+    holder.expire()
+    assert call("/guarded", holder.access_token).status_code == 200
+    assert holder.rows.get().version == 2
+
+
 def test_guards_can_be_combined(holder):
     from rest_framework.test import APIRequestFactory
 
