@@ -35,6 +35,7 @@ DEFAULTS = {
     "callback": {},  # added to the authorization response; null removes a parameter
     # One per request: 500, html, empty, invalid_grant, hang, close, error_200; or {"status", "body"}.
     "token_answers": [],
+    "prefix": "",  # of its tokens
     "token": {},  # added to the answers of the token endpoint; null removes a member
     "omit_refresh_token": False,
     "keep_refresh_token": False,  # do not rotate it
@@ -146,8 +147,8 @@ class Provider:
         return jwt.encode(merge(claims, self.levers["claims"]), key, algorithm=algorithm, headers=headers)
 
     def tokens(self, client_id: str, sub: str, nonce: str | None, scope: str) -> dict[str, object]:
-        access_token = f"at-{secrets.token_urlsafe(16)}"
-        refresh_token = f"rt-{secrets.token_urlsafe(16)}"
+        access_token = f"{self.levers['prefix']}at-{secrets.token_urlsafe(16)}"
+        refresh_token = f"{self.levers['prefix']}rt-{secrets.token_urlsafe(16)}"
         self.access[access_token] = sub
         self.grants[refresh_token] = {"client_id": client_id, "sub": sub, "scope": scope}
         answer: dict[str, object] = {
