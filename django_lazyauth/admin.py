@@ -76,7 +76,7 @@ class DeferredRegistrationAdmin(ReadOnlyAdmin):
 
 @admin.register(ProviderIdentity)
 class ProviderIdentityAdmin(ReadOnlyAdmin):
-    list_display = ("user", "provider", "subject", "email", "email_verified", "created_at")
+    list_display = ("user", "provider", "subject", "email", "email_verified", "is_default", "created_at")
     list_filter = ("provider", "email_verified")
     list_select_related = ("user",)
     search_fields = ("subject", "email", "name")

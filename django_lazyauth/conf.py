@@ -5,9 +5,11 @@ Every name the host may set is one attribute here, with its default, unit and re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -16,6 +18,37 @@ from django.utils.module_loading import import_string
 
 RegistrationMode = Literal["immediate", "lazy"]
 RegistrationPolicy = Literal["open", "token", "closed"]
+Unswapped = Literal["refuse", "pass"]
+
+
+@dataclass(frozen=True, slots=True)
+class SwapSettings:
+    """How ``UpstreamSwap`` treats a request (spec: the upstream token vault, used downstream).
+
+    Attributes:
+        paths: Path prefix → provider whose token the tool server behind it gets. A prefix ends at a slash.
+        header: Where the upstream token goes. In ``Authorization`` it is a bearer; in another header it stands
+            alone, and the client's own ``Authorization`` is dropped.
+        unswapped: What becomes of a request without one of our session's tokens.
+    """
+
+    paths: Mapping[str, str] = field(default_factory=dict)
+    header: str = "Authorization"
+    unswapped: Unswapped = "refuse"
+
+    def __post_init__(self) -> None:
+        texts = [*self.paths, *self.paths.values()] if isinstance(self.paths, Mapping) else [None]
+        if not all(isinstance(text, str) and text for text in texts) or not all(
+            path.startswith("/") for path in self.paths
+        ):
+            raise ImproperlyConfigured(
+                'LAZYAUTH["UPSTREAM_SWAP"]: "paths" must map "/prefix/" to a provider.'
+            )
+        if not isinstance(self.header, str) or not re.fullmatch(r"[A-Za-z0-9-]+", self.header):
+            raise ImproperlyConfigured('LAZYAUTH["UPSTREAM_SWAP"]: "header" must be the name of a header.')
+        if self.unswapped not in get_args(Unswapped):
+            raise ImproperlyConfigured('LAZYAUTH["UPSTREAM_SWAP"]: "unswapped" must be "refuse" or "pass".')
+
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -23,6 +56,7 @@ KNOWN_SETTINGS = frozenset(
     {
         "ACCESS_TOKEN_LIFETIME",
         "ALLOW_LOOPBACK_UPSTREAMS",
+        "CHAINS",
         "CIPHER",
         "CODE_LIFETIME",
         "CODE_RETENTION",
@@ -44,6 +78,8 @@ KNOWN_SETTINGS = frozenset(
         "SCOPES",
         "SIGNING_KEYS",
         "UNUSED_CLIENT_LIFETIME",
+        "UPSTREAM_SWAP",
+        "UPSTREAM_TOKEN_CLIENTS",
         "USER_RESOLVER",
         "VAULT_KEYS",
         "VAULT_RETENTION",
@@ -238,6 +274,28 @@ class LazyAuthSettings:
     def vault_keys(self) -> list[str]:
         """``"<key id>:<base64 of 32 bytes>"`` each. The first seals, all open. Empty: derived from SECRET_KEY."""
         return list(self.raw.get("VAULT_KEYS", []))
+
+    @property
+    def upstream_swap(self) -> SwapSettings:
+        """What the ``UpstreamSwap`` middleware does where it is not told otherwise."""
+        value = self.raw.get("UPSTREAM_SWAP", {})
+        if not isinstance(value, Mapping) or not set(value) <= set(SwapSettings.__slots__):
+            raise ImproperlyConfigured(
+                'LAZYAUTH["UPSTREAM_SWAP"] must be a dict of paths, header, unswapped.'
+            )
+        return SwapSettings(**value)
+
+    @property
+    def upstream_token_clients(self) -> Mapping[str, list[str]]:
+        """Client id → providers whose tokens it may fetch over HTTP. Empty: the endpoint does not exist."""
+        value = self.raw.get("UPSTREAM_TOKEN_CLIENTS", {})
+        if not isinstance(value, Mapping) or not all(
+            isinstance(names, (list, tuple)) for names in value.values()
+        ):
+            raise ImproperlyConfigured(
+                'LAZYAUTH["UPSTREAM_TOKEN_CLIENTS"] must map client ids to lists of providers.'
+            )
+        return {client_id: list(names) for client_id, names in value.items()}
 
     @property
     def allow_loopback_upstreams(self) -> bool:

@@ -176,3 +176,39 @@ class RegistrationConflict(LazyAuthError):
 
 class SealBroken(LazyAuthError):
     """A sealed value cannot be opened here: wrong place, wrong key, or tampered with (I12)."""
+
+
+class BundleNotFound(LazyAuthError):
+    """No upstream tokens of this session, provider, user and client; which of them is wrong is not said."""
+
+
+class RefreshError(LazyAuthError):
+    """There is no fresh upstream token to be had.
+
+    Attributes:
+        provider: Logical name.
+        code: One short word: the upstream's own error code where it gave one, else ours. Never what it said.
+    """
+
+    def __init__(self, provider: str, code: str) -> None:
+        self.provider = provider
+        self.code = code
+        super().__init__(provider, code)
+
+    def __str__(self) -> str:
+        return f"{self.provider}: {self.code}"
+
+
+class RefreshExpired(RefreshError):
+    """The upstream does not accept our tokens any more: only a new sign-in there helps."""
+
+
+class RefreshTransient(RefreshError):
+    """It did not work now, and may work later; the tokens that we have are kept."""
+
+    #: Seconds after which another try makes sense.
+    retry_after = 5
+
+
+class RefreshUnavailable(RefreshError):
+    """It can never work: no refresh token, or a provider that is gone or cannot refresh."""

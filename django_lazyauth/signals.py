@@ -10,6 +10,12 @@
 ``client_registered``, ``client_updated``, ``client_deleted``
     A client registered itself, replaced its registration, or is gone: ``client_id``. Sent after the commit; a
     receiver that raises undoes nothing. An operator's deletion in the admin is told too.
+``upstream_token_refreshed``
+    An upstream gave a session new tokens without the person: ``session_id``, ``provider``, ``user_id``,
+    ``client_id``, ``version``. Sent after the write.
+``upstream_token_expired``
+    An upstream refused a refresh token: the person has to sign in there again. ``session_id``, ``provider``,
+    ``user_id``, ``client_id``. Sent once per refusal, after the write.
 """
 
 from django.dispatch import Signal
@@ -19,3 +25,5 @@ finalize_failed = Signal()
 client_registered = Signal()
 client_updated = Signal()
 client_deleted = Signal()
+upstream_token_refreshed = Signal()
+upstream_token_expired = Signal()

@@ -12,6 +12,7 @@ served with and without a slash at its end.
 from django.urls import path, re_path
 
 from .api import registration
+from .api.views import UpstreamTokenView
 from .web import authorize, callback, endpoints, flow
 from .well_known import metadata_patterns
 
@@ -31,6 +32,9 @@ urlpatterns = [
     re_path(r"^register/?$", registration.register_view, name="register"),
     re_path(
         r"^register/(?P<client_id>[^/]+)/?$", registration.registered_client_view, name="registered-client"
+    ),
+    re_path(
+        r"^upstream-tokens/(?P<provider>[\w.:-]+)/?$", UpstreamTokenView.as_view(), name="upstream-token"
     ),
     path(".well-known/jwks.json", endpoints.jwks_view, name="jwks"),
     *metadata_patterns,

@@ -26,6 +26,8 @@ ADA = PEOPLE[0]
 CLIENT_NAME = "Trail Journal"
 CLIENT_ID = "trail-journal"
 REDIRECT_URI = "http://127.0.0.1:9/callback"
+#: Less than the minute that the site wants an upstream token to be good for: each use renews it.
+UPSTREAM_TOKEN_SECONDS = 50
 
 
 class DemoError(Exception):
@@ -70,6 +72,15 @@ def read_standing(database: Path) -> Standing:
         return Standing(
             **{name: connection.execute(query, {"now": now}).fetchone()[0] for name, query in COUNTS.items()}
         )
+
+
+def read_vault_version(database: Path) -> int:
+    """Return how often the one bundle in the vault was renewed, and that its tokens are sealed."""
+    with closing(sqlite3.connect(database, timeout=10)) as connection:
+        row = connection.execute("SELECT version, access_token, refresh_token FROM lazyauth_upstreamtoken")
+        version, *tokens = row.fetchone()
+    check(all(token.startswith("v1.") for token in tokens), "The upstream tokens should be sealed.")
+    return int(version)
 
 
 class Narrator:
@@ -150,7 +161,11 @@ def play(console: Console, directory: Path) -> None:
         "DEMO_FAULT_FILE": str(fault),
     }
     with (
-        Stage(directory, site_settings=site_settings) as stage,
+        Stage(
+            directory,
+            site_settings=site_settings,
+            upstream_settings={"UPSTREAM_ACCESS_TOKEN_SECONDS": str(UPSTREAM_TOKEN_SECONDS)},
+        ) as stage,
         Client(CLIENT_ID, REDIRECT_URI, issuer=stage.site_url) as client,
         Browser(stop_at=REDIRECT_URI) as browser,
     ):
@@ -160,6 +175,7 @@ def play(console: Console, directory: Path) -> None:
         register(narrator, stage, client)
         answer = sign_in(narrator, stage, client, browser)
         tokens = redeem(narrator, client, answer, fault)
+        act_upstream(narrator, stage, client, tokens["access_token"])
         live(narrator, client, tokens, answer)
     console.print()
     console.print(
@@ -240,6 +256,30 @@ def redeem(narrator: Narrator, client: Client, answer: str, fault: Path) -> dict
     narrator.say(f"access token for {tokens['expires_in']} s, refresh token, ID token of {claims['name']}")
     narrator.standing(users=1, identities=1, vault_rows=1, live_tokens=2)
     return tokens
+
+
+def act_upstream(narrator: Narrator, stage: Stage, client: Client, access_token: str) -> None:
+    """Let a tool act for Ada at the upstream, and a proxy swap her tokens."""
+    narrator.step("The client calls a tool of the site, which acts for Ada at the upstream")
+    check(read_vault_version(stage.database) == 1, "Nobody used the upstream tokens yet.")
+    response = client.call_tool(f"{client.issuer}/mcp", "read_notes", access_token)
+    check(response.status_code == 200, f"The tool server answers {response.status_code}: {response.text}")
+    result = response.json()["result"]
+    check(not result["isError"], f"The tool failed: {result}")
+    check([part["text"] for part in result["content"]] == list(ADA.notes), "The notes should be Ada's.")
+    narrator.say(f"POST /mcp tools/call read_notes: “{ADA.notes[0]}”")
+    check(read_vault_version(stage.database) == 2, "The upstream token should have been renewed once.")
+    narrator.say("the upstream's token had less than a minute left: the site renewed it first, version 1 → 2")
+
+    narrator.step("The same through a reverse proxy that swaps the tokens")
+    with stage.proxy() as proxy:
+        response = client.call(f"{proxy}/notes", access_token)
+        check(response.status_code == 200, f"The proxy answers {response.status_code}: {response.text}")
+        check(response.json()["notes"] == list(ADA.notes), "The notes should be Ada's.")
+        status = client.call(f"{proxy}/notes", "somebody-elses-token").status_code
+        check(status == 401, f"The proxy should refuse a token that is none of ours, and answers {status}.")
+    narrator.say("GET /notes: the client's own token went in, the upstream's came out; another's: 401")
+    narrator.standing(users=1, identities=1, vault_rows=1, live_tokens=2)
 
 
 def live(narrator: Narrator, client: Client, tokens: dict[str, Any], answer: str) -> None:

@@ -168,6 +168,15 @@ class Client:
         headers = {"Authorization": f"Bearer {access_token}"}
         return self._http.get(url, headers=headers, timeout=TIMEOUT_SECONDS)
 
+    def call_tool(self, url: str, name: str, access_token: str) -> requests.Response:
+        """Call a tool of an MCP server (JSON-RPC 2.0)."""
+        return self._http.post(
+            url,
+            json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name}},
+            headers={"Authorization": f"Bearer {access_token}"},
+            timeout=TIMEOUT_SECONDS,
+        )
+
     def verify(self, id_token: str) -> dict[str, Any]:
         """Return the claims of an ID token that passes every check (OpenID Connect Core §3.1.3.7).
 

@@ -15,8 +15,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -96,6 +96,9 @@ class Process:
 class Server(Process):
     """``runserver`` of a Django project."""
 
+    #: What answers when the server is ready.
+    ready_path = "/.well-known/openid-configuration"
+
     def __init__(self, *program: str, port: int, env: Mapping[str, str], log: Path) -> None:
         super().__init__(*program, "runserver", "--noreload", f"{HOST}:{port}", env=env, log=log)
         self.url = f"http://{HOST}:{port}"
@@ -112,7 +115,7 @@ class Server(Process):
             if not self.is_up:
                 raise self.error("It ended.")
             try:
-                opener.open(f"{self.url}/.well-known/openid-configuration", timeout=START_SECONDS).close()
+                opener.open(f"{self.url}{self.ready_path}", timeout=START_SECONDS).close()
             except urllib.error.HTTPError as error:
                 error.close()
                 raise self.error(f"It answers {error.code}.") from error
@@ -121,6 +124,16 @@ class Server(Process):
             else:
                 return
         raise self.error(f"It does not answer within {START_SECONDS} seconds.")
+
+
+class Proxy(Server):
+    """The reverse proxy in front of the upstream's API; see ``example_project.proxy``."""
+
+    ready_path = "/"
+
+    def __init__(self, *, port: int, env: Mapping[str, str], log: Path) -> None:
+        Process.__init__(self, "-m", "example_project.proxy", str(port), env=env, log=log)
+        self.url = f"http://{HOST}:{port}"
 
 
 @dataclass
@@ -132,12 +145,14 @@ class Stage:
         site_port: Preferred port of the site; 0 for any that is free.
         upstream_port: The same of the upstream.
         site_settings: More environment variables for the site.
+        upstream_settings: The same for the upstream.
     """
 
     directory: Path
     site_port: int = 0
     upstream_port: int = 0
     site_settings: Mapping[str, str] = field(default_factory=dict)
+    upstream_settings: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.site_port = free_port(self.site_port)
@@ -198,6 +213,14 @@ class Stage:
         with Process(*SITE, *arguments, env={**self._site_env(), **(env or {})}, log=log) as command:
             command.finish()
 
+    @contextmanager
+    def proxy(self) -> Iterator[str]:
+        """Run the reverse proxy as well; give its URL."""
+        port = free_port()
+        with Proxy(port=port, env=self._site_env(), log=self.directory / "proxy.log") as proxy:
+            proxy.wait_until_ready()
+            yield proxy.url
+
     def _prepare_upstream(self) -> list[str]:
         return [
             "prepare_upstream",
@@ -207,7 +230,11 @@ class Stage:
         ]
 
     def _upstream_env(self) -> dict[str, str]:
-        return {"UPSTREAM_ISSUER": self.upstream_url, "UPSTREAM_VAR_DIR": str(self.directory / "upstream")}
+        return {
+            "UPSTREAM_ISSUER": self.upstream_url,
+            "UPSTREAM_VAR_DIR": str(self.directory / "upstream"),
+            **self.upstream_settings,
+        }
 
     def _site_env(self) -> dict[str, str]:
         return {

@@ -8,11 +8,13 @@ from django.urls import include, path
 
 from . import views
 from .api import WhoAmI
+from .tools import ToolServer
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("admin/", admin.site.urls),
     path("api/whoami", WhoAmI.as_view(), name="whoami"),
+    path("mcp", ToolServer.as_view(), name="mcp"),
     path("", include("django_lazyauth.urls")),
 ]
 if settings.DEBUG:

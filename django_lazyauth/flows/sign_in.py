@@ -18,7 +18,7 @@ from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.base import Provider, Success
 
-from . import register
+from . import accounts, register
 
 SESSION_KEY = "django_lazyauth"
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -88,6 +88,8 @@ def _write(
     )
     if not moved:
         raise InvalidGrant("This sign-in is over. Go back to the application and start again.")
+    if user is not None:
+        accounts.promote(user, identity)
     if user is None or (lazy and success.commit is not None):
         register.defer(pending, identity, success.commit)
     elif success.commit is not None:

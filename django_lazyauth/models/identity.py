@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+
+class ProviderIdentityQuerySet(models.QuerySet["ProviderIdentity"]):
+    def default_of(self, user: AbstractBaseUser) -> ProviderIdentity | None:
+        """Return the account that stands for *user*: the one last signed in with on purpose, else the first."""
+        return self.filter(user_id=user.pk).order_by("-is_default", "pk").first()
 
 
 class ProviderIdentity(models.Model):
@@ -27,13 +38,23 @@ class ProviderIdentity(models.Model):
     name = models.CharField(_("name"), max_length=128, blank=True)
     sso_domain = models.CharField(_("SSO domain"), max_length=253, blank=True)
     sso_name = models.CharField(_("SSO name"), max_length=128, blank=True)
+    is_default = models.BooleanField(
+        _("default account"),
+        default=False,
+        help_text=_("The person signed in with it on purpose, and with no other since."),
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+
+    objects = ProviderIdentityQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("identity")
         verbose_name_plural = _("identities")
         constraints = [
             models.UniqueConstraint(fields=["provider", "subject"], name="lazyauth_identity_one_user"),
+            models.UniqueConstraint(
+                fields=["user"], condition=Q(is_default=True), name="lazyauth_identity_one_default"
+            ),
             models.CheckConstraint(
                 name="lazyauth_identity_names_person", condition=~Q(provider="") & ~Q(subject="")
             ),

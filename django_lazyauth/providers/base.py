@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 from uuid import UUID
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from django_lazyauth.conf import RegistrationMode
     from django_lazyauth.models import PendingAuthorization
+    from django_lazyauth.vault.store import UpstreamBundle
 
 Json = dict[str, Any]
 
@@ -156,3 +157,41 @@ class Provider:
         open. :class:`~django_lazyauth.errors.RegistrationRefused` refuses for good.
         """
         raise NotImplementedError
+
+
+# --- What a provider may be able to do besides -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswer:
+    """What a token endpoint gave (RFC 6749 §5.1). Times are aware; ``None`` where it did not say."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(default="", repr=False)
+    id_token: str = field(default="", repr=False)
+    scope: str = ""
+    expires_at: datetime | None = None
+    refresh_expires_at: datetime | None = None
+    token_type: str = "Bearer"
+
+
+@runtime_checkable
+class CanRefresh(Protocol):
+    """A provider that renews the tokens it gave, without the person."""
+
+    def refresh(self, bundle: UpstreamBundle) -> TokenAnswer:
+        """Ask the upstream for new tokens, within 10 s in all. Writes nothing; no transaction is open.
+
+        Raises:
+            RefreshExpired: The upstream refused the refresh token.
+            RefreshTransient: It failed, and may not the next time.
+            RefreshUnavailable: It never can.
+        """
+
+
+@runtime_checkable
+class CanRevoke(Protocol):
+    """A provider that can be told to forget tokens it gave."""
+
+    def revoke(self, bundle: UpstreamBundle) -> None:
+        """Revoke refresh and access token of *bundle* upstream, as far as it is offered (RFC 7009)."""

@@ -2,9 +2,9 @@
 
 :class:`CodeFlow` is the leg that every upstream shares: out with a state, back with a code, the code for
 tokens. :class:`OAuth2Provider` asks a userinfo endpoint who that was (GitHub-style); the OpenID provider,
-which gets a signed answer, is in :mod:`django_lazyauth.providers.openid`.
+which gets a signed answer, is in :mod:`django_lazyauth.providers.openid`. Both renew and revoke what they gave.
 
-Not here: that a state is good for one callback and one browser (the flows), refreshing (the vault), and any
+Not here: that a state is good for one callback and one browser, when a token is renewed (the flows), and any
 write while the person signs in. No error holds a code, a token, a secret or a word of the upstream's (I13).
 """
 
@@ -13,10 +13,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import re
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -30,7 +31,14 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth import fetch
-from django_lazyauth.errors import IdentityRejected, ProviderDenied, ProviderUnavailable
+from django_lazyauth.errors import (
+    IdentityRejected,
+    ProviderDenied,
+    ProviderUnavailable,
+    RefreshExpired,
+    RefreshTransient,
+    RefreshUnavailable,
+)
 from django_lazyauth.openid.descriptor import (
     IDENTIFIER_LIMIT,
     DescriptorError,
@@ -40,7 +48,7 @@ from django_lazyauth.openid.descriptor import (
 from django_lazyauth.openid.verify import IdTokenRejected, Profile, check_clean, read_profile
 from django_lazyauth.vault import store as vault
 
-from .base import Identity, Json, Provider, Redirect, Success
+from .base import Identity, Json, Provider, Redirect, Success, TokenAnswer
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -57,6 +65,13 @@ SCOPE_LIMIT: Final = 4096
 LIFETIME_LIMIT: Final = 10 * 365 * 24 * 3600
 #: Seconds that our signed assertion lives (RFC 7523 §3).
 ASSERTION_LIFETIME: Final = 60
+#: Seconds of a token request in all, and of a revocation, which somebody waits for who has an answer already.
+REFRESH_DEADLINE: Final = 10.0
+REVOCATION_DEADLINE: Final = 5.0
+
+#: The refresh token is over (RFC 6749 §5.2); GitHub has a word of its own for it.
+REFUSED_GRANTS: Final = frozenset({"invalid_grant", "bad_refresh_token"})
+_ERROR_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 #: Prompts that mean something to an upstream. ``none`` never reaches one, ``consent`` is asked by us.
 PASSED_PROMPTS: Final = ("login", "select_account", "create")
@@ -81,20 +96,8 @@ class Endpoints:
     authorization: str
     token: str
     userinfo: str = ""
+    revocation: str = ""
     sends_issuer: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TokenAnswer:
-    """What a token endpoint gave (RFC 6749 §5.1). Times are aware; ``None`` where it did not say."""
-
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
-    id_token: str = field(repr=False)
-    scope: str
-    expires_at: datetime | None
-    refresh_expires_at: datetime | None
-    token_type: str
 
 
 class CodeFlow(Provider):
@@ -184,6 +187,34 @@ class CodeFlow(Provider):
             )
         )
 
+    @sensitive_variables()
+    def refresh(self, bundle: vault.UpstreamBundle) -> TokenAnswer:
+        """Renew the tokens of *bundle* (RFC 6749 §6); 10 s in all, looking up the endpoint included."""
+        ends_at = time.monotonic() + REFRESH_DEADLINE
+        try:
+            endpoint = self.endpoints().token
+            left = ends_at - time.monotonic()
+            if left <= 0:
+                raise RefreshTransient(self.name, "timeout")
+            return renew(self.descriptor, endpoint, bundle, deadline=left)
+        except ProviderUnavailable as error:
+            if error.reason == "misconfigured":
+                raise RefreshUnavailable(self.name, error.reason) from None
+            raise RefreshTransient(self.name, error.reason) from None
+
+    @sensitive_variables()
+    def revoke(self, bundle: vault.UpstreamBundle) -> None:
+        """Revoke the refresh token, or the access token where there is no other (RFC 7009 §2.1)."""
+        endpoint = self.endpoints().revocation
+        if not endpoint:
+            return
+        kind = "refresh_token" if bundle.refresh_token else "access_token"
+        fields = {"token": getattr(bundle, kind), "token_type_hint": kind}
+        try:
+            post_grant(self.descriptor, endpoint, fields, deadline=REVOCATION_DEADLINE)
+        except fetch.FetchError as error:
+            raise ProviderUnavailable("unreachable", debug=f"revocation endpoint: {error.reason}") from None
+
     def endpoints(self) -> Endpoints:
         """Return where the upstream is.
 
@@ -228,7 +259,10 @@ class OAuth2Provider(CodeFlow):
     def endpoints(self) -> Endpoints:
         descriptor = self.descriptor
         return Endpoints(
-            descriptor.authorization_endpoint, descriptor.token_endpoint, descriptor.userinfo_endpoint
+            descriptor.authorization_endpoint,
+            descriptor.token_endpoint,
+            descriptor.userinfo_endpoint,
+            descriptor.revocation_endpoint,
         )
 
     @sensitive_variables()
@@ -336,8 +370,53 @@ def redeem(descriptor: ProviderDescriptor, endpoint: str, code: str, private: Js
 
 
 @sensitive_variables()
-def post_grant(descriptor: ProviderDescriptor, endpoint: str, fields: Mapping[str, str]) -> fetch.Response:
-    """POST a grant with our authentication at that provider (OpenID Connect Core §9). 10 s in all.
+def renew(
+    descriptor: ProviderDescriptor, endpoint: str, bundle: vault.UpstreamBundle, *, deadline: float
+) -> TokenAnswer:
+    """Exchange the refresh token of *bundle* for new tokens (RFC 6749 §6).
+
+    Raises:
+        RefreshExpired: ``invalid_grant``, whatever the status that it came with.
+        RefreshTransient: Any other answer, or none; ``code`` is the upstream's own where it gave one.
+        ProviderUnavailable: ``misconfigured``.
+    """
+    fields = {"grant_type": "refresh_token", "refresh_token": bundle.refresh_token}
+    now = timezone.now()
+    try:
+        response = post_grant(descriptor, endpoint, fields, deadline=deadline)
+    except fetch.FetchError as error:
+        raise RefreshTransient(descriptor.name, error.reason) from None
+    try:
+        document = response.json_object()
+    except fetch.FetchError:
+        raise RefreshTransient(descriptor.name, _status_code(response)) from None
+    if "error" in document:
+        code = document["error"]
+        if isinstance(code, str) and code in REFUSED_GRANTS:
+            raise RefreshExpired(descriptor.name, code)
+        is_code = isinstance(code, str) and _ERROR_CODE.fullmatch(code)
+        raise RefreshTransient(descriptor.name, code if is_code else _status_code(response))
+    if not response.ok:
+        raise RefreshTransient(descriptor.name, _status_code(response))
+    try:
+        return read_tokens(document, now=now, requested_scope=bundle.scope)
+    except ProviderUnavailable as error:
+        raise RefreshTransient(descriptor.name, error.reason) from None
+
+
+def _status_code(response: fetch.Response) -> str:
+    return "bad_answer" if response.ok else f"http_{response.status}"
+
+
+@sensitive_variables()
+def post_grant(
+    descriptor: ProviderDescriptor,
+    endpoint: str,
+    fields: Mapping[str, str],
+    *,
+    deadline: float = REFRESH_DEADLINE,
+) -> fetch.Response:
+    """POST a grant with our authentication at that provider (OpenID Connect Core §9); *deadline* s in all.
 
     Raises:
         FetchError: No answer within the limits.
@@ -346,14 +425,15 @@ def post_grant(descriptor: ProviderDescriptor, endpoint: str, fields: Mapping[st
     sent = dict(fields)
     method = descriptor.token_endpoint_auth_method
     if method == "client_secret_basic":
-        return fetch.post_form(endpoint, sent, auth=(descriptor.client_id, descriptor.client_secret))
+        auth = (descriptor.client_id, descriptor.client_secret)
+        return fetch.post_form(endpoint, sent, auth=auth, deadline=deadline)
     sent["client_id"] = descriptor.client_id
     if method == "client_secret_post":
         sent["client_secret"] = descriptor.client_secret
     elif method == "private_key_jwt":
         sent["client_assertion_type"] = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
         sent["client_assertion"] = _assertion(descriptor, endpoint)
-    return fetch.post_form(endpoint, sent)
+    return fetch.post_form(endpoint, sent, deadline=deadline)
 
 
 @sensitive_variables()

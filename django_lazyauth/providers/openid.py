@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
+from django_lazyauth.errors import IdentityRejected, ProviderUnavailable, RefreshTransient
 from django_lazyauth.openid import keys
 from django_lazyauth.openid.descriptor import IDENTIFIER_LIMIT
 from django_lazyauth.openid.keys import StoredProvider
@@ -32,11 +32,12 @@ from django_lazyauth.openid.verify import (
     verify_id_token,
 )
 
-from .base import Identity, Json, Redirect, Success
-from .oauth2 import CodeFlow, Endpoints, TokenAnswer, read_userinfo
+from .base import Identity, Json, Redirect, Success, TokenAnswer
+from .oauth2 import CodeFlow, Endpoints, read_userinfo
 
 if TYPE_CHECKING:
     from django_lazyauth.models import PendingAuthorization
+    from django_lazyauth.vault.store import UpstreamBundle
 
 _PLACEHOLDER: Final = re.compile(r"\\\{[A-Za-z0-9_]+\\\}")
 
@@ -67,6 +68,7 @@ class OpenIDProvider(CodeFlow):
             authorization=stored.endpoint("authorization_endpoint", descriptor),
             token=stored.endpoint("token_endpoint", descriptor),
             userinfo=stored.endpoint("userinfo_endpoint", descriptor),
+            revocation=stored.endpoint("revocation_endpoint", descriptor),
             sends_issuer=stored.sends_issuer,
         )
 
@@ -108,6 +110,25 @@ class OpenIDProvider(CodeFlow):
         return Success(identity, auth_time=verified.auth_time, amr=verified.amr, acr=verified.acr)
 
     @sensitive_variables()
+    def refresh(self, bundle: UpstreamBundle) -> TokenAnswer:
+        """Renew, and look at the new ID token (OpenID Connect Core §12.2): it has to be about the same person.
+
+        One that cannot be checked with the keys at hand is dropped, and the one of the sign-in stays: nothing
+        may be fetched any more while others wait.
+        """
+        answer = super().refresh(bundle)
+        if not answer.id_token:
+            return answer
+        try:
+            verified = self._verify(answer.id_token, self.stored, None, None)
+            subject = subject_of(verified)
+        except (IdTokenRejected, IdentityRejected):
+            return replace(answer, id_token="")
+        if subject != bundle.subject:
+            raise RefreshTransient(self.name, "subject_changed")
+        return answer
+
+    @sensitive_variables()
     def verify(self, id_token: str, *, nonce: str, max_age: int | None = None) -> VerifiedIdentity:
         """Check an ID token with the stored keys; for a key id they lack, they are renewed once (I15).
 
@@ -126,7 +147,7 @@ class OpenIDProvider(CodeFlow):
             raise IdentityRejected(error.reason) from None
 
     def _verify(
-        self, id_token: str, stored: StoredProvider, nonce: str, max_age: int | None
+        self, id_token: str, stored: StoredProvider, nonce: str | None, max_age: int | None
     ) -> VerifiedIdentity:
         return verify_id_token(
             id_token,

@@ -7,7 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from oauth2_provider.models import get_refresh_token_model
+from oauth2_provider.models import get_access_token_model, get_refresh_token_model
+
+from django_lazyauth.models.fields import digest
 
 from .authorization import has_bad_characters
 from .server import LazyAuthCore
@@ -58,3 +60,11 @@ def load_bearer(http_request: HttpRequest) -> Bearer | None:
     if not valid:
         return None
     return Bearer(request.access_token, request.user, request.client, frozenset(request.scopes))
+
+
+def is_our_token(http_request: HttpRequest) -> bool:
+    """Say whether the bearer of a request is one that we gave, dead or alive. One query."""
+    token = http_request.headers.get("Authorization", "").partition(" ")[2].strip()
+    if not token or len(token) > MAX_TOKEN_LENGTH or has_bad_characters(token):
+        return False
+    return bool(get_access_token_model().objects.filter(token_checksum=digest(token)).exists())

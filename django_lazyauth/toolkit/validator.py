@@ -502,7 +502,7 @@ def available_scopes(client: Any, request: Any = None) -> set[str]:
     from oauth2_provider.scopes import get_scopes_backend
 
     backend = get_scopes_backend().get_available_scopes(application=client, request=request)
-    known = set(lazyauth_settings.scopes) | set(backend)
+    known = set(lazyauth_settings.scopes) | set(backend) | upstream_scopes(client)
     registered = clients.registered_scopes(client)
     return known if registered is None else known & registered
 
@@ -511,6 +511,12 @@ def narrow(client: Any, scopes: list[str]) -> list[str]:
     """Return those of *scopes* that the client has registered; it may have given some up since."""
     registered = clients.registered_scopes(client)
     return scopes if registered is None else [scope for scope in scopes if scope in registered]
+
+
+def upstream_scopes(client: Any) -> set[str]:
+    """Return the scopes by which *client* may fetch upstream tokens; none unless the operator named it."""
+    allowed = lazyauth_settings.upstream_token_clients
+    return {f"upstream:{provider}" for provider in allowed.get(getattr(client, "client_id", ""), ())}
 
 
 def default_scopes(client: Any, request: Any = None) -> list[str]:

@@ -13,22 +13,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connections, router
+from django.db import connections, models, router
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import LazyAuthError, SealBroken
+from django_lazyauth.errors import BundleNotFound, SealBroken
 from django_lazyauth.models import UpstreamToken
 
 from .cipher import Cipher, Place, get_cipher
 
 logger = logging.getLogger("django_lazyauth.vault")
 
+__all__ = ["BundleNotFound", "UpstreamBundle", "delete", "get", "get_all", "store"]
+
 SEALED_COLUMNS = ("access_token", "refresh_token", "id_token")
-
-
-class BundleNotFound(LazyAuthError):
-    """No bundle of this session, provider, user and client; which of them is wrong is not said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +64,29 @@ def _place(session_id: UUID, provider: str, column: str) -> Place:
     return Place("UpstreamToken", session_id, provider, column)
 
 
-def store(bundle: UpstreamBundle) -> None:
-    """Write *bundle* as the one of its (session, provider); a newer sign-in replaces what stood there.
-
-    One INSERT, or on a conflict one UPDATE, in the caller's transaction.
-    """
+def seal(bundle: UpstreamBundle) -> dict[str, str]:
+    """Return the sealed columns of *bundle*; a token that is not there stays empty."""
     cipher = get_cipher()
-    sealed = {
+    return {
         column: cipher.seal(value, _place(bundle.session_id, bundle.provider, column))
         if (value := getattr(bundle, column))
         else ""
         for column in SEALED_COLUMNS
     }
+
+
+def store(bundle: UpstreamBundle) -> None:
+    """Write *bundle* as the one of its (session, provider); a newer sign-in replaces what stood there.
+
+    The version grows from the one that is stored, and a lease ends: whoever is refreshing the old bundle will
+    find that it is over. Where the upstream gave no refresh token this time, the one of an earlier sign-in of
+    the same subject is kept, and never that of another. One INSERT, or on a conflict one UPDATE, in the
+    caller's transaction; one SELECT before it where there is no refresh token.
+    """
+    columns: dict[str, Any] = seal(bundle)
+    columns["refresh_expires_at"] = bundle.refresh_expires_at
+    if not bundle.refresh_token:
+        columns |= _refresh_token_of_earlier_sign_in(bundle)
     row = UpstreamToken(
         session_id=bundle.session_id,
         provider=bundle.provider,
@@ -86,10 +96,9 @@ def store(bundle: UpstreamBundle) -> None:
         token_type=bundle.token_type,
         scope=bundle.scope,
         expires_at=bundle.expires_at,
-        refresh_expires_at=bundle.refresh_expires_at,
         retain_until=timezone.now() + lazyauth_settings.vault_retention,
-        version=bundle.version + 1,
-        **sealed,
+        version=_version_after_stored(bundle),
+        **columns,
     )
     UpstreamToken.objects.bulk_create(
         [row],
@@ -114,8 +123,43 @@ def store(bundle: UpstreamBundle) -> None:
     )
 
 
+def _refresh_token_of_earlier_sign_in(bundle: UpstreamBundle) -> dict[str, Any]:
+    """Return sealed refresh token and its expiry: the place is the same, so the ciphertext fits."""
+    using = database()
+    stored = UpstreamToken.objects.using(using).filter(
+        session_id=bundle.session_id,
+        provider=bundle.provider,
+        subject=bundle.subject,
+        user_id=bundle.user_id,
+        client_id=bundle.client_id,
+        is_dead=False,
+    )
+    if connections[using].in_atomic_block:
+        stored = stored.select_for_update()
+    return dict(stored.values("refresh_token", "refresh_expires_at").first() or {})
+
+
+def _version_after_stored(bundle: UpstreamBundle) -> RawSQL:
+    """Return one more than the stored version, as an expression: no statement of its own.
+
+    A derived table, because MySQL does not let an INSERT read its own table otherwise.
+    """
+    connection = connections[database()]
+    table = connection.ops.quote_name(UpstreamToken._meta.db_table)
+    key = UpstreamToken._meta.get_field("session_id").get_db_prep_value(bundle.session_id, connection)
+    # The only name put in is that of our own table.
+    stored = f"SELECT version FROM {table} WHERE session_id = %s AND provider = %s"  # noqa: S608
+    grown = f"COALESCE((SELECT stored.version FROM ({stored}) stored), 0) + 1"  # noqa: S608
+    return RawSQL(grown, [key, bundle.provider], output_field=models.PositiveIntegerField())  # noqa: S611
+
+
+def database() -> str:
+    """Return the alias that bundles are written to, and read from where a replica could be behind."""
+    return router.db_for_write(UpstreamToken)
+
+
 def _is_mysql() -> bool:
-    return connections[router.db_for_write(UpstreamToken)].vendor == "mysql"
+    return connections[database()].vendor == "mysql"
 
 
 def get(session_id: UUID, provider: str, *, user_id: Any, client_id: Any) -> UpstreamBundle:
@@ -125,9 +169,11 @@ def get(session_id: UUID, provider: str, *, user_id: Any, client_id: Any) -> Ups
         BundleNotFound: There is none for exactly these four.
         SealBroken: It cannot be opened: signed out upstream, in effect.
     """
-    row = UpstreamToken.objects.filter(
-        session_id=session_id, provider=provider, user_id=user_id, client_id=client_id
-    ).first()
+    row = (
+        UpstreamToken.objects.using(database())
+        .filter(session_id=session_id, provider=provider, user_id=user_id, client_id=client_id)
+        .first()
+    )
     if row is None:
         raise BundleNotFound
     return _open(row, get_cipher())

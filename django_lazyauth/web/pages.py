@@ -12,8 +12,11 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import translation
+from django.utils.translation import gettext
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import ProviderError
+from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.redirects import host_of
 
@@ -45,8 +48,19 @@ def client_card(client: Any, redirect_uri: str) -> ClientCard:
 
 def scope_lines(scopes: list[str] | tuple[str, ...]) -> list[tuple[str, str]]:
     """Return (scope, what it allows) for the consent page; a scope without words stands for itself."""
+    return [(scope, _words_for(scope)) for scope in scopes]
+
+
+def _words_for(scope: str) -> str:
     words = lazyauth_settings.scopes
-    return [(scope, str(words.get(scope, scope))) for scope in scopes]
+    kind, _colon, provider = scope.partition(":")
+    if scope in words or kind != "upstream":
+        return str(words.get(scope, scope))
+    try:
+        name = get_provider(provider).display_name
+    except ProviderError:
+        name = provider
+    return gettext("Act as you at %s: it gets a token of yours there") % name
 
 
 def content_security_policy() -> str:

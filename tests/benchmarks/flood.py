@@ -174,8 +174,12 @@ def main() -> int:
         connection.creation.destroy_test_db(name, verbosity=0)
     print(f"median of the first and last {WINDOW}: {found.first * 1000:.2f} and {found.last * 1000:.2f} ms")
     print(f"ratio: {found.ratio:.2f} (bound 1.5)")
-    print(f"memory: {found.memory_at_first:.0f} MiB after {WINDOW}, {found.memory_at_last:.0f} MiB at the end")
-    print(f"unused clients: {found.unused} (cap 10,000); manual and active that survived: {found.kept} of 100")
+    print(
+        f"memory: {found.memory_at_first:.0f} MiB after {WINDOW}, {found.memory_at_last:.0f} MiB at the end"
+    )
+    print(
+        f"unused clients: {found.unused} (cap 10,000); manual and active that survived: {found.kept} of 100"
+    )
     print(f"{options.identical} identical registrations made {same} client")
     print(f"as shipped, from {NETWORKS} networks: {statuses[201]} registered, {statuses[429]} refused")
     holds = found.ratio <= 1.5 and found.unused <= 10_000 and found.kept == 100 and same == 1

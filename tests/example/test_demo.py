@@ -72,6 +72,9 @@ def test_the_demo_keeps_every_promise_it_prints(environment, tmp_path):
     assert "Everything was as promised" in printed
     assert '500 {"error": "server_error"}' in printed
     assert "GET /api/whoami: Ada Lovelace" in printed
+    assert "tools/call read_notes: “Note G" in printed
+    assert "renewed it first, version 1 → 2" in printed
+    assert "the upstream's came out; another's: 401" in printed
     assert FLOW_ENDS_WITH in printed
     assert "\x1b[" not in printed
     assert not (tmp_path / "mine.sqlite3").exists()

@@ -298,7 +298,7 @@ def test_a_broken_token_endpoint_is_an_outage(upstream, pending, answer, reason)
 
 def test_a_token_endpoint_that_hangs_is_an_outage(upstream, pending, monkeypatch):
     real = fetch.post_form
-    monkeypatch.setattr(fetch, "post_form", lambda *a, **k: real(*a, **k, deadline=0.3))
+    monkeypatch.setattr(fetch, "post_form", lambda *a, **k: real(*a, **{**k, "deadline": 0.3}))
     with pytest.raises(ProviderUnavailable, match="unreachable"):
         leg(upstream, pending, token_answers=["hang"])
 

@@ -33,7 +33,10 @@ DEFAULTS = {
     "algorithm": "RS256",
     "authorize_error": None,  # the authorization endpoint answers this error
     "callback": {},  # added to the authorization response; null removes a parameter
-    "token_answers": [],  # one per request: 500, html, empty, invalid_grant, hang, close, error_200
+    # One per request: 500, html, empty, invalid_grant, hang, close, error_200; or {"status", "body"}.
+    "token_answers": [],
+    "prefix": "",  # of its tokens
+    "token": {},  # added to the answers of the token endpoint; null removes a member
     "omit_refresh_token": False,
     "keep_refresh_token": False,  # do not rotate it
     "expires_in": 3600,
@@ -144,8 +147,8 @@ class Provider:
         return jwt.encode(merge(claims, self.levers["claims"]), key, algorithm=algorithm, headers=headers)
 
     def tokens(self, client_id: str, sub: str, nonce: str | None, scope: str) -> dict[str, object]:
-        access_token = f"at-{secrets.token_urlsafe(16)}"
-        refresh_token = f"rt-{secrets.token_urlsafe(16)}"
+        access_token = f"{self.levers['prefix']}at-{secrets.token_urlsafe(16)}"
+        refresh_token = f"{self.levers['prefix']}rt-{secrets.token_urlsafe(16)}"
         self.access[access_token] = sub
         self.grants[refresh_token] = {"client_id": client_id, "sub": sub, "scope": scope}
         answer: dict[str, object] = {
@@ -283,12 +286,15 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(60)
         elif lever == "close":
             self.hang_up()
+        elif isinstance(lever, dict):
+            self.answer(lever["status"], lever["body"])
         elif lever is not None:
             self.answer(*broken[lever])
         else:
             try:
                 with self.provider.lock:
-                    self.answer(200, self.grant(form))
+                    granted = merge(self.grant(form), self.provider.levers["token"])
+                self.answer(200, granted)
             except GrantError as refusal:
                 self.answer(400, {"error": str(refusal)})
 

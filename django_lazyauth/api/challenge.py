@@ -1,0 +1,21 @@
+"""The challenge that comes with a refusal: how to get a token that would do (RFC 6750 §3, RFC 9728 §5.1)."""
+
+from __future__ import annotations
+
+from django_lazyauth.toolkit.metadata import resource_metadata_url
+
+
+def challenge(*, error: str = "", description: str = "", scope: str = "") -> str:
+    """Return the value of ``WWW-Authenticate``; without a token in the request there is no error to name."""
+    parts = ['realm="api"']
+    parts += [
+        f'{name}="{value}"'
+        for name, value in (
+            ("error", error),
+            ("error_description", description),
+            ("scope", scope),
+            ("resource_metadata", resource_metadata_url()),
+        )
+        if value
+    ]
+    return f"Bearer {', '.join(parts)}"

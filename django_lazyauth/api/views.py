@@ -1,0 +1,76 @@
+"""``GET /upstream-tokens/{provider}``: an upstream's token for another process. Off unless clients are named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404
+from rest_framework.exceptions import NotAuthenticated, PermissionDenied
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.flows.refresh import UpstreamCredential, expires_in
+
+from .authentication import LazyAuthAuthentication
+from .challenge import challenge
+from .upstream import UpstreamBearer
+
+
+class InsufficientScope(PermissionDenied):
+    """The token does not carry the scope; the challenge names it (RFC 6750 §3.1)."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__({"error": "insufficient_scope", "scope": scope})
+        self.auth_header = challenge(error="insufficient_scope", scope=scope)
+
+
+class UpstreamTokenView(APIView):
+    """Give a client that the operator named, and the person allowed (``upstream:{provider}``), a fresh token.
+
+    ``?refused_version=3`` says that the upstream answered 401 to version 3: it is renewed, unless somebody did.
+    """
+
+    authentication_classes = [LazyAuthAuthentication]
+    permission_classes = []
+    renderer_classes = [JSONRenderer]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if not lazyauth_settings.upstream_token_clients:
+            raise Http404
+        super().initial(request, *args, **kwargs)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Pragma"] = "no-cache"
+        return response
+
+    def get(self, request: Request, provider: str) -> Response:
+        auth = request.auth
+        if not isinstance(auth, UpstreamBearer):
+            raise NotAuthenticated
+        if provider not in lazyauth_settings.upstream_token_clients.get(auth.client.client_id, ()):
+            raise PermissionDenied({"error": "access_denied"})
+        scope = f"upstream:{provider}"
+        if not auth.allow_scopes([scope]):
+            raise InsufficientScope(scope)
+        refused = _version(request.query_params.get("refused_version", ""))
+        return Response(_body(auth.upstream(provider, force=refused is not None, seen_version=refused)))
+
+
+def _version(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _body(credential: UpstreamCredential) -> dict[str, Any]:
+    body = {
+        "access_token": credential.access_token,
+        "token_type": credential.token_type,
+        "scope": credential.scope,
+        "version": credential.version,
+    }
+    left = expires_in(credential)
+    return body if left is None else {**body, "expires_in": left}

@@ -1,0 +1,25 @@
+"""``manage.py rotate_vault_keys``: see :mod:`django_lazyauth.flows.reseal`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from django_lazyauth.flows.reseal import BATCH_SIZE, reseal
+
+
+class Command(BaseCommand):
+    help = (
+        'Seals everything under the first of LAZYAUTH["VAULT_KEYS"]. Safe while traffic runs, to kill and to'
+        " repeat; after it, the older keys may be removed."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, help="rows of one transaction")
+
+    def handle(self, *, batch_size: int, **options: Any) -> None:
+        for done in reseal(batch_size=max(1, batch_size)):
+            self.stdout.write(f"{done.kind}: {done.count} sealed anew")
+            if done.broken:
+                self.stderr.write(f"{done.kind}: {done.broken} cannot be opened under any key")

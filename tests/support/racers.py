@@ -1,0 +1,119 @@
+"""A process of its own that works on the test's database: refreshes with many threads, or rotates vault keys.
+
+``python -m tests.support.racers`` reads one job from its input, says ``ready``, waits for a line, works, and
+prints what came of it as JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, connections
+
+ROOT = Path(__file__).parents[2]
+#: Threads of one process that hold a connection at the same time: the server has a hundred for everybody.
+CONNECTIONS = 10
+
+
+class Racer:
+    """The process, as the test sees it."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def go(self) -> None:
+        self._process.stdin.write("go\n")
+        self._process.stdin.close()
+
+    def result(self) -> Any:
+        line = self._process.stdout.readline()
+        assert self._process.wait(timeout=60) == 0
+        return json.loads(line)
+
+    def kill(self) -> None:
+        self._process.kill()
+        assert self._process.wait() == -signal.SIGKILL
+
+
+@contextlib.contextmanager
+def racer(**job: Any) -> Iterator[Racer]:
+    """Start a process with *job*; it waits for :meth:`Racer.go`."""
+    job |= {"database": connection.settings_dict["NAME"], "lazyauth": settings.LAZYAUTH}
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.support.racers"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            process.stdin.write(json.dumps(job, default=str) + "\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "ready\n"
+            yield Racer(process)
+        finally:
+            process.kill()
+
+
+def _refresh(job: dict[str, Any]) -> list[dict[str, Any]]:
+    """Ask for a fresh token in so many threads at once; return what each got."""
+    from django_lazyauth.flows.refresh import fresh_token
+
+    start = threading.Barrier(job["threads"])
+    places = threading.BoundedSemaphore(CONNECTIONS)
+    results: list[dict[str, Any]] = []
+
+    def ask() -> None:
+        start.wait()
+        with places:
+            try:
+                credential = fresh_token(
+                    UUID(job["session_id"]),
+                    job["provider"],
+                    user_id=job["user_id"],
+                    client_id=job["client_id"],
+                )
+                results.append({"version": credential.version, "token": credential.access_token})
+            except Exception as error:  # noqa: BLE001 - the test says that there is none
+                results.append({"error": repr(error)})
+            finally:
+                connections.close_all()
+
+    threads = [threading.Thread(target=ask) for _ in range(job["threads"])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def _rotate(job: dict[str, Any]) -> dict[str, int]:
+    from django_lazyauth.flows.reseal import reseal
+
+    return {done.kind: done.count for done in reseal(batch_size=job["batch_size"])}
+
+
+if __name__ == "__main__":
+    import django
+
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    received = json.loads(sys.stdin.readline())
+    settings.DATABASES["default"]["NAME"] = received["database"]
+    settings.LAZYAUTH = received["lazyauth"]
+    django.setup()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    work = {"refresh": _refresh, "rotate": _rotate}[received["work"]]
+    sys.stdout.write(json.dumps(work(received)) + "\n")
