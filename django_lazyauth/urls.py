@@ -9,20 +9,30 @@ The paths are django-oauth-toolkit's, so a site that swaps the include keeps its
 served with and without a slash at its end.
 """
 
-from django.urls import path, re_path
+from django.urls import path, re_path, register_converter
+from django.urls.converters import StringConverter
 
 from .web import authorize, callback, endpoints, flow
 from .well_known import metadata_patterns
 
 app_name = "lazyauth"
 
+
+class ProviderName(StringConverter):
+    """A configured name, or that of an SSO domain: ``sso:corp.example``."""
+
+    regex = r"[-\w.:]+"
+
+
+register_converter(ProviderName, "lazyauth_provider")
+
 urlpatterns = [
     re_path(r"^authorize/?$", authorize.authorize_view, name="authorize"),
     path("authorize/choose", authorize.choose_view, name="choose"),
     path("authorize/consent", authorize.consent_view, name="consent"),
     path("authorize/<uuid:session_id>", flow.flow_view, name="flow"),
-    path("authorize/<uuid:session_id>/<slug:provider>", flow.provider_view, name="provider"),
-    re_path(r"^callback/(?P<provider>[-\w]+)/?$", callback.callback_view, name="callback"),
+    path("authorize/<uuid:session_id>/<lazyauth_provider:provider>", flow.provider_view, name="provider"),
+    re_path(r"^callback/(?P<provider>[-\w.:]+)/?$", callback.callback_view, name="callback"),
     re_path(r"^token/?$", endpoints.token_view, name="token"),
     re_path(r"^revoke_token/?$", endpoints.revoke_view, name="revoke"),
     re_path(r"^introspect/?$", endpoints.introspect_view, name="introspect"),

@@ -8,6 +8,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .fields import PROVIDER_LENGTH
+
 
 class ProviderIdentity(models.Model):
     """A link between a person at a provider and a user here. E-mail stands beside it and links nobody (I6)."""
@@ -19,7 +21,7 @@ class ProviderIdentity(models.Model):
         related_name="provider_identities",
         verbose_name=_("user"),
     )
-    provider = models.CharField(_("provider"), max_length=64)
+    provider = models.CharField(_("provider"), max_length=PROVIDER_LENGTH)
     subject = models.CharField(_("subject"), max_length=255)
     issuer = models.CharField(_("issuer"), max_length=255, blank=True)
     email = models.CharField(_("e-mail address"), max_length=256, blank=True)

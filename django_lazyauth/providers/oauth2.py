@@ -346,14 +346,20 @@ def post_grant(descriptor: ProviderDescriptor, endpoint: str, fields: Mapping[st
     sent = dict(fields)
     method = descriptor.token_endpoint_auth_method
     if method == "client_secret_basic":
-        return fetch.post_form(endpoint, sent, auth=(descriptor.client_id, descriptor.client_secret))
+        credentials = (descriptor.client_id, descriptor.client_secret)
+        return fetch.post_form(endpoint, sent, auth=credentials, policy=policy_of(descriptor))
     sent["client_id"] = descriptor.client_id
     if method == "client_secret_post":
         sent["client_secret"] = descriptor.client_secret
     elif method == "private_key_jwt":
         sent["client_assertion_type"] = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
         sent["client_assertion"] = _assertion(descriptor, endpoint)
-    return fetch.post_form(endpoint, sent)
+    return fetch.post_form(endpoint, sent, policy=policy_of(descriptor))
+
+
+def policy_of(descriptor: ProviderDescriptor) -> fetch.Policy:
+    """Return who chose the addresses of this provider (I14)."""
+    return fetch.STRANGER if descriptor.is_discovered else fetch.OPERATOR
 
 
 @sensitive_variables()

@@ -12,10 +12,12 @@ from django.utils.translation import gettext as _
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, InvalidRequest, ProviderError
-from django_lazyauth.flows import authorize, callback
+from django_lazyauth.flows import authorize, callback, sso
 from django_lazyauth.flows.authorize import Browser
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
+from django_lazyauth.openid.descriptor import SSO_PREFIX
+from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Page, Redirect
 from django_lazyauth.providers.registry import configured_providers, get_provider
 
@@ -26,8 +28,14 @@ from .pages import client_card, scope_lines, show
 from .redirects import go
 
 
-def way_is_closed() -> str:
-    """Return what a person reads when a provider failed; why is for the log."""
+def way_is_closed(provider_name: str = "", reason: str = "") -> str:
+    """Return what a person reads when a provider failed; why is for the log.
+
+    Of an SSO domain the reason is told too: who reads it may be the one who can mend it.
+    """
+    if provider_name.startswith(SSO_PREFIX) and reason:
+        values = {"domain": provider_name.removeprefix(SSO_PREFIX), "reason": reason}
+        return _("%(domain)s cannot sign you in at the moment (%(reason)s).") % values
     return _("This way to sign in does not work at the moment. Try again, or choose another.")
 
 
@@ -57,6 +65,8 @@ def show_choices(
             "client": client_card(pending.client, pending.redirect_uri),
             "providers": configured_providers(),
             "is_new": "create" in pending.prompts,
+            "offers_sso": sso.is_offered(),
+            "typed": pending.login_hint if sso.provider_name_of(pending.login_hint) else "",
             "post_url": reverse("lazyauth:flow", args=[pending.pk]),
             "form_token": binding.form_token(secret, "flow"),
             "notice": notice,
@@ -71,11 +81,13 @@ def send(
     """Send the person to a provider, or show the choices again where that cannot be."""
     try:
         step = authorize.send_to_provider(pending, get_provider(provider_name))
-    except ProviderError:
+    except ProviderError as error:
         callback.reopen(pending)
-        return show_choices(request, pending, secret, notice=way_is_closed())
+        return show_choices(request, pending, secret, notice=way_is_closed(provider_name, error.reason))
     if isinstance(step, Redirect):
         return go(step.url)
+    if isinstance(step, Pending) and request.method != "POST" and pending.provider == provider_name:
+        return show_waiting(request, pending, step)
     return go(reverse("lazyauth:provider", args=[pending.pk, provider_name]))
 
 
@@ -85,7 +97,10 @@ def flow_view(request: HttpRequest, session_id: UUID) -> HttpResponse:
     if request.method == "POST":
         pending, secret = own(request, session_id, form="flow")
         if "provider" in request.POST:
-            return send(request, pending, request.POST["provider"], secret)
+            name = chosen_provider(request)
+            if not name:
+                return show_choices(request, pending, secret, notice=domain_is_closed())
+            return send(request, pending, name, secret)
         return decide(request, pending)
     pending, secret = own(request, session_id)
     if pending.status == Status.AUTHENTICATED:
@@ -100,6 +115,9 @@ def provider_view(request: HttpRequest, session_id: UUID, provider: str) -> Http
     """The pages of a provider of our own site, such as the password's."""
     form = f"provider {provider}" if request.method == "POST" else ""
     pending, secret = own(request, session_id, form=form)
+    if not form and pending.status == Status.REQUESTED and pending.provider == provider:
+        # Chosen before, and waited for: the waiting page asks again.
+        return send(request, pending, provider, secret)
     try:
         step = callback.answer_page(request, pending, provider)
     except callback.SignInFailed:
@@ -109,6 +127,35 @@ def provider_view(request: HttpRequest, session_id: UUID, provider: str) -> Http
     if isinstance(step, Page):
         return _show_provider_page(request, pending, secret, step)
     return next_step(request, step)
+
+
+def show_waiting(request: HttpRequest, pending: PendingAuthorization, waiting: Pending) -> HttpResponse:
+    """Show that a provider is being asked who it is; the page asks for its own address again by itself."""
+    response = show(
+        request,
+        "django_lazyauth/waiting.html",
+        {
+            "host": pending.provider.removeprefix(SSO_PREFIX),
+            "client": client_card(pending.client, pending.redirect_uri),
+            "retry_after": waiting.retry_after,
+            "choices_url": reverse("lazyauth:flow", args=[pending.pk]),
+        },
+        ui_locales=pending.ui_locales,
+        status=202,
+    )
+    response.headers["Retry-After"] = str(waiting.retry_after)
+    return response
+
+
+def chosen_provider(request: HttpRequest) -> str:
+    """Return the provider that the person chose; empty for a domain that may not sign people in here."""
+    name = request.POST.get("provider", "")
+    return sso.provider_name_of(request.POST.get("domain", "")) if name == SSO_PREFIX else name
+
+
+def domain_is_closed() -> str:
+    """Return what a person reads whose domain has no sign-in here."""
+    return _("This organisation cannot sign you in here. Check the address, or choose another way.")
 
 
 def _show_provider_page(

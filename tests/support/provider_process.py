@@ -30,6 +30,9 @@ DEFAULTS = {
     "header": {},  # the same for their JOSE header
     "userinfo": {},  # the same for the userinfo answer
     "metadata": {},  # the same for the discovery document
+    "sso": {},  # the same for the document of an SSO domain
+    "public_client": False,  # the client has no secret
+    "hold_documents": False,  # answer no document and no key set while this is set
     "algorithm": "RS256",
     "authorize_error": None,  # the authorization endpoint answers this error
     "callback": {},  # added to the authorization response; null removes a parameter
@@ -90,6 +93,20 @@ class Provider:
             unknown = set(changes) - set(DEFAULTS)
             assert not unknown, unknown
             self.levers.update(changes)
+
+    def wait_while_held(self) -> None:
+        while self.levers["hold_documents"]:
+            time.sleep(0.02)
+
+    def sso_document(self) -> dict[str, object]:
+        return merge(
+            {
+                "client_id": CLIENT_ID,
+                "openid_configuration": f"{self.issuer}/.well-known/openid-configuration",
+                "name": "Acme Corporation",
+            },
+            self.levers["sso"],
+        )
 
     def metadata(self) -> dict[str, object]:
         return merge(
@@ -225,7 +242,10 @@ class Handler(BaseHTTPRequestHandler):
         if is_down:
             self.hang_up()
             return
+        if path.startswith("/.well-known/") or path == "/jwks":
+            provider.wait_while_held()
         routes = {
+            "/.well-known/lazyauth-sso": lambda: self.answer(200, provider.sso_document()),
             "/.well-known/openid-configuration": lambda: self.answer(200, provider.metadata()),
             "/jwks": self.jwks,
             "/authorize": self.authorize,
@@ -326,6 +346,8 @@ class Handler(BaseHTTPRequestHandler):
             return form["client_id"]
         else:
             found = form.get("client_id", ""), form.get("client_secret", "")
+            if self.provider.levers["public_client"] and found == (CLIENT_ID, ""):
+                return CLIENT_ID
         if found != (CLIENT_ID, CLIENT_SECRET):
             raise GrantError("invalid_client")
         return CLIENT_ID
