@@ -39,7 +39,7 @@ bench: $(VENV)/dev.stamp  ## What the exchange costs, beside the stock toolkit
 	$(BIN)/python -m tests.benchmarks
 
 clean:  ## Remove what the targets above made
-	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) var build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'

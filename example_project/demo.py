@@ -244,13 +244,18 @@ def redeem(narrator: Narrator, client: Client, answer: str, fault: Path) -> dict
 
 def live(narrator: Narrator, client: Client, tokens: dict[str, Any], answer: str) -> None:
     """Use the tokens, refresh them, and see a replayed code end it all."""
-    narrator.step("The client asks who this is")
+    narrator.step("The client asks who this is, and calls a tool of the site")
     response = client.userinfo(tokens["access_token"])
     check(response.status_code == 200, f"userinfo answers {response.status_code}.")
     person = response.json()
     check(person["email"] == ADA.email, "userinfo should be about Ada.")
     check(person["email_verified"] is True, "The upstream said that the address is hers.")
     narrator.say(f"GET /userinfo: {person['name']}, {person['email']}")
+    whoami = f"{client.issuer}/api/whoami"
+    response = client.call(whoami, tokens["access_token"])
+    check(response.status_code == 200, f"The tool answers {response.status_code}.")
+    check(response.json()["client_id"] == client.client_id, "The tool should know which client calls.")
+    narrator.say(f"GET /api/whoami: {response.json()['name']}, through {response.json()['client_id']}")
 
     narrator.step("The client refreshes: the refresh token rotates, the session stays the same")
     renewed = client.refresh(tokens["refresh_token"])
@@ -264,8 +269,9 @@ def live(narrator: Narrator, client: Client, tokens: dict[str, Any], answer: str
     again = refused(lambda: client.refresh(renewed["refresh_token"]))
     check(again == "invalid_grant", "The refresh family should be revoked.")
     narrator.say("the refresh token: 400 invalid_grant")
-    status = client.userinfo(renewed["access_token"]).status_code
-    check(status == 401, f"userinfo should answer 401, and answers {status}.")
-    narrator.say("the access token: 401 at /userinfo")
+    for url in (client.metadata["userinfo_endpoint"], whoami):
+        status = client.call(url, renewed["access_token"]).status_code
+        check(status == 401, f"{url} should answer 401, and answers {status}.")
+    narrator.say("the access token: 401 at /userinfo and at the tool")
     narrator.say("the upstream tokens: deleted. The user stays: she exists, and signs in again")
     narrator.standing(users=1, identities=1)

@@ -161,8 +161,12 @@ class Client:
 
     def userinfo(self, access_token: str) -> requests.Response:
         """Ask who the bearer of *access_token* is (OpenID Connect Core §5.3)."""
+        return self.call(self.metadata["userinfo_endpoint"], access_token)
+
+    def call(self, url: str, access_token: str) -> requests.Response:
+        """Call an API with the access token in the header (RFC 6750 §2.1)."""
         headers = {"Authorization": f"Bearer {access_token}"}
-        return self._http.get(self.metadata["userinfo_endpoint"], headers=headers, timeout=TIMEOUT_SECONDS)
+        return self._http.get(url, headers=headers, timeout=TIMEOUT_SECONDS)
 
     def verify(self, id_token: str) -> dict[str, Any]:
         """Return the claims of an ID token that passes every check (OpenID Connect Core §3.1.3.7).

@@ -7,10 +7,12 @@ from django.contrib import admin
 from django.urls import include, path
 
 from . import views
+from .api import WhoAmI
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("admin/", admin.site.urls),
+    path("api/whoami", WhoAmI.as_view(), name="whoami"),
     path("", include("django_lazyauth.urls")),
 ]
 if settings.DEBUG:

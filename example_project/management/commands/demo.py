@@ -36,4 +36,12 @@ class Command(BaseCommand):
             try:
                 play(console, Path(directory))
             except DEVIATIONS as error:
-                raise CommandError(f"The demo failed. {type(error).__name__}: {error}") from error
+                logged = last_lines(Path(directory, "site.log"))
+                raise CommandError(f"The demo failed. {type(error).__name__}: {error}{logged}") from error
+
+
+def last_lines(log: Path) -> str:
+    """Return what the site said before the end."""
+    if not log.exists():
+        return ""
+    return "\n".join(["\n\nThe site's log:", *log.read_text(errors="replace").splitlines()[-15:]])

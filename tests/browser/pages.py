@@ -1,0 +1,76 @@
+"""Every page of a sign-in, and how somebody gets there."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+from .client import OAuthClient
+from .person import ADA, PASSWORD, UPSTREAM, Somebody
+
+NEW_PASSWORD = "seven-quiet-otters"
+
+
+def choice(person: Somebody, client: OAuthClient) -> None:
+    person.open(client)
+
+
+def consent(person: Somebody, client: OAuthClient) -> None:
+    person.open(client)
+    person.choose(UPSTREAM)
+    person.sign_in_upstream(ADA)
+
+
+def password_sign_in(person: Somebody, client: OAuthClient) -> None:
+    person.open(client)
+    person.choose(PASSWORD)
+
+
+def password_wrong(person: Somebody, client: OAuthClient) -> None:
+    password_sign_in(person, client)
+    person.fill(email=f"{secrets.token_hex(4)}@mail.example", password="not-this-one")
+    person.press("Sign in")
+
+
+def password_register(person: Somebody, client: OAuthClient) -> None:
+    password_sign_in(person, client)
+    person.follow("Register")
+
+
+def password_refused(person: Somebody, client: OAuthClient) -> None:
+    """The register page after a password that the site's rules do not allow."""
+    password_register(person, client)
+    person.fill(email="ada@mail.example", password="12345")
+    person.press("Register")
+
+
+def password_code(person: Somebody, client: OAuthClient, email: str = "") -> None:
+    password_register(person, client)
+    person.fill(email=email or f"{secrets.token_hex(4)}@mail.example", password=NEW_PASSWORD)
+    person.press("Register")
+
+
+def password_change(person: Somebody, client: OAuthClient) -> None:
+    password_sign_in(person, client)
+    person.follow("Change or replace a password")
+
+
+def error(person: Somebody, client: OAuthClient) -> None:
+    person.open(client, redirect_uri=f"{client.redirect_uri}/elsewhere")
+    person.excuse_status(400)
+
+
+PAGES: dict[str, Callable[[Somebody, OAuthClient], None]] = {
+    page.__name__.replace("_", "-"): page
+    for page in (
+        choice,
+        consent,
+        password_sign_in,
+        password_wrong,
+        password_register,
+        password_refused,
+        password_code,
+        password_change,
+        error,
+    )
+}
