@@ -12,6 +12,7 @@ served with and without a slash at its end.
 from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
+from .api import id_token, identities, sso
 from .web import authorize, callback, endpoints, flow
 from .well_known import metadata_patterns
 
@@ -37,6 +38,11 @@ urlpatterns = [
     re_path(r"^revoke_token/?$", endpoints.revoke_view, name="revoke"),
     re_path(r"^introspect/?$", endpoints.introspect_view, name="introspect"),
     re_path(r"^userinfo/?$", endpoints.userinfo_view, name="userinfo"),
+    path("sso/<str:domain>/discover", sso.DiscoverView.as_view(), name="sso-discover"),
+    path("sso/<str:domain>", sso.DomainView.as_view(), name="sso-domain"),
+    path("authorizations/<uuid:session_id>/id-token", id_token.IdTokenView.as_view(), name="id-token"),
+    path("identities", identities.IdentitiesView.as_view(), name="identities"),
+    path("identities/<int:pk>", identities.IdentityView.as_view(), name="identity"),
     path(".well-known/jwks.json", endpoints.jwks_view, name="jwks"),
     *metadata_patterns,
 ]

@@ -133,7 +133,7 @@ def send_to_provider(pending: PendingAuthorization, provider: Provider) -> Redir
     """
     waiting = provider.prepare()
     if waiting is not None:
-        _choose(pending, provider)
+        choose(pending, provider, status=Status.REQUESTED)
         return waiting
     state = secrets.token_urlsafe(32)
     step = provider.begin(pending, state=state, callback_uri=callback_uri(provider))
@@ -150,17 +150,23 @@ def send_to_provider(pending: PendingAuthorization, provider: Provider) -> Redir
     return step
 
 
-def _choose(pending: PendingAuthorization, provider: Provider) -> None:
+def choose(pending: PendingAuthorization, provider: Provider, *, status: Status) -> None:
+    """Note in the row who is asked, where no browser was sent anywhere.
+
+    Raises:
+        InvalidGrant: The row moved on in another tab.
+    """
     moved = PendingAuthorization.objects.advance(
         pending.pk,
         from_status=(Status.REQUESTED, Status.SENT_UPSTREAM),
-        status=Status.REQUESTED,
+        status=status,
         provider=provider.name,
         state_digest=None,
         private="",
     )
     if not moved:
         raise InvalidGrant("This sign-in went on in another tab.")
+    pending.status, pending.provider = status, provider.name
 
 
 def _private_place(pending: PendingAuthorization, provider: str) -> Place:

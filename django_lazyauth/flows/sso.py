@@ -40,16 +40,16 @@ def provider_name_of(typed: str) -> str:
     return SSO_PREFIX + domain.name if domain else ""
 
 
-def discover(typed: str) -> None:
+def discover(name: str) -> None:
     """Have discovered what a domain says. A domain that may not is passed over in silence."""
-    domain = _allowed(typed)
+    domain = _find(name)
     if domain is not None:
         discovery.drive(domain)
 
 
-def state_of(typed: str) -> DomainState:
+def state_of(name: str) -> DomainState:
     """Return what is known of a domain; nothing is fetched."""
-    domain = _allowed(typed)
+    domain = _find(name)
     if domain is None:
         return DomainState("not_allowed")
     match discovery.peek(domain):
@@ -69,7 +69,11 @@ def state_of(typed: str) -> DomainState:
 
 
 def _allowed(typed: str) -> SsoDomain | None:
+    return _find(typed.strip().rpartition("@")[2])
+
+
+def _find(name: str) -> SsoDomain | None:
     try:
-        return domains.find(domains.domain_of(typed))
+        return domains.find(domains.normalise(name))
     except DomainInvalid:
         return None

@@ -76,15 +76,6 @@ def normalise(text: str) -> str:
     return domain
 
 
-def domain_of(typed: str) -> str:
-    """Return the domain of an e-mail address, or of a domain that somebody typed.
-
-    Raises:
-        DomainInvalid: It holds none.
-    """
-    return normalise(typed.strip().rpartition("@")[2])
-
-
 def is_enabled() -> bool:
     """Say whether any domain may sign people in; where none may, no page asks for one."""
     return bool(lazyauth_settings.sso_allowed_domains) or bool(lazyauth_settings.sso_domains)

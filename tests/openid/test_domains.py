@@ -7,8 +7,9 @@ from django.core.checks import run_checks
 from hypothesis import given
 from hypothesis import strategies as st
 
+from django_lazyauth.flows.sso import provider_name_of
 from django_lazyauth.openid import domains
-from django_lazyauth.openid.domains import DomainInvalid, domain_of, normalise
+from django_lazyauth.openid.domains import DomainInvalid, normalise
 
 
 @pytest.mark.parametrize(
@@ -95,8 +96,9 @@ def test_whatever_is_typed_is_a_domain_or_refused(typed):
         ("corp.example", "corp.example"),
     ],
 )
-def test_an_address_leads_to_its_domain(typed, domain):
-    assert domain_of(typed) == domain
+def test_an_address_leads_to_its_domain(typed, domain, lazyauth):
+    lazyauth(SSO_ALLOWED_DOMAINS=[domain])
+    assert provider_name_of(typed) == f"sso:{domain}"
 
 
 class TestGate:
