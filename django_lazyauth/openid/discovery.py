@@ -65,19 +65,18 @@ class DiscoveredProvider:
 # --- Reading ----------------------------------------------------------------------------------------------
 
 
-def drive(domain: SsoDomain) -> None:
-    """Start whatever flight is due for *domain*, and return at once."""
-    configurations.drive(domain.cache_key)
-    found = configurations.peek(domain.cache_key)
-    if isinstance(found, Ready):
-        key_sets.drive(found.value["keys"])
+def drive(domain: SsoDomain, *, renew_keys: bool = False) -> Result[DiscoveredProvider]:
+    """Start whatever flight is due for *domain*, and return at once with what there is. Two reads of the cache.
 
-
-def drive_keys_anew(domain: SsoDomain) -> None:
-    """Fetch the keys again although they are fresh: a token names one that we lack. Once per 30 s (I15)."""
-    found = configurations.peek(domain.cache_key)
-    if isinstance(found, Ready):
-        key_sets.drive(found.value["keys"], renew=True)
+    Args:
+        renew_keys: Fetch the keys again although they are fresh: a token names one that we lack. Once per
+            30 s (I15).
+    """
+    found = configurations.drive(domain.cache_key)
+    if not isinstance(found, Ready):
+        return found
+    keys = key_sets.drive(found.value["keys"], renew=renew_keys)
+    return _assemble(domain, found.value, keys.value) if isinstance(keys, Ready) else keys
 
 
 def peek(domain: SsoDomain) -> Result[DiscoveredProvider]:

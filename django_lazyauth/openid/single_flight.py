@@ -141,6 +141,16 @@ class _Seen:
             return now >= max(self.entry.fetched_at, self.entry.failed_at) + RENEW_INTERVAL
         return not self.entry.is_fresh(now)
 
+    def result(self, now: float) -> Result[Any]:
+        if self.entry.is_usable(now):
+            return Ready(self.entry.value)
+        if self.flight is not None and not self.flight.is_abandoned(now):
+            return Pending()
+        if self.entry.failures:
+            wait = math.ceil(self.entry.left_alone_until - now)
+            return Failed(self.entry.reason, retry_after=max(wait, 1))
+        return Pending()
+
 
 def backoff(failures: int) -> int:
     """Return for how many seconds a source is left alone after so many failures in a row."""
@@ -180,15 +190,7 @@ class SingleFlight:
             seen = self._look(_digest(key))
         except Exception as error:  # noqa: BLE001 - every cache backend raises errors of its own library.
             return self._cache_failed(error)
-        now = self.clock()
-        if seen.entry.is_usable(now):
-            return Ready(seen.entry.value)
-        if seen.flight is not None and not seen.flight.is_abandoned(now):
-            return Pending()
-        if seen.entry.failures:
-            wait = math.ceil(seen.entry.left_alone_until - now)
-            return Failed(seen.entry.reason, retry_after=max(wait, 1))
-        return Pending()
+        return seen.result(self.clock())
 
     def is_in_the_air(self, key: str) -> bool:
         """Say whether somebody is fetching it now; also true while something older is served."""
@@ -199,28 +201,29 @@ class SingleFlight:
             return False
         return flight is not None and not flight.is_abandoned(self.clock())
 
-    def drive(self, key: str, *, renew: bool = False) -> None:
-        """Start a flight if one is due, and mark the entry as used. Never waits for the flight.
+    def drive(self, key: str, *, renew: bool = False) -> Result[Any]:
+        """Start a flight if one is due, mark the entry as used, and return what :meth:`peek` would. Never waits.
 
         Args:
             renew: What is there is fresh and not enough: fetch again, if 30 s have passed (I15).
         """
         try:
-            self._drive(key, _digest(key), renew=renew)
+            return self._drive(key, _digest(key), renew=renew)
         except Exception as error:  # noqa: BLE001 - every cache backend raises errors of its own library.
-            self._cache_failed(error)
+            return self._cache_failed(error)
 
-    def _drive(self, key: str, digest: str, *, renew: bool) -> None:
+    def _drive(self, key: str, digest: str, *, renew: bool) -> Result[Any]:
         seen, now = self._look(digest), self.clock()
         if not seen.is_due(now, renew=renew):
             self._board_again(key, seen.flight, now)
             if seen.used_at is not None and now >= seen.used_at + USE_STEP:
                 self._use(digest, now)
-            return
+            return seen.result(now)
         with self._locks[int(digest[0], 16)]:
             token = self._take_off(digest, renew=renew)
         if token is not None:
             pilots.send(self.name, key, token)
+        return self._look(digest).result(now)
 
     def _cache_failed(self, error: Exception) -> Failed:
         logger.error("The cache failed %s: %s", self.name, type(error).__name__)

@@ -62,24 +62,20 @@ def load(source: KeySource, *, unknown_kid: bool = False, wait: bool = False) ->
             )
             return Failed("not_ready") if stored is None else Ready(Published(descriptor, stored))
         case DiscoveredKeys(domain):
-            found = _renew(domain, wait=wait) if unknown_kid else _drive_and_peek(domain)
+            found = _renew(domain, wait=wait) if unknown_kid else discovery.drive(domain)
             if isinstance(found, Ready):
                 provider = found.value
                 return Ready(Published(provider.descriptor, provider.published, provider.name))
             return found
 
 
-def _drive_and_peek(domain: SsoDomain) -> Result[DiscoveredProvider]:
-    discovery.drive(domain)
-    return discovery.peek(domain)
-
-
 def _renew(domain: SsoDomain, *, wait: bool) -> Result[DiscoveredProvider]:
     """Have the keys fetched again; ``Pending`` while that is under way."""
-    discovery.drive_keys_anew(domain)
+    found = discovery.drive(domain, renew_keys=True)
     ends_at = time.monotonic() + (RENEWAL_WAIT if wait else 0)
     while discovery.is_fetching_keys(domain):
         if time.monotonic() >= ends_at:
             return Pending()
         time.sleep(RENEWAL_STEP)
-    return discovery.peek(domain)
+        found = discovery.peek(domain)
+    return found

@@ -32,7 +32,8 @@ DEFAULTS = {
     "metadata": {},  # the same for the discovery document
     "sso": {},  # the same for the document of an SSO domain
     "public_client": False,  # the client has no secret
-    "hold_documents": False,  # answer no document and no key set while this is set
+    # Answer no document and no key set while this is set; "only_these": those that wait wait on, others pass.
+    "hold_documents": False,
     "algorithm": "RS256",
     "authorize_error": None,  # the authorization endpoint answers this error
     "callback": {},  # added to the authorization response; null removes a parameter
@@ -95,7 +96,8 @@ class Provider:
             self.levers.update(changes)
 
     def wait_while_held(self) -> None:
-        while self.levers["hold_documents"]:
+        is_held = self.levers["hold_documents"] is True
+        while is_held and self.levers["hold_documents"]:
             time.sleep(0.02)
 
     def sso_document(self) -> dict[str, object]:
