@@ -34,6 +34,7 @@ DEFAULTS = {
     "public_client": False,  # the client has no secret
     # Answer no document and no key set while this is set; "only_these": those that wait wait on, others pass.
     "hold_documents": False,
+    "hold_authorize": False,  # let the browser wait at the authorization endpoint while this is set
     "algorithm": "RS256",
     "authorize_error": None,  # the authorization endpoint answers this error
     "callback": {},  # added to the authorization response; null removes a parameter
@@ -277,6 +278,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def authorize(self) -> None:
         """Send back a browser that is signed in here and agrees."""
+        while self.provider.levers["hold_authorize"]:
+            time.sleep(0.02)
         query = dict(parse_qsl(urlsplit(self.path).query))
         answer = {"state": query["state"], "iss": self.provider.issuer}
         if self.provider.levers["authorize_error"]:
