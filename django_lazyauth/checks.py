@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from .conf import KNOWN_SETTINGS, lazyauth_settings
 from .errors import LazyAuthError
 from .flows.register import USER_RESOLVER, mode_of
 from .models import PendingAuthorization, ProviderIdentity, UpstreamToken
+from .openid.domains import check_configuration as check_sso_configuration
 from .providers.base import Provider
 from .providers.registry import get_provider
 from .registration.store import get_store
@@ -61,6 +63,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         *_classes(),
         *_registration_store(),
         *_providers(),
+        *_sso(),
         *_databases(),
     ]
 
@@ -105,6 +108,10 @@ def _plain_values() -> Messages:
         "registrations_per_network",
         "max_unused_clients",
         "unused_client_lifetime",
+        "sso_allowed_domains",
+        "sso_discovery_path",
+        "sso_domains",
+        "discovery_runner",
     ):
         try:
             getattr(lazyauth_settings, name)
@@ -219,6 +226,20 @@ def _provider(provider: Provider) -> Messages:
         )
 
 
+def _sso() -> Messages:
+    try:
+        complaints = check_sso_configuration()
+        runner = lazyauth_settings.discovery_runner
+    except ImproperlyConfigured:
+        return  # E003 says it
+    for complaint in complaints:
+        yield Error(f"SSO domains: {complaint}", id="lazyauth.E011")
+    if runner == "celery" and find_spec("celery") is None:
+        yield Error(
+            'LAZYAUTH["DISCOVERY_RUNNER"] is "celery", and Celery is not installed.', id="lazyauth.E003"
+        )
+
+
 def _databases() -> Messages:
     models = [PendingAuthorization, ProviderIdentity, UpstreamToken, get_user_model(), *token_models()]
     databases = {router.db_for_write(model) for model in models}
@@ -268,7 +289,7 @@ def _transport() -> Messages:
             hint="Set SESSION_COOKIE_SECURE = True.",
             id="lazyauth.E103",
         )
-    for name, config in _provider_configs():
+    for name, config in [*_provider_configs(), *_domain_configs()]:
         for key, value in config.items():
             if isinstance(value, str) and value.startswith("http://"):
                 yield Error(f"Provider {name!r}: {key} is not https.", id="lazyauth.E104")
@@ -277,6 +298,13 @@ def _transport() -> Messages:
 def _provider_configs() -> list[tuple[str, Any]]:
     try:
         return list(lazyauth_settings.providers.items())
+    except ImproperlyConfigured:
+        return []
+
+
+def _domain_configs() -> list[tuple[str, Any]]:
+    try:
+        return list(lazyauth_settings.sso_domains.items())
     except ImproperlyConfigured:
         return []
 

@@ -6,7 +6,7 @@ Every name the host may set is one attribute here, with its default, unit and re
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, get_args
@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 RegistrationMode = Literal["immediate", "lazy"]
+DiscoveryRunner = Literal["threads", "celery"]
 RegistrationPolicy = Literal["open", "token", "closed"]
 Unswapped = Literal["refuse", "pass"]
 
@@ -61,6 +62,7 @@ KNOWN_SETTINGS = frozenset(
         "CODE_LIFETIME",
         "CODE_RETENTION",
         "DEFAULT_CLIENT_SCOPES",
+        "DISCOVERY_RUNNER",
         "FLOW_LIFETIME",
         "ID_TOKEN_LIFETIME",
         "ISSUER",
@@ -77,6 +79,9 @@ KNOWN_SETTINGS = frozenset(
         "REGISTRATION_STORE",
         "SCOPES",
         "SIGNING_KEYS",
+        "SSO_ALLOWED_DOMAINS",
+        "SSO_DISCOVERY_PATH",
+        "SSO_DOMAINS",
         "UNUSED_CLIENT_LIFETIME",
         "UPSTREAM_SWAP",
         "UPSTREAM_TOKEN_CLIENTS",
@@ -85,6 +90,9 @@ KNOWN_SETTINGS = frozenset(
         "VAULT_RETENTION",
     }
 )
+
+#: One or more segments below ``/.well-known/``; nothing that a server could read as another path.
+_WELL_KNOWN_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 
 STANDARD_SCOPES = {
     "openid": "Know who you are",
@@ -301,6 +309,49 @@ class LazyAuthSettings:
     def allow_loopback_upstreams(self) -> bool:
         """Let providers live at ``http://127.0.0.1``: for development and the demo only."""
         return self.raw.get("ALLOW_LOOPBACK_UPSTREAMS", False) is True
+
+    @property
+    def sso_allowed_domains(self) -> tuple[str, ...] | Callable[[str], bool]:
+        """Domains that may sign their people in by discovery, as configured: a list, or who decides.
+
+        A callable, or the dotted path of one, gets a normalised domain. Default: none.
+        """
+        value = self.raw.get("SSO_ALLOWED_DOMAINS", ())
+        if isinstance(value, str):
+            value = self.load("SSO_ALLOWED_DOMAINS", "")
+        if callable(value):
+            decide: Callable[[str], bool] = value
+            return decide
+        if isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        raise ImproperlyConfigured(
+            'LAZYAUTH["SSO_ALLOWED_DOMAINS"] must be a list of domains, or a callable.'
+        )
+
+    @property
+    def sso_discovery_path(self) -> str:
+        """What stands after ``https://{domain}/.well-known/`` in the address of a domain's document."""
+        value = self.raw.get("SSO_DISCOVERY_PATH", "lazyauth-sso")
+        if not isinstance(value, str) or len(value) > 200 or not _WELL_KNOWN_PATH.fullmatch(value):
+            raise ImproperlyConfigured('LAZYAUTH["SSO_DISCOVERY_PATH"] must be a path below /.well-known/.')
+        return value
+
+    @property
+    def sso_domains(self) -> Mapping[str, Mapping[str, Any]]:
+        """Domain → what the operator knows of it: its provider, or where its document is."""
+        value = self.raw.get("SSO_DOMAINS", {})
+        if not isinstance(value, Mapping) or not all(isinstance(item, Mapping) for item in value.values()):
+            raise ImproperlyConfigured('LAZYAUTH["SSO_DOMAINS"] must be a dict of dicts.')
+        return value
+
+    @property
+    def discovery_runner(self) -> DiscoveryRunner:
+        """Who fetches what an SSO domain says: threads of the web process, or Celery workers."""
+        value = self.raw.get("DISCOVERY_RUNNER", "threads")
+        if value not in ("threads", "celery"):
+            raise ImproperlyConfigured('LAZYAUTH["DISCOVERY_RUNNER"] must be "threads" or "celery".')
+        runner: DiscoveryRunner = value
+        return runner
 
     def load(self, name: str, default: str) -> Any:
         """Import the class that a dotted-path setting names.

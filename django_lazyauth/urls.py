@@ -9,22 +9,32 @@ The paths are django-oauth-toolkit's, so a site that swaps the include keeps its
 served with and without a slash at its end.
 """
 
-from django.urls import path, re_path
+from django.urls import path, re_path, register_converter
+from django.urls.converters import StringConverter
 
-from .api import registration
+from .api import id_token, identities, registration, sso
 from .api.views import UpstreamTokenView
 from .web import authorize, callback, endpoints, flow
 from .well_known import metadata_patterns
 
 app_name = "lazyauth"
 
+
+class ProviderName(StringConverter):
+    """A configured name, or that of an SSO domain: ``sso:corp.example``."""
+
+    regex = r"[-\w.:]+"
+
+
+register_converter(ProviderName, "lazyauth_provider")
+
 urlpatterns = [
     re_path(r"^authorize/?$", authorize.authorize_view, name="authorize"),
     path("authorize/choose", authorize.choose_view, name="choose"),
     path("authorize/consent", authorize.consent_view, name="consent"),
     path("authorize/<uuid:session_id>", flow.flow_view, name="flow"),
-    path("authorize/<uuid:session_id>/<slug:provider>", flow.provider_view, name="provider"),
-    re_path(r"^callback/(?P<provider>[-\w]+)/?$", callback.callback_view, name="callback"),
+    path("authorize/<uuid:session_id>/<lazyauth_provider:provider>", flow.provider_view, name="provider"),
+    re_path(r"^callback/(?P<provider>[-\w.:]+)/?$", callback.callback_view, name="callback"),
     re_path(r"^token/?$", endpoints.token_view, name="token"),
     re_path(r"^revoke_token/?$", endpoints.revoke_view, name="revoke"),
     re_path(r"^introspect/?$", endpoints.introspect_view, name="introspect"),
@@ -36,6 +46,11 @@ urlpatterns = [
     re_path(
         r"^upstream-tokens/(?P<provider>[\w.:-]+)/?$", UpstreamTokenView.as_view(), name="upstream-token"
     ),
+    path("sso/<str:domain>/discover", sso.DiscoverView.as_view(), name="sso-discover"),
+    path("sso/<str:domain>", sso.DomainView.as_view(), name="sso-domain"),
+    path("authorizations/<uuid:session_id>/id-token", id_token.IdTokenView.as_view(), name="id-token"),
+    path("identities", identities.IdentitiesView.as_view(), name="identities"),
+    path("identities/<int:pk>", identities.IdentityView.as_view(), name="identity"),
     path(".well-known/jwks.json", endpoints.jwks_view, name="jwks"),
     *metadata_patterns,
 ]

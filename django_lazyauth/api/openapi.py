@@ -11,7 +11,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiVi
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
-from .serializers import ClientInformationSerializer, ClientMetadataSerializer, ErrorSerializer
+from .registration_serializers import ClientInformationSerializer, ClientMetadataSerializer, ErrorSerializer
 
 TAG = "Client registration"
 CLIENT_ID = OpenApiParameter("client_id", OpenApiTypes.STR, OpenApiParameter.PATH)

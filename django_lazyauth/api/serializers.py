@@ -1,73 +1,70 @@
-"""The members of RFC 7591 and RFC 7592 as serializers: what the OpenAPI description is made of."""
+"""What the endpoints read and say, in words that a schema can be made of."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rest_framework import serializers
 
-from django_lazyauth.registration.metadata import (
-    APPLICATION_TYPES,
-    AUTHENTICATION_METHODS,
-    GRANT_TYPES,
-    MAX_CONTACTS,
-    MAX_REDIRECT_URIS,
-    MAX_SCOPE_LENGTH,
-    MAX_TEXT_LENGTH,
-    MAX_URI_LENGTH,
-    RESPONSE_TYPES,
-)
 
-if TYPE_CHECKING:
-    Serializer = serializers.Serializer[Any]
-else:
-    Serializer = serializers.Serializer
+class StateSerializer(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(["pending"], help_text="Look again after Retry-After seconds.")
 
 
-def _uris(**kwargs: Any) -> Any:
-    return serializers.ListField(
-        child=serializers.CharField(max_length=MAX_URI_LENGTH), max_length=MAX_REDIRECT_URIS, **kwargs
-    )
+class RejectedSerializer(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(["rejected"])
+    reason = serializers.CharField(help_text="One word: which check failed.")
 
 
-class ClientMetadataSerializer(Serializer):
-    """What a client may say about itself (RFC 7591 §2). Names and links may carry a language tag, too."""
-
-    redirect_uris = _uris(min_length=1)
-    token_endpoint_auth_method = serializers.ChoiceField(AUTHENTICATION_METHODS, required=False)
-    grant_types = serializers.ListField(child=serializers.ChoiceField(GRANT_TYPES), required=False)
-    response_types = serializers.ListField(child=serializers.ChoiceField(RESPONSE_TYPES), required=False)
-    client_name = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)
-    client_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
-    logo_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
-    tos_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
-    policy_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
-    contacts = serializers.ListField(
-        child=serializers.CharField(max_length=MAX_TEXT_LENGTH), required=False, max_length=MAX_CONTACTS
-    )
-    scope = serializers.CharField(required=False, max_length=MAX_SCOPE_LENGTH)
-    jwks = serializers.DictField(required=False)
-    jwks_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
-    software_id = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)
-    software_version = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)
-    application_type = serializers.ChoiceField(APPLICATION_TYPES, required=False)
-    post_logout_redirect_uris = _uris(required=False)
-    backchannel_logout_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
-
-
-class ClientInformationSerializer(ClientMetadataSerializer):
-    """What a client is told (RFC 7591 §3.2.1, RFC 7592 §3)."""
-
+class DomainSerializer(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(["resolved"])
+    domain = serializers.CharField()
+    name = serializers.CharField(help_text="What the domain calls itself; nobody checked it.")
+    issuer = serializers.CharField()
     client_id = serializers.CharField()
-    client_id_issued_at = serializers.IntegerField()
-    client_secret = serializers.CharField(required=False)
-    client_secret_expires_at = serializers.IntegerField(required=False)
-    registration_access_token = serializers.CharField(required=False)
-    registration_client_uri = serializers.URLField(required=False)
+    scopes = serializers.ListField(child=serializers.CharField())
 
 
-class ErrorSerializer(Serializer):
-    """RFC 7591 §3.2.2."""
+class NotAllowedSerializer(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(["not_allowed"])
 
-    error = serializers.CharField()
-    error_description = serializers.CharField(required=False)
+
+class FailedSerializer(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(["failed"])
+    reason = serializers.CharField()
+
+
+class IdTokenSerializer(serializers.Serializer[Any]):
+    id_token = serializers.CharField(max_length=16 * 1024, help_text="In JWS compact form.")
+    discovery_domain = serializers.CharField(
+        required=False, allow_blank=True, max_length=253, help_text="Of the SSO domain that issued it."
+    )
+
+
+class NonceSerializer(serializers.Serializer[Any]):
+    nonce = serializers.CharField(help_text="What the ID token has to carry.")
+
+
+class AuthenticatedSerializer(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(["authenticated"])
+    location = serializers.CharField(
+        help_text="Where the browser goes on: the consent page, or the client's redirect URI with its code."
+    )
+
+
+class IdentitySerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    provider = serializers.CharField()
+    subject = serializers.CharField()
+    issuer = serializers.CharField()
+    email = serializers.CharField()
+    email_verified = serializers.BooleanField()
+    name = serializers.CharField()
+    sso_domain = serializers.CharField()
+    sso_name = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class IdentityListSerializer(serializers.Serializer[Any]):
+    nonce = serializers.CharField(help_text="What the ID token of a new link has to carry.")
+    identities = IdentitySerializer(many=True)

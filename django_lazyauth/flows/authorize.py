@@ -23,6 +23,7 @@ from django_lazyauth.errors import AccessDenied, InvalidGrant, SealBroken, Tempo
 from django_lazyauth.models import Consent, DeferredRegistration, PendingAuthorization, Status
 from django_lazyauth.models.consent import resources_key
 from django_lazyauth.models.fields import digest
+from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Json, Page, Provider, Redirect
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.authorization import AuthorizationRequest
@@ -122,13 +123,19 @@ def callback_uri(provider: Provider) -> str:
     return lazyauth_settings.issuer_origin + reverse("lazyauth:callback", args=[provider.name])
 
 
-def send_to_provider(pending: PendingAuthorization, provider: Provider) -> Redirect | Page:
+def send_to_provider(pending: PendingAuthorization, provider: Provider) -> Redirect | Page | Pending:
     """Begin a leg with *provider*: a fresh state, and what the provider wants to keep, sealed (I9).
+
+    ``Pending`` while the provider waits for another server; the row then remembers who was chosen.
 
     Raises:
         ProviderError: The provider cannot begin; the row stays, and another way in may be tried.
         InvalidGrant: The row moved on in another tab.
     """
+    waiting = provider.prepare()
+    if waiting is not None:
+        choose(pending, provider, status=Status.REQUESTED)
+        return waiting
     state = secrets.token_urlsafe(32)
     step = provider.begin(pending, state=state, callback_uri=callback_uri(provider))
     moved = PendingAuthorization.objects.advance(
@@ -142,6 +149,25 @@ def send_to_provider(pending: PendingAuthorization, provider: Provider) -> Redir
     if not moved:
         raise InvalidGrant("This sign-in went on in another tab.")
     return step
+
+
+def choose(pending: PendingAuthorization, provider: Provider, *, status: Status) -> None:
+    """Note in the row who is asked, where no browser was sent anywhere.
+
+    Raises:
+        InvalidGrant: The row moved on in another tab.
+    """
+    moved = PendingAuthorization.objects.advance(
+        pending.pk,
+        from_status=(Status.REQUESTED, Status.SENT_UPSTREAM),
+        status=status,
+        provider=provider.name,
+        state_digest=None,
+        private="",
+    )
+    if not moved:
+        raise InvalidGrant("This sign-in went on in another tab.")
+    pending.status, pending.provider = status, provider.name
 
 
 def _private_place(pending: PendingAuthorization, provider: str) -> Place:

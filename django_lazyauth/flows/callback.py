@@ -14,7 +14,8 @@ from django.http import HttpRequest
 from django_lazyauth.errors import AccessDenied, InvalidGrant, ProviderError
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
-from django_lazyauth.providers.base import Page, Success
+from django_lazyauth.openid.results import Pending
+from django_lazyauth.providers.base import Page, Provider, Success
 from django_lazyauth.providers.registry import get_provider
 
 from . import authorize, sign_in
@@ -62,8 +63,11 @@ def session_of(state: str) -> PendingAuthorization:
 
 def receive(
     request: HttpRequest, pending: PendingAuthorization, *, state: str, provider_name: str, binding: str
-) -> PendingAuthorization:
+) -> PendingAuthorization | Pending:
     """Handle the callback of *pending*, and return the row with its person.
+
+    ``Pending`` while what the answer is checked with has to be fetched: nothing was spent then, and the same
+    callback may come again.
 
     Raises:
         InvalidGrant: The state is spent, or this browser did not begin the flow (I7). Nothing was spent then.
@@ -73,13 +77,22 @@ def receive(
     """
     if not hmac.compare_digest(digest(binding), pending.binding_digest):
         raise InvalidGrant(debug="the callback came from another browser")
+    provider: Provider | None = None
+    if pending.provider == provider_name:
+        try:
+            provider = get_provider(provider_name)
+            waiting = provider.prepare()
+        except ProviderError as error:
+            reopen(pending)
+            raise SignInFailed(pending, error) from None
+        if waiting is not None:
+            return waiting
     pending = PendingAuthorization.objects.consume_state(state)
-    if pending.provider != provider_name:
+    if provider is None or pending.provider != provider_name:
         raise WrongProvider(
             authorize.fail(pending, error="server_error", description="The sign-in was mixed up.")
         )
     try:
-        provider = get_provider(provider_name)
         private = authorize.open_private(pending)
         step = provider.complete(request, pending, private)
         if isinstance(step, Page):

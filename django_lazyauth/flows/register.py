@@ -15,7 +15,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError
 
 from django_lazyauth.conf import RegistrationMode, lazyauth_settings
-from django_lazyauth.errors import LazyAuthError, SealBroken
+from django_lazyauth.errors import LazyAuthError, RegistrationRefused, SealBroken
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity
 from django_lazyauth.models.prepared_write import insert
 from django_lazyauth.providers.base import Identity, Json, Provider
@@ -81,12 +81,19 @@ def open_deferred(row: DeferredRegistration) -> Deferred:
 
 
 def known_user(identity: Identity) -> AbstractBaseUser | None:
-    """Return the user that (provider, subject) belongs to (I5). One query."""
+    """Return the user that (provider, subject) belongs to (I5). One query.
+
+    Raises:
+        RegistrationRefused: The SSO domain names another provider than the one that vouched for this person:
+            the same subject there is somebody else (I19).
+    """
     link = (
         ProviderIdentity.objects.filter(provider=identity.provider, subject=identity.subject)
         .select_related("user")
         .first()
     )
+    if link is not None and identity.sso_domain and link.issuer != identity.issuer:
+        raise RegistrationRefused("The provider of this domain changed. Ask the operator of this site.")
     return link.user if link else None
 
 
@@ -125,6 +132,8 @@ def write_person(
             email=identity.email,
             email_verified=identity.email_verified,
             name=identity.name,
+            sso_domain=identity.sso_domain,
+            sso_name=identity.sso_name,
         )
         insert(link)
     except IntegrityError as error:

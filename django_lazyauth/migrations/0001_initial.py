@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                 ('ui_locales', models.CharField(blank=True, max_length=128, verbose_name='UI locales')),
                 ('binding_digest', models.CharField(db_index=True, max_length=64, verbose_name='binding digest')),
                 ('network', models.CharField(blank=True, max_length=43, verbose_name='network')),
-                ('provider', models.CharField(blank=True, max_length=64, verbose_name='provider')),
+                ('provider', models.CharField(blank=True, max_length=257, verbose_name='provider')),
                 ('state_digest', models.CharField(blank=True, max_length=64, null=True, unique=True, verbose_name='state digest')),
                 ('private', models.TextField(blank=True, verbose_name='sealed provider state')),
                 ('is_deferred', models.BooleanField(default=False, verbose_name='registration deferred')),
@@ -84,7 +84,7 @@ class Migration(migrations.Migration):
             name='ProviderIdentity',
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('provider', models.CharField(max_length=64, verbose_name='provider')),
+                ('provider', models.CharField(max_length=257, verbose_name='provider')),
                 ('subject', models.CharField(max_length=255, verbose_name='subject')),
                 ('issuer', models.CharField(blank=True, max_length=255, verbose_name='issuer')),
                 ('email', models.CharField(blank=True, max_length=256, verbose_name='e-mail address')),
@@ -105,7 +105,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('session_id', models.UUIDField(verbose_name='session')),
-                ('provider', models.CharField(max_length=64, verbose_name='provider')),
+                ('provider', models.CharField(max_length=257, verbose_name='provider')),
                 ('subject', models.CharField(max_length=255, verbose_name='upstream subject')),
                 ('access_token', models.TextField(blank=True, verbose_name='sealed access token')),
                 ('refresh_token', models.TextField(blank=True, verbose_name='sealed refresh token')),
@@ -152,7 +152,7 @@ class Migration(migrations.Migration):
             name='DeferredRegistration',
             fields=[
                 ('pending', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='deferred', serialize=False, to='lazyauth.pendingauthorization')),
-                ('provider', models.CharField(max_length=64, verbose_name='provider')),
+                ('provider', models.CharField(max_length=257, verbose_name='provider')),
                 ('subject', models.CharField(max_length=255, verbose_name='subject')),
                 ('commit', models.TextField(verbose_name='sealed payload')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),

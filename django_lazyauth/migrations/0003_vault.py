@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('lazyauth', '0001_initial'),
+        ('lazyauth', '0002_client_registration'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

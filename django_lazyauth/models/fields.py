@@ -11,6 +11,9 @@ from uuid import UUID
 from django.conf import settings
 from django.db import models
 
+#: Characters of a provider's logical name: ``sso:`` and a domain of 253.
+PROVIDER_LENGTH = 257
+
 
 def uuid7() -> UUID:
     """Return a time-ordered random UUID (RFC 9562 §5.7).

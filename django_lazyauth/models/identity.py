@@ -10,6 +10,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .fields import PROVIDER_LENGTH
+
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
@@ -30,7 +32,7 @@ class ProviderIdentity(models.Model):
         related_name="provider_identities",
         verbose_name=_("user"),
     )
-    provider = models.CharField(_("provider"), max_length=64)
+    provider = models.CharField(_("provider"), max_length=PROVIDER_LENGTH)
     subject = models.CharField(_("subject"), max_length=255)
     issuer = models.CharField(_("issuer"), max_length=255, blank=True)
     email = models.CharField(_("e-mail address"), max_length=256, blank=True)

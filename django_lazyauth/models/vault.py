@@ -10,7 +10,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from .fields import client_key
+from .fields import PROVIDER_LENGTH, client_key
 
 
 class UpstreamTokenQuerySet(models.QuerySet["UpstreamToken"]):
@@ -24,7 +24,7 @@ class UpstreamToken(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     session_id = models.UUIDField(_("session"))
-    provider = models.CharField(_("provider"), max_length=64)
+    provider = models.CharField(_("provider"), max_length=PROVIDER_LENGTH)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", verbose_name=_("user")
     )

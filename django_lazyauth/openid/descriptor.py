@@ -25,8 +25,10 @@ AuthMethod = Literal["client_secret_basic", "client_secret_post", "none", "priva
 ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
 #: Characters of an issuer and of a subject; also the width of their columns.
 IDENTIFIER_LIMIT: Final = 255
-#: Characters of a provider's logical name.
+#: Characters of a provider's logical name; that of an SSO domain is ``sso:`` and up to 253.
 NAME_LIMIT: Final = 64
+SSO_PREFIX: Final = "sso:"
+SSO_NAME_LIMIT: Final = 257
 SCOPE_LIMIT: Final = 32
 
 ENDPOINTS: Final = (
@@ -92,6 +94,7 @@ class ProviderDescriptor:
         states_email_verified: Whether its ``email_verified`` means that the person controls the address.
         userinfo: Whether the userinfo endpoint is asked too, for what the ID token left out.
         extra_authorize_params: Added to each authorization request.
+        is_discovered: A stranger said where it is, so its addresses are a stranger's too (I14).
         openid_configuration: Where its metadata is, if not below the issuer.
         authorization_endpoint: Empty, like the other endpoints: taken from the metadata.
         emails_endpoint: A list of addresses with ``verified`` flags (GitHub-style).
@@ -111,6 +114,7 @@ class ProviderDescriptor:
     states_email_verified: bool = True
     userinfo: bool = False
     extra_authorize_params: Mapping[str, str] = field(default_factory=dict, hash=False)
+    is_discovered: bool = False
     openid_configuration: str = ""
     authorization_endpoint: str = ""
     token_endpoint: str = ""
@@ -151,8 +155,9 @@ def descriptor_from_settings(name: str, mapping: Mapping[str, Any]) -> ProviderD
         DescriptorError: A key is missing, of the wrong type, or unsafe.
     """
     reader = _Reader(name, with_preset(name, mapping))
-    if not _NAME.fullmatch(name) or len(name) > NAME_LIMIT:
-        raise reader.error("the name must be lower-case letters, digits and ._:- (64 at most)")
+    limit = SSO_NAME_LIMIT if name.startswith(SSO_PREFIX) else NAME_LIMIT
+    if not _NAME.fullmatch(name) or len(name) > limit:
+        raise reader.error(f"the name must be lower-case letters, digits and ._:- ({limit} at most)")
     kind = reader.choice("type", get_args(ProviderType), default="oidc")
     endpoints = {endpoint: reader.url(endpoint) for endpoint in ENDPOINTS}
     descriptor = ProviderDescriptor(
@@ -170,6 +175,7 @@ def descriptor_from_settings(name: str, mapping: Mapping[str, Any]) -> ProviderD
         states_email_verified=reader.flag("states_email_verified", default=True),
         userinfo=reader.flag("userinfo", default=False),
         extra_authorize_params=reader.extra_parameters(),
+        is_discovered=False,
         openid_configuration=reader.url("openid_configuration"),
         **endpoints,
     )

@@ -250,7 +250,7 @@ def _fetch_and_store_keys(
     }
     unchanged = response.status == 304 and bool(conditions)
     if not unchanged:
-        values["jwks"] = _read_key_set(response)
+        values["jwks"] = public_key_set(response)
         values["etag"] = _validator(response, "etag", 255)
         values["last_modified"] = _validator(response, "last-modified", 64)
     # A slow answer never overwrites that of somebody who asked later.
@@ -356,7 +356,12 @@ def _validator(response: fetch.Response, name: str, limit: int) -> str:
     return value if len(value) <= limit and value.isascii() and value.isprintable() else ""
 
 
-def _read_key_set(response: fetch.Response) -> Any:
+def public_key_set(response: fetch.Response) -> dict[str, Any]:
+    """Return the public signature keys of an answer, as they are kept.
+
+    Raises:
+        RefreshFailed: It is not a key set, or holds no key that we would use.
+    """
     if not response.ok:
         raise RefreshFailed("status")
     try:

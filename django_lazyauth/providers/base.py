@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from django_lazyauth.conf import RegistrationMode
     from django_lazyauth.models import PendingAuthorization
+    from django_lazyauth.openid.results import Pending
     from django_lazyauth.vault.store import UpstreamBundle
 
 Json = dict[str, Any]
@@ -36,6 +37,8 @@ class Identity:
         email_verified: The provider says that the person controls ``email``.
         name: To show, at most 128 characters.
         claims: What else the provider said and a host may want: JSON, no tokens.
+        sso_domain: The domain whose own provider said it; empty for a configured one.
+        sso_name: What that domain calls itself.
     """
 
     provider: str
@@ -45,6 +48,8 @@ class Identity:
     email_verified: bool = False
     name: str = ""
     claims: Mapping[str, Any] = field(default_factory=dict)
+    sso_domain: str = ""
+    sso_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,13 @@ class Provider:
         Raises:
             ImproperlyConfigured, LazyAuthError: It cannot work; the message says why, and holds no secret.
         """
+
+    def prepare(self) -> Pending | None:
+        """Make sure that the next step need not wait for another server; ``Pending`` while it would have to.
+
+        Asked before ``begin``, and before a callback's state is spent: a person who has to wait loses nothing.
+        """
+        return None
 
     def begin(self, pending: PendingAuthorization, *, state: str, callback_uri: str) -> Redirect | Page:
         """Start signing in.

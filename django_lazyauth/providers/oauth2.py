@@ -425,15 +425,22 @@ def post_grant(
     sent = dict(fields)
     method = descriptor.token_endpoint_auth_method
     if method == "client_secret_basic":
-        auth = (descriptor.client_id, descriptor.client_secret)
-        return fetch.post_form(endpoint, sent, auth=auth, deadline=deadline)
+        credentials = (descriptor.client_id, descriptor.client_secret)
+        return fetch.post_form(
+            endpoint, sent, auth=credentials, policy=policy_of(descriptor), deadline=deadline
+        )
     sent["client_id"] = descriptor.client_id
     if method == "client_secret_post":
         sent["client_secret"] = descriptor.client_secret
     elif method == "private_key_jwt":
         sent["client_assertion_type"] = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
         sent["client_assertion"] = _assertion(descriptor, endpoint)
-    return fetch.post_form(endpoint, sent, deadline=deadline)
+    return fetch.post_form(endpoint, sent, policy=policy_of(descriptor), deadline=deadline)
+
+
+def policy_of(descriptor: ProviderDescriptor) -> fetch.Policy:
+    """Return who chose the addresses of this provider (I14)."""
+    return fetch.STRANGER if descriptor.is_discovered else fetch.OPERATOR
 
 
 @sensitive_variables()

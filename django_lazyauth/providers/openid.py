@@ -2,7 +2,7 @@
 
 Every configured OpenID provider is this class and a dict. The leg out and back is
 :class:`~django_lazyauth.providers.oauth2.CodeFlow`; whether a token is valid is decided in
-:mod:`django_lazyauth.openid.verify`, with the keys that :mod:`django_lazyauth.openid.keys` has stored.
+:mod:`django_lazyauth.openid.verify`, with the keys that :mod:`django_lazyauth.openid.sources` finds.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable, RefreshTransient
-from django_lazyauth.openid import keys
+from django_lazyauth.openid import sources
 from django_lazyauth.openid.descriptor import IDENTIFIER_LIMIT
-from django_lazyauth.openid.keys import StoredProvider
+from django_lazyauth.openid.results import Failed, Pending, Ready, Result
+from django_lazyauth.openid.sources import KeySource, Published, StoredKeys
 from django_lazyauth.openid.verify import (
     LEEWAY,
     IdTokenRejected,
@@ -51,19 +52,33 @@ class OpenIDProvider(CodeFlow):
         return Redirect(f"{redirect.url}&{urlencode({'nonce': nonce})}", {**redirect.private, "nonce": nonce})
 
     @cached_property
-    def stored(self) -> StoredProvider:
+    def source(self) -> KeySource:
+        """Where what the upstream publishes is kept."""
+        return StoredKeys(self.descriptor)
+
+    def prepare(self) -> Pending | None:
+        """Have what the upstream publishes at hand for the rest of the request.
+
+        Raises:
+            ProviderUnavailable: It was never seen, and does not answer; ``reason`` says how it failed.
+        """
+        found = sources.load(self.source)
+        if isinstance(found, Pending):
+            return found
+        self.published = _published(found)
+        return None
+
+    @cached_property
+    def published(self) -> Published:
         """What the upstream published, as last seen.
 
         Raises:
-            ProviderUnavailable: ``not_ready``: it was never seen, and does not answer now.
+            ProviderUnavailable: It is not there, or not yet.
         """
-        stored = keys.load_or_fetch(self.descriptor)
-        if stored is None:
-            raise ProviderUnavailable("not_ready")
-        return stored
+        return _published(sources.load(self.source))
 
     def endpoints(self) -> Endpoints:
-        stored, descriptor = self.stored, self.descriptor
+        stored, descriptor = self.published.stored, self.descriptor
         return Endpoints(
             authorization=stored.endpoint("authorization_endpoint", descriptor),
             token=stored.endpoint("token_endpoint", descriptor),
@@ -98,6 +113,10 @@ class OpenIDProvider(CodeFlow):
         profile = verified.profile
         if self.descriptor.userinfo and endpoints.userinfo:
             profile = self.complement(verified, endpoints.userinfo, tokens.access_token)
+        return self.success(verified, profile)
+
+    def success(self, verified: VerifiedIdentity, profile: Profile) -> Success:
+        """Return what the flows are told of a person whose token is valid."""
         identity = Identity(
             provider=self.name,
             subject=subject_of(verified),
@@ -120,9 +139,9 @@ class OpenIDProvider(CodeFlow):
         if not answer.id_token:
             return answer
         try:
-            verified = self._verify(answer.id_token, self.stored, None, None)
+            verified = self._verify(answer.id_token, self.published, None, None)
             subject = subject_of(verified)
-        except (IdTokenRejected, IdentityRejected):
+        except (IdTokenRejected, IdentityRejected, ProviderUnavailable):
             return replace(answer, id_token="")
         if subject != bundle.subject:
             raise RefreshTransient(self.name, "subject_changed")
@@ -130,29 +149,52 @@ class OpenIDProvider(CodeFlow):
 
     @sensitive_variables()
     def verify(self, id_token: str, *, nonce: str, max_age: int | None = None) -> VerifiedIdentity:
-        """Check an ID token with the stored keys; for a key id they lack, they are renewed once (I15).
+        """Check an ID token; for a key id that the keys lack, they are renewed once, and waited for (I15).
 
         Raises:
             IdentityRejected: ``reason`` is that of the check that failed.
+            ProviderUnavailable: ``not_ready``: the keys that the token needs did not come in time.
         """
+        verified = self.try_verify(id_token, nonce=nonce, max_age=max_age, wait=True)
+        if isinstance(verified, Pending):
+            raise ProviderUnavailable("not_ready")
+        return verified
+
+    @sensitive_variables()
+    def try_verify(
+        self, id_token: str, *, nonce: str, max_age: int | None = None, wait: bool = False
+    ) -> VerifiedIdentity | Pending:
+        """Check an ID token; ``Pending`` while the keys that it needs are being fetched.
+
+        Raises:
+            IdentityRejected: ``reason`` is that of the check that failed.
+            ProviderUnavailable: There are no keys.
+        """
+        pending = None if wait else self.prepare()
+        if pending is not None:
+            return pending
         try:
-            return self._verify(id_token, self.stored, nonce, max_age)
+            return self._verify(id_token, self.published, nonce, max_age)
         except IdTokenRejected as error:
             if error.reason is not Reason.UNKNOWN_KID:
                 raise IdentityRejected(error.reason) from None
-        renewed = keys.refresh_for_unknown_kid(self.descriptor) or self.stored
+        renewed = sources.load(self.source, unknown_kid=True, wait=wait)
+        if isinstance(renewed, Pending):
+            return renewed
+        if isinstance(renewed, Ready):
+            self.published = renewed.value
         try:
-            return self._verify(id_token, renewed, nonce, max_age)
+            return self._verify(id_token, self.published, nonce, max_age)
         except IdTokenRejected as error:
             raise IdentityRejected(error.reason) from None
 
     def _verify(
-        self, id_token: str, stored: StoredProvider, nonce: str | None, max_age: int | None
+        self, id_token: str, published: Published, nonce: str | None, max_age: int | None
     ) -> VerifiedIdentity:
         return verify_id_token(
             id_token,
-            provider=self.descriptor,
-            keys=stored.keys,
+            provider=published.descriptor,
+            keys=published.stored.keys,
             nonce=nonce,
             now=timezone.now(),
             max_age=max_age,
@@ -178,6 +220,14 @@ class OpenIDProvider(CodeFlow):
             # Address and "verified" come from one document, or a promise would cover another address.
             profile = replace(profile, email=other.email, email_verified=other.email_verified)
         return profile if profile.name else replace(profile, name=other.name)
+
+
+def _published(found: Result[Published]) -> Published:
+    if isinstance(found, Failed):
+        raise ProviderUnavailable(found.reason)
+    if isinstance(found, Pending):
+        raise ProviderUnavailable("not_ready")
+    return found.value
 
 
 def subject_of(verified: VerifiedIdentity) -> str:

@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import ProviderUnavailable
-from django_lazyauth.openid.descriptor import DescriptorError, with_preset
+from django_lazyauth.openid.descriptor import SSO_PREFIX, DescriptorError, with_preset
 
 from .base import Provider
 
@@ -25,14 +25,18 @@ PROVIDER_CLASSES: Final[Mapping[str, str]] = {
     "password": "django_lazyauth.providers.password.PasswordProvider",
 }
 
+SSO_CLASS: Final = "django_lazyauth.providers.sso.SSOProvider"
+
 
 def get_provider(name: str) -> Provider:
-    """Return the provider that the settings call *name*.
+    """Return the provider that the settings call *name*, or that of an SSO domain (``sso:corp.example``).
 
     Raises:
-        ProviderUnavailable: ``not_configured``: unknown, or ``"enabled": False``.
+        ProviderUnavailable: ``not_configured``: unknown, ``"enabled": False``, or a domain that may not.
         ImproperlyConfigured: It names a preset, type or class that does not exist.
     """
+    if name.startswith(SSO_PREFIX):
+        return _build(name, {"class": SSO_CLASS})
     mapping = lazyauth_settings.providers.get(name)
     if not _is_enabled(mapping):
         raise ProviderUnavailable("not_configured")

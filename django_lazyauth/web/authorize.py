@@ -20,8 +20,9 @@ from django_lazyauth.errors import (
     ProviderError,
     TemporarilyUnavailable,
 )
-from django_lazyauth.flows import answer, authorize, register_client, sign_in
+from django_lazyauth.flows import answer, authorize, register_client, sign_in, sso
 from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.registry import configured_providers, get_provider
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.authorization import (
@@ -33,7 +34,16 @@ from django_lazyauth.toolkit.authorization import (
 from . import binding
 from .carried import Carried
 from .decorators import page_view
-from .flow import account_of, consent_form, decide, send, show_consent, way_is_closed
+from .flow import (
+    account_of,
+    chosen_provider,
+    consent_form,
+    decide,
+    domain_is_closed,
+    send,
+    show_consent,
+    way_is_closed,
+)
 from .pages import client_card, show, show_error
 from .redirects import go
 
@@ -86,7 +96,7 @@ def _begin(request: HttpRequest, checked: AuthorizationRequest) -> HttpResponse:
         return _answer_silently(request, checked, user)
     if user is not None and not checked.prompts & {"login", "select_account"}:
         return _go_on_as(request, checked, user)
-    if user is None and (only := _only_provider(checked)):
+    if user is None and (only := _straight_to(checked)):
         return _go_straight(request, checked, only)
     return _show_choices(request, Carried.new(request, checked), user=user)
 
@@ -146,10 +156,17 @@ def _adopt(
     return authorize.adopt_signed_in(pending, user, auth_time=since, amr=amr, acr=acr)
 
 
-def _only_provider(checked: AuthorizationRequest) -> str:
-    """Return the provider to go to without a page: an operator's client, and nothing to choose."""
+def _straight_to(checked: AuthorizationRequest) -> str:
+    """Return the provider to go to without a page: an operator's client, and nothing to choose.
+
+    There is nothing to choose where the client names somebody whose domain signs its people in.
+    """
+    if clients.is_self_registered(checked.client) or "select_account" in checked.prompts:
+        return ""
+    if hinted := sso.provider_name_of(checked.login_hint):
+        return hinted
     providers = configured_providers()
-    if clients.is_self_registered(checked.client) or len(providers) != 1 or not providers[0].is_upstream:
+    if len(providers) != 1 or not providers[0].is_upstream or sso.is_offered():
         return ""
     return providers[0].name
 
@@ -175,6 +192,8 @@ def _show_choices(
             "providers": configured_providers(),
             "account": account_of(user) if user is not None and "login" not in checked.prompts else "",
             "is_new": "create" in checked.prompts,
+            "offers_sso": sso.is_offered(),
+            "typed": checked.login_hint if sso.provider_name_of(checked.login_hint) else "",
             "post_url": reverse("lazyauth:choose"),
             "signed_request": carried.signed,
             "form_token": binding.form_token(carried.secret, "choose"),
@@ -193,13 +212,23 @@ def choose_view(request: HttpRequest) -> HttpResponse:
     user = _usable_user(request, checked)
     if request.POST.get("account") == "current" and user is not None and "login" not in checked.prompts:
         return _go_on_as(request, replace(checked, prompts=checked.prompts - {"select_account"}), user)
-    provider_name = request.POST.get("provider", "")
+    provider_name = chosen_provider(request)
+    if not provider_name:
+        return _show_choices(request, carried, user=user, notice=domain_is_closed())
+    if provider_name.startswith(SSO_PREFIX):
+        checked = _with_hint(checked, request.POST.get("domain", ""))
     try:
         get_provider(provider_name)
     except ProviderError:
         return _show_choices(request, carried, user=user, notice=way_is_closed())
     pending = authorize.keep(checked, session_id=carried.session_id, browser=carried.browser)
     return carried.bind(request, send(request, pending, provider_name, carried.secret))
+
+
+def _with_hint(checked: AuthorizationRequest, typed: str) -> AuthorizationRequest:
+    """Hand an address on to its domain's provider, so that nobody types it twice."""
+    typed = typed.strip()
+    return replace(checked, login_hint=typed) if "@" in typed and len(typed) <= 256 else checked
 
 
 # -- consent of a person who is signed in here already ---------------------------------------------------

@@ -9,11 +9,12 @@ from django.urls import reverse
 
 from django_lazyauth.errors import InvalidGrant
 from django_lazyauth.flows import callback
+from django_lazyauth.openid.results import Pending
 from django_lazyauth.toolkit.authorization import has_bad_characters
 
 from . import binding
 from .decorators import page_view
-from .flow import next_step, show_choices, turn_away, way_is_closed
+from .flow import next_step, show_choices, show_waiting, turn_away, way_is_closed
 from .redirects import go
 
 MAX_PARAMETER_LENGTH = 8 * 1024
@@ -42,11 +43,13 @@ def callback_view(request: HttpRequest, provider: str) -> HttpResponse:
     pending = callback.session_of(state)
     secret = binding.secret_of(request, pending.pk)
     try:
-        pending = callback.receive(request, pending, state=state, provider_name=provider, binding=secret)
+        result = callback.receive(request, pending, state=state, provider_name=provider, binding=secret)
     except callback.WrongProvider as wrong:
         return turn_away(pending, wrong.url)
     except callback.SignInRefused as refused:
         return turn_away(pending, refused.url)
     except callback.SignInFailed as failed:
-        return show_choices(request, failed.pending, secret, notice=way_is_closed())
-    return next_step(request, pending)
+        return show_choices(request, failed.pending, secret, notice=way_is_closed(provider, failed.reason))
+    if isinstance(result, Pending):
+        return show_waiting(request, pending, result)
+    return next_step(request, result)

@@ -9,15 +9,18 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.functional import Promise
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, InvalidRequest, ProviderError
-from django_lazyauth.flows import authorize, callback
+from django_lazyauth.flows import authorize, callback, sso
 from django_lazyauth.flows.authorize import Browser
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
+from django_lazyauth.openid.descriptor import SSO_PREFIX
+from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Page, Redirect
 from django_lazyauth.providers.registry import configured_providers, get_provider
 from django_lazyauth.toolkit import clients
@@ -29,8 +32,14 @@ from .pages import client_card, scope_lines, show, speaking
 from .redirects import go
 
 
-def way_is_closed() -> Promise:
-    """Return what a person reads when a provider failed, in the page's language; why is for the log."""
+def way_is_closed(provider_name: str = "", reason: str = "") -> str | Promise:
+    """Return what a person reads when a provider failed, in the page's language; why is for the log.
+
+    Of an SSO domain the reason is told too: who reads it may be the one who can mend it.
+    """
+    if provider_name.startswith(SSO_PREFIX) and reason:
+        values = {"domain": provider_name.removeprefix(SSO_PREFIX), "reason": reason}
+        return format_lazy(gettext_lazy("{domain} cannot sign you in at the moment ({reason})."), **values)
     return gettext_lazy("This way to sign in does not work at the moment. Try again, or choose another.")
 
 
@@ -70,6 +79,8 @@ def show_choices(
             "client": client_card(pending.client, pending.redirect_uri),
             "providers": configured_providers(),
             "is_new": "create" in pending.prompts,
+            "offers_sso": sso.is_offered(),
+            "typed": pending.login_hint if sso.provider_name_of(pending.login_hint) else "",
             "post_url": reverse("lazyauth:flow", args=[pending.pk]),
             "form_token": binding.form_token(secret, "flow"),
             "notice": notice,
@@ -84,11 +95,13 @@ def send(
     """Send the person to a provider, or show the choices again where that cannot be."""
     try:
         step = authorize.send_to_provider(pending, get_provider(provider_name))
-    except ProviderError:
+    except ProviderError as error:
         callback.reopen(pending)
-        return show_choices(request, pending, secret, notice=way_is_closed())
+        return show_choices(request, pending, secret, notice=way_is_closed(provider_name, error.reason))
     if isinstance(step, Redirect):
         return go(step.url)
+    if isinstance(step, Pending) and request.method != "POST" and pending.provider == provider_name:
+        return show_waiting(request, pending, step)
     return go(reverse("lazyauth:provider", args=[pending.pk, provider_name]))
 
 
@@ -99,7 +112,10 @@ def flow_view(request: HttpRequest, session_id: UUID) -> HttpResponse:
     if request.method == "POST":
         if "provider" in request.POST:
             check_form(request, secret, "flow")
-            return send(request, pending, request.POST["provider"], secret)
+            name = chosen_provider(request)
+            if not name:
+                return show_choices(request, pending, secret, notice=domain_is_closed())
+            return send(request, pending, name, secret)
         check_form(request, secret, consent_form(pending.client))
         return decide(request, pending)
     if pending.status == Status.AUTHENTICATED:
@@ -115,6 +131,9 @@ def provider_view(request: HttpRequest, session_id: UUID, provider: str) -> Http
     pending, secret = own(request, session_id)
     if request.method == "POST":
         check_form(request, secret, f"provider {provider}")
+    elif pending.status == Status.REQUESTED and pending.provider == provider:
+        # Chosen before, and waited for: the waiting page asks again.
+        return send(request, pending, provider, secret)
     try:
         # What it puts on its page and into its mails is in the page's language.
         with speaking(pending.ui_locales):
@@ -126,6 +145,35 @@ def provider_view(request: HttpRequest, session_id: UUID, provider: str) -> Http
     if isinstance(step, Page):
         return _show_provider_page(request, pending, secret, step)
     return next_step(request, step)
+
+
+def show_waiting(request: HttpRequest, pending: PendingAuthorization, waiting: Pending) -> HttpResponse:
+    """Show that a provider is being asked who it is; the page asks for its own address again by itself."""
+    response = show(
+        request,
+        "django_lazyauth/waiting.html",
+        {
+            "host": pending.provider.removeprefix(SSO_PREFIX),
+            "client": client_card(pending.client, pending.redirect_uri),
+            "retry_after": waiting.retry_after,
+            "choices_url": reverse("lazyauth:flow", args=[pending.pk]),
+        },
+        ui_locales=pending.ui_locales,
+        status=202,
+    )
+    response.headers["Retry-After"] = str(waiting.retry_after)
+    return response
+
+
+def chosen_provider(request: HttpRequest) -> str:
+    """Return the provider that the person chose; empty for a domain that may not sign people in here."""
+    name = request.POST.get("provider", "")
+    return sso.provider_name_of(request.POST.get("domain", "")) if name == SSO_PREFIX else name
+
+
+def domain_is_closed() -> str:
+    """Return what a person reads whose domain has no sign-in here."""
+    return _("This organisation cannot sign you in here. Check the address, or choose another way.")
 
 
 def _show_provider_page(

@@ -30,6 +30,11 @@ DEFAULTS = {
     "header": {},  # the same for their JOSE header
     "userinfo": {},  # the same for the userinfo answer
     "metadata": {},  # the same for the discovery document
+    "sso": {},  # the same for the document of an SSO domain
+    "public_client": False,  # the client has no secret
+    # Answer no document and no key set while this is set; "only_these": those that wait wait on, others pass.
+    "hold_documents": False,
+    "hold_authorize": False,  # let the browser wait at the authorization endpoint while this is set
     "algorithm": "RS256",
     "authorize_error": None,  # the authorization endpoint answers this error
     "callback": {},  # added to the authorization response; null removes a parameter
@@ -93,6 +98,21 @@ class Provider:
             unknown = set(changes) - set(DEFAULTS)
             assert not unknown, unknown
             self.levers.update(changes)
+
+    def wait_while_held(self) -> None:
+        is_held = self.levers["hold_documents"] is True
+        while is_held and self.levers["hold_documents"]:
+            time.sleep(0.02)
+
+    def sso_document(self) -> dict[str, object]:
+        return merge(
+            {
+                "client_id": CLIENT_ID,
+                "openid_configuration": f"{self.issuer}/.well-known/openid-configuration",
+                "name": "Acme Corporation",
+            },
+            self.levers["sso"],
+        )
 
     def metadata(self) -> dict[str, object]:
         return merge(
@@ -228,7 +248,10 @@ class Handler(BaseHTTPRequestHandler):
         if is_down:
             self.hang_up()
             return
+        if path.startswith("/.well-known/") or path == "/jwks":
+            provider.wait_while_held()
         routes = {
+            "/.well-known/lazyauth-sso": lambda: self.answer(200, provider.sso_document()),
             "/.well-known/openid-configuration": lambda: self.answer(200, provider.metadata()),
             "/jwks": self.jwks,
             "/authorize": self.authorize,
@@ -258,6 +281,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def authorize(self) -> None:
         """Send back a browser that is signed in here and agrees."""
+        while self.provider.levers["hold_authorize"]:
+            time.sleep(0.02)
         query = dict(parse_qsl(urlsplit(self.path).query))
         answer = {"state": query["state"], "iss": self.provider.issuer}
         if self.provider.levers["authorize_error"]:
@@ -332,6 +357,8 @@ class Handler(BaseHTTPRequestHandler):
             return form["client_id"]
         else:
             found = form.get("client_id", ""), form.get("client_secret", "")
+            if self.provider.levers["public_client"] and found == (CLIENT_ID, ""):
+                return CLIENT_ID
         if found != (CLIENT_ID, CLIENT_SECRET):
             raise GrantError("invalid_client")
         return CLIENT_ID

@@ -73,6 +73,10 @@ class Upstream:
             **changes,
         }
 
+    def sso_config(self) -> dict:
+        """Return this provider as an entry of ``LAZYAUTH["SSO_DOMAINS"]`` whose document is not on port 443."""
+        return {"discovery_url": f"{self.issuer}/.well-known/lazyauth-sso"}
+
     def oauth2_config(self, **changes) -> dict:
         """Return this provider as a GitHub-like one."""
         return {
@@ -106,6 +110,17 @@ def upstream_process():
         process.stdin.close()
         process.wait(timeout=10)
         process.stdout.close()
+
+
+@pytest.fixture
+def sso(upstream, settings):
+    """The same provider, found by discovery as that of ``acme.example``. Its client has no secret."""
+    upstream.control(public_client=True)
+    settings.LAZYAUTH = {
+        **settings.LAZYAUTH,
+        "SSO_DOMAINS": {"acme.example": upstream.sso_config()},
+    }
+    return upstream
 
 
 @pytest.fixture

@@ -1,0 +1,79 @@
+"""Which provider does an e-mail address or a domain lead to, and what is known of it?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from django_lazyauth.openid import discovery, domains
+from django_lazyauth.openid.descriptor import SSO_PREFIX
+from django_lazyauth.openid.domains import DomainInvalid, SsoDomain
+from django_lazyauth.openid.results import Failed, Pending, Ready
+
+
+@dataclass(frozen=True, slots=True)
+class DomainState:
+    """What may be told of a domain.
+
+    Attributes:
+        retry_after: Seconds, for ``pending`` and ``failed``.
+    """
+
+    state: Literal["resolved", "pending", "not_allowed", "failed"]
+    domain: str = ""
+    name: str = ""
+    issuer: str = ""
+    client_id: str = ""
+    scopes: tuple[str, ...] = ()
+    reason: str = ""
+    retry_after: int = 0
+
+
+def is_offered() -> bool:
+    """Say whether a page should ask for a domain."""
+    return domains.is_enabled()
+
+
+def provider_name_of(typed: str) -> str:
+    """Return the name of the provider that an e-mail address or domain leads to; empty where there is none."""
+    domain = _allowed(typed)
+    return SSO_PREFIX + domain.name if domain else ""
+
+
+def discover(name: str) -> None:
+    """Have discovered what a domain says. A domain that may not is passed over in silence."""
+    domain = _find(name)
+    if domain is not None:
+        discovery.drive(domain)
+
+
+def state_of(name: str) -> DomainState:
+    """Return what is known of a domain; nothing is fetched."""
+    domain = _find(name)
+    if domain is None:
+        return DomainState("not_allowed")
+    match discovery.peek(domain):
+        case Ready(found):
+            return DomainState(
+                "resolved",
+                domain.name,
+                name=found.name,
+                issuer=found.descriptor.issuer,
+                client_id=found.descriptor.client_id,
+                scopes=found.descriptor.scopes,
+            )
+        case Pending(retry_after):
+            return DomainState("pending", domain.name, retry_after=retry_after)
+        case Failed(reason, retry_after):
+            return DomainState("failed", domain.name, reason=reason, retry_after=retry_after)
+
+
+def _allowed(typed: str) -> SsoDomain | None:
+    return _find(typed.strip().rpartition("@")[2])
+
+
+def _find(name: str) -> SsoDomain | None:
+    try:
+        return domains.find(domains.normalise(name))
+    except DomainInvalid:
+        return None

@@ -1,0 +1,166 @@
+"""Which SSO domain is meant, and may it sign people in here? No network, no cache.
+
+A domain has one spelling: lower case, IDNA A-labels. Everything that names one goes through :func:`normalise`,
+so nothing else ever compares domains.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import idna
+from django.core.exceptions import ImproperlyConfigured
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import LazyAuthError
+
+from .descriptor import SSO_PREFIX, DescriptorError, ProviderDescriptor, descriptor_from_settings
+
+logger = logging.getLogger("django_lazyauth.openid")
+
+#: Characters of a domain, and of what somebody typed for one.
+DOMAIN_LIMIT: Final = 253
+TYPED_LIMIT: Final = 512
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+#: Two labels at least; a last one that begins with a digit may be an address to somebody (WHATWG URL §3.5).
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
+
+
+class DomainInvalid(LazyAuthError):
+    """Not the name of a domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class SsoDomain:
+    """A domain that may sign its people in.
+
+    Attributes:
+        name: Normalised.
+        start_url: Where discovery begins: the domain's own document, or its provider's metadata.
+        descriptor: What the operator configured for it; ``None`` where its own document says it.
+        display_name: As configured; empty where the document may say it.
+    """
+
+    name: str
+    start_url: str
+    descriptor: ProviderDescriptor | None
+    display_name: str = ""
+
+    @property
+    def cache_key(self) -> str:
+        """Changes with the configuration: what was discovered under another one is not this domain's."""
+        return f"{self.name} {self.start_url}"
+
+
+def normalise(text: str) -> str:
+    """Return *text* as a domain in its one spelling (RFC 5891, UTS #46 non-transitional).
+
+    Raises:
+        DomainInvalid: A port, a path, userinfo, an address, one label only, or too long.
+    """
+    typed = text.strip()
+    if not typed or len(typed) > TYPED_LIMIT:
+        raise DomainInvalid
+    try:
+        # The standard library has IDNA 2003, in which "straße.example" is another domain.
+        domain = idna.encode(typed, uts46=True, std3_rules=True, transitional=False).decode().lower()
+    except (idna.IDNAError, UnicodeError, ValueError, IndexError):
+        raise DomainInvalid from None
+    if len(domain) > DOMAIN_LIMIT or not _DOMAIN.fullmatch(domain):
+        raise DomainInvalid
+    return domain
+
+
+def is_enabled() -> bool:
+    """Say whether any domain may sign people in; where none may, no page asks for one."""
+    return bool(lazyauth_settings.sso_allowed_domains) or bool(lazyauth_settings.sso_domains)
+
+
+def find(domain: str) -> SsoDomain | None:
+    """Return a normalised domain that may sign people in, or ``None``: the gate.
+
+    A domain that the operator configured is allowed by that.
+    """
+    config = _configured().get(domain)
+    if config is None and not _is_allowed(domain):
+        return None
+    try:
+        return _describe(domain, config or {})
+    except DescriptorError as error:
+        logger.error("SSO domain %s: %s", domain, error.hint)
+        return None
+
+
+def _configured() -> dict[str, Mapping[str, Any]]:
+    found = {}
+    for name, config in lazyauth_settings.sso_domains.items():
+        try:
+            found[normalise(name)] = config
+        except DomainInvalid:
+            continue  # manage.py check names it
+    return found
+
+
+def _is_allowed(domain: str) -> bool:
+    allowed = lazyauth_settings.sso_allowed_domains
+    if callable(allowed):
+        try:
+            return allowed(domain) is True
+        except Exception as error:  # noqa: BLE001 - a host's own code; a doubt is a no.
+            logger.error('LAZYAUTH["SSO_ALLOWED_DOMAINS"] raised %s', type(error).__name__)
+            return False
+    for name in allowed:
+        try:
+            if normalise(name) == domain:
+                return True
+        except DomainInvalid:
+            continue
+    return False
+
+
+def _describe(domain: str, config: Mapping[str, Any]) -> SsoDomain:
+    """
+    Raises:
+        DescriptorError: What is configured for the domain cannot be used.
+    """
+    name = SSO_PREFIX + domain
+    display_name = config.get("display_name", "")
+    if not isinstance(display_name, str) or len(display_name) > 128:
+        raise DescriptorError(name, '"display_name" must be a string of at most 128 characters')
+    if "issuer" not in config:
+        unknown = sorted(set(config) - {"discovery_url", "display_name"})
+        if unknown:
+            raise DescriptorError(name, f'"{unknown[0]}" is of no use without "issuer"')
+        path = lazyauth_settings.sso_discovery_path
+        url = config.get("discovery_url") or f"https://{domain}/.well-known/{path}"
+        if not isinstance(url, str):
+            raise DescriptorError(name, '"discovery_url" must be a URL')
+        return SsoDomain(domain, url, None, display_name)
+    if config.get("type", "oidc") != "oidc":
+        raise DescriptorError(name, '"type" must be "oidc"')
+    descriptor = descriptor_from_settings(name, config)
+    if descriptor.placeholders:
+        raise DescriptorError(name, '"issuer" of a domain has no placeholders')
+    return SsoDomain(domain, descriptor.configuration_url, descriptor, display_name)
+
+
+def check_configuration() -> list[str]:
+    """Return what is wrong with the SSO settings, in words without values that could be secret."""
+    complaints = []
+    allowed = lazyauth_settings.sso_allowed_domains
+    for name in [*(() if callable(allowed) else allowed), *lazyauth_settings.sso_domains]:
+        try:
+            normalise(name)
+        except DomainInvalid:
+            complaints.append(f"{name!r} is not a domain.")
+    for domain, config in _configured().items():
+        try:
+            _describe(domain, config)
+        except (DescriptorError, ImproperlyConfigured) as error:
+            complaints.append(str(error))
+    return complaints

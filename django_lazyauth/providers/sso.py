@@ -1,0 +1,79 @@
+"""Sign in with the provider that a company's domain names: ``sso:{domain}``, found by discovery.
+
+It is the OpenID provider with another source of keys and two more rules: what a domain says about an address
+of another domain proves nothing, and a domain that changes its provider does not take its people along (I19).
+
+Not here: which domains may, and what they said (:mod:`django_lazyauth.openid.domains`, ``discovery``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+from django_lazyauth.errors import ProviderUnavailable
+from django_lazyauth.openid import domains
+from django_lazyauth.openid.descriptor import SSO_PREFIX, ProviderDescriptor
+from django_lazyauth.openid.domains import DomainInvalid, SsoDomain
+from django_lazyauth.openid.sources import DiscoveredKeys, KeySource
+from django_lazyauth.openid.verify import Profile, VerifiedIdentity
+
+from .base import Success
+from .openid import OpenIDProvider
+
+
+class SSOProvider(OpenIDProvider):
+    """The provider of one domain.
+
+    Raises:
+        ProviderUnavailable: ``not_configured``: the name is not that of a domain that may sign people in.
+    """
+
+    def __init__(self, name: str, config: Mapping[str, Any]) -> None:
+        super().__init__(name, config)
+        self.domain = _allowed_domain(name.removeprefix(SSO_PREFIX))
+
+    @property
+    def display_name(self) -> str:
+        """The domain: what it calls itself is its own claim, and beside the name of another it would mislead."""
+        return self.domain.name
+
+    @cached_property
+    def source(self) -> KeySource:
+        return DiscoveredKeys(self.domain)
+
+    @property
+    def descriptor(self) -> ProviderDescriptor:
+        return self.published.descriptor
+
+    def check(self) -> None:
+        """Nothing to check before the domain is asked."""
+
+    def success(self, verified: VerifiedIdentity, profile: Profile) -> Success:
+        if not is_address_of(profile.email, self.domain.name):
+            profile = replace(profile, email_verified=False)
+        success = super().success(verified, profile)
+        stamped = replace(success.identity, sso_domain=self.domain.name, sso_name=self.published.name)
+        return replace(success, identity=stamped)
+
+
+def _allowed_domain(name: str) -> SsoDomain:
+    try:
+        # The one spelling only: two names of one domain would be two namespaces.
+        domain = domains.find(name) if domains.normalise(name) == name else None
+    except DomainInvalid:
+        domain = None
+    if domain is None:
+        raise ProviderUnavailable("not_configured")
+    return domain
+
+
+def is_address_of(email: str, domain: str) -> bool:
+    """Say whether *email* is an address of exactly this domain; one of a subdomain is not."""
+    local, separator, host = email.rpartition("@")
+    try:
+        return bool(local and separator) and domains.normalise(host) == domain
+    except DomainInvalid:
+        return False
