@@ -157,7 +157,7 @@ def origin_allowed(client: Client, origin: str) -> bool:
 def _origin_of(uri: str) -> str:
     try:
         parts = urlsplit(uri)
-    except ValueError:
+    except ValueError:  # What an operator typed may be no URI at all; then it has no origin either.
         return ""
     return f"{parts.scheme}://{parts.netloc}"
 
