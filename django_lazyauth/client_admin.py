@@ -142,6 +142,8 @@ class ClientAdmin(ShowsOnce):
     search_fields = ("name", "client_id", "redirect_uris", f"{BESIDE}__network")
     search_help_text = _("Name, client id, redirect URI or network")
     show_full_result_count = False
+    # DOT's own page of a client, which need not be mounted.
+    view_on_site = False
     ordering = ("-created",)
     actions = ("verify", "withdraw_verification", "disable", "enable")
     raw_id_fields = ("user",)
@@ -172,6 +174,16 @@ class ClientAdmin(ShowsOnce):
         if obj is not None and clients.is_self_registered(obj):
             return (*self.operators_fields, *known)
         return known
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        obj = kwargs.get("obj")
+        if obj is not None and clients.is_self_registered(obj):
+            # Nothing on the page can be edited.
+            hidden = ("show_save", "show_save_and_continue", "show_save_and_add_another")
+            context.update(dict.fromkeys(hidden, False))
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "authorization_grant_type":
@@ -214,13 +226,14 @@ class ClientAdmin(ShowsOnce):
         if registration.disabled_at is not None:
             return _("disabled")
         if registration.expires_at is not None:
-            return _("expires %s unless used") % registration.expires_at.date().isoformat()
+            return _("unused, until %s") % registration.expires_at.date().isoformat()
         return _("works")
 
-    @admin.display(description=_("last used"), ordering=f"{BESIDE}__last_used_at", empty_value="–")
+    @admin.display(description=_("last used"), ordering=f"{BESIDE}__last_used_at")
     def last_used_at(self, client: Any) -> Any:
         registration = clients.registration_of(client)
-        return registration.last_used_at if registration is not None else None
+        known = registration.last_used_at if registration is not None else None
+        return known or "–"
 
     @admin.display(description=_("network"), empty_value="–")
     def network(self, client: Any) -> str | None:
