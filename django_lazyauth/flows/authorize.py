@@ -28,7 +28,7 @@ from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.authorization import AuthorizationRequest
 from django_lazyauth.vault.cipher import Place, get_cipher
 
-from . import answer, register, sessions
+from . import answer, chain, register, sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,13 @@ def callback_uri(provider: Provider) -> str:
     return lazyauth_settings.issuer_origin + reverse("lazyauth:callback", args=[provider.name])
 
 
-def send_to_provider(pending: PendingAuthorization, provider: Provider) -> Redirect | Page:
+def send_to_provider(
+    pending: PendingAuthorization, provider: Provider, *, connect: bool = False
+) -> Redirect | Page:
     """Begin a leg with *provider*: a fresh state, and what the provider wants to keep, sealed (I9).
+
+    To say who it is; or, with *connect*, on a later leg of a chain, when that stands. Whoever goes back from there
+    to say who they are begins anew: what the chain stored is forgotten.
 
     Raises:
         ProviderError: The provider cannot begin; the row stays, and another way in may be tried.
@@ -130,14 +135,18 @@ def send_to_provider(pending: PendingAuthorization, provider: Provider) -> Redir
     """
     state = secrets.token_urlsafe(32)
     step = provider.begin(pending, state=state, callback_uri=callback_uri(provider))
+    nobody: dict[str, Any] = {} if connect else {"user": None, "is_deferred": False, "auth_time": None}
     moved = PendingAuthorization.objects.advance(
         pending.pk,
-        from_status=(Status.REQUESTED, Status.SENT_UPSTREAM),
+        from_status=(Status.AUTHENTICATED if connect else Status.REQUESTED, Status.SENT_UPSTREAM),
         status=Status.SENT_UPSTREAM,
         provider=provider.name,
         state_digest=digest(state) if provider.is_upstream else None,
         private=seal_private(pending, provider.name, step.private or {}),
+        **nobody,
     )
+    if moved and not connect and chain.is_connecting(pending):
+        discard(pending)
     if not moved:
         raise InvalidGrant("This sign-in went on in another tab.")
     return step
@@ -186,13 +195,14 @@ def fail(pending: PendingAuthorization, *, error: str, description: str = "") ->
             last_error=error[:128],
             updated_at=timezone.now(),
         )
-        _discard(pending)
+        discard(pending)
     return answer.error_answer(
         pending.redirect_uri, error=error, description=description, state=pending.state
     )
 
 
-def _discard(pending: PendingAuthorization) -> None:
+def discard(pending: PendingAuthorization) -> None:
+    """Forget what this authorization stored or deferred."""
     DeferredRegistration.objects.filter(pk=pending.pk).delete()
     sessions.forget_upstream(pending.pk)
 
@@ -298,6 +308,8 @@ def allow(pending: PendingAuthorization) -> str:
     Raises:
         InvalidGrant: The row is not waiting for consent (any more).
     """
+    if chain.next_leg(pending) is not None:
+        raise InvalidGrant("An account is still to be connected. Go back to the application and start again.")
     code = secrets.token_urlsafe(32)
     now = timezone.now()
     with transaction.atomic(using=_database()):

@@ -17,7 +17,7 @@ from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.base import Page, Success
 from django_lazyauth.providers.registry import get_provider
 
-from . import authorize, sign_in
+from . import authorize, chain, sign_in
 
 logger = logging.getLogger("django_lazyauth.sign_in")
 
@@ -114,6 +114,8 @@ def answer_page(
 
 def _complete(request: HttpRequest, pending: PendingAuthorization, success: Success) -> PendingAuthorization:
     provider = get_provider(pending.provider)
+    if chain.is_connecting(pending):
+        return chain.connect(pending, provider, success)
     try:
         return sign_in.complete(request, pending, provider, success)
     except AccessDenied as denied:
@@ -123,12 +125,16 @@ def _complete(request: HttpRequest, pending: PendingAuthorization, success: Succ
 
 
 def reopen(pending: PendingAuthorization) -> None:
-    """Let the person choose again: the row goes back to where no provider was asked."""
+    """Let the person choose again: the row goes back to where no provider was asked, and holds nothing."""
+    authorize.discard(pending)
     PendingAuthorization.objects.advance(
         pending.pk,
-        from_status=(Status.SENT_UPSTREAM,),
+        from_status=(Status.SENT_UPSTREAM, Status.AUTHENTICATED),
         status=Status.REQUESTED,
         provider="",
         state_digest=None,
         private="",
+        user=None,
+        is_deferred=False,
+        auth_time=None,
     )

@@ -126,7 +126,7 @@ class LazyAuthValidator(OAuth2Validator):
         ).update(status=Status.EXCHANGED, user=request.user, exchanged_at=now, updated_at=now, private="")
         if not spent or pending is None:
             raise errors.InvalidGrantError(request=request)
-        if pending.is_deferred:
+        if getattr(pending, "deferred", None) is not None:
             DeferredRegistration.objects.filter(pk=pending.pk)._raw_delete(self._database)
 
     @property

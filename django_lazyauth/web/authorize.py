@@ -14,14 +14,15 @@ from django.utils.translation import gettext as _
 
 from django_lazyauth.errors import (
     ConsentRequired,
+    InteractionRequired,
     InvalidGrant,
     LoginRequired,
     ProviderError,
     TemporarilyUnavailable,
 )
-from django_lazyauth.flows import answer, authorize, sign_in
+from django_lazyauth.flows import answer, authorize, chain, sign_in
 from django_lazyauth.models import PendingAuthorization
-from django_lazyauth.providers.registry import configured_providers, get_provider
+from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.authorization import (
     AuthorizationRefused,
@@ -32,7 +33,7 @@ from django_lazyauth.toolkit.authorization import (
 from . import binding
 from .carried import Carried
 from .decorators import page_view
-from .flow import account_of, decide, send, show_consent, way_is_closed
+from .flow import account_of, decide, next_step, send, show_consent, way_is_closed
 from .pages import client_card, show, show_error
 from .redirects import go
 
@@ -50,7 +51,7 @@ def authorize_view(request: HttpRequest) -> HttpResponse:
         return _refuse(request, refused)
     try:
         return _begin(request, checked)
-    except (LoginRequired, ConsentRequired, TemporarilyUnavailable) as error:
+    except (LoginRequired, ConsentRequired, InteractionRequired, TemporarilyUnavailable) as error:
         return go(answer.refusal(checked.redirect_uri, error, state=checked.state))
 
 
@@ -97,6 +98,9 @@ def _answer_silently(
     """``prompt=none`` never shows a page (OpenID Connect Core §3.1.2.6)."""
     if user is None:
         raise LoginRequired
+    if chain.asked_for(checked.client, checked.scopes):
+        # A new session holds no tokens yet: every leg would have to show itself.
+        raise InteractionRequired
     if _needs_consent(checked, user):
         raise ConsentRequired
     return _issue_at_once(request, checked, user)
@@ -112,10 +116,31 @@ def _needs_consent(checked: AuthorizationRequest, user: AbstractBaseUser) -> boo
     )
 
 
-def _go_on_as(request: HttpRequest, checked: AuthorizationRequest, user: AbstractBaseUser) -> HttpResponse:
+def _go_on_as(
+    request: HttpRequest,
+    checked: AuthorizationRequest,
+    user: AbstractBaseUser,
+    *,
+    carried: Carried | None = None,
+) -> HttpResponse:
+    """*carried* is what the person acted on: they have seen which application it is."""
+    if chain.asked_for(checked.client, checked.scopes):
+        return _connect_as(request, checked, user, carried)
     if _needs_consent(checked, user):
         return _show_consent(request, Carried.new(request, checked), user)
     return _issue_at_once(request, checked, user)
+
+
+def _connect_as(
+    request: HttpRequest, checked: AuthorizationRequest, user: AbstractBaseUser, carried: Carried | None
+) -> HttpResponse:
+    """Go through the chain as who is signed in here; nobody is sent away before they saw for whom."""
+    if carried is None:
+        carried = Carried.new(request, checked)
+        if _needs_consent(checked, user):
+            return _show_choices(request, carried, user=user)
+    pending = authorize.keep(checked, session_id=carried.session_id, browser=carried.browser)
+    return carried.bind(request, next_step(request, _adopt(request, pending, user), carried.secret))
 
 
 def _issue_at_once(
@@ -135,7 +160,7 @@ def _adopt(
 
 def _only_provider(checked: AuthorizationRequest) -> str:
     """Return the provider to go to without a page: an operator's client, and nothing to choose."""
-    providers = configured_providers()
+    providers = chain.ways_in(checked.client, checked.scopes)
     if clients.is_self_registered(checked.client) or len(providers) != 1 or not providers[0].is_upstream:
         return ""
     return providers[0].name
@@ -159,7 +184,7 @@ def _show_choices(
         "django_lazyauth/choose.html",
         {
             "client": client_card(checked.client, checked.redirect_uri),
-            "providers": configured_providers(),
+            "providers": chain.ways_in(checked.client, checked.scopes),
             "account": account_of(user) if user is not None and "login" not in checked.prompts else "",
             "is_new": "create" in checked.prompts,
             "post_url": reverse("lazyauth:choose"),
@@ -179,7 +204,8 @@ def choose_view(request: HttpRequest) -> HttpResponse:
     checked = carried.checked
     user = _usable_user(request, checked)
     if request.POST.get("account") == "current" and user is not None and "login" not in checked.prompts:
-        return _go_on_as(request, replace(checked, prompts=checked.prompts - {"select_account"}), user)
+        chosen = replace(checked, prompts=checked.prompts - {"select_account"})
+        return _go_on_as(request, chosen, user, carried=carried)
     provider_name = request.POST.get("provider", "")
     try:
         get_provider(provider_name)

@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, InvalidRequest, ProviderError
-from django_lazyauth.flows import authorize, callback
+from django_lazyauth.flows import authorize, callback, chain
 from django_lazyauth.flows.authorize import Browser
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.base import Page, Redirect
-from django_lazyauth.providers.registry import configured_providers, get_provider
+from django_lazyauth.providers.registry import get_provider
 
 from . import binding
 from .carried import seconds
@@ -55,7 +55,7 @@ def show_choices(
         "django_lazyauth/choose.html",
         {
             "client": client_card(pending.client, pending.redirect_uri),
-            "providers": configured_providers(),
+            "providers": chain.ways_in(pending.client, pending.scopes),
             "is_new": "create" in pending.prompts,
             "post_url": reverse("lazyauth:flow", args=[pending.pk]),
             "form_token": binding.form_token(secret, "flow"),
@@ -66,11 +66,19 @@ def show_choices(
 
 
 def send(
-    request: HttpRequest, pending: PendingAuthorization, provider_name: str, secret: str
+    request: HttpRequest,
+    pending: PendingAuthorization,
+    provider_name: str,
+    secret: str,
+    *,
+    connect: bool = False,
 ) -> HttpResponse:
     """Send the person to a provider, or show the choices again where that cannot be."""
+    ways = [way.name for way in chain.ways_in(pending.client, pending.scopes)]
+    if not connect and provider_name not in ways:
+        return show_choices(request, pending, secret, notice=way_is_closed())
     try:
-        step = authorize.send_to_provider(pending, get_provider(provider_name))
+        step = authorize.send_to_provider(pending, get_provider(provider_name), connect=connect)
     except ProviderError:
         callback.reopen(pending)
         return show_choices(request, pending, secret, notice=way_is_closed())
@@ -89,6 +97,8 @@ def flow_view(request: HttpRequest, session_id: UUID) -> HttpResponse:
         return decide(request, pending)
     pending, secret = own(request, session_id)
     if pending.status == Status.AUTHENTICATED:
+        if leg := chain.next_leg(pending):
+            return send(request, pending, leg, secret, connect=True)
         return _show_consent_of_row(request, pending, secret)
     if pending.status == Status.CODE_ISSUED:
         raise InvalidGrant
@@ -130,8 +140,11 @@ def _show_provider_page(
     )
 
 
-def next_step(request: HttpRequest, pending: PendingAuthorization) -> HttpResponse:
-    """Go on after the person proved who they are: ask for consent, or answer the client."""
+def next_step(request: HttpRequest, pending: PendingAuthorization, secret: str = "") -> HttpResponse:
+    """Go on after the person proved who they are: the chain's next leg, consent, or the answer to the client."""
+    if leg := chain.next_leg(pending):
+        secret = secret or binding.secret_of(request, pending.pk)
+        return send(request, pending, leg, secret, connect=True)
     if authorize.consent_needed(
         pending.user,
         client=pending.client,
