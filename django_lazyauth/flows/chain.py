@@ -91,7 +91,7 @@ def connect(pending: PendingAuthorization, provider: Provider, success: Success)
     if success.commit is None:
         raise ProviderUnavailable("nothing_to_connect")
     with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
-        moved = PendingAuthorization.objects.advance(
+        moved = PendingAuthorization.objects.of_leg(pending).advance(
             pending.pk,
             from_status=(Status.SENT_UPSTREAM,),
             status=Status.AUTHENTICATED,

@@ -8,7 +8,9 @@ from uuid import UUID
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, InvalidRequest, ProviderError
@@ -18,36 +20,47 @@ from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.base import Page, Redirect
 from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.toolkit import clients
 
 from . import binding
 from .carried import seconds
 from .decorators import page_view
-from .pages import client_card, scope_lines, show
+from .pages import client_card, scope_lines, show, speaking
 from .redirects import go
 
 
-def way_is_closed() -> str:
-    """Return what a person reads when a provider failed; why is for the log."""
-    return _("This way to sign in does not work at the moment. Try again, or choose another.")
+def way_is_closed() -> Promise:
+    """Return what a person reads when a provider failed, in the page's language; why is for the log."""
+    return gettext_lazy("This way to sign in does not work at the moment. Try again, or choose another.")
 
 
-def own(request: HttpRequest, session_id: UUID, *, form: str = "") -> tuple[PendingAuthorization, str]:
+def own(request: HttpRequest, session_id: UUID) -> tuple[PendingAuthorization, str]:
     """Return the row of a flow that this browser began, and the browser's secret (I7).
 
     Raises:
-        InvalidGrant: There is none; or the posted form is not of this page.
+        InvalidGrant: There is none.
     """
     secret = binding.secret_of(request, session_id)
-    if not secret or (form and not binding.form_token_matches(request, secret, form)):
+    if not secret:
         raise InvalidGrant
     return authorize.find(session_id, browser=Browser(digest(secret))), secret
+
+
+def check_form(request: HttpRequest, secret: str, purpose: str) -> None:
+    """Refuse a posted form that is not of this page, flow and browser.
+
+    Raises:
+        InvalidGrant: Another form's token, or none.
+    """
+    if not binding.form_token_matches(request, secret, purpose):
+        raise InvalidGrant
 
 
 # -- choosing a way to sign in ---------------------------------------------------------------------------
 
 
 def show_choices(
-    request: HttpRequest, pending: PendingAuthorization, secret: str, *, notice: str = ""
+    request: HttpRequest, pending: PendingAuthorization, secret: str, *, notice: str | Promise = ""
 ) -> HttpResponse:
     """Show the ways to sign in to a flow that has a row; nothing is lost when one of them failed."""
     return show(
@@ -90,12 +103,13 @@ def send(
 @page_view("GET", "HEAD", "POST")
 def flow_view(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Where a flow stands: choose a way to sign in, or allow the client."""
-    if request.method == "POST":
-        pending, secret = own(request, session_id, form="flow")
-        if "provider" in request.POST:
-            return send(request, pending, request.POST["provider"], secret)
-        return decide(request, pending)
     pending, secret = own(request, session_id)
+    if request.method == "POST":
+        if "provider" in request.POST:
+            check_form(request, secret, "flow")
+            return send(request, pending, request.POST["provider"], secret)
+        check_form(request, secret, consent_form(pending.client))
+        return decide(request, pending)
     if pending.status == Status.AUTHENTICATED:
         if leg := chain.next_leg(pending):
             return send(request, pending, leg, secret, connect=True)
@@ -108,14 +122,17 @@ def flow_view(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @page_view("GET", "HEAD", "POST")
 def provider_view(request: HttpRequest, session_id: UUID, provider: str) -> HttpResponse:
     """The pages of a provider of our own site, such as the password's."""
-    form = f"provider {provider}" if request.method == "POST" else ""
-    pending, secret = own(request, session_id, form=form)
+    pending, secret = own(request, session_id)
+    if request.method == "POST":
+        check_form(request, secret, f"provider {provider}")
     try:
-        step = callback.answer_page(request, pending, provider)
+        # What it puts on its page and into its mails is in the page's language.
+        with speaking(pending.ui_locales):
+            step = callback.answer_page(request, pending, provider)
     except callback.SignInFailed:
         return show_choices(request, pending, secret, notice=way_is_closed())
     except callback.SignInRefused as refused:
-        return leave(request, pending, refused.url)
+        return turn_away(pending, refused.url)
     if isinstance(step, Page):
         return _show_provider_page(request, pending, secret, step)
     return next_step(request, step)
@@ -165,6 +182,11 @@ def account_of(user: AbstractBaseUser) -> str:
     return email or user.get_username()
 
 
+def consent_form(client: Any, user: AbstractBaseUser | None = None) -> str:
+    """Return what a consent form is good for: the client as the page showed it, and the account it named."""
+    return f"consent {clients.metadata_digest(client)} {user.pk if user else ''}"
+
+
 def show_consent(
     request: HttpRequest,
     *,
@@ -199,7 +221,7 @@ def _show_consent_of_row(request: HttpRequest, pending: PendingAuthorization, se
         ui_locales=pending.ui_locales,
         account=account_of(pending.user) if pending.user else authorize.deferred_account(pending),
         post_url=reverse("lazyauth:flow", args=[pending.pk]),
-        form_token=binding.form_token(secret, "flow"),
+        form_token=binding.form_token(secret, consent_form(pending.client)),
     )
 
 
@@ -209,7 +231,7 @@ def decide(request: HttpRequest, pending: PendingAuthorization) -> HttpResponse:
     if decision == "allow":
         return leave(request, pending, authorize.allow(pending))
     if decision == "deny":
-        return leave(request, pending, authorize.deny(pending))
+        return turn_away(pending, authorize.deny(pending))
     raise InvalidRequest(_("Choose whether to allow it or not."))
 
 
@@ -222,4 +244,11 @@ def leave(request: HttpRequest, pending: PendingAuthorization, url: str) -> Http
         binding.bind(request, response, pending.pk, secret, max_age=retention)
     else:
         binding.release(response, pending.pk)
+    return response
+
+
+def turn_away(pending: PendingAuthorization, url: str) -> HttpResponse:
+    """Send the browser to the client with an error: the flow is over, and so is its cookie."""
+    response = go(url)
+    binding.release(response, pending.pk)
     return response
