@@ -64,6 +64,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         *_registration_store(),
         *_providers(),
         *_sso(),
+        *_named_providers(),
         *_databases(),
     ]
 
@@ -112,6 +113,9 @@ def _plain_values() -> Messages:
         "sso_discovery_path",
         "sso_domains",
         "discovery_runner",
+        "chains",
+        "upstream_swap",
+        "upstream_token_clients",
     ):
         try:
             getattr(lazyauth_settings, name)
@@ -233,10 +237,42 @@ def _sso() -> Messages:
     except ImproperlyConfigured:
         return  # E003 says it
     for complaint in complaints:
-        yield Error(f"SSO domains: {complaint}", id="lazyauth.E011")
+        yield Error(f"SSO domains: {complaint}", id="lazyauth.E020")
     if runner == "celery" and find_spec("celery") is None:
         yield Error(
             'LAZYAUTH["DISCOVERY_RUNNER"] is "celery", and Celery is not installed.', id="lazyauth.E003"
+        )
+
+
+def _named_providers() -> Messages:
+    """Settings that name providers name some that there are, and that hold tokens."""
+    try:
+        named = {
+            "CHAINS": [name for chain in lazyauth_settings.chains for name in chain.providers],
+            "UPSTREAM_SWAP": list(lazyauth_settings.upstream_swap.paths.values()),
+            "UPSTREAM_TOKEN_CLIENTS": [
+                name for names in lazyauth_settings.upstream_token_clients.values() for name in names
+            ],
+        }
+    except ImproperlyConfigured:
+        return
+    for setting, names in named.items():
+        for name in dict.fromkeys(names):
+            try:
+                holds_tokens = get_provider(name).emits_commit and get_provider(name).is_upstream
+            except (ImproperlyConfigured, LazyAuthError):
+                holds_tokens = False
+            if not holds_tokens:
+                yield Error(
+                    f"LAZYAUTH[{setting!r}] names {name!r}, which is no provider with upstream tokens.",
+                    id="lazyauth.E040",
+                )
+    databases = {alias for alias in connections if connections[alias].settings_dict["ATOMIC_REQUESTS"]}
+    if router.db_for_write(UpstreamToken) in databases:
+        yield CheckWarning(
+            "With ATOMIC_REQUESTS a view that asks for an upstream token cannot renew it: a transaction is open.",
+            hint="Mark such views with transaction.non_atomic_requests.",
+            id="lazyauth.W040",
         )
 
 

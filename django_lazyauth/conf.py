@@ -23,6 +23,26 @@ Unswapped = Literal["refuse", "pass"]
 
 
 @dataclass(frozen=True, slots=True)
+class Chain:
+    """Providers that an authorization goes through, for one client or whenever a scope is asked for.
+
+    Attributes:
+        providers: The first says who it is, the others connect accounts.
+    """
+
+    providers: tuple[str, ...]
+    client: str | None = None
+    scope: str | None = None
+
+    def __post_init__(self) -> None:
+        names = self.providers if isinstance(self.providers, (list, tuple)) else ()
+        if not names or not all(isinstance(name, str) and name for name in names):
+            raise ImproperlyConfigured('LAZYAUTH["CHAINS"]: "providers" must be a list of names.')
+        if bool(self.client) == bool(self.scope):
+            raise ImproperlyConfigured('LAZYAUTH["CHAINS"]: name either a "client" or a "scope".')
+
+
+@dataclass(frozen=True, slots=True)
 class SwapSettings:
     """How ``UpstreamSwap`` treats a request (spec: the upstream token vault, used downstream).
 
@@ -282,6 +302,19 @@ class LazyAuthSettings:
     def vault_keys(self) -> list[str]:
         """``"<key id>:<base64 of 32 bytes>"`` each. The first seals, all open. Empty: derived from SECRET_KEY."""
         return list(self.raw.get("VAULT_KEYS", []))
+
+    @property
+    def chains(self) -> list[Chain]:
+        """Which authorizations go through several upstreams."""
+        value = self.raw.get("CHAINS", [])
+        if not isinstance(value, (list, tuple)) or not all(
+            isinstance(chain, Mapping) and set(chain) <= set(Chain.__slots__) and "providers" in chain
+            for chain in value
+        ):
+            raise ImproperlyConfigured(
+                'LAZYAUTH["CHAINS"] must be a list of dicts: "client" or "scope", and "providers".'
+            )
+        return [Chain(**chain) for chain in value]
 
     @property
     def upstream_swap(self) -> SwapSettings:

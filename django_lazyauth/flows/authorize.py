@@ -29,7 +29,7 @@ from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.authorization import AuthorizationRequest
 from django_lazyauth.vault.cipher import Place, get_cipher
 
-from . import answer, register, sessions
+from . import answer, chain, register, sessions
 from .client_use import note_use
 
 
@@ -123,10 +123,14 @@ def callback_uri(provider: Provider) -> str:
     return lazyauth_settings.issuer_origin + reverse("lazyauth:callback", args=[provider.name])
 
 
-def send_to_provider(pending: PendingAuthorization, provider: Provider) -> Redirect | Page | Pending:
+def send_to_provider(
+    pending: PendingAuthorization, provider: Provider, *, connect: bool = False
+) -> Redirect | Page | Pending:
     """Begin a leg with *provider*: a fresh state, and what the provider wants to keep, sealed (I9).
 
-    ``Pending`` while the provider waits for another server; the row then remembers who was chosen.
+    To say who it is; or, with *connect*, on a later leg of a chain, when that stands. Whoever goes back from there
+    to say who they are begins anew: what the chain stored is forgotten. ``Pending`` while the provider waits for
+    another server; the row then remembers who was chosen.
 
     Raises:
         ProviderError: The provider cannot begin; the row stays, and another way in may be tried.
@@ -138,14 +142,18 @@ def send_to_provider(pending: PendingAuthorization, provider: Provider) -> Redir
         return waiting
     state = secrets.token_urlsafe(32)
     step = provider.begin(pending, state=state, callback_uri=callback_uri(provider))
+    nobody: dict[str, Any] = {} if connect else {"user": None, "is_deferred": False, "auth_time": None}
     moved = PendingAuthorization.objects.advance(
         pending.pk,
-        from_status=(Status.REQUESTED, Status.SENT_UPSTREAM),
+        from_status=(Status.AUTHENTICATED if connect else Status.REQUESTED, Status.SENT_UPSTREAM),
         status=Status.SENT_UPSTREAM,
         provider=provider.name,
         state_digest=digest(state) if provider.is_upstream else None,
         private=seal_private(pending, provider.name, step.private or {}),
+        **nobody,
     )
+    if moved and not connect and chain.is_connecting(pending):
+        discard(pending)
     if not moved:
         raise InvalidGrant("This sign-in went on in another tab.")
     return step
@@ -221,13 +229,14 @@ def fail(pending: PendingAuthorization, *, error: str, description: str = "") ->
             )
         )
         if ended:
-            _discard(pending)
+            discard(pending)
     return answer.error_answer(
         pending.redirect_uri, error=error, description=description, state=pending.state
     )
 
 
-def _discard(pending: PendingAuthorization) -> None:
+def discard(pending: PendingAuthorization) -> None:
+    """Forget what this authorization stored or deferred."""
     DeferredRegistration.objects.filter(pk=pending.pk).delete()
     sessions.forget_upstream(pending.pk)
 
@@ -336,6 +345,8 @@ def allow(pending: PendingAuthorization) -> str:
     client = pending.client
     if not clients.is_usable(client) or not clients.redirect_uri_allowed(client, pending.redirect_uri):
         raise InvalidGrant("The application is not registered here any more.")
+    if chain.next_leg(pending) is not None:
+        raise InvalidGrant("An account is still to be connected. Go back to the application and start again.")
     code = secrets.token_urlsafe(32)
     now = timezone.now()
     with transaction.atomic(using=_database()):

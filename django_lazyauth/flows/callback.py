@@ -18,7 +18,7 @@ from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Page, Provider, Success
 from django_lazyauth.providers.registry import get_provider
 
-from . import authorize, sign_in
+from . import authorize, chain, sign_in
 
 logger = logging.getLogger("django_lazyauth.sign_in")
 
@@ -130,6 +130,8 @@ def answer_page(
 
 def _complete(request: HttpRequest, pending: PendingAuthorization, success: Success) -> PendingAuthorization:
     provider = get_provider(pending.provider)
+    if chain.is_connecting(pending):
+        return chain.connect(pending, provider, success)
     try:
         return sign_in.complete(request, pending, provider, success)
     except AccessDenied as denied:
@@ -139,15 +141,23 @@ def _complete(request: HttpRequest, pending: PendingAuthorization, success: Succ
 
 
 def reopen(pending: PendingAuthorization) -> None:
-    """Let the person choose again: the row goes back to where no provider was asked.
+    """Let the person choose again: the row goes back to where no provider was asked, and holds nothing.
 
     Not if another leg began meanwhile, in another tab: that one goes on.
     """
-    PendingAuthorization.objects.of_leg(pending).advance(
+    rows = PendingAuthorization.objects.all()
+    if pending.status == Status.SENT_UPSTREAM:
+        rows = rows.of_leg(pending)
+    reopened = rows.advance(
         pending.pk,
-        from_status=(Status.SENT_UPSTREAM,),
+        from_status=(Status.SENT_UPSTREAM, Status.AUTHENTICATED),
         status=Status.REQUESTED,
         provider="",
         state_digest=None,
         private="",
+        user=None,
+        is_deferred=False,
+        auth_time=None,
     )
+    if reopened:
+        authorize.discard(pending)

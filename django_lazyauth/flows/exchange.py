@@ -110,6 +110,8 @@ def _finalize(exchange: TokenRequest, oauth_request: Any, outcome: _Outcome) -> 
             _register(pending, deferred, oauth_request)
         if deferred.commit is not None:
             provider.finalize(deferred.commit, user=oauth_request.user, session_id=pending.pk)
+        for leg in deferred.legs:
+            get_provider(leg.provider).finalize(leg.commit, user=oauth_request.user, session_id=pending.pk)
     except RegistrationRefused as refused:
         outcome.discard = True
         refuse_grant(refused.description)

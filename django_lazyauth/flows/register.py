@@ -42,18 +42,31 @@ def mode_of(provider: Provider) -> RegistrationMode:
 
 
 @dataclass(frozen=True, slots=True)
+class Leg:
+    """What a later leg of a chain gave."""
+
+    provider: str
+    commit: Json
+
+
+@dataclass(frozen=True, slots=True)
 class Deferred:
     identity: Identity
     commit: Json | None
+    legs: tuple[Leg, ...] = ()
 
 
 def _place(session_id: UUID, provider: str) -> Place:
     return Place("DeferredRegistration", session_id, provider, "commit")
 
 
-def defer(pending: PendingAuthorization, identity: Identity, commit: Json | None) -> None:
+def defer(
+    pending: PendingAuthorization, identity: Identity, commit: Json | None, *, legs: tuple[Leg, ...] = ()
+) -> None:
     """Keep, sealed, what the exchange will write."""
-    payload = json.dumps({"identity": asdict(identity), "commit": commit})
+    payload = json.dumps(
+        {"identity": asdict(identity), "commit": commit, "legs": [asdict(leg) for leg in legs]}
+    )
     DeferredRegistration.objects.update_or_create(
         pending=pending,
         defaults={
@@ -74,7 +87,7 @@ def open_deferred(row: DeferredRegistration) -> Deferred:
     identity = Identity(**data["identity"])
     if (identity.provider, identity.subject) != (row.provider, row.subject):
         raise SealBroken("the row names another person than its payload")
-    return Deferred(identity, data["commit"])
+    return Deferred(identity, data["commit"], tuple(Leg(**leg) for leg in data.get("legs", ())))
 
 
 # -- writing ---------------------------------------------------------------------------------------------

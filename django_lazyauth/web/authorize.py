@@ -15,15 +15,16 @@ from django.utils.translation import gettext as _
 
 from django_lazyauth.errors import (
     ConsentRequired,
+    InteractionRequired,
     InvalidGrant,
     LoginRequired,
     ProviderError,
     TemporarilyUnavailable,
 )
-from django_lazyauth.flows import answer, authorize, register_client, sign_in, sso
+from django_lazyauth.flows import answer, authorize, chain, register_client, sign_in, sso
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.openid.descriptor import SSO_PREFIX
-from django_lazyauth.providers.registry import configured_providers, get_provider
+from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.authorization import (
     AuthorizationRefused,
@@ -40,6 +41,7 @@ from .flow import (
     consent_form,
     decide,
     domain_is_closed,
+    next_step,
     send,
     show_consent,
     way_is_closed,
@@ -61,7 +63,7 @@ def authorize_view(request: HttpRequest) -> HttpResponse:
         return _refuse(request, refused)
     try:
         return _begin(request, checked)
-    except (LoginRequired, ConsentRequired, TemporarilyUnavailable) as error:
+    except (LoginRequired, ConsentRequired, InteractionRequired, TemporarilyUnavailable) as error:
         return go(answer.refusal(checked.redirect_uri, error, state=checked.state))
 
 
@@ -120,6 +122,9 @@ def _answer_silently(
     """``prompt=none`` never shows a page (OpenID Connect Core §3.1.2.6)."""
     if user is None:
         raise LoginRequired
+    if chain.asked_for(checked.client, checked.scopes):
+        # A new session holds no tokens yet: every leg would have to show itself.
+        raise InteractionRequired
     if _needs_consent(checked, user):
         raise ConsentRequired
     return _issue_at_once(request, checked, user)
@@ -135,10 +140,31 @@ def _needs_consent(checked: AuthorizationRequest, user: AbstractBaseUser) -> boo
     )
 
 
-def _go_on_as(request: HttpRequest, checked: AuthorizationRequest, user: AbstractBaseUser) -> HttpResponse:
+def _go_on_as(
+    request: HttpRequest,
+    checked: AuthorizationRequest,
+    user: AbstractBaseUser,
+    *,
+    carried: Carried | None = None,
+) -> HttpResponse:
+    """*carried* is what the person acted on: they have seen which application it is."""
+    if chain.asked_for(checked.client, checked.scopes):
+        return _connect_as(request, checked, user, carried)
     if _needs_consent(checked, user):
         return _show_consent(request, Carried.new(request, checked), user)
     return _issue_at_once(request, checked, user)
+
+
+def _connect_as(
+    request: HttpRequest, checked: AuthorizationRequest, user: AbstractBaseUser, carried: Carried | None
+) -> HttpResponse:
+    """Go through the chain as who is signed in here; nobody is sent away before they saw for whom."""
+    if carried is None:
+        carried = Carried.new(request, checked)
+        if _needs_consent(checked, user):
+            return _show_choices(request, carried, user=user)
+    pending = authorize.keep(checked, session_id=carried.session_id, browser=carried.browser)
+    return carried.bind(request, next_step(request, _adopt(request, pending, user), carried.secret))
 
 
 def _issue_at_once(
@@ -163,9 +189,10 @@ def _straight_to(checked: AuthorizationRequest) -> str:
     """
     if clients.is_self_registered(checked.client) or "select_account" in checked.prompts:
         return ""
-    if hinted := sso.provider_name_of(checked.login_hint):
+    hinted = sso.provider_name_of(checked.login_hint)
+    if hinted and chain.is_way_in(hinted, checked.client, checked.scopes):
         return hinted
-    providers = configured_providers()
+    providers = chain.ways_in(checked.client, checked.scopes)
     if len(providers) != 1 or not providers[0].is_upstream or sso.is_offered():
         return ""
     return providers[0].name
@@ -189,7 +216,7 @@ def _show_choices(
         "django_lazyauth/choose.html",
         {
             "client": client_card(checked.client, checked.redirect_uri),
-            "providers": configured_providers(),
+            "providers": chain.ways_in(checked.client, checked.scopes),
             "account": account_of(user) if user is not None and "login" not in checked.prompts else "",
             "is_new": "create" in checked.prompts,
             "offers_sso": sso.is_offered(),
@@ -211,7 +238,8 @@ def choose_view(request: HttpRequest) -> HttpResponse:
     checked = carried.checked
     user = _usable_user(request, checked)
     if request.POST.get("account") == "current" and user is not None and "login" not in checked.prompts:
-        return _go_on_as(request, replace(checked, prompts=checked.prompts - {"select_account"}), user)
+        chosen = replace(checked, prompts=checked.prompts - {"select_account"})
+        return _go_on_as(request, chosen, user, carried=carried)
     provider_name = chosen_provider(request)
     if not provider_name:
         return _show_choices(request, carried, user=user, notice=domain_is_closed())

@@ -15,14 +15,14 @@ from django.utils.translation import gettext_lazy
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, InvalidRequest, ProviderError
-from django_lazyauth.flows import authorize, callback, sso
+from django_lazyauth.flows import authorize, callback, chain, sso
 from django_lazyauth.flows.authorize import Browser
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Page, Redirect
-from django_lazyauth.providers.registry import configured_providers, get_provider
+from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
 
 from . import binding
@@ -77,7 +77,7 @@ def show_choices(
         "django_lazyauth/choose.html",
         {
             "client": client_card(pending.client, pending.redirect_uri),
-            "providers": configured_providers(),
+            "providers": chain.ways_in(pending.client, pending.scopes),
             "is_new": "create" in pending.prompts,
             "offers_sso": sso.is_offered(),
             "typed": pending.login_hint if sso.provider_name_of(pending.login_hint) else "",
@@ -90,11 +90,18 @@ def show_choices(
 
 
 def send(
-    request: HttpRequest, pending: PendingAuthorization, provider_name: str, secret: str
+    request: HttpRequest,
+    pending: PendingAuthorization,
+    provider_name: str,
+    secret: str,
+    *,
+    connect: bool = False,
 ) -> HttpResponse:
     """Send the person to a provider, or show the choices again where that cannot be."""
+    if not connect and not chain.is_way_in(provider_name, pending.client, pending.scopes):
+        return show_choices(request, pending, secret, notice=way_is_closed())
     try:
-        step = authorize.send_to_provider(pending, get_provider(provider_name))
+        step = authorize.send_to_provider(pending, get_provider(provider_name), connect=connect)
     except ProviderError as error:
         callback.reopen(pending)
         return show_choices(request, pending, secret, notice=way_is_closed(provider_name, error.reason))
@@ -119,6 +126,8 @@ def flow_view(request: HttpRequest, session_id: UUID) -> HttpResponse:
         check_form(request, secret, consent_form(pending.client))
         return decide(request, pending)
     if pending.status == Status.AUTHENTICATED:
+        if leg := chain.next_leg(pending):
+            return send(request, pending, leg, secret, connect=True)
         return _show_consent_of_row(request, pending, secret)
     if pending.status == Status.CODE_ISSUED:
         raise InvalidGrant
@@ -195,8 +204,11 @@ def _show_provider_page(
     )
 
 
-def next_step(request: HttpRequest, pending: PendingAuthorization) -> HttpResponse:
-    """Go on after the person proved who they are: ask for consent, or answer the client."""
+def next_step(request: HttpRequest, pending: PendingAuthorization, secret: str = "") -> HttpResponse:
+    """Go on after the person proved who they are: the chain's next leg, consent, or the answer to the client."""
+    if leg := chain.next_leg(pending):
+        secret = secret or binding.secret_of(request, pending.pk)
+        return send(request, pending, leg, secret, connect=True)
     if authorize.consent_needed(
         pending.user,
         client=pending.client,
