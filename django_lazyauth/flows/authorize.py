@@ -167,6 +167,7 @@ def choose(pending: PendingAuthorization, provider: Provider, *, status: Status)
     if not moved:
         raise InvalidGrant("This sign-in went on in another tab.")
     pending.status, pending.provider = status, provider.name
+    pending.state_digest, pending.private = None, ""
 
 
 def _private_place(pending: PendingAuthorization, provider: str) -> Place:
@@ -203,16 +204,24 @@ def keep_private(pending: PendingAuthorization, private: Json) -> None:
 
 
 def fail(pending: PendingAuthorization, *, error: str, description: str = "") -> str:
-    """End the flow and return the URL that tells the client; what the flow stored upstream-side goes too."""
+    """End the flow and return the URL that tells the client; what the flow stored upstream-side goes too.
+
+    A code that was exchanged a moment ago stands, and so does what came of it.
+    """
     with transaction.atomic(using=_database()):
-        PendingAuthorization.objects.filter(pk=pending.pk).exclude(status=Status.EXCHANGED).update(
-            status=Status.FAILED,
-            state_digest=None,
-            private="",
-            last_error=error[:128],
-            updated_at=timezone.now(),
+        ended = (
+            PendingAuthorization.objects.filter(pk=pending.pk)
+            .exclude(status=Status.EXCHANGED)
+            .update(
+                status=Status.FAILED,
+                state_digest=None,
+                private="",
+                last_error=error[:128],
+                updated_at=timezone.now(),
+            )
         )
-        _discard(pending)
+        if ended:
+            _discard(pending)
     return answer.error_answer(
         pending.redirect_uri, error=error, description=description, state=pending.state
     )
@@ -366,6 +375,12 @@ def _remember_for_known(pending: PendingAuthorization) -> None:
 
 
 def deny(pending: PendingAuthorization) -> str:
-    """Record that the person said no, and return the URL that tells the client."""
+    """Record that the person said no, and return the URL that tells the client.
+
+    Raises:
+        InvalidGrant: The row is not waiting for consent (any more).
+    """
+    if pending.status != Status.AUTHENTICATED:
+        raise InvalidGrant("This request was answered already. Go back to the application and start again.")
     refused = AccessDenied("The person did not allow it.")
     return fail(pending, error=refused.error, description=refused.description)

@@ -111,18 +111,21 @@ def answer_page(
     Raises:
         InvalidGrant, SignInFailed, SignInRefused: As :func:`receive`.
     """
-    provider = get_provider(provider_name)
-    if pending.status != Status.SENT_UPSTREAM or pending.provider != provider_name or provider.is_upstream:
-        raise InvalidGrant("This sign-in is over. Go back to the application and start again.")
+    over = InvalidGrant("This sign-in is over. Go back to the application and start again.")
+    if pending.status != Status.SENT_UPSTREAM or pending.provider != provider_name:
+        raise over
     try:
+        provider = get_provider(provider_name)
+        if provider.is_upstream:
+            raise over
         step = provider.complete(request, pending, authorize.open_private(pending))
+        if not isinstance(step, Page):
+            return _complete(request, pending, step)
     except ProviderError as error:
         raise SignInFailed(pending, error) from None
-    if isinstance(step, Page):
-        if step.private is not None:
-            authorize.keep_private(pending, step.private)
-        return step
-    return _complete(request, pending, step)
+    if step.private is not None:
+        authorize.keep_private(pending, step.private)
+    return step
 
 
 def _complete(request: HttpRequest, pending: PendingAuthorization, success: Success) -> PendingAuthorization:
@@ -136,8 +139,11 @@ def _complete(request: HttpRequest, pending: PendingAuthorization, success: Succ
 
 
 def reopen(pending: PendingAuthorization) -> None:
-    """Let the person choose again: the row goes back to where no provider was asked."""
-    PendingAuthorization.objects.advance(
+    """Let the person choose again: the row goes back to where no provider was asked.
+
+    Not if another leg began meanwhile, in another tab: that one goes on.
+    """
+    PendingAuthorization.objects.of_leg(pending).advance(
         pending.pk,
         from_status=(Status.SENT_UPSTREAM,),
         status=Status.REQUESTED,

@@ -11,7 +11,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DatabaseError, router, transaction
+from django.db import DatabaseError, InterfaceError, router, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -34,6 +34,10 @@ class _Outcome:
     """What the transaction leaves behind for after it."""
 
     discard: bool = False
+    committed: bool = False
+
+    def note_commit(self) -> None:
+        self.committed = True
 
 
 def redeem(http_request: HttpRequest) -> TokenAnswer:
@@ -42,34 +46,50 @@ def redeem(http_request: HttpRequest) -> TokenAnswer:
     Never raises: what goes wrong here is ``server_error``, logged without any value of the request.
     """
     for attempt in range(ATTEMPTS):
-        last = attempt == ATTEMPTS - 1
         exchange = TokenRequest(http_request)
         try:
-            answer = _exchange(exchange)
+            return _redeem(exchange, is_last=attempt == ATTEMPTS - 1)
         except register.Taken:
-            if not last:
-                continue
-            _discard(exchange.pending)
-            return TokenAnswer.of_error(
-                InvalidGrant("An account with this name or address exists already; nothing was written.")
-            )
+            continue
         except Exception as error:  # noqa: BLE001 - whatever a host's receiver or a provider raises
             return _failed(exchange.pending, error)
-        _after(exchange)
-        return answer
     raise AssertionError("unreachable")
+
+
+def _redeem(exchange: TokenRequest, *, is_last: bool) -> TokenAnswer:
+    try:
+        answer = _exchange(exchange)
+    except register.Taken:
+        if not is_last:
+            raise
+        _discard(exchange.pending)
+        return TokenAnswer.of_error(
+            InvalidGrant("An account with this name or address exists already; nothing was written.")
+        )
+    _after(exchange)
+    return answer
 
 
 def _exchange(exchange: TokenRequest) -> TokenAnswer:
     outcome = _Outcome()
+    database = router.db_for_write(PendingAuthorization)
 
     def finalize(oauth_request: Any) -> None:
         _finalize(exchange, oauth_request, outcome)
 
-    with transaction.atomic(using=router.db_for_write(PendingAuthorization), durable=True):
-        answer = exchange.answer(on_validated=finalize)
-        if answer.status != 200:
-            transaction.set_rollback(True, using=router.db_for_write(PendingAuthorization))
+    try:
+        with transaction.atomic(using=database, durable=True):
+            # The first hook of all: it runs before any that may raise.
+            transaction.on_commit(outcome.note_commit, using=database)
+            answer = exchange.answer(on_validated=finalize)
+            if answer.status != 200:
+                transaction.set_rollback(True, using=database)
+    except Exception as error:
+        if not outcome.committed:
+            raise
+        # An on_commit hook of the host failed. What is committed is told: an error here would cost the client
+        # its tokens, and its next try with this code would be a replay.
+        _log("a hook failed after the exchange of a code was committed", error)
     if outcome.discard:
         _discard(exchange.pending)
     elif answer.status == 200:
@@ -131,30 +151,35 @@ def _discard(pending: PendingAuthorization | None) -> None:
     if pending is None:
         return
     with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
-        DeferredRegistration.objects.filter(pk=pending.pk).delete()
+        # The pending row first, as everywhere: whoever tries the same code at the same time locks it first too.
         PendingAuthorization.objects.filter(pk=pending.pk, status=Status.CODE_ISSUED).update(
             status=Status.FAILED, last_error="RegistrationRefused", private="", updated_at=timezone.now()
         )
+        DeferredRegistration.objects.filter(pk=pending.pk).delete()
 
 
 def _failed(pending: PendingAuthorization | None, error: Exception) -> TokenAnswer:
-    """Count the attempt outside the rolled-back transaction, tell the host, answer ``server_error``.
-
-    Neither log nor row gets the error's text: a host's exception may quote the data it choked on (I13).
-    """
-    where = "".join(traceback.format_tb(error.__traceback__)[-3:])
-    logger.error("the exchange of a code was rolled back by %s\n%s", type(error).__name__, where)
-    if pending is not None:
-        try:
-            attempts = pending.count_failure(type(error).__name__)
-        except DatabaseError:
-            attempts = pending.failed_attempts + 1
-        finalize_failed.send_robust(
-            sender=PendingAuthorization,
-            session_id=pending.pk,
-            client_id=pending.client.client_id,
-            provider=pending.provider,
-            error_class=type(error).__name__,
-            attempts=attempts,
-        )
+    """Count the attempt outside the rolled-back transaction, tell the host, answer ``server_error``."""
+    if pending is None or pending.status != Status.CODE_ISSUED:
+        _log("a token request with a code that is not good any more failed", error)
+        return TokenAnswer.of_error(ServerError())
+    _log("the exchange of a code was rolled back", error)
+    try:
+        attempts = pending.count_failure(type(error).__name__)
+    except (DatabaseError, InterfaceError):
+        attempts = pending.failed_attempts + 1
+    finalize_failed.send_robust(
+        sender=PendingAuthorization,
+        session_id=pending.pk,
+        client_id=pending.client.client_id,
+        provider=pending.provider,
+        error_class=type(error).__name__,
+        attempts=attempts,
+    )
     return TokenAnswer.of_error(ServerError())
+
+
+def _log(what: str, error: Exception) -> None:
+    """Log where it went wrong, without the error's text: a host's exception may quote what it choked on (I13)."""
+    where = "".join(traceback.format_tb(error.__traceback__)[-3:])
+    logger.error("%s: %s\n%s", what, type(error).__name__, where)

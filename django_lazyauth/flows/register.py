@@ -17,6 +17,7 @@ from django.db import IntegrityError
 from django_lazyauth.conf import RegistrationMode, lazyauth_settings
 from django_lazyauth.errors import LazyAuthError, RegistrationRefused, SealBroken
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity
+from django_lazyauth.models.prepared_write import insert
 from django_lazyauth.providers.base import Identity, Json, Provider
 from django_lazyauth.signals import user_registered
 from django_lazyauth.vault.cipher import Place, get_cipher
@@ -134,7 +135,7 @@ def write_person(
             sso_domain=identity.sso_domain,
             sso_name=identity.sso_name,
         )
-        link.save(force_insert=True)
+        insert(link)
     except IntegrityError as error:
         if is_unique_violation(error):
             raise Taken from error

@@ -15,6 +15,10 @@ def end_session(session_id: UUID) -> None:
     """Revoke everything that came of one sign-in. After it returns nothing of the session works."""
     with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
         families.revoke(session_id)
+        while families.is_alive(session_id):
+            # A refresh was under way: it has committed a successor since the family was read. Every member that
+            # was seen is locked by now, so this ends.
+            families.revoke(session_id)
         store.delete(session_id)
 
 

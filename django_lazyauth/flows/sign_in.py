@@ -74,7 +74,7 @@ def _write(
     lazy = register.mode_of(provider) == "lazy"
     if user is None and not lazy:
         user, _ = register.write_person(identity, session_id=pending.pk, client=pending.client)
-    moved = PendingAuthorization.objects.advance(
+    moved = PendingAuthorization.objects.of_leg(pending).advance(
         pending.pk,
         from_status=(Status.SENT_UPSTREAM,),
         status=Status.AUTHENTICATED,

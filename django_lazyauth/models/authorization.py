@@ -11,15 +11,14 @@ from datetime import datetime
 from typing import Any, Self
 
 from django.conf import settings
-from django.db import connections, models
-from django.db.models import F, OuterRef, Q, Subquery
+from django.db import models
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from django_lazyauth.errors import InvalidGrant
 
 from .fields import PROVIDER_LENGTH, client_key, digest, uuid7
-from .identity import ProviderIdentity
 
 
 class Status(models.TextChoices):
@@ -45,6 +44,10 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
         now = timezone.now()
         values["updated_at"] = now
         return bool(self.filter(pk=pk, status__in=from_status, expires_at__gt=now).update(**values))
+
+    def of_leg(self, pending: PendingAuthorization) -> Self:
+        """Keep the row only while it is on the leg that *pending* was read on: each leg seals its own state."""
+        return self.filter(pk=pending.pk, provider=pending.provider, private=pending.private)
 
     def consume_state(self, state: str) -> PendingAuthorization:
         """Spend the callback behind *state*; of concurrent callers one wins (I9).
@@ -80,27 +83,6 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
         if row is None:
             raise InvalidGrant(debug="no live request waits for this state")
         return row
-
-    def lock_code(self, code: str) -> PendingAuthorization | None:
-        """Return the row behind *code* with client, user and deferred registration, locked until commit.
-
-        One query feeds the whole exchange. ``identity_user_id`` names the user whom the deferred person
-        turned out to be, if somebody registered that person in between.
-        """
-        lock = connections[self.db].features.has_select_for_update_of
-        return (
-            self.select_for_update(of=("self",) if lock else ())
-            .select_related("client", "user", "deferred")
-            .annotate(
-                identity_user_id=Subquery(
-                    ProviderIdentity.objects.filter(
-                        provider=OuterRef("deferred__provider"), subject=OuterRef("deferred__subject")
-                    ).values("user_id")[:1]
-                )
-            )
-            .filter(code_digest=digest(code))
-            .first()
-        )
 
     def expired(self, now: datetime, retained_since: datetime) -> Self:
         """Return what the sweep may delete: ended flows, and codes whose retention is over."""

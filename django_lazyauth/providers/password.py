@@ -25,7 +25,6 @@ from django.contrib.auth.signals import user_login_failed
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
@@ -186,15 +185,15 @@ class PasswordProvider(Provider):
         rows = get_user_model()._base_manager.filter(pk=user.pk)
         if commit["kind"] == "change":
             if not (_has_password(user) and user.is_active):
-                raise RegistrationRefused(gettext("There is no password to change any more."))
+                raise RegistrationRefused("There is no password to change any more.")
         elif commit["kind"] == "register":
             if _has_password(user) and user.password != password_hash:
-                raise RegistrationRefused(gettext("This account was registered meanwhile. Please sign in."))
+                raise RegistrationRefused("This account was registered meanwhile. Please sign in.")
             rows = rows.filter(password=user.password)
         else:
             raise ValueError("unknown kind of password commit")
         if not rows.update(password=password_hash):
-            raise RegistrationRefused(gettext("This account was changed meanwhile. Please sign in."))
+            raise RegistrationRefused("This account was changed meanwhile. Please sign in.")
         user.password = password_hash
 
     def _sign_in(self, request: HttpRequest, pending: PendingAuthorization) -> Success | Page:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, QueryDict
 from oauth2_provider.oauth2_validators import is_valid_resource_uri
@@ -21,6 +22,8 @@ from .server import LazyAuthCore
 
 #: S256 of anything is 32 octets, 43 characters of base64url (RFC 7636 §4.2).
 S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+#: NUL and lone surrogates.
+BAD_CHARACTERS = re.compile(r"[\x00\ud800-\udfff]")
 PROMPTS = frozenset({"none", "login", "consent", "select_account", "create"})
 MAX_QUERY_LENGTH = 16 * 1024
 MAX_LENGTHS = {
@@ -79,7 +82,7 @@ class AuthorizationRefused(LazyAuthError):
 
 def has_bad_characters(value: str) -> bool:
     """Say whether a value holds NUL or lone surrogates, which no database and no URL can."""
-    return "\x00" in value or any(0xD800 <= ord(character) <= 0xDFFF for character in value)
+    return BAD_CHARACTERS.search(value) is not None
 
 
 def validate_authorization(http_request: HttpRequest) -> AuthorizationRequest:
@@ -92,23 +95,13 @@ def validate_authorization(http_request: HttpRequest) -> AuthorizationRequest:
     _check_addressing(http_request)
     core = LazyAuthCore()
     try:
-        scopes, info = core.server.validate_authorization_request(core._get_escaped_full_path(http_request))
-    except oauth2.FatalClientError as error:
-        raise AuthorizationRefused(error.error, error.description or "") from None
+        scopes, info = core.server.validate_authorization_request(_uri_of(http_request))
     except oauth2.OAuth2Error as error:
-        client, redirect_uri = _addressee(http_request)
-        if client is None or redirect_uri is None:
-            raise AuthorizationRefused(error.error, error.description or "") from None
-        refusal = AuthorizationRefused(
-            error.error,
-            error.description or "",
-            redirect_uri=redirect_uri,
-            state=parameters.get("state", ""),
-        )
-        # A parameter that oauthlib stumbled over may be one that we have a better word for.
-        _check_values(http_request, redirect_uri)
-        raise refusal from None
+        raise _refusal(http_request, error) from None
     redirect_uri = info["redirect_uri"]
+    if not clients.redirect_uri_allowed(info["request"].client, redirect_uri):
+        # oauthlib does not look at the one that stands in for a missing parameter.
+        raise AuthorizationRefused("invalid_request", "The registered redirect URI cannot be used.")
     _check_values(http_request, redirect_uri)
     return AuthorizationRequest(
         client=info["request"].client,
@@ -124,6 +117,29 @@ def validate_authorization(http_request: HttpRequest) -> AuthorizationRequest:
         ui_locales=parameters.get("ui_locales", ""),
         subject_hint=_subject_hint(parameters.get("id_token_hint", "")),
     )
+
+
+def _uri_of(http_request: HttpRequest) -> str:
+    """Return the request's URI for oauthlib: a parameter without a value counts as omitted (RFC 6749 §3.1)."""
+    lists = http_request.GET.lists()
+    return f"{http_request.path}?{urlencode([(name, value) for name, values in lists for value in values if value])}"
+
+
+def _refusal(http_request: HttpRequest, error: oauth2.OAuth2Error) -> AuthorizationRefused:
+    """Return what to say of an error of oauthlib: to the client where its redirect URI is known good.
+
+    Raises:
+        AuthorizationRefused: A parameter that oauthlib stumbled over is one that we have a better word for.
+    """
+    description = error.description or ""
+    _, redirect_uri = _addressee(http_request)
+    if redirect_uri is None:
+        return AuthorizationRefused(error.error, description)
+    _check_values(http_request, redirect_uri)
+    if isinstance(error, oauth2.FatalClientError):
+        return AuthorizationRefused(error.error, description)
+    state = http_request.GET.get("state", "")
+    return AuthorizationRefused(error.error, description, redirect_uri=redirect_uri, state=state)
 
 
 def _subject_hint(token: str) -> str | None:
@@ -189,13 +205,13 @@ def _malformed(parameters: QueryDict) -> Finding:
 
 def _not_served(parameters: QueryDict) -> Finding:
     for name in ("request", "request_uri", "registration"):
-        if name in parameters:
+        if parameters.get(name):
             return f"{name}_not_supported", f"The {name} parameter is not supported."
     if not parameters.get("response_type"):
         return "invalid_request", "Missing response_type parameter."
     if parameters["response_type"] != "code":
         return "unsupported_response_type", "response_type must be code."
-    if parameters.get("response_mode", "query") != "query":
+    if parameters.get("response_mode") not in (None, "", "query"):
         return "invalid_request", "Only response_mode=query is supported."
     return None
 

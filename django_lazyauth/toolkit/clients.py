@@ -29,7 +29,12 @@ def get_client_model() -> Any:
 
 def token_models() -> list[Any]:
     """Return the models that an exchange writes besides ours."""
-    return [get_application_model(), get_access_token_model(), get_refresh_token_model(), get_id_token_model()]
+    return [
+        get_application_model(),
+        get_access_token_model(),
+        get_refresh_token_model(),
+        get_id_token_model(),
+    ]
 
 
 def find_client(client_id: str) -> Client | None:
@@ -70,5 +75,8 @@ def origin_allowed(client: Client, origin: str) -> bool:
 
 
 def _origin_of(uri: str) -> str:
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # What an operator typed may be no URI at all; then it has no origin either.
+        return ""
     return f"{parts.scheme}://{parts.netloc}"

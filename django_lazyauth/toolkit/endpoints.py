@@ -8,15 +8,17 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from oauth2_provider.models import get_access_token_model, get_refresh_token_model
+from oauth2_provider.models import AbstractApplication, get_access_token_model
 from oauthlib.common import Request
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClient, InvalidRequest
 from django_lazyauth.models.fields import digest
 
+from .bearer import load_bearer
 from .server import LazyAuthCore
 from .token_endpoint import REALM, TokenAnswer
+from .validator import LazyAuthValidator
 
 
 def revoke(http_request: HttpRequest) -> tuple[TokenAnswer, set[UUID]]:
@@ -30,25 +32,29 @@ def revoke(http_request: HttpRequest) -> tuple[TokenAnswer, set[UUID]]:
 
 
 def introspect(http_request: HttpRequest) -> TokenAnswer:
-    """Answer an introspection request (RFC 7662 §2). A client sees its own tokens and nobody else's."""
+    """Answer an introspection request (RFC 7662 §2). A client sees its own tokens and nobody else's.
+
+    A public client has nothing to authenticate with: DOT would let it pass with its empty secret.
+    """
     core = LazyAuthCore()
     token = http_request.POST.get("token", "")
     if not token:
         return TokenAnswer.of_error(InvalidRequest("Missing token parameter."))
     uri, method, body, headers = core._extract_params(http_request)
     request = Request(uri, method, body, headers)
-    if not core.validator.authenticate_client(request):
+    authenticated = core.validator.authenticate_client(request)
+    if not authenticated or request.client.client_type != AbstractApplication.CLIENT_CONFIDENTIAL:
         answer = TokenAnswer.of_error(InvalidClient())
         return TokenAnswer(answer.body, answer.status, {"WWW-Authenticate": REALM})
-    return TokenAnswer(json.dumps(_describe(token, request.client)), int(HTTPStatus.OK))
+    return TokenAnswer(json.dumps(_describe(token, request, core.validator)), int(HTTPStatus.OK))
 
 
-def _describe(token: str, client: Any) -> dict[str, Any]:
-    checksum = digest(token)
+def _describe(token: str, request: Request, validator: LazyAuthValidator) -> dict[str, Any]:
+    client = request.client
     access = (
         get_access_token_model()
         .objects.select_related("user")
-        .filter(token_checksum=checksum, application=client)
+        .filter(token_checksum=digest(token), application=client)
         .first()
     )
     if access is not None and access.is_valid() and (access.user is None or access.user.is_active):
@@ -66,18 +72,13 @@ def _describe(token: str, client: Any) -> dict[str, Any]:
         if access.resource:
             described["aud"] = access.resource
         return described
-    refresh = (
-        get_refresh_token_model()
-        .objects.select_related("user")
-        .filter(token_checksum=checksum, application=client, revoked__isnull=True)
-        .first()
-    )
-    if refresh is not None and refresh.access_token_id and refresh.user.is_active:
+    # Active means that it would work. A spent one ends no session here: nobody tried to use it.
+    if validator.validate_refresh_token(token, client, request):
         return {
             "active": True,
             "client_id": client.client_id,
             "iss": lazyauth_settings.issuer,
-            "sub": str(refresh.user.pk),
+            "sub": str(request.user.pk),
         }
     return {"active": False}
 
@@ -89,4 +90,10 @@ def userinfo(http_request: HttpRequest) -> TokenAnswer:
         # RFC 6750 §3.1: no token, no error code.
         return TokenAnswer("{}", int(HTTPStatus.UNAUTHORIZED), {"WWW-Authenticate": "Bearer"})
     _, headers, body, status = core.create_userinfo_response(http_request)
+    bearer = load_bearer(http_request) if status == HTTPStatus.UNAUTHORIZED else None
+    if bearer is not None and not bearer.allow_scopes(["openid"]):
+        # oauthlib calls a good token without openid invalid, and clients throw it away (RFC 6750 §3.1).
+        challenge = 'Bearer error="insufficient_scope", scope="openid"'
+        refused = json.dumps({"error": "insufficient_scope"})
+        return TokenAnswer(refused, int(HTTPStatus.FORBIDDEN), {"WWW-Authenticate": challenge})
     return TokenAnswer(body or "{}", status, dict(headers or {}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 #: http on the loopback interface; the port is the client's choice at run time (RFC 8252 §7.3).
 LOOPBACK = re.compile(r"http://(?P<host>127\.0\.0\.1|\[::1\]|localhost)(?::\d{1,5})?(?P<rest>[/?].*)?\Z")
@@ -12,6 +12,8 @@ LOOPBACK = re.compile(r"http://(?P<host>127\.0\.0\.1|\[::1\]|localhost)(?::\d{1,
 SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):")
 #: Printable ASCII without space and the characters that no URI may hold (RFC 3986 §2).
 URI_CHARACTERS = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+\Z")
+#: A host that reads the same to a person and to every parser (RFC 3986 §3.2): no userinfo, nothing encoded.
+AUTHORITY = re.compile(r"https://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:[/?].*)?\Z")
 #: Schemes that run or read something in the browser instead of going to an app.
 DANGEROUS_SCHEMES = frozenset(
     {"about", "blob", "data", "file", "filesystem", "ftp", "http", "javascript", "vbscript", "ws", "wss"}
@@ -24,7 +26,7 @@ def is_safe_redirect_uri(uri: str, *, extra_schemes: Iterable[str] = ()) -> bool
     https with a host and no userinfo; http on loopback; or a private-use scheme, which needs a dot in
     reverse-DNS form (RFC 8252 §7.1) unless the operator named it. Never a fragment.
     """
-    if not URI_CHARACTERS.match(uri) or "#" in uri:
+    if not URI_CHARACTERS.match(uri) or "#" in uri or not _can_be_parsed(uri):
         return False
     if LOOPBACK.match(uri):
         return True
@@ -33,9 +35,16 @@ def is_safe_redirect_uri(uri: str, *, extra_schemes: Iterable[str] = ()) -> bool
         return False
     scheme = found["scheme"]
     if scheme == "https":
-        authority = re.match(r"https://([^/?]+)", uri)
-        return authority is not None and "@" not in authority[1]
+        return AUTHORITY.match(uri) is not None
     return scheme not in DANGEROUS_SCHEMES and ("." in scheme or scheme in extra_schemes)
+
+
+def _can_be_parsed(uri: str) -> bool:
+    """Refuse brackets that hold no address, and ports that no host has: Django cannot redirect there."""
+    try:
+        return urlsplit(uri).port != 0
+    except ValueError:
+        return False
 
 
 def redirect_uri_matches(requested: str, registered: str) -> bool:

@@ -23,8 +23,10 @@ from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauthlib.oauth2.rfc6749 import errors
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity, Status
+from django_lazyauth.models import PendingAuthorization, ProviderIdentity, Status
+from django_lazyauth.models.authorization_code import drop_deferred, lock_code, spend_code
 from django_lazyauth.models.fields import digest
+from django_lazyauth.models.prepared_write import insert
 
 from . import clients, tokens
 from .secrets import deserves_digest, digest_secret, is_digest, secret_matches
@@ -52,7 +54,7 @@ class LazyAuthValidator(OAuth2Validator):
         """Lock and return the row behind *code*: the one query that feeds the whole exchange."""
         if self._loaded_code != code:
             self._loaded_code = code
-            self._pending = PendingAuthorization.objects.lock_code(code)
+            self._pending = lock_code(code)
             if self._pending is not None:
                 # DOT checks that this is the client that the request names before it believes it.
                 request.client = self._pending.client
@@ -120,22 +122,17 @@ class LazyAuthValidator(OAuth2Validator):
         self, client_id: str, code: str, request: Any, *args: Any, **kwargs: Any
     ) -> None:
         pending = self.load_code(code, request)
-        now = timezone.now()
-        spent = pending is not None and PendingAuthorization.objects.filter(
-            pk=pending.pk, status=Status.CODE_ISSUED
-        ).update(status=Status.EXCHANGED, user=request.user, exchanged_at=now, updated_at=now, private="")
-        if not spent or pending is None:
+        if pending is None or not spend_code(pending, user_id=request.user.pk):
             raise errors.InvalidGrantError(request=request)
-        if pending.is_deferred:
-            DeferredRegistration.objects.filter(pk=pending.pk)._raw_delete(self._database)
-
-    @property
-    def _database(self) -> str:
-        return router.db_for_write(PendingAuthorization)
+        if getattr(pending, "deferred", None) is not None:
+            drop_deferred(pending)
 
     # -- the client ----------------------------------------------------------------------------------------
 
     def _check_secret(self, provided_secret: str, stored_secret: str) -> bool:
+        if not provided_secret or not stored_secret:
+            # DOT finds the empty secret of a public client equal to the one that was not sent.
+            return False
         if is_digest(stored_secret):
             return secret_matches(provided_secret, stored_secret)
         return bool(super()._check_secret(provided_secret, stored_secret))
@@ -230,7 +227,7 @@ class LazyAuthValidator(OAuth2Validator):
             source_refresh_token=source,
         )
         self._set_token_value(access, token["access_token"])
-        access.save(force_insert=True)
+        insert(access)
         self.access_token = access
         if token.get("refresh_token"):
             refresh = get_refresh_token_model()(
@@ -241,16 +238,15 @@ class LazyAuthValidator(OAuth2Validator):
                 resource=resource,
             )
             self._set_token_value(refresh, token["refresh_token"])
-            refresh.save(force_insert=True)
+            insert(refresh)
 
     def _rotate(self, token: dict[str, Any], request: Any) -> None:
         """Spend the presented refresh token and write its successor (RFC 9700 §4.14)."""
         self._check_and_set_request_resource(request)
-        presented = (
-            get_refresh_token_model().objects.select_for_update().get(pk=request.refresh_token_instance.pk)
-        )
-        if presented.revoked is not None:
-            # Somebody was faster, after this request was validated.
+        rows = get_refresh_token_model().objects.select_for_update()
+        presented = rows.filter(pk=request.refresh_token_instance.pk).first()
+        if presented is None or presented.revoked is not None or presented.access_token_id is None:
+            # Somebody was faster, or the session ended, after this request was validated.
             raise errors.InvalidGrantError(request=request)
         now = timezone.now()
         old_access_id, presented.access_token, presented.revoked = presented.access_token_id, None, now
@@ -378,7 +374,7 @@ class LazyAuthValidator(OAuth2Validator):
             expires=expires,
             jti=jti,
         )
-        row.save(force_insert=True)
+        insert(row)
         request.id_token = row
         return tokens.sign(id_token, key=key, typ="JWT")
 
@@ -484,4 +480,4 @@ def family_started_at(refresh_token: Any) -> datetime:
     if family.version == 7:
         return datetime.fromtimestamp((family.int >> 80) / 1000, tz=UTC)
     first = type(refresh_token).objects.filter(token_family=family).order_by("created").first()
-    return first.created  # type: ignore[no-any-return, union-attr]
+    return first.created  # type: ignore[no-any-return]

@@ -10,6 +10,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from django_lazyauth.errors import (
@@ -36,6 +37,7 @@ from .decorators import page_view
 from .flow import (
     account_of,
     chosen_provider,
+    consent_form,
     decide,
     domain_is_closed,
     send,
@@ -167,7 +169,7 @@ def _go_straight(request: HttpRequest, checked: AuthorizationRequest, provider_n
 
 
 def _show_choices(
-    request: HttpRequest, carried: Carried, *, user: AbstractBaseUser | None, notice: str = ""
+    request: HttpRequest, carried: Carried, *, user: AbstractBaseUser | None, notice: str | Promise = ""
 ) -> HttpResponse:
     checked = carried.checked
     response = show(
@@ -193,7 +195,7 @@ def _show_choices(
 @page_view("POST")
 def choose_view(request: HttpRequest) -> HttpResponse:
     """The person acted on the first page: now the request becomes a row."""
-    carried = Carried.of_form(request, "choose")
+    carried = Carried.of_form(request, lambda _: "choose")
     checked = carried.checked
     user = _usable_user(request, checked)
     if request.POST.get("account") == "current" and user is not None and "login" not in checked.prompts:
@@ -233,7 +235,7 @@ def _show_consent(request: HttpRequest, carried: Carried, user: AbstractBaseUser
         post_url=reverse("lazyauth:consent"),
         signed_request=carried.signed,
         # The page names an account: a form of it must not speak for another that signed in since.
-        form_token=binding.form_token(carried.secret, f"consent {user.pk}"),
+        form_token=binding.form_token(carried.secret, consent_form(checked.client, user)),
     )
     return carried.bind(request, response)
 
@@ -241,8 +243,9 @@ def _show_consent(request: HttpRequest, carried: Carried, user: AbstractBaseUser
 @page_view("POST")
 def consent_view(request: HttpRequest) -> HttpResponse:
     """Take the decision; only now the request becomes a row."""
-    if not isinstance(request.user, AbstractBaseUser) or not request.user.is_active:
+    user = request.user
+    if not isinstance(user, AbstractBaseUser) or not user.is_active:
         raise InvalidGrant
-    carried = Carried.of_form(request, f"consent {request.user.pk}")
+    carried = Carried.of_form(request, lambda checked: consent_form(checked.client, user))
     pending = authorize.keep(carried.checked, session_id=carried.session_id, browser=carried.browser)
-    return decide(request, _adopt(request, pending, request.user))
+    return decide(request, _adopt(request, pending, user))

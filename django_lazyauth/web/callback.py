@@ -14,7 +14,7 @@ from django_lazyauth.toolkit.authorization import has_bad_characters
 
 from . import binding
 from .decorators import page_view
-from .flow import next_step, show_choices, show_waiting, way_is_closed
+from .flow import next_step, show_choices, show_waiting, turn_away, way_is_closed
 from .redirects import go
 
 MAX_PARAMETER_LENGTH = 8 * 1024
@@ -45,9 +45,9 @@ def callback_view(request: HttpRequest, provider: str) -> HttpResponse:
     try:
         result = callback.receive(request, pending, state=state, provider_name=provider, binding=secret)
     except callback.WrongProvider as wrong:
-        return go(wrong.url)
+        return turn_away(pending, wrong.url)
     except callback.SignInRefused as refused:
-        return go(refused.url)
+        return turn_away(pending, refused.url)
     except callback.SignInFailed as failed:
         return show_choices(request, failed.pending, secret, notice=way_is_closed(provider, failed.reason))
     if isinstance(result, Pending):

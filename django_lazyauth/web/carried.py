@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -38,8 +39,8 @@ class Carried:
         return cls(checked, uuid7(), binding.new_secret(), network_of(request))
 
     @classmethod
-    def of_form(cls, request: HttpRequest, purpose: str) -> Carried:
-        """Return what a posted page carried.
+    def of_form(cls, request: HttpRequest, purpose: Callable[[AuthorizationRequest], str]) -> Carried:
+        """Return what a posted page carried; *purpose* says what its form was good for.
 
         Raises:
             InvalidRequest: Forged, too old, or the page of another browser.
@@ -47,7 +48,7 @@ class Carried:
         signed = load_signed_request(request.POST.get("request", ""))
         secret = binding.secret_of(request, signed.session_id)
         if digest(secret) != signed.binding_digest or not binding.form_token_matches(
-            request, secret, purpose
+            request, secret, purpose(signed.request)
         ):
             raise InvalidRequest(flow_is_gone())
         return cls(signed.request, signed.session_id, secret, network_of(request))

@@ -7,19 +7,17 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.http.request import UnreadablePostError
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods
 
 from django_lazyauth.errors import InvalidGrant, InvalidRequest, TemporarilyUnavailable
 from django_lazyauth.toolkit.authorization import has_bad_characters
 
 from .pages import show_error
+from .parameters import UNREADABLE, read_as_utf8
 
 View = Callable[..., HttpResponse]
 MAX_FIELD_LENGTH = 64 * 1024
@@ -43,26 +41,36 @@ def page_view(*methods: str) -> Callable[[View], View]:
         @sensitive_post_parameters("password", "code", "new_password")
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method not in methods:
+                return _wrong_method(request, methods)
             try:
+                read_as_utf8(request)
                 _check_form(request)
                 return view(request, *args, **kwargs)
-            except (SuspiciousOperation, BadRequest, UnreadablePostError):
+            except UNREADABLE:
                 return show_error(request, _("The form cannot be read."))
             except InvalidRequest as error:
-                return show_error(request, error.description)
+                return show_error(request, _(error.description))
             except InvalidGrant as error:
-                return show_error(request, error.description or flow_is_gone())
+                return show_error(request, _(error.description) or flow_is_gone())
             except TemporarilyUnavailable as error:
-                response = show_error(request, error.description, status=503)
+                response = show_error(request, _(error.description), status=503)
                 response.headers["Retry-After"] = "60"
                 return response
 
         # Outermost: what Django and its middleware read from the view function itself.
-        return login_not_required(
-            csrf_exempt(transaction.non_atomic_requests(require_http_methods(list(methods))(guarded)))
-        )
+        return login_not_required(csrf_exempt(transaction.non_atomic_requests(guarded)))
 
     return decorate
+
+
+def _wrong_method(request: HttpRequest, methods: tuple[str, ...]) -> HttpResponse:
+    """Tell a person who reloaded the address of a form where to go on (RFC 9110 §15.5.6)."""
+    response = show_error(
+        request, _("This page cannot be reloaded. Go back to the application and start again."), status=405
+    )
+    response.headers["Allow"] = ", ".join(methods)
+    return response
 
 
 def _check_form(request: HttpRequest) -> None:

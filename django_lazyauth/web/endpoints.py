@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest, OAuthError
@@ -23,6 +21,8 @@ from django_lazyauth.toolkit import clients, endpoints, metadata
 from django_lazyauth.toolkit.authorization import has_bad_characters
 from django_lazyauth.toolkit.token_endpoint import TokenAnswer, check_form
 from django_lazyauth.toolkit.tokens import public_key_set
+
+from .parameters import UNREADABLE, read_as_utf8
 
 View = Callable[..., HttpResponse]
 SECRETS = ("code", "code_verifier", "client_secret", "refresh_token", "token")
@@ -36,18 +36,24 @@ def client_endpoint(*methods: str) -> Callable[[View], View]:
         def endpoint(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if request.method == "OPTIONS":
                 return _preflight(request, methods)
+            if request.method not in methods:
+                return _wrong_method(methods)
             try:
+                read_as_utf8(request)
                 return _with_origin(request, view(request, *args, **kwargs))
-            except (SuspiciousOperation, BadRequest, UnreadablePostError):
+            except UNREADABLE:
                 return _render(TokenAnswer.of_error(InvalidRequest("The body cannot be read.")))
 
-        return login_not_required(
-            csrf_exempt(
-                transaction.non_atomic_requests(require_http_methods([*methods, "OPTIONS"])(endpoint))
-            )
-        )
+        return login_not_required(csrf_exempt(transaction.non_atomic_requests(endpoint)))
 
     return decorate
+
+
+def _wrong_method(methods: tuple[str, ...]) -> HttpResponse:
+    """Refuse in JSON, as every error here (RFC 6749 §5.2, RFC 9110 §15.5.6)."""
+    error = InvalidRequest("This endpoint does not take this method.")
+    body = TokenAnswer.of_error(error).body
+    return _render(TokenAnswer(body, int(HTTPStatus.METHOD_NOT_ALLOWED), {"Allow": ", ".join(methods)}))
 
 
 def _preflight(request: HttpRequest, methods: tuple[str, ...]) -> HttpResponse:

@@ -8,7 +8,10 @@ from uuid import UUID
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, InvalidRequest, ProviderError
@@ -20,42 +23,53 @@ from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Page, Redirect
 from django_lazyauth.providers.registry import configured_providers, get_provider
+from django_lazyauth.toolkit import clients
 
 from . import binding
 from .carried import seconds
 from .decorators import page_view
-from .pages import client_card, scope_lines, show
+from .pages import client_card, scope_lines, show, speaking
 from .redirects import go
 
 
-def way_is_closed(provider_name: str = "", reason: str = "") -> str:
-    """Return what a person reads when a provider failed; why is for the log.
+def way_is_closed(provider_name: str = "", reason: str = "") -> Promise:
+    """Return what a person reads when a provider failed, in the page's language; why is for the log.
 
     Of an SSO domain the reason is told too: who reads it may be the one who can mend it.
     """
     if provider_name.startswith(SSO_PREFIX) and reason:
-        values = {"domain": provider_name.removeprefix(SSO_PREFIX), "reason": reason}
-        return _("%(domain)s cannot sign you in at the moment (%(reason)s).") % values
-    return _("This way to sign in does not work at the moment. Try again, or choose another.")
+        words = gettext_lazy("{domain} cannot sign you in at the moment ({reason}).")
+        return format_lazy(words, domain=provider_name.removeprefix(SSO_PREFIX), reason=reason)
+    return gettext_lazy("This way to sign in does not work at the moment. Try again, or choose another.")
 
 
-def own(request: HttpRequest, session_id: UUID, *, form: str = "") -> tuple[PendingAuthorization, str]:
+def own(request: HttpRequest, session_id: UUID) -> tuple[PendingAuthorization, str]:
     """Return the row of a flow that this browser began, and the browser's secret (I7).
 
     Raises:
-        InvalidGrant: There is none; or the posted form is not of this page.
+        InvalidGrant: There is none.
     """
     secret = binding.secret_of(request, session_id)
-    if not secret or (form and not binding.form_token_matches(request, secret, form)):
+    if not secret:
         raise InvalidGrant
     return authorize.find(session_id, browser=Browser(digest(secret))), secret
+
+
+def check_form(request: HttpRequest, secret: str, purpose: str) -> None:
+    """Refuse a posted form that is not of this page, flow and browser.
+
+    Raises:
+        InvalidGrant: Another form's token, or none.
+    """
+    if not binding.form_token_matches(request, secret, purpose):
+        raise InvalidGrant
 
 
 # -- choosing a way to sign in ---------------------------------------------------------------------------
 
 
 def show_choices(
-    request: HttpRequest, pending: PendingAuthorization, secret: str, *, notice: str = ""
+    request: HttpRequest, pending: PendingAuthorization, secret: str, *, notice: str | Promise = ""
 ) -> HttpResponse:
     """Show the ways to sign in to a flow that has a row; nothing is lost when one of them failed."""
     return show(
@@ -79,6 +93,8 @@ def send(
     request: HttpRequest, pending: PendingAuthorization, provider_name: str, secret: str
 ) -> HttpResponse:
     """Send the person to a provider, or show the choices again where that cannot be."""
+    # Only at the address that waits for this provider: any other would begin anew when it is asked again.
+    is_waiting = request.method != "POST" and pending.provider == provider_name
     try:
         step = authorize.send_to_provider(pending, get_provider(provider_name))
     except ProviderError as error:
@@ -86,7 +102,7 @@ def send(
         return show_choices(request, pending, secret, notice=way_is_closed(provider_name, error.reason))
     if isinstance(step, Redirect):
         return go(step.url)
-    if isinstance(step, Pending) and request.method != "POST" and pending.provider == provider_name:
+    if isinstance(step, Pending) and is_waiting:
         return show_waiting(request, pending, step)
     return go(reverse("lazyauth:provider", args=[pending.pk, provider_name]))
 
@@ -94,15 +110,16 @@ def send(
 @page_view("GET", "HEAD", "POST")
 def flow_view(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Where a flow stands: choose a way to sign in, or allow the client."""
+    pending, secret = own(request, session_id)
     if request.method == "POST":
-        pending, secret = own(request, session_id, form="flow")
         if "provider" in request.POST:
+            check_form(request, secret, "flow")
             name = chosen_provider(request)
             if not name:
                 return show_choices(request, pending, secret, notice=domain_is_closed())
             return send(request, pending, name, secret)
+        check_form(request, secret, consent_form(pending.client))
         return decide(request, pending)
-    pending, secret = own(request, session_id)
     if pending.status == Status.AUTHENTICATED:
         return _show_consent_of_row(request, pending, secret)
     if pending.status == Status.CODE_ISSUED:
@@ -113,17 +130,20 @@ def flow_view(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @page_view("GET", "HEAD", "POST")
 def provider_view(request: HttpRequest, session_id: UUID, provider: str) -> HttpResponse:
     """The pages of a provider of our own site, such as the password's."""
-    form = f"provider {provider}" if request.method == "POST" else ""
-    pending, secret = own(request, session_id, form=form)
-    if not form and pending.status == Status.REQUESTED and pending.provider == provider:
+    pending, secret = own(request, session_id)
+    if request.method == "POST":
+        check_form(request, secret, f"provider {provider}")
+    elif pending.status == Status.REQUESTED and pending.provider == provider:
         # Chosen before, and waited for: the waiting page asks again.
         return send(request, pending, provider, secret)
     try:
-        step = callback.answer_page(request, pending, provider)
+        # What it puts on its page and into its mails is in the page's language.
+        with speaking(pending.ui_locales):
+            step = callback.answer_page(request, pending, provider)
     except callback.SignInFailed:
         return show_choices(request, pending, secret, notice=way_is_closed())
     except callback.SignInRefused as refused:
-        return leave(request, pending, refused.url)
+        return turn_away(pending, refused.url)
     if isinstance(step, Page):
         return _show_provider_page(request, pending, secret, step)
     return next_step(request, step)
@@ -153,9 +173,11 @@ def chosen_provider(request: HttpRequest) -> str:
     return sso.provider_name_of(request.POST.get("domain", "")) if name == SSO_PREFIX else name
 
 
-def domain_is_closed() -> str:
+def domain_is_closed() -> Promise:
     """Return what a person reads whose domain has no sign-in here."""
-    return _("This organisation cannot sign you in here. Check the address, or choose another way.")
+    return gettext_lazy(
+        "This organisation cannot sign you in here. Check the address, or choose another way."
+    )
 
 
 def _show_provider_page(
@@ -199,6 +221,11 @@ def account_of(user: AbstractBaseUser) -> str:
     return email or user.get_username()
 
 
+def consent_form(client: Any, user: AbstractBaseUser | None = None) -> str:
+    """Return what a consent form is good for: the client as the page showed it, and the account it named."""
+    return f"consent {clients.metadata_digest(client)} {user.pk if user else ''}"
+
+
 def show_consent(
     request: HttpRequest,
     *,
@@ -233,7 +260,7 @@ def _show_consent_of_row(request: HttpRequest, pending: PendingAuthorization, se
         ui_locales=pending.ui_locales,
         account=account_of(pending.user) if pending.user else authorize.deferred_account(pending),
         post_url=reverse("lazyauth:flow", args=[pending.pk]),
-        form_token=binding.form_token(secret, "flow"),
+        form_token=binding.form_token(secret, consent_form(pending.client)),
     )
 
 
@@ -243,7 +270,7 @@ def decide(request: HttpRequest, pending: PendingAuthorization) -> HttpResponse:
     if decision == "allow":
         return leave(request, pending, authorize.allow(pending))
     if decision == "deny":
-        return leave(request, pending, authorize.deny(pending))
+        return turn_away(pending, authorize.deny(pending))
     raise InvalidRequest(_("Choose whether to allow it or not."))
 
 
@@ -256,4 +283,11 @@ def leave(request: HttpRequest, pending: PendingAuthorization, url: str) -> Http
         binding.bind(request, response, pending.pk, secret, max_age=retention)
     else:
         binding.release(response, pending.pk)
+    return response
+
+
+def turn_away(pending: PendingAuthorization, url: str) -> HttpResponse:
+    """Send the browser to the client with an error: the flow is over, and so is its cookie."""
+    response = go(url)
+    binding.release(response, pending.pk)
     return response

@@ -60,6 +60,11 @@ def content_security_policy() -> str:
     return f"default-src 'none'; style-src {styles}; img-src {styles} data:; base-uri 'none'; frame-ancestors 'none'"
 
 
+def speaking(ui_locales: str) -> translation.override:
+    """Speak the first of *ui_locales* that we speak (OpenID Connect Core §3.1.2.1), else what is spoken."""
+    return translation.override(_language(ui_locales) or translation.get_language())
+
+
 def show(
     request: HttpRequest,
     template: str,
@@ -68,8 +73,8 @@ def show(
     status: int = 200,
     ui_locales: str = "",
 ) -> HttpResponse:
-    """Return the rendered page, in the first of *ui_locales* that we speak (OpenID Connect Core §3.1.2.1)."""
-    with translation.override(_language(ui_locales) or translation.get_language()):
+    """Return the rendered page, in the language that :func:`speaking` chooses."""
+    with speaking(ui_locales):
         response = render(request, template, dict(context), status=status)
         response.headers["Content-Language"] = translation.get_language() or "en"
     return guard(response)

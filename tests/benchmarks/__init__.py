@@ -1,0 +1,1 @@
+"""What the promises about cost are worth, measured: ``python -m tests.benchmarks``."""

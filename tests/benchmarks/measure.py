@@ -1,0 +1,51 @@
+"""Measure every claim on one database and write the results as JSON to stdout.
+
+``python -m tests.benchmarks`` starts one such process per database (``LAZYAUTH_TEST_DATABASE``), so that each
+has the settings of the tests for it. The database is made, migrated and dropped here; work is committed to it
+as on a site.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import django
+from django.core.management import call_command
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.benchmarks.settings")
+
+
+def main() -> None:
+    django.setup()
+    from django.db import connection
+
+    from .claims import all_claims
+    from .harness import measure
+
+    name = connection.settings_dict["NAME"]
+    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    results = []
+    try:
+        for claim in all_claims():
+            print(f"{connection.vendor}: {claim.text} …", file=sys.stderr)
+            call_command("flush", interactive=False, verbosity=0)
+            found = measure(claim)
+            results.append(
+                {
+                    "claim": f"{claim.text}, {connection.display_name}",
+                    "ours": found.ours,
+                    "peer": found.peer,
+                    "bound": claim.bound,
+                    "queries": [found.ours_cost.queries, found.peer_cost.queries],
+                    "commits": [found.ours_cost.commits, found.peer_cost.commits],
+                }
+            )
+    finally:
+        connection.creation.destroy_test_db(name, verbosity=0)
+    json.dump(results, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Races need a server that many connections meet in: PostgreSQL. Where it is not, the tests are skipped."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+
+@pytest.fixture(scope="session", autouse=True)
+def postgresql():
+    """Look for the server before the test database is made there."""
+    if connection.vendor != "postgresql":
+        pytest.skip("needs PostgreSQL as a service: set LAZYAUTH_TEST_DATABASE=postgresql")
+    import psycopg
+
+    try:
+        psycopg.connect(settings.POSTGRES_URL, connect_timeout=5).close()
+    except psycopg.OperationalError:
+        where = urlsplit(settings.POSTGRES_URL)
+        pytest.skip(f"the PostgreSQL service does not answer at {where.hostname}:{where.port or 5432}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_rows(postgresql, django_db_setup, django_db_blocker):
+    """Spare what these tests do not need: they are about who sees which row, not about the disk."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        # No test here kills the server, and what others see of a commit does not wait for the disk.
+        cursor.execute(f'ALTER DATABASE "{connection.settings_dict["NAME"]}" SET synchronous_commit = off')
+        connection.close()
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _quick_flush(postgresql):
+    """Empty tables with DELETE: TRUNCATE makes new files for every table and index, and takes most of a second."""
+
+    def sql_flush(style, tables, *, reset_sequences=False, allow_cascade=False):
+        return [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection.ops, "sql_flush", sql_flush)
+        yield
+
+
+@pytest.fixture
+def waiting():
+    """Count the connections that wait for a lock of another: ``until(lambda: waiting() == 1)``."""
+    watcher = connection.copy()
+    watcher.inc_thread_sharing()
+
+    def count() -> int:
+        with watcher.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            return cursor.fetchone()[0]
+
+    yield count
+    watcher.close()

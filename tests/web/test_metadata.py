@@ -1,0 +1,287 @@
+"""Spec 7, Discovery: one document in two places, and never an invented issuer."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlsplit
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from django.urls import resolve
+
+from tests.support.journey import (
+    ISSUER,
+    code_for,
+    consent,
+    get,
+    make_browser,
+    post_form,
+    query_of,
+    redeem,
+    sign_in,
+    submit,
+)
+
+pytestmark = pytest.mark.django_db
+
+RFC8414 = "/.well-known/oauth-authorization-server"
+OPENID = "/.well-known/openid-configuration"
+PLACES = [RFC8414, OPENID, f"{OPENID}/"]
+BELOW = "https://auth.example/oauth"
+
+
+@pytest.fixture
+def below_a_path(settings, lazyauth):
+    settings.ROOT_URLCONF = "tests.web.urls_below_a_path"
+    lazyauth(ISSUER=BELOW)
+
+
+def document(path, **kwargs):
+    response = get(make_browser(), path, **kwargs)
+    assert response.status_code == 200, path
+    assert response.headers["Content-Type"] == "application/json"
+    return response.json()
+
+
+# -- what it says ----------------------------------------------------------------------------------------
+
+
+def test_both_documents_are_one():
+    """RFC 8414 §5: the two standards, one content."""
+    documents = [document(place) for place in PLACES]
+    assert documents[0] == documents[1] == documents[2]
+    assert documents[0]["issuer"] == ISSUER
+
+
+def test_the_document_says_what_is_on_and_nothing_else():
+    """RFC 8414 §2, OpenID Connect Discovery §3, RFC 9207 §3."""
+    found = document(RFC8414)
+    assert found["response_types_supported"] == ["code"]
+    assert found["response_modes_supported"] == ["query"]
+    assert found["code_challenge_methods_supported"] == ["S256"]
+    assert found["authorization_response_iss_parameter_supported"] is True
+    assert found["request_parameter_supported"] is False
+    assert found["request_uri_parameter_supported"] is False
+    assert found["claims_parameter_supported"] is False
+    assert set(found["token_endpoint_auth_methods_supported"]) == {
+        "client_secret_basic",
+        "client_secret_post",
+        "none",
+    }
+    assert "none" not in found["introspection_endpoint_auth_methods_supported"]
+    assert {"authorization_code", "refresh_token"} <= set(found["grant_types_supported"])
+    assert not {"implicit", "password"} & set(found["grant_types_supported"])
+    assert {"openid", "profile", "email", "offline_access"} <= set(found["scopes_supported"])
+    assert found["subject_types_supported"] == ["public"]
+    assert set(found["prompt_values_supported"]) == {"none", "login", "consent", "select_account", "create"}
+
+
+def test_every_endpoint_that_is_named_is_one_of_ours():
+    """Spec 7: a URL in the document answers, and is absolute on the issuer's origin."""
+    found = document(RFC8414)
+    named = {name: url for name, url in found.items() if name.endswith(("_endpoint", "_uri"))}
+    assert {
+        "authorization_endpoint",
+        "token_endpoint",
+        "revocation_endpoint",
+        "introspection_endpoint",
+        "userinfo_endpoint",
+        "jwks_uri",
+    } <= set(named)
+    for url in named.values():
+        assert url.startswith(f"{ISSUER}/")
+        assert resolve(urlsplit(url).path)
+
+
+def test_what_the_document_supports_is_what_the_endpoints_accept(client_):
+    """Spec 7: it tells what is on; each scope and each grant that it names is known."""
+    found = document(RFC8414)
+    location = sign_in(make_browser(), client_, scope=" ".join(found["scopes_supported"]))
+    granted = redeem(client_, query_of(location)["code"]).json()["scope"]
+    assert set(granted.split()) == set(found["scopes_supported"])
+    for grant_type in found["grant_types_supported"]:
+        answer = make_browser().post(
+            "/token",
+            f"grant_type={grant_type}",
+            content_type="application/x-www-form-urlencoded",
+            secure=True,
+        )
+        assert answer.json()["error"] != "unsupported_grant_type"
+
+
+def test_claims_that_a_token_brings_are_listed(client_):
+    """OpenID Connect Discovery §3."""
+    body = redeem(client_, code_for(client_)).json()
+    info = get(make_browser(), "/userinfo", headers={"authorization": f"Bearer {body['access_token']}"})
+    assert set(info.json()) <= set(document(OPENID)["claims_supported"])
+    assert "email" in info.json()
+
+
+def test_the_keys_are_public_and_of_the_algorithms_that_are_listed(settings, lazyauth):
+    """RFC 7517 §5: and nothing of the private halves."""
+
+    def pem(key):
+        return key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode()
+
+    lazyauth(
+        SIGNING_KEYS=[
+            pem(ec.generate_private_key(ec.SECP256R1())),
+            settings.SIGNING_KEY,
+            pem(ed25519.Ed25519PrivateKey.generate()),
+        ]
+    )
+    keys = document("/.well-known/jwks.json")["keys"]
+    assert [key["alg"] for key in keys] == ["ES256", "RS256", "EdDSA"]
+    assert document(OPENID)["id_token_signing_alg_values_supported"] == ["ES256", "RS256", "EdDSA"]
+    assert len({key["kid"] for key in keys}) == 3
+    for key in keys:
+        assert key["use"] == "sig"
+        assert not {"d", "p", "q", "dp", "dq", "qi", "oth", "k"} & set(key)
+
+
+# -- where it is -----------------------------------------------------------------------------------------
+
+
+def test_an_issuer_with_a_path_is_served_at_both_places(below_a_path):
+    """RFC 8414 §3.1, OpenID Connect Discovery §4.1."""
+    places = [
+        f"{RFC8414}/oauth",
+        f"{OPENID}/oauth",
+        f"/oauth{RFC8414}",
+        f"/oauth{OPENID}",
+    ]
+    documents = [document(place) for place in places]
+    assert all(found == documents[0] for found in documents)
+    assert documents[0]["issuer"] == BELOW
+    assert documents[0]["token_endpoint"] == f"{BELOW}/token"
+    assert documents[0]["jwks_uri"] == f"{BELOW}/.well-known/jwks.json"
+    assert document("/oauth/.well-known/jwks.json")["keys"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        RFC8414,
+        OPENID,
+        f"{RFC8414}/other",
+        f"{OPENID}/other",
+        f"{OPENID}/oauth/other",
+        f"{OPENID}/OAUTH",
+        f"{RFC8414}/oaut",
+        f"/oauth{OPENID}/other",
+        f"/other{OPENID}",
+    ],
+)
+def test_beside_an_issuer_with_a_path_there_is_no_other(below_a_path, path):
+    """RFC 8414 §3.3: the document at a place is of the issuer of that place."""
+    assert get(make_browser(), path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{RFC8414}/mcp",
+        f"{OPENID}/mcp",
+        f"{OPENID}/evil.test",
+        f"{RFC8414}/https://evil.test",
+        f"/mcp{OPENID}",
+    ],
+)
+def test_beside_an_issuer_at_the_root_there_is_no_other(path):
+    """Spec 7: an unknown path is 404, never an invented issuer."""
+    assert get(make_browser(), path).status_code == 404
+
+
+@pytest.mark.parametrize("path", [*PLACES, "/.well-known/jwks.json", "/.well-known/oauth-protected-resource"])
+def test_the_issuer_never_comes_from_the_request(settings, path):
+    """Spec 7: whatever Host and its relatives say."""
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.USE_X_FORWARDED_HOST = True
+    forged = document(
+        path,
+        SERVER_NAME="evil.test",
+        HTTP_X_FORWARDED_HOST="evil.test",
+        HTTP_X_FORWARDED_PROTO="http",
+        HTTP_FORWARDED="host=evil.test;proto=http",
+    )
+    assert forged == document(path)
+    assert "evil" not in json.dumps(forged)
+
+
+@pytest.mark.parametrize(
+    "issuer", ["https://auth.example", "https://auth.example/", "https://auth.example:8443"]
+)
+def test_the_issuer_is_the_configured_string(lazyauth, client_, issuer):
+    """RFC 8414 §3.3: clients compare it as a string; document, ID token and answers agree."""
+    lazyauth(ISSUER=issuer)
+    found = document(OPENID)
+    assert found["issuer"] == issuer
+    assert found["token_endpoint"] == issuer.rstrip("/") + "/token"
+    location = sign_in(make_browser(), client_)
+    assert query_of(location)["iss"] == issuer
+
+
+def test_the_whole_journey_works_below_a_path(below_a_path, client_):
+    """Spec 7: the documented set-ups are root and path."""
+    browser = make_browser()
+    page = get(browser, f"/oauth/authorize?{client_.authorize_query()}")
+    upstream = submit(browser, page, provider="demo")
+    callback = query_of(upstream.headers["Location"])["redirect_uri"]
+    assert callback == f"{BELOW}/callback/demo"
+    state = query_of(upstream.headers["Location"])["state"]
+    answer = consent(browser, get(browser, f"{urlsplit(callback).path}?state={state}&code=ada"))
+    query = query_of(answer.headers["Location"])
+    assert query["iss"] == BELOW
+    token = post_form(make_browser(), "/oauth/token", client_.token_form(query["code"]))
+    assert token.status_code == 200, token.content
+
+
+def test_the_resources_of_this_site_name_our_issuer():
+    """RFC 9728 §3.1."""
+    found = document("/.well-known/oauth-protected-resource/mcp")
+    assert found["resource"] == f"{ISSUER}/mcp"
+    assert found["authorization_servers"] == [ISSUER]
+    assert document("/.well-known/oauth-protected-resource")["resource"] == ISSUER
+
+
+# -- who may read it -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path", [*PLACES, "/.well-known/jwks.json", "/.well-known/oauth-protected-resource/mcp"]
+)
+def test_every_origin_may_read_the_documents_and_keep_them_for_a_while(path):
+    """Spec 7, CORS: without credentials."""
+    response = get(make_browser(), path, headers={"origin": "https://anywhere.example"})
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert "Access-Control-Allow-Credentials" not in response.headers
+    assert response.headers["Cache-Control"].startswith("public, max-age=")
+    assert not response.cookies
+    preflight = make_browser().options(
+        path,
+        secure=True,
+        headers={
+            "origin": "https://anywhere.example",
+            "access-control-request-method": "GET",
+            "access-control-request-headers": "mcp-protocol-version",
+        },
+    )
+    assert preflight.status_code == 204
+    assert preflight.headers["Access-Control-Allow-Origin"] in {"*", "https://anywhere.example"}
+    assert "GET" in preflight.headers["Access-Control-Allow-Methods"]
+    assert "mcp-protocol-version" in preflight.headers["Access-Control-Allow-Headers"].lower()
+    assert "Access-Control-Allow-Credentials" not in preflight.headers
+
+
+@pytest.mark.parametrize("path", [RFC8414, OPENID, "/.well-known/jwks.json"])
+def test_the_documents_are_for_reading(path):
+    """RFC 9110 §15.5.6."""
+    browser = make_browser()
+    assert browser.head(path, secure=True).status_code == 200
+    for method in ("post", "put", "delete", "patch"):
+        response = getattr(browser, method)(path, secure=True)
+        assert response.status_code == 405
+        assert "GET" in response.headers["Allow"]
