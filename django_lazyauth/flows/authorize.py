@@ -176,6 +176,7 @@ def choose(pending: PendingAuthorization, provider: Provider, *, status: Status)
     if not moved:
         raise InvalidGrant("This sign-in went on in another tab.")
     pending.status, pending.provider = status, provider.name
+    pending.state_digest, pending.private = None, ""
 
 
 def _private_place(pending: PendingAuthorization, provider: str) -> Place:

@@ -32,14 +32,14 @@ from .pages import client_card, scope_lines, show, speaking
 from .redirects import go
 
 
-def way_is_closed(provider_name: str = "", reason: str = "") -> str | Promise:
+def way_is_closed(provider_name: str = "", reason: str = "") -> Promise:
     """Return what a person reads when a provider failed, in the page's language; why is for the log.
 
     Of an SSO domain the reason is told too: who reads it may be the one who can mend it.
     """
     if provider_name.startswith(SSO_PREFIX) and reason:
-        values = {"domain": provider_name.removeprefix(SSO_PREFIX), "reason": reason}
-        return format_lazy(gettext_lazy("{domain} cannot sign you in at the moment ({reason})."), **values)
+        words = gettext_lazy("{domain} cannot sign you in at the moment ({reason}).")
+        return format_lazy(words, domain=provider_name.removeprefix(SSO_PREFIX), reason=reason)
     return gettext_lazy("This way to sign in does not work at the moment. Try again, or choose another.")
 
 
@@ -100,6 +100,8 @@ def send(
     """Send the person to a provider, or show the choices again where that cannot be."""
     if not connect and not chain.is_way_in(provider_name, pending.client, pending.scopes):
         return show_choices(request, pending, secret, notice=way_is_closed())
+    # Only at the address that waits for this provider: any other would begin anew when it is asked again.
+    is_waiting = request.method != "POST" and pending.provider == provider_name
     try:
         step = authorize.send_to_provider(pending, get_provider(provider_name), connect=connect)
     except ProviderError as error:
@@ -107,7 +109,7 @@ def send(
         return show_choices(request, pending, secret, notice=way_is_closed(provider_name, error.reason))
     if isinstance(step, Redirect):
         return go(step.url)
-    if isinstance(step, Pending) and request.method != "POST" and pending.provider == provider_name:
+    if isinstance(step, Pending) and is_waiting:
         return show_waiting(request, pending, step)
     return go(reverse("lazyauth:provider", args=[pending.pk, provider_name]))
 
@@ -180,9 +182,11 @@ def chosen_provider(request: HttpRequest) -> str:
     return sso.provider_name_of(request.POST.get("domain", "")) if name == SSO_PREFIX else name
 
 
-def domain_is_closed() -> str:
+def domain_is_closed() -> Promise:
     """Return what a person reads whose domain has no sign-in here."""
-    return _("This organisation cannot sign you in here. Check the address, or choose another way.")
+    return gettext_lazy(
+        "This organisation cannot sign you in here. Check the address, or choose another way."
+    )
 
 
 def _show_provider_page(
