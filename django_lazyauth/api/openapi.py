@@ -1,4 +1,4 @@
-"""Registration as OpenAPI describes it, where a host has drf-spectacular: loaded only then.
+"""Views as OpenAPI describes them, where a host has drf-spectacular: loaded only then.
 
 Validation lives in ``registration.metadata``; the serializers here say in OpenAPI's words what it accepts.
 """
@@ -12,6 +12,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
 from .registration_serializers import ClientInformationSerializer, ClientMetadataSerializer, ErrorSerializer
+from .serializers import UpstreamTokenSerializer
 
 TAG = "Client registration"
 CLIENT_ID = OpenApiParameter("client_id", OpenApiTypes.STR, OpenApiParameter.PATH)
@@ -89,6 +90,28 @@ class RegisteredClientViewDescription(OpenApiViewExtension):  # type: ignore[no-
             )
             def delete(self, request: Any, *args: Any, **kwargs: Any) -> Any:
                 return super().delete(request, *args, **kwargs)
+
+        return Described
+
+
+class UpstreamTokenViewDescription(OpenApiViewExtension):  # type: ignore[no-untyped-call]
+    target_class = "django_lazyauth.api.views.UpstreamTokenView"
+
+    def view_replacement(self) -> Any:
+        target: Any = self.target
+
+        class Described(target):  # type: ignore[misc]
+            @extend_schema(
+                operation_id="upstream_token",
+                summary="Fetch a fresh token of an upstream for the person behind the access token",
+                parameters=[
+                    OpenApiParameter("provider", OpenApiTypes.STR, OpenApiParameter.PATH),
+                    OpenApiParameter("refused_version", OpenApiTypes.INT, OpenApiParameter.QUERY),
+                ],
+                responses={200: UpstreamTokenSerializer},
+            )
+            def get(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+                return super().get(request, *args, **kwargs)
 
         return Described
 

@@ -68,3 +68,11 @@ class IdentitySerializer(serializers.Serializer[Any]):
 class IdentityListSerializer(serializers.Serializer[Any]):
     nonce = serializers.CharField(help_text="What the ID token of a new link has to carry.")
     identities = IdentitySerializer(many=True)
+
+
+class UpstreamTokenSerializer(serializers.Serializer[Any]):
+    access_token = serializers.CharField()
+    token_type = serializers.CharField()
+    scope = serializers.CharField()
+    version = serializers.IntegerField(help_text="Counts the rotations; send it back as refused_version.")
+    expires_in = serializers.IntegerField(required=False, help_text="Seconds.")

@@ -143,7 +143,8 @@ def metadata_digest(client: Client) -> str:
     """Return the digest of what the client says about itself; consent is asked anew when it changes."""
     said: list[Any] = [client.name, sorted(client.redirect_uris.split()), client.client_type]
     registration = registration_of(client) if is_self_registered(client) else None
-    if registration is not None:
+    if registration is not None and registration.metadata:
+        # An empty one was written to note something else, such as that the client is used.
         said.append(registration.metadata)
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
