@@ -130,16 +130,18 @@ def send_to_provider(pending: PendingAuthorization, provider: Provider) -> Redir
     """
     state = secrets.token_urlsafe(32)
     step = provider.begin(pending, state=state, callback_uri=callback_uri(provider))
+    private = seal_private(pending, provider.name, step.private or {})
     moved = PendingAuthorization.objects.advance(
         pending.pk,
         from_status=(Status.REQUESTED, Status.SENT_UPSTREAM),
         status=Status.SENT_UPSTREAM,
         provider=provider.name,
         state_digest=digest(state) if provider.is_upstream else None,
-        private=seal_private(pending, provider.name, step.private or {}),
+        private=private,
     )
     if not moved:
         raise InvalidGrant("This sign-in went on in another tab.")
+    pending.status, pending.provider, pending.private = Status.SENT_UPSTREAM, provider.name, private
     return step
 
 
