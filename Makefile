@@ -21,10 +21,11 @@ serve: $(VENV)/demo.stamp  ## The example site and its upstream, for a browser
 
 test: lint  ## Linters, types, layers, migrations, and every test that needs no service
 	$(BIN)/python manage.py makemigrations --check --dry-run
-	$(PYTEST) -m "not services and not browser"
+	$(PYTEST) -n 2 -m "not services and not browser"
 
 test-services: $(VENV)/dev.stamp  ## The whole suite on PostgreSQL (LAZYAUTH_TEST_POSTGRES_URL)
-	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "not browser"
+	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 2 -m "not services and not browser"
+	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser"
 
 test-browser: $(VENV)/dev.stamp  ## The tests that drive a real Chromium
 	$(PYTEST) -m browser

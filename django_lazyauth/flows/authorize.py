@@ -143,19 +143,21 @@ def send_to_provider(
     state = secrets.token_urlsafe(32)
     step = provider.begin(pending, state=state, callback_uri=callback_uri(provider))
     nobody: dict[str, Any] = {} if connect else {"user": None, "is_deferred": False, "auth_time": None}
+    private = seal_private(pending, provider.name, step.private or {})
     moved = PendingAuthorization.objects.advance(
         pending.pk,
         from_status=(Status.AUTHENTICATED if connect else Status.REQUESTED, Status.SENT_UPSTREAM),
         status=Status.SENT_UPSTREAM,
         provider=provider.name,
         state_digest=digest(state) if provider.is_upstream else None,
-        private=seal_private(pending, provider.name, step.private or {}),
+        private=private,
         **nobody,
     )
-    if moved and not connect and chain.is_connecting(pending):
-        discard(pending)
     if not moved:
         raise InvalidGrant("This sign-in went on in another tab.")
+    if not connect and chain.is_connecting(pending):
+        discard(pending)
+    pending.status, pending.provider, pending.private = Status.SENT_UPSTREAM, provider.name, private
     return step
 
 

@@ -31,7 +31,7 @@ class PreparedSelect(Generic[M]):
     def __init__(
         self, query_set: QuerySet[M], *, related: Sequence[str] = (), annotations: Sequence[str] = ()
     ) -> None:
-        self._using, self._related, self._annotations = query_set.db, related, annotations
+        self._using, self._annotations = query_set.db, annotations
         self._own = _Columns(query_set.model)
         paths, self._parts = [*self._own.paths], []
         for name in related:

@@ -44,8 +44,7 @@ def introspect(http_request: HttpRequest) -> TokenAnswer:
     request = Request(uri, method, body, headers)
     authenticated = core.validator.authenticate_client(request)
     if not authenticated or request.client.client_type != AbstractApplication.CLIENT_CONFIDENTIAL:
-        answer = TokenAnswer.of_error(InvalidClient())
-        return TokenAnswer(answer.body, answer.status, {"WWW-Authenticate": REALM})
+        return TokenAnswer.of_error(InvalidClient())
     return TokenAnswer(json.dumps(_describe(token, request, core.validator)), int(HTTPStatus.OK))
 
 

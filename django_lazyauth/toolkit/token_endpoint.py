@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, NoReturn
+from urllib.parse import unquote_plus
 from uuid import UUID
 
 from django.http import HttpRequest
 from oauth2_provider.signals import app_authorized
 from oauthlib.oauth2.rfc6749 import errors
 
-from django_lazyauth.errors import InvalidRequest, OAuthError
+from django_lazyauth.errors import InvalidClient, InvalidRequest, OAuthError
 from django_lazyauth.models import PendingAuthorization
 
 from .authorization import has_bad_characters
@@ -39,7 +41,9 @@ class TokenAnswer:
 
     @classmethod
     def of_error(cls, error: OAuthError) -> TokenAnswer:
-        return cls(json.dumps(error.as_dict()), int(error.status))
+        # A client that failed to authenticate is asked for Basic (RFC 6749 §5.2).
+        headers = {"WWW-Authenticate": REALM} if error.status == HTTPStatus.UNAUTHORIZED else {}
+        return cls(json.dumps(error.as_dict()), int(error.status), headers)
 
 
 def refuse_grant(description: str) -> NoReturn:
@@ -52,6 +56,7 @@ def check_form(http_request: HttpRequest, *, repeatable: frozenset[str] = frozen
 
     Raises:
         InvalidRequest: Repeated, oversized or unstorable parameters, or parameters in the URL.
+        InvalidClient: Credentials in the header that no client can have.
     """
     if http_request.GET:
         raise InvalidRequest("Parameters belong into the body of the request.")
@@ -64,6 +69,20 @@ def check_form(http_request: HttpRequest, *, repeatable: frozenset[str] = frozen
             has_bad_characters(value) or len(value) > MAX_PARAMETER_LENGTH for value in values
         ):
             raise InvalidRequest("A parameter is too long or holds characters that it cannot hold.")
+    _check_credentials(http_request)
+
+
+def _check_credentials(http_request: HttpRequest) -> None:
+    """Refuse what DOT or the database would stumble over: other than base64 of UTF-8, and NUL."""
+    scheme, _, credentials = http_request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return
+    try:
+        decoded = unquote_plus(base64.b64decode(credentials).decode())
+    except ValueError:
+        raise InvalidClient from None
+    if has_bad_characters(decoded):
+        raise InvalidClient
 
 
 def grant_type_of(http_request: HttpRequest) -> str:

@@ -542,6 +542,7 @@ def test_i9_a_state_is_spent_before_the_upstream_is_asked(client_, monkeypatch):
     complete, asked = BelievingProvider.complete, []
 
     def complete_slowly(*args):
+        monkeypatch.setattr(BelievingProvider, "complete", complete)
         asked.append(come_back(same_browser(browser), upstream, subject="bob").status_code)
         return complete(*args)
 
@@ -567,12 +568,14 @@ def test_i9_of_two_callbacks_that_read_the_same_state_one_asks_the_upstream(clie
         met = []
 
         def meet(execute, sql, params, many, context):
-            if sql.startswith('UPDATE "django_lazyauth_pendingauthorization"') and not met:
+            if sql.startswith(f'UPDATE "{PendingAuthorization._meta.db_table}"') and not met:
                 met.append(gate.wait())
             return execute(sql, params, many, context)
 
         with connection.execute_wrapper(meet):
-            return come_back(same_browser(browser), upstream, subject=subject)
+            answer = come_back(same_browser(browser), upstream, subject=subject)
+        assert met
+        return answer
 
     monkeypatch.setattr(BelievingProvider, "complete", complete_and_count)
     answers = together(*[partial(come_back_together, person) for person in ("ada", "bob")])

@@ -67,7 +67,7 @@ class Pause:
         seen = []
 
         def wrapper(execute, sql, params, many, context):
-            if seen or sql.startswith('UPDATE "oauth2_provider_refreshtoken"'):
+            if seen or sql.startswith(f'UPDATE "{RefreshToken._meta.db_table}"'):
                 seen.append(sql)
             if len(seen) == number + 1:
                 self.stand()
@@ -141,6 +141,7 @@ def test_i2_a_chain_of_refreshes_does_not_outrun_the_end_of_its_session(client_,
         assert refreshing.reached.wait(PATIENCE)
         until(lambda: waiting() == 1)
         refreshing.released.set()
+        assert ending.reached.wait(PATIENCE)
         until(lambda: again.reached.is_set() or waiting() == 1)
         ending.released.set()
         until(lambda: waiting() == 1 or not again.reached.is_set())

@@ -526,6 +526,20 @@ def test_parameters_that_nobody_knows_are_ignored(client_):
     assert is_choice_page(ask(make_browser(), client_, whatever="x", display="popup", acr_values="1"))
 
 
+@pytest.mark.parametrize(
+    ("state", "fits"), [("s" * 4096, True), ("é" * 2000, True), ("é" * 3000, False), ("😀" * 3800, False)]
+)
+def test_a_state_that_no_answer_could_carry_is_refused_at_once(client_, state, fits):
+    """I18: sent as raw octets it is short, and percent-encoded too long for a redirect."""
+    browser = signed_in(make_user())
+    query = client_.authorize_query(state=None) + "&state=" + state.encode().decode("latin-1")
+    page = ask_raw(browser, query)
+    if fits:
+        assert answer_to(client_, submit(browser, page, decision="allow"))["state"] == state
+    else:
+        assert_error_page(page)
+
+
 def test_a_query_of_20000_characters_gets_a_page(client_):
     """I18."""
     assert_error_page(ask(make_browser(), client_, whatever="x" * 20_000))

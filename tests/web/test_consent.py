@@ -19,6 +19,7 @@ from django_lazyauth.models import (
     Status,
     UpstreamToken,
 )
+from django_lazyauth.web.binding import form_token
 from tests.support.journey import (
     OAuthClient,
     code_for,
@@ -116,6 +117,19 @@ def test_the_first_page_of_one_browser_is_refused_in_another(client_):
     assert_error_page(post(victim, action, fields | {"provider": "demo"}))
     assert PendingAuthorization.objects.count() == 0
     assert post(attacker, action, fields | {"provider": "demo"}).status_code == 303
+
+
+def test_a_secret_that_somebody_made_up_opens_no_page_of_another_browser(client_):
+    """I7: the page names the digest of the one secret that it goes with."""
+    browser, attacker = signed_in(make_user("ada")), signed_in(make_user("attacker"))
+    action, fields = form_of(ask(browser, client_, prompt="select_account"))
+    [(name, _)] = bindings(browser).items()
+    made_up = f"{int(time.time())}.{'A' * 43}"
+    attacker.cookies[name] = made_up
+    forged = fields | {"form_token": form_token(made_up, "choose"), "provider": "demo"}
+    assert_error_page(post(attacker, action, forged))
+    assert PendingAuthorization.objects.count() == 0
+    assert post(browser, action, fields | {"provider": "demo"}).status_code == 303
 
 
 def test_the_consent_of_a_signed_in_victim_cannot_be_posted_by_a_page_of_the_attacker(client_):
@@ -250,10 +264,11 @@ def test_a_page_that_lay_about_too_long_is_refused(client_, lazyauth):
 def test_a_client_that_dropped_its_redirect_uri_gets_no_answer_there(client_):
     """RFC 9700 §2.1."""
     browser = signed_in(make_user())
-    page = ask(browser, client_)
+    consent, choice = ask(browser, client_), ask(browser, client_, prompt="login")
     change_client(client_, redirect_uris="https://client.example/new")
-    assert_error_page(submit(browser, page, decision="allow"))
-    assert codes() == 0
+    assert_error_page(submit(browser, consent, decision="allow"))
+    assert_error_page(submit(browser, choice, provider="demo"))
+    assert PendingAuthorization.objects.count() == 0
 
 
 # -- tabs and people -------------------------------------------------------------------------------------

@@ -108,7 +108,8 @@ headers = st.fixed_dictionaries(
             st.sampled_from(
                 [
                     "Basic", "Basic ", "Basic :", "Basic Og==", "Basic /w==", "Basic AA==", "Basic AAAAOgAA",
-                    "Basic eDp5", "Bearer", "Bearer ", "Bearer x y", "Bearer \xff", "Bearer ey.ey.ey",
+                    "Basic eDp5", "Basic \xff", "Basic YQBiOmM=",
+                    "Bearer", "Bearer ", "Bearer x y", "Bearer \xff", "Bearer ey.ey.ey",
                     "Bearer " + "x" * 10_000, "Digest a=b", "\xff", "DPoP x",
                 ]
             ),

@@ -121,6 +121,8 @@ BAD_BASIC = {
     "nul": "Basic " + base64.b64encode(b"confidential\x00client:x").decode(),
     "encoded nul": basic("confidential-client\x00", "x\x00"),
     "empty": "Basic ",
+    "no ascii": "Basic \xff",
+    "lower case": basic("confidential-client", "x\x00").replace("Basic", "basic"),
     "long": basic("x" * 6000, "y" * 6000),
 }
 
@@ -672,6 +674,16 @@ def test_introspection_needs_a_secret(client_, confidential, tokens):
         response = introspect(confidential, tokens["access_token"], **changes)
         assert_error(response, "invalid_client", status=401)
         assert response.headers["WWW-Authenticate"].startswith("Basic ")
+
+
+def test_a_secret_that_the_toolkit_made_for_a_public_client_opens_no_introspection(db):
+    """RFC 7662 §2.1: it is in every copy of the client."""
+    secret = "s" * 60
+    register_client("shipped", client_secret=secret, hash_client_secret=True)
+    client = OAuthClient("shipped")
+    tokens = redeem(client, code_for(client)).json()
+    response = introspect(OAuthClient("shipped", secret), tokens["access_token"])
+    assert_error(response, "invalid_client", status=401)
 
 
 def test_introspection_of_nothing_is_an_error(confidential):
