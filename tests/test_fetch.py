@@ -616,6 +616,7 @@ def test_no_descriptor_is_left_open(hostile):
     server = hostile(plain(b"{}"))
     ask(server)
     before = len(os.listdir("/proc/self/fd"))
-    for _ in range(5):
+    for _ in range(50):
         ask(server)
-    assert len(os.listdir("/proc/self/fd")) <= before + 1
+    # Far fewer than one each; a test that ran before may still be closing one of its own.
+    assert len(os.listdir("/proc/self/fd")) <= before + 5

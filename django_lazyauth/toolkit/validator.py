@@ -169,6 +169,11 @@ class LazyAuthValidator(OAuth2Validator):
             return secret_matches(provided_secret, stored_secret)
         return bool(super()._check_secret(provided_secret, stored_secret))
 
+    def _extract_basic_auth(self, request: Any) -> str | None:
+        """Return the credentials of a Basic header; the scheme's case does not matter (RFC 9110 §11.1)."""
+        scheme, _, credentials = request.headers.get("HTTP_AUTHORIZATION", "").partition(" ")
+        return credentials.strip() or None if scheme.lower() == "basic" else None
+
     def authenticate_client(self, request: Any, *args: Any, **kwargs: Any) -> bool:
         authenticated = bool(super().authenticate_client(request, *args, **kwargs))
         if authenticated:

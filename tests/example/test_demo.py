@@ -55,7 +55,7 @@ def running(*arguments: str, env: dict[str, str], output: Path) -> Iterator[subp
     finally:
         if process.poll() is None:
             process.terminate()
-        process.wait(30)
+        process.wait(90)
 
 
 def left_behind(directory: Path) -> list[str]:
@@ -157,7 +157,7 @@ def test_serving_prints_a_link_that_works_and_ends_with_its_servers(environment,
         assert tokens.status_code == 200, tokens.text
         assert tokens.json()["refresh_token"]
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(90) == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(link, trust_env=False)
     assert left_behind(tmp_path) == []

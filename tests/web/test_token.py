@@ -873,3 +873,12 @@ def test_a_client_with_odd_redirect_uris_breaks_no_answer(db):
     response = call("/token", client.token_form(code_for(client)), origin="https://other.example")
     assert response.status_code == 200
     assert PendingAuthorization.objects.get().status == Status.EXCHANGED
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC"])
+def test_the_case_of_the_basic_scheme_does_not_matter(confidential, scheme):
+    """RFC 9110 §11.1."""
+    credentials = base64.b64encode(f"{confidential.client_id}:{confidential.client_secret}".encode()).decode()
+    form = confidential.token_form(code_for(confidential), client_secret=None, client_id=None)
+    answer = post_form(make_browser(), "/token", form, headers={"authorization": f"{scheme} {credentials}"})
+    assert answer.status_code == 200, answer.content
