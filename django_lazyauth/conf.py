@@ -20,6 +20,7 @@ RegistrationMode = Literal["immediate", "lazy"]
 DiscoveryRunner = Literal["threads", "celery"]
 RegistrationPolicy = Literal["open", "token", "closed"]
 Unswapped = Literal["refuse", "pass"]
+AccessTokenFormat = Literal["jwt", "opaque"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 KNOWN_SETTINGS = frozenset(
     {
+        "ACCESS_TOKEN_FORMAT",
         "ACCESS_TOKEN_LIFETIME",
         "ALLOW_LOOPBACK_UPSTREAMS",
         "CHAINS",
@@ -229,6 +231,15 @@ class LazyAuthSettings:
         return self._duration("CODE_RETENTION", timedelta(days=1))
 
     @property
+    def access_token_format(self) -> AccessTokenFormat:
+        """What clients get: JWTs that resource servers check by themselves (RFC 9068), or random bits."""
+        value = self.raw.get("ACCESS_TOKEN_FORMAT", "jwt")
+        if value not in ("jwt", "opaque"):
+            raise ImproperlyConfigured('LAZYAUTH["ACCESS_TOKEN_FORMAT"] must be "jwt" or "opaque".')
+        access_token_format: AccessTokenFormat = value
+        return access_token_format
+
+    @property
     def access_token_lifetime(self) -> timedelta:
         return self._duration("ACCESS_TOKEN_LIFETIME", timedelta(minutes=10))
 
@@ -295,8 +306,11 @@ class LazyAuthSettings:
 
     @property
     def signing_keys(self) -> list[str]:
-        """PEM private keys for tokens we sign. The first signs; the others stay published (spec: token lifecycle)."""
-        return list(self.raw.get("SIGNING_KEYS", []))
+        """PEM keys of tokens we sign. The first signs; the others stay published (spec: token lifecycle)."""
+        value = self.raw.get("SIGNING_KEYS", [])
+        if not isinstance(value, (list, tuple)) or not all(isinstance(pem, str) for pem in value):
+            raise ImproperlyConfigured('LAZYAUTH["SIGNING_KEYS"] must be a list of PEM texts.')
+        return list(value)
 
     @property
     def vault_keys(self) -> list[str]:

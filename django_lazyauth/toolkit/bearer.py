@@ -14,7 +14,8 @@ from django_lazyauth.models.fields import digest
 from .authorization import has_bad_characters
 from .server import LazyAuthCore
 
-MAX_TOKEN_LENGTH = 8 * 1024
+#: Characters of the header. A JWT of ours is hardly longer than one kilobyte, unless it names many resources.
+MAX_TOKEN_LENGTH = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)

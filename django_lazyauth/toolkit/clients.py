@@ -122,6 +122,18 @@ def may_refresh(client: Client) -> bool:
     return not isinstance(grants, list) or "refresh_token" in grants
 
 
+def id_token_algorithm(client: Client) -> str:
+    """Return what *client* registered as ``id_token_signed_response_alg``; empty if it does not care.
+
+    An operator's client has DOT's column for it. Whether we have such a key, the signer sees.
+    """
+    if not is_self_registered(client):
+        return str(client.algorithm)
+    registration = registration_of(client)
+    algorithm = registration.metadata.get("id_token_signed_response_alg") if registration else None
+    return algorithm if isinstance(algorithm, str) else str(client.algorithm)
+
+
 def redirect_uri_allowed(client: Client, uri: str) -> bool:
     """Say whether *client* registered *uri*, and *uri* is of a kind that is safe to redirect to."""
     return is_safe_redirect_uri(uri, extra_schemes=oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES) and any(

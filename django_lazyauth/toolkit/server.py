@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -32,14 +33,15 @@ from oauthlib.openid.connect.core.grant_types.dispatchers import (
 
 from django_lazyauth.conf import lazyauth_settings
 
+from .access_tokens import new_access_token
 from .validator import LazyAuthValidator
 
 #: What oauthlib hands to the flow once a code passed every check, and before any token is made.
 OnValidated = Callable[[Any], None]
 
 
-def new_token(request: Any, refresh_token: bool = False) -> str:
-    """Return 256 random bits: access and refresh tokens are opaque and kept as digests."""
+def new_refresh_token(request: Any, refresh_token: bool = False) -> str:
+    """Return 256 random bits."""
     return secrets.token_urlsafe(32)
 
 
@@ -48,7 +50,9 @@ class LazyAuthServer(
 ):
     def __init__(self, validator: LazyAuthValidator, on_validated: OnValidated | None = None) -> None:
         lifetime = int(lazyauth_settings.access_token_lifetime.total_seconds())
-        self.bearer = BearerToken(validator, new_token, lifetime, new_token)
+        self.bearer = BearerToken(
+            validator, partial(new_access_token, validator), lifetime, new_refresh_token
+        )
         plain, openid = PlainCodeGrant(validator), OpenIdCodeGrant(validator)
         if on_validated is not None:
             for grant in (plain, openid):
