@@ -117,6 +117,9 @@ def _plain_values() -> Messages:
         "chains",
         "upstream_swap",
         "upstream_token_clients",
+        "resource_server",
+        "revocation_check",
+        "introspection_clients",
     ):
         try:
             getattr(lazyauth_settings, name)

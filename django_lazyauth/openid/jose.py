@@ -54,6 +54,14 @@ _KEY_OF: Final = {
 }
 _ALGORITHMS: Final = {name: get_default_algorithms()[name] for name in _KEY_OF}
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]*")
+#: Of a last group of so many characters: those that leave no bit over (RFC 4648 §3.5), so that no second text
+#: stands for the same token.
+_LAST_CHARACTERS: Final = {
+    0: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+    1: (),
+    2: "AQgw",
+    3: "AEIMQUYcgkosw048",
+}
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -83,6 +91,11 @@ class Reason(StrEnum):
     EMAIL = "email"
     EMAIL_VERIFIED = "email_verified"
     NAME = "name"
+    CLIENT_ID = "client_id"
+    JWT_ID = "jti"
+    SCOPE = "scope"
+    SESSION = "tsid"
+    REVOKED = "revoked"
     UNCLEAN = "unclean"
     KEY_SET = "key_set"
 
@@ -202,8 +215,8 @@ def decode(token: str) -> Decoded:
 
 
 def _base64url(text: str) -> bytes:
-    """Decode strictly: the standard library skips what is not of the alphabet."""
-    if not _BASE64URL.fullmatch(text):
+    """Decode strictly: the standard library skips what is not of the alphabet, and bits that are left over."""
+    if not _BASE64URL.fullmatch(text) or text[-1:] not in _LAST_CHARACTERS[len(text) % 4]:
         raise TokenRejected(Reason.MALFORMED)
     try:
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from oauth2_provider.oauth2_validators import is_valid_resource_uri
+from oauth2_provider.oauth2_validators import is_valid_resource_uri, validate_resource_as_url_prefix
 
 from django_lazyauth.conf import lazyauth_settings
 
@@ -36,3 +36,11 @@ def are_sound_resources(resources: Sequence[object]) -> bool:
 def audience_of(resources: Sequence[str] | None) -> list[str]:
     """Return who a token is for: the resources that were asked for, else this site (RFC 9068 §3)."""
     return list(resources or ()) or [lazyauth_settings.issuer]
+
+
+def lies_below(uri: str, resource: str) -> bool:
+    """Say whether *uri* is *resource* or below it: how DOT compares an audience with a request (RFC 8707 §2)."""
+    try:
+        return bool(validate_resource_as_url_prefix(uri, [resource]))
+    except ValueError:
+        return False
