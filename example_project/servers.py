@@ -200,7 +200,9 @@ class Stage:
                 )
             )
             preparing.finish()
-            self.upstream = run(Server(*UPSTREAM, port=self.upstream_port, env=upstream_env, log=upstream_log))
+            self.upstream = run(
+                Server(*UPSTREAM, port=self.upstream_port, env=upstream_env, log=upstream_log)
+            )
             migrating.finish()
             self.site = run(Server(*SITE, port=self.site_port, env=self._site_env(), log=self.log))
             self.upstream.wait_until_ready()
