@@ -243,7 +243,7 @@ def write_registration(attrs: ClientAttributes, *, attempt: int = 0) -> ClientRe
         # Held by a registration that `find_repeated` does not return any more: too old, disabled or over.
         ClientRegistration.objects.filter(repeat_key=attrs.repeat_key).update(repeat_key=None)
     counts = attrs.source == ClientSource.OPEN and attrs.expires_at is not None
-    slot = _free_slot(attempt) if counts else None
+    slot = take_place(attempt) if counts else None
     row = ClientRegistration(
         client=clients.add_client(attrs.client_id, _fields(attrs)),
         source=attrs.source,
@@ -289,8 +289,11 @@ def replace_registration(client_row_id: Any, version: int, attrs: ClientAttribut
 # -- places for the unused ---------------------------------------------------------------------------------
 
 
-def _free_slot(attempt: int) -> int:
+def take_place(attempt: int) -> int:
     """Return a place for one more unused client, in the caller's transaction; the oldest make room.
+
+    Args:
+        attempt: How often the place that was returned turned out to be taken.
 
     Places are given in a circle, so the next one is free, or its holder is about the oldest there is. Nothing
     is counted until the circle closes.
