@@ -13,7 +13,6 @@ from typing import Any
 
 from django.db import router, transaction
 from django.utils import timezone
-from oauth2_provider.cimd import refresh_if_stale
 from oauth2_provider.models import (
     AbstractApplication,
     get_access_token_model,
@@ -138,15 +137,17 @@ class LazyAuthValidator(OAuth2Validator):
     # -- the client ----------------------------------------------------------------------------------------
 
     def _load_application(self, client_id: str, request: Any) -> Any:
-        """Return the client; an operator who disabled it, and a registration that ended, count at once."""
+        """Return the client; an operator who disabled it, and a registration that ended, count at once.
+
+        One that does not stand in the database is unknown: a document is fetched by `flows.client_document`, never
+        here, where a transaction may be open.
+        """
         if not clients.is_client_id(client_id):
             return None
         if request.client is None:
             # With its registration, in the query that DOT would make without.
             request.client = clients.load_client(client_id)
-        client = super()._load_application(client_id, request)
-        if client is not None and client.cimd_expires_at is not None:
-            client = request.client = refresh_if_stale(client, request=request)
+        client = super()._load_application(client_id, request) if request.client is not None else None
         if client is not None and not clients.is_usable(client):
             client = request.client = None
         return client
