@@ -37,7 +37,7 @@ def new_access_token(validator: LazyAuthValidator, request: Any) -> str:
     validator.access_token_issued_at = now = timezone.now()
     if lazyauth_settings.access_token_format == "opaque":
         return secrets.token_urlsafe(32)
-    validator.resolve_resource(request)
+    validator.check_resource(request)
     issued_at = int(now.timestamp())
     claims = {
         "iss": lazyauth_settings.issuer,

@@ -387,13 +387,14 @@ class LazyAuthValidator(OAuth2Validator):
 
     # -- resources (RFC 8707) --------------------------------------------------------------------------------
 
-    def resolve_resource(self, request: Any) -> None:
-        """Set ``request.resource`` to what the token is for: what was asked for, of what was granted (I20).
+    def check_resource(self, request: Any) -> None:
+        """Set ``request.resource``, the audience of what is about to be issued, before anything is written.
 
         Raises:
-            OAuth2Error: ``invalid_target``.
+            CustomOAuth2Error: ``invalid_target``: one is no URI, or was not granted (I8, I20).
         """
         self._check_and_set_request_resource(request)
+        request.resource = list(dict.fromkeys(request.resource))
 
     def _validate_resource_uris(self, request: Any, resources: list[Any]) -> None:
         if not are_sound_resources(resources):

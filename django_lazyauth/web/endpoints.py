@@ -17,7 +17,7 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest, OAuthError
 from django_lazyauth.flows.revoke import answer_revocation_request
 from django_lazyauth.flows.token import answer_token_request
-from django_lazyauth.toolkit import clients, endpoints, metadata
+from django_lazyauth.toolkit import clients, endpoints, introspection, metadata
 from django_lazyauth.toolkit.authorization import has_bad_characters
 from django_lazyauth.toolkit.token_endpoint import TokenAnswer, check_form
 from django_lazyauth.toolkit.tokens import published_key_set
@@ -115,7 +115,7 @@ def introspect_view(request: HttpRequest) -> HttpResponse:
         check_form(request)
     except OAuthError as error:
         return _render(TokenAnswer.of_error(error))
-    return _render(endpoints.introspect(request))
+    return _render(introspection.introspect(request))
 
 
 @client_endpoint("GET", "POST")

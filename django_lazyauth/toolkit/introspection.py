@@ -1,0 +1,84 @@
+"""What a token is worth, told to who has a right to know (RFC 7662): its own client, and the resource it is for.
+
+Everybody else, and everybody about anything else, hears ``{"active": false}``.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest
+from oauth2_provider.models import AbstractApplication
+from oauthlib.common import Request
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidClient, InvalidRequest
+from django_lazyauth.resource_indicators import same_resource
+
+from .bearer import Bearer, find_bearer
+from .resources import audience_of
+from .server import LazyAuthCore
+from .token_endpoint import TokenAnswer
+from .validator import LazyAuthValidator
+
+
+def introspect(http_request: HttpRequest) -> TokenAnswer:
+    """Answer an introspection request (RFC 7662 §2).
+
+    A public client has nothing to authenticate with: DOT would let it pass with its empty secret.
+    """
+    core = LazyAuthCore()
+    token = http_request.POST.get("token", "")
+    if not token:
+        return TokenAnswer.of_error(InvalidRequest("Missing token parameter."))
+    uri, method, body, headers = core._extract_params(http_request)
+    request = Request(uri, method, body, headers)
+    authenticated = core.validator.authenticate_client(request)
+    if not authenticated or request.client.client_type != AbstractApplication.CLIENT_CONFIDENTIAL:
+        return TokenAnswer.of_error(InvalidClient())
+    return TokenAnswer(json.dumps(_describe(token, request, core.validator)), int(HTTPStatus.OK))
+
+
+def _describe(token: str, request: Request, validator: LazyAuthValidator) -> dict[str, Any]:
+    bearer = find_bearer(token)
+    if bearer is not None:
+        return _of_access_token(bearer) if _may_know(request.client, bearer) else {"active": False}
+    # Active means that it would work. A spent one ends no session here: nobody tried to use it.
+    if validator.validate_refresh_token(token, request.client, request):
+        return {
+            "active": True,
+            "client_id": request.client.client_id,
+            "iss": lazyauth_settings.issuer,
+            "sub": str(request.user.pk),
+        }
+    return {"active": False}
+
+
+def _may_know(client: Any, bearer: Bearer) -> bool:
+    """Say whether the token is the client's own, or for a resource that the operator says the client is."""
+    if bearer.access_token.application_id == client.pk:
+        return True
+    resources = lazyauth_settings.introspection_clients.get(client.client_id, ())
+    audience = audience_of(bearer.access_token.resource)
+    return any(same_resource(one, resource) for one in audience for resource in resources)
+
+
+def _of_access_token(bearer: Bearer) -> dict[str, Any]:
+    row = bearer.access_token
+    audience = audience_of(row.resource)
+    described = {
+        "active": True,
+        "scope": row.scope,
+        "client_id": bearer.client.client_id if bearer.client is not None else "",
+        "token_type": "Bearer",
+        "exp": int(row.expires.timestamp()),
+        "iat": int(row.created.timestamp()),
+        "iss": lazyauth_settings.issuer,
+        "aud": audience[0] if len(audience) == 1 else audience,
+        "sub": bearer.client.client_id if bearer.user is None and bearer.client is not None else "",
+    }
+    if bearer.user is not None:
+        described |= {"sub": str(bearer.user.pk), "username": bearer.user.get_username()}
+    return described
