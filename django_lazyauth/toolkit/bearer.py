@@ -12,9 +12,9 @@ from oauth2_provider.models import get_access_token_model, get_refresh_token_mod
 from django_lazyauth.models.fields import digest
 
 from . import clients
+from .access_token_rows import find_row
 from .authorization import has_bad_characters
 from .server import LazyAuthCore
-from .validator import LazyAuthValidator
 
 #: Characters of the header. A JWT of ours is hardly longer than one kilobyte, unless it names many resources.
 MAX_TOKEN_LENGTH = 16 * 1024
@@ -71,7 +71,7 @@ def find_bearer(token: str) -> Bearer | None:
 
     Whether it is for this resource was checked by whoever asks.
     """
-    row = LazyAuthValidator()._load_access_token(token)
+    row = find_row(token)
     if row is None or not row.is_valid():
         return None
     if row.application is not None and not clients.is_usable(row.application):

@@ -7,53 +7,49 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Final
 
 from django.http import HttpRequest
-from oauth2_provider.models import AbstractApplication
-from oauthlib.common import Request
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClient, InvalidRequest
 from django_lazyauth.resource_indicators import same_resource
 
 from .bearer import Bearer, find_bearer
+from .client_authentication import authenticate_confidential
 from .resources import audience_of
-from .server import LazyAuthCore
 from .token_endpoint import TokenAnswer
 from .validator import LazyAuthValidator
 
+INACTIVE: Final[dict[str, Any]] = {"active": False}
+
 
 def introspect(http_request: HttpRequest) -> TokenAnswer:
-    """Answer an introspection request (RFC 7662 §2).
-
-    A public client has nothing to authenticate with: DOT would let it pass with its empty secret.
-    """
-    core = LazyAuthCore()
+    """Answer an introspection request (RFC 7662 §2)."""
     token = http_request.POST.get("token", "")
     if not token:
         return TokenAnswer.of_error(InvalidRequest("Missing token parameter."))
-    uri, method, body, headers = core._extract_params(http_request)
-    request = Request(uri, method, body, headers)
-    authenticated = core.validator.authenticate_client(request)
-    if not authenticated or request.client.client_type != AbstractApplication.CLIENT_CONFIDENTIAL:
+    client = authenticate_confidential(http_request)
+    if client is None:
         return TokenAnswer.of_error(InvalidClient())
-    return TokenAnswer(json.dumps(_describe(token, request, core.validator)), int(HTTPStatus.OK))
+    return TokenAnswer(json.dumps(_describe(token, client)), int(HTTPStatus.OK))
 
 
-def _describe(token: str, request: Request, validator: LazyAuthValidator) -> dict[str, Any]:
+def _describe(token: str, client: Any) -> dict[str, Any]:
     bearer = find_bearer(token)
     if bearer is not None:
-        return _of_access_token(bearer) if _may_know(request.client, bearer) else {"active": False}
+        return _of_access_token(bearer) if _may_know(client, bearer) else INACTIVE
     # Active means that it would work. A spent one ends no session here: nobody tried to use it.
-    if validator.validate_refresh_token(token, request.client, request):
+    request = SimpleNamespace()
+    if LazyAuthValidator().validate_refresh_token(token, client, request):
         return {
             "active": True,
-            "client_id": request.client.client_id,
+            "client_id": client.client_id,
             "iss": lazyauth_settings.issuer,
             "sub": str(request.user.pk),
         }
-    return {"active": False}
+    return INACTIVE
 
 
 def _may_know(client: Any, bearer: Bearer) -> bool:

@@ -29,6 +29,7 @@ from django_lazyauth.models.fields import digest
 from django_lazyauth.models.prepared_write import insert
 
 from . import clients, tokens
+from .access_token_rows import find_row
 from .resources import are_sound_resources
 from .secrets import deserves_digest, digest_secret, is_digest, secret_matches
 
@@ -153,12 +154,7 @@ class LazyAuthValidator(OAuth2Validator):
         return client
 
     def _load_access_token(self, token: str) -> Any:
-        return (
-            get_access_token_model()
-            .objects.select_related("user", f"application__{clients.REGISTRATION}")
-            .filter(token_checksum=digest(token))
-            .first()
-        )
+        return find_row(token)
 
     def validate_grant_type(
         self, client_id: str, grant_type: str, client: Any, request: Any, *args: Any, **kwargs: Any
