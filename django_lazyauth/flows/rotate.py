@@ -6,6 +6,8 @@ A session that turns out to be compromised is ended after that transaction: a ro
 from __future__ import annotations
 
 import logging
+import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,7 +25,9 @@ from .failure import log_failure
 logger = logging.getLogger("django_lazyauth.refresh")
 
 #: Who lost against somebody else's transaction finds on the next try what that one did.
-ATTEMPTS = 3
+ATTEMPTS = 5
+#: Seconds to wait at most before the second try, twice that before the third, and so on.
+PAUSE = 0.02
 
 T = TypeVar("T")
 
@@ -73,12 +77,13 @@ def _one_transaction() -> Iterator[None]:
 
 def _in_spite_of_others(action: Callable[[], T]) -> T:
     """Do *action*, and do it again where the database gave it up for another transaction's sake."""
-    for _ in range(ATTEMPTS - 1):
+    for attempt in range(1, ATTEMPTS):
         try:
             return action()
         except OperationalError as error:
             if not lost_to_another(error):
                 raise
+        time.sleep(random.uniform(0, PAUSE * attempt))  # noqa: S311 - so that losers do not meet again
     return action()
 
 

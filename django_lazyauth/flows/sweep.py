@@ -78,15 +78,16 @@ def _delete_in_batches(rows: QuerySet[Any], batch_size: int) -> int:
 def _batches(rows: QuerySet[Any], batch_size: int) -> Iterator[list[Any]]:
     """Yield keys inside an open transaction each, locked where the database can pass over others' locks."""
     database = router.db_for_write(rows.model)
-    skips_locked = connections[database].features.has_select_for_update_skip_locked
+    features = connections[database].features
+    of_self = ("self",) if features.has_select_for_update_of else ()
     last: Any = None
     while True:
         with transaction.atomic(using=database):
             page = rows.using(database).order_by("pk")
             if last is not None:
                 page = page.filter(pk__gt=last)
-            if skips_locked:
-                page = page.select_for_update(skip_locked=True, of=("self",))
+            if features.has_select_for_update_skip_locked:
+                page = page.select_for_update(skip_locked=True, of=of_self)
             keys = list(page.values_list("pk", flat=True)[:batch_size])
             if not keys:
                 return

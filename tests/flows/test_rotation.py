@@ -147,6 +147,16 @@ def test_i10_a_grace_that_is_switched_off_ends_at_once(client_, first, lazyauth)
     assert_nothing_lives(session_id())
 
 
+def test_i10_a_grace_that_is_shortened_counts_for_what_was_used_before(client_, first, lazyauth, clock):
+    refresh(client_, first)
+    lazyauth(REFRESH_GRACE=5)
+    clock.advance(seconds=5)
+    assert refresh(client_, first).status_code == 200
+    clock.advance(seconds=1)
+    assert_refused(refresh(client_, first))
+    assert_nothing_lives(session_id())
+
+
 def test_i10_a_grace_that_is_lengthened_does_not_bring_back_what_was_over(client_, first, lazyauth, clock):
     refresh(client_, first)
     lazyauth(REFRESH_GRACE=3600)

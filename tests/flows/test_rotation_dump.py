@@ -102,15 +102,14 @@ def test_a_dump_inside_the_grace_holds_no_token_and_no_secret(session):
 
 
 def keys_that_a_reader_could_try(values: set[str]):
-    """Yield 32 bytes made of what is read, in the ways that people make keys."""
+    """Yield what a key could be, or could be derived from, in the ways that people make keys."""
     for value in values:
         raw = value.encode()
+        yield raw
         yield hashlib.sha256(raw).digest()
         yield hashlib.sha256(hashlib.sha256(raw).digest()).digest()
         if re.fullmatch(r"[0-9a-f]{64}", value):
             yield bytes.fromhex(value)
-        if len(raw) == 32:
-            yield raw
 
 
 def test_of_a_dump_nothing_opens_the_kept_answer_and_the_presented_token_does(session):
@@ -135,7 +134,7 @@ def test_of_a_dump_nothing_opens_the_kept_answer_and_the_presented_token_does(se
     infos = (sealed_answer.DERIVATION_INFO, b"")
     for key, info in itertools.product(keys_that_a_reader_could_try(values), infos):
         derived = HKDF(algorithm=hashes.SHA256(), length=32, salt=salt, info=info).derive(key)
-        for tried in (key, derived):
+        for tried in (key, derived) if len(key) == 32 else (derived,):
             with pytest.raises(InvalidTag):
                 AESGCM(tried).decrypt(nonce, rest, data)
 

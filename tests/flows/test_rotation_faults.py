@@ -13,7 +13,7 @@ from django.db.models.signals import post_delete, post_save
 from oauth2_provider.models import AccessToken, IDToken, RefreshToken
 from oauth2_provider.signals import app_authorized
 
-from django_lazyauth.flows.rotate import lost_to_another
+from django_lazyauth.flows.rotate import ATTEMPTS, lost_to_another
 from django_lazyauth.models import PendingAuthorization, SealedSuccessor, UpstreamToken
 from tests.flows.test_faults import CANARY, FailAt, assert_refused, assert_server_error
 from tests.flows.test_rotation import refresh
@@ -266,17 +266,17 @@ def caused_by(cause, *args):
 
 
 def test_what_another_transaction_undid_is_tried_again(client_):
-    """I18: the database gave this transaction up for another one's sake, once or twice."""
+    """I18: the database gave this transaction up for another one's sake, up to four times."""
 
     class Serialization(Cause):
         sqlstate = "40001"
 
-    for times in (1, 2, 3):
+    for times in (1, 4, 5):
         token = session_of(client_, times)
         seen = []
 
         def fail(execute, sql, params, many, context, times=times, seen=seen):
-            if sql.startswith(f'UPDATE "{RefreshToken._meta.db_table}"') and len(seen) < times:
+            if sql.startswith("UPDATE") and RefreshToken._meta.db_table in sql and len(seen) < times:
                 seen.append(sql)
                 raise caused_by(Serialization())
             return execute(sql, params, many, context)
@@ -284,7 +284,7 @@ def test_what_another_transaction_undid_is_tried_again(client_):
         before = state()
         with connection.execute_wrapper(fail):
             answer = refresh(client_, token)
-        if times < 3:
+        if times < ATTEMPTS:
             assert answer.status_code == 200
         else:
             assert_server_error(answer)
