@@ -97,7 +97,7 @@ def started_at(row: RefreshTokenRow) -> datetime:
         return row.created  # type: ignore[no-any-return]
     if family.version == 7:
         return datetime.fromtimestamp((family.int >> 80) / 1000, tz=UTC)
-    first = type(row).objects.filter(token_family=family).order_by("created").first()
+    first = type(row).objects.using(row._state.db).filter(token_family=family).order_by("created").first()
     began: datetime = row.created if first is None else min(first.created, row.created)
     return began
 

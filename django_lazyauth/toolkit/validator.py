@@ -29,6 +29,7 @@ from django_lazyauth.models.fields import digest
 from django_lazyauth.models.prepared_write import insert
 
 from . import clients, tokens
+from .resources import are_sound
 from .rotation import Rotation
 from .secrets import deserves_digest, digest_secret, is_digest, secret_matches
 
@@ -342,6 +343,15 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
         """
         self._check_and_set_request_resource(request)
         request.resource = list(dict.fromkeys(request.resource))
+
+    def _validate_resource_uris(self, request: Any, resources: list[str]) -> None:
+        # DOT's lets Python's parser raise, and repeats the value in an error description.
+        if not are_sound(resources):
+            raise errors.CustomOAuth2Error(
+                error="invalid_target",
+                description="A resource indicator must be an absolute URI with a host (RFC 8707).",
+                request=request,
+            )
 
     @staticmethod
     def still_registered(client: Any, scopes: list[str]) -> list[str]:

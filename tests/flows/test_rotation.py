@@ -458,6 +458,9 @@ def test_i20_a_refused_refresh_spends_nothing(client_, first):
         ({"resource": "no-uri"}, "invalid_target"),
         ({"resource": "https://api.example/#fragment"}, "invalid_target"),
         ({"resource": ["https://api.example/", ""]}, "invalid_target"),
+        ({"resource": "http://["}, "invalid_target"),
+        ({"resource": "https://api.example/" + "x" * 1024}, "invalid_target"),
+        ({"resource": [f"https://api.example/{number}" for number in range(11)]}, "invalid_target"),
     ):
         assert_refused(refresh(client_, first, **changes), error)
     assert IDToken.objects.count() == 1

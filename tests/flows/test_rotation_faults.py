@@ -15,8 +15,14 @@ from oauth2_provider.signals import app_authorized
 
 from django_lazyauth.flows.rotate import ATTEMPTS, lost_to_another
 from django_lazyauth.models import PendingAuthorization, SealedSuccessor, UpstreamToken
-from tests.flows.test_faults import CANARY, FailAt, assert_refused, assert_server_error
-from tests.flows.test_rotation import refresh
+from tests.flows.test_faults import (
+    CANARY,
+    FailAt,
+    assert_json_and_not_kept,
+    assert_refused,
+    assert_server_error,
+)
+from tests.flows.test_rotation import refresh, refresh_form
 from tests.races.rows import assert_nothing_lives
 from tests.support.journey import code_for, get, make_browser, post_form, redeem
 from tests.web.site import change_client
@@ -90,6 +96,21 @@ def test_i10_a_commit_whose_answer_is_lost_is_answered_by_the_retry(client_, mon
     answer = refresh(client_, token)
     assert answer.status_code == 200
     assert refresh(client_, answer.json()["refresh_token"]).status_code == 200
+
+
+def test_a_failure_while_the_answer_is_made_readable_for_a_script_keeps_the_answer(client_):
+    """Fetch, CORS: the client's origin is looked up last; what was written is told."""
+    for n in itertools.count(1):
+        form = refresh_form(client_, session_of(client_, n))
+        origin = {"origin": "https://client.example"}
+        fault = FailAt(n, OperationalError(CANARY), lasting=True)
+        with connection.execute_wrapper(fault):
+            answer = post_form(make_browser(), "/token", form, headers=origin)
+        assert answer.status_code in {200, 500}
+        assert_json_and_not_kept(answer)
+        if "Access-Control-Allow-Origin" in answer.headers:
+            break
+    assert not fault.fired
 
 
 @pytest.mark.parametrize(("error", "lasting"), FAULTS)
