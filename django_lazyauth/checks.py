@@ -99,6 +99,7 @@ def _plain_values() -> Messages:
         "code_retention",
         "access_token_lifetime",
         "id_token_lifetime",
+        "refresh_grace",
         "refresh_token_idle_lifetime",
         "refresh_token_lifetime",
         "vault_retention",
@@ -399,6 +400,7 @@ LONGEST = (
     ("refresh_token_idle_lifetime", timedelta(days=90), "lazyauth.E111"),
     ("refresh_token_lifetime", timedelta(days=400), "lazyauth.E112"),
     ("unused_client_lifetime", timedelta(days=400), "lazyauth.E116"),
+    ("refresh_grace", timedelta(minutes=2), "lazyauth.E120"),
 )
 
 
