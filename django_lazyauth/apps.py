@@ -13,7 +13,9 @@ class LazyAuthConfig(AppConfig):
     def ready(self) -> None:
         # Imported here: checks reach the models, which exist only once every app is loaded.
         from .checks import register_checks
+        from .toolkit.documents import use_our_fetcher
 
         register_checks()
+        use_our_fetcher()
         if apps.is_installed("drf_spectacular"):
             from .api import openapi  # noqa: F401 - drf-spectacular collects what was imported.

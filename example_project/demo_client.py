@@ -40,18 +40,22 @@ class PageSeen:
 
 
 class Browser:
-    """Keeps cookies, follows redirects, presses buttons; stops where the client takes over."""
+    """Keeps cookies, follows redirects, presses buttons; stops where the client takes over.
+
+    Attributes:
+        http: The session behind it, for what no page asks for.
+    """
 
     def __init__(self, *, stop_at: str) -> None:
         self._stop_at = stop_at
-        self._http = requests.Session()
-        self._http.trust_env = False  # No proxy stands between this process and loopback.
+        self.http = requests.Session()
+        self.http.trust_env = False  # No proxy stands between this process and loopback.
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.close()
+        self.http.close()
 
     def open(self, url: str) -> PageSeen | str:
         """Go to *url*; return the page, or the address of the client that the browser was sent to."""
@@ -76,7 +80,7 @@ class Browser:
         return self._arrive(self._send("POST", action, fields))
 
     def _send(self, method: str, url: str, form: dict[str, str] | None = None) -> requests.Response:
-        return self._http.request(method, url, data=form, allow_redirects=False, timeout=TIMEOUT_SECONDS)
+        return self.http.request(method, url, data=form, allow_redirects=False, timeout=TIMEOUT_SECONDS)
 
     def _arrive(self, response: requests.Response) -> PageSeen | str:
         for _ in range(MAX_REDIRECTS):

@@ -67,6 +67,10 @@ class Process:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it, if need be by force; one that ended already stays so."""
         self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)
@@ -168,6 +172,11 @@ class Stage:
         return f"http://{HOST}:{self.upstream_port}"
 
     @property
+    def upstream_client(self) -> tuple[str, str]:
+        """Id and secret that the site has at the upstream."""
+        return self._client["id"], self._client["secret"]
+
+    @property
     def database(self) -> Path:
         """The site's SQLite file."""
         return self.directory / "site" / "site.sqlite3"
@@ -178,7 +187,7 @@ class Stage:
 
     @property
     def is_up(self) -> bool:
-        return all(server.is_up for server in self._servers)
+        return self.upstream.is_up and self.site.is_up
 
     def __enter__(self) -> Self:
         upstream_env, upstream_log = self._upstream_env(), self.directory / "upstream.log"
@@ -191,17 +200,25 @@ class Stage:
                 )
             )
             preparing.finish()
-            upstream = run(Server(*UPSTREAM, port=self.upstream_port, env=upstream_env, log=upstream_log))
+            self.upstream = run(
+                Server(*UPSTREAM, port=self.upstream_port, env=upstream_env, log=upstream_log)
+            )
             migrating.finish()
-            site = run(Server(*SITE, port=self.site_port, env=self._site_env(), log=self.log))
-            self._servers = [upstream, site]
-            for server in self._servers:
-                server.wait_until_ready()
+            self.site = run(Server(*SITE, port=self.site_port, env=self._site_env(), log=self.log))
+            self.upstream.wait_until_ready()
+            self.site.wait_until_ready()
             self._processes = processes.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._processes.close()
+
+    def restart_site(self) -> None:
+        """End the site's process and start another, which knows what stands in the database and no more."""
+        self.site.stop()
+        self.site = Server(*SITE, port=self.site_port, env=self._site_env(), log=self.log)
+        self._processes.enter_context(self.site)
+        self.site.wait_until_ready()
 
     def manage(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         """Run a command of the site, such as ``createapplication``.

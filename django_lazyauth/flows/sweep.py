@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections, router, transaction
@@ -19,11 +19,14 @@ from django_lazyauth.models import (
     Status,
     UpstreamToken,
 )
-from django_lazyauth.toolkit import clients
+from django_lazyauth.registration.store import forget_unused
+from django_lazyauth.toolkit import documents
 from django_lazyauth.toolkit.expired_tokens import expired_tokens
 
 #: Rows of one transaction: enough to be quick, few enough to block nobody.
 BATCH_SIZE = 500
+#: How long a client of a document may take to get its place.
+GRACE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,9 @@ def _sweep_clients(now: datetime, batch_size: int) -> int:
     count = 0
     for keys in _batches(ClientRegistration.objects.filter(over, last_used_at__isnull=True), batch_size):
         registered = ClientRegistration.objects.filter(pk__in=keys, last_used_at__isnull=True)
-        count += clients.delete_clients(list(registered.values_list("client_id", flat=True)))
+        count += forget_unused(registered.values_list("client_id", flat=True))
+    for keys in _batches(documents.unregistered(now - GRACE), batch_size):
+        count += forget_unused(keys)
     return count
 
 

@@ -17,8 +17,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Final, TypeVar
 
+from django.db import router
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -26,6 +28,7 @@ from django_lazyauth import fetch
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.models import ProviderKeySet
+from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
 
 from .descriptor import ProviderDescriptor, descriptor_from_settings
 from .verify import IdTokenRejected, KeySet, KeySetInvalid, check_clean, is_public, matches_issuer
@@ -117,7 +120,7 @@ def load(descriptor: ProviderDescriptor) -> StoredProvider | None:
 
     A row of another issuer counts as none: the configuration changed, and those keys are somebody else's.
     """
-    row = ProviderKeySet.objects.filter(pk=descriptor.name, fetched_at__isnull=False).first()
+    row = _select(router.db_for_write(ProviderKeySet)).get(descriptor.name)
     if row is None or row.issuer != descriptor.issuer or row.fetched_at is None:
         return None
     try:
@@ -125,6 +128,12 @@ def load(descriptor: ProviderDescriptor) -> StoredProvider | None:
     except KeySetInvalid:
         return None
     return StoredProvider(row.configuration, keys, row.fetched_at)
+
+
+@cache
+def _select(using: str) -> PreparedSelect[ProviderKeySet]:
+    """Every sign-in reads the row, and what it takes to compile the query is most of what reading costs."""
+    return PreparedSelect(ProviderKeySet.objects.using(using).filter(pk=ASKED_FOR))
 
 
 def load_or_fetch(descriptor: ProviderDescriptor) -> StoredProvider | None:

@@ -10,9 +10,10 @@ Of a store's methods only ``register_client`` is required. What is missing is re
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from django.db import IntegrityError, connections, router, transaction
@@ -21,6 +22,7 @@ from django.utils import timezone
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import LazyAuthError, RegistrationConflict, TemporarilyUnavailable
 from django_lazyauth.models import ClientRegistration, ClientSource
+from django_lazyauth.signals import client_deleted
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.clients import ClientFields
 
@@ -218,6 +220,22 @@ class ModelRegistrationStore:
         return StoredClient.of(row) if row is not None and not row.is_over() else None
 
 
+def forget_unused(client_pks: Iterable[Any]) -> int:
+    """Delete clients that nobody used, in the caller's transaction; return how many, and tell of them after commit.
+
+    Where the host keeps its clients elsewhere, only our row of them goes, and nobody is told.
+    """
+    pks = list(client_pks)
+    ids: list[str] = []
+    if isinstance(get_store(), ModelRegistrationStore):
+        ids = list(clients.get_client_model().objects.filter(pk__in=pks).values_list("client_id", flat=True))
+    count = clients.delete_clients(pks)
+    for client_id in ids:
+        told = partial(client_deleted.send_robust, sender=ClientRegistration, client_id=client_id)
+        transaction.on_commit(told, using=_database())
+    return count
+
+
 def _database() -> str:
     return router.db_for_write(ClientRegistration)
 
@@ -243,7 +261,7 @@ def write_registration(attrs: ClientAttributes, *, attempt: int = 0) -> ClientRe
         # Held by a registration that `find_repeated` does not return any more: too old, disabled or over.
         ClientRegistration.objects.filter(repeat_key=attrs.repeat_key).update(repeat_key=None)
     counts = attrs.source == ClientSource.OPEN and attrs.expires_at is not None
-    slot = _free_slot(attempt) if counts else None
+    slot = take_place(attempt) if counts else None
     row = ClientRegistration(
         client=clients.add_client(attrs.client_id, _fields(attrs)),
         source=attrs.source,
@@ -289,8 +307,11 @@ def replace_registration(client_row_id: Any, version: int, attrs: ClientAttribut
 # -- places for the unused ---------------------------------------------------------------------------------
 
 
-def _free_slot(attempt: int) -> int:
+def take_place(attempt: int) -> int:
     """Return a place for one more unused client, in the caller's transaction; the oldest make room.
+
+    Args:
+        attempt: How often the place that was returned turned out to be taken.
 
     Places are given in a circle, so the next one is free, or its holder is about the oldest there is. Nothing
     is counted until the circle closes.
@@ -316,5 +337,5 @@ def _clear_oldest(places: int) -> int:
     going = list(oldest.values_list("client_id", "slot")[: max(1, places // CLEARED_SHARE)])
     if not going:
         raise TemporarilyUnavailable("Too many clients register at this moment.")
-    clients.delete_clients(pk for pk, _ in going)
+    forget_unused([pk for pk, _ in going])
     return next((slot for _, slot in going if slot is not None and slot < places), 0)

@@ -16,7 +16,8 @@ from oauthlib import oauth2
 
 from django_lazyauth.errors import LazyAuthError
 
-from . import clients, resources, tokens
+from . import clients, tokens
+from .resources import are_sound_resources
 from .server import LazyAuthCore
 from .validator import narrow
 
@@ -199,7 +200,7 @@ def _malformed(parameters: QueryDict) -> Finding:
             return "invalid_request", f"Duplicate {_printable(name)} parameter."
         if any(not _is_sound(name, value) for value in values):
             return "invalid_request", f"Invalid {_printable(name)} parameter value."
-    if not resources.are_sound(parameters.getlist("resource")):
+    if not are_sound_resources(parameters.getlist("resource")):
         return "invalid_target", "A resource indicator must be an absolute URI with a host (RFC 8707)."
     return None
 

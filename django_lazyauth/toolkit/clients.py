@@ -134,6 +134,11 @@ def is_self_registered(client: Client) -> bool:
     return bool(client.registration_source != AbstractApplication.RegistrationSource.MANUAL)
 
 
+def is_of_document(client: Client) -> bool:
+    """Say whether *client* is one whose id is the URL of its metadata document."""
+    return bool(client.registration_source == AbstractApplication.RegistrationSource.CIMD)
+
+
 def may_skip_consent(client: Client) -> bool:
     """Say whether the operator waived consent; never for a client that registered itself (I8)."""
     return bool(client.skip_authorization) and not is_self_registered(client)

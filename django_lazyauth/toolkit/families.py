@@ -29,11 +29,6 @@ def is_alive(family: UUID) -> bool:
     return bool(refresh.filter(revoked__isnull=True).exists() or access.exists())
 
 
-def can_refresh(family: UUID) -> bool:
-    """Say whether *family* has a refresh token that works."""
-    return bool(_refresh_tokens(family).filter(revoked__isnull=True, access_token__isnull=False).exists())
-
-
 def _refresh_tokens(family: UUID) -> Any:
     """Return the rows of *family*, from where they are written: a replica may be behind."""
     model = get_refresh_token_model()

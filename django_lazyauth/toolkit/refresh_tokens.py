@@ -102,6 +102,12 @@ def started_at(row: RefreshTokenRow) -> datetime:
     return began
 
 
+def family_works(row: RefreshTokenRow) -> bool:
+    """Say whether some refresh token of the family of *row* can be used. Asked where they are written."""
+    family = type(row).objects.using(row._state.db).filter(token_family=row.token_family)
+    return bool(family.filter(revoked__isnull=True, access_token__isnull=False).exists())
+
+
 def spend(row: RefreshTokenRow, now: datetime) -> bool:
     """Mark the locked *row* as used and delete its access token; ``False`` if somebody was faster.
 

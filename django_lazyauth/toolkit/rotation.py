@@ -23,7 +23,7 @@ from django_lazyauth.errors import SealBroken
 from django_lazyauth.models import SealedSuccessor
 from django_lazyauth.models.prepared_write import PreparedWrite, insert, prepare_delete
 
-from . import families, refresh_tokens, sealed_answer
+from . import refresh_tokens, sealed_answer
 from .refresh_tokens import RefreshTokenRow
 
 
@@ -156,7 +156,7 @@ def _answered(row: RefreshTokenRow, request: Any, now: datetime) -> Answered | N
         .filter(token_digest=row.token_checksum, expires_at__gte=now)
         .first()
     )
-    if kept is None or not families.can_refresh(row.token_family):
+    if kept is None or not refresh_tokens.family_works(row):
         return None
     try:
         opened = json.loads(

@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
-from oauth2_provider.cimd import refresh_if_stale
 from oauth2_provider.models import (
     AbstractApplication,
     get_access_token_model,
@@ -29,7 +28,7 @@ from django_lazyauth.models.fields import digest
 from django_lazyauth.models.prepared_write import insert
 
 from . import clients, tokens
-from .resources import are_sound
+from .resources import are_sound_resources
 from .rotation import Rotation
 from .secrets import deserves_digest, digest_secret, is_digest, secret_matches
 
@@ -133,15 +132,17 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
     # -- the client ----------------------------------------------------------------------------------------
 
     def _load_application(self, client_id: str, request: Any) -> Any:
-        """Return the client; an operator who disabled it, and a registration that ended, count at once."""
+        """Return the client; an operator who disabled it, and a registration that ended, count at once.
+
+        One that does not stand in the database is unknown: a document is fetched by `flows.client_document`, never
+        here, where a transaction may be open.
+        """
         if not clients.is_client_id(client_id):
             return None
         if request.client is None:
             # With its registration, in the query that DOT would make without.
             request.client = clients.load_client(client_id)
-        client = super()._load_application(client_id, request)
-        if client is not None and client.cimd_expires_at is not None:
-            client = request.client = refresh_if_stale(client, request=request)
+        client = super()._load_application(client_id, request) if request.client is not None else None
         if client is not None and not clients.is_usable(client):
             client = request.client = None
         return client
@@ -346,7 +347,7 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
 
     def _validate_resource_uris(self, request: Any, resources: list[str]) -> None:
         # DOT's lets Python's parser raise, and repeats the value in an error description.
-        if not are_sound(resources):
+        if not are_sound_resources(resources):
             raise errors.CustomOAuth2Error(
                 error="invalid_target",
                 description="A resource indicator must be an absolute URI with a host (RFC 8707).",

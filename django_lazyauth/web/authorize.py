@@ -21,8 +21,9 @@ from django_lazyauth.errors import (
     ProviderError,
     TemporarilyUnavailable,
 )
-from django_lazyauth.flows import answer, authorize, chain, register_client, sign_in, sso
+from django_lazyauth.flows import answer, authorize, chain, client_document, register_client, sign_in, sso
 from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.network import network_of
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
@@ -68,13 +69,13 @@ def authorize_view(request: HttpRequest) -> HttpResponse:
 
 
 def _check(request: HttpRequest) -> AuthorizationRequest:
-    """Return the checked request; of a client that a host's store keeps elsewhere, too."""
+    """Return the checked request; of a client that a host's store keeps elsewhere, or a document, too."""
+    client_id = request.GET.get("client_id", "")
+    client_document.look_up(client_id, request, network=network_of(request))
     try:
         return validate_authorization(request)
     except AuthorizationRefused as refused:
-        if refused.redirect_uri is not None or not register_client.materialise(
-            request.GET.get("client_id", "")
-        ):
+        if refused.redirect_uri is not None or not register_client.materialise(client_id):
             raise
     return validate_authorization(request)
 
