@@ -18,6 +18,8 @@ from django_lazyauth.registration.store import ATTEMPTS, take_place
 from django_lazyauth.throttle import Throttle
 from django_lazyauth.toolkit import clients, documents
 
+from .client_use import note_use
+
 WINDOW = timedelta(hours=1)
 
 
@@ -33,15 +35,29 @@ def look_up(client_id: str, http_request: HttpRequest, *, network: str) -> None:
         throttle = Throttle("client-document", lazyauth_settings.registrations_per_network, WINDOW)
         client = documents.resolve(client_id, http_request) if throttle.take(network) else None
     elif documents.is_stale(client):
-        client = documents.resolve(client_id, http_request) or client
+        client = _read_again(client, http_request)
     if client is not None and clients.is_of_document(client):
         _place(client, network)
+
+
+def _read_again(client: clients.Client, http_request: HttpRequest) -> clients.Client:
+    """What an operator verified was what the document said then: the client is unverified if that changed."""
+    renewed = documents.resolve(client.client_id, http_request)
+    if renewed is None:
+        return client
+    if clients.metadata_digest(renewed) != clients.metadata_digest(client):
+        ClientRegistration.objects.filter(client=renewed).update(verified_at=None)
+    return renewed
 
 
 def _place(client: clients.Client, network: str) -> None:
     registration = clients.registration_of(client)
     if registration is not None:
         _come_back(registration)
+        return
+    if documents.is_used(client):
+        # It was here before this app: no stranger who waits for somebody to allow it.
+        note_use(client)
         return
     for attempt in range(ATTEMPTS):
         try:
