@@ -14,6 +14,7 @@ from django.utils import timezone
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import TemporarilyUnavailable
 from django_lazyauth.models import ClientRegistration, ClientSource
+from django_lazyauth.models.lost_race import begun_again
 from django_lazyauth.registration.store import ATTEMPTS, take_place
 from django_lazyauth.throttle import Throttle
 from django_lazyauth.toolkit import clients, documents
@@ -61,14 +62,7 @@ def _place(client: clients.Client, network: str) -> None:
         return
     for attempt in range(ATTEMPTS):
         try:
-            with transaction.atomic(using=router.db_for_write(ClientRegistration)):
-                ClientRegistration.objects.create(
-                    client=client,
-                    source=ClientSource.OPEN,
-                    network=network,
-                    slot=take_place(attempt),
-                    expires_at=timezone.now() + lazyauth_settings.unused_client_lifetime,
-                )
+            _take_place(client, network, attempt)
             return
         except IntegrityError:
             if ClientRegistration.objects.filter(client=client).exists():
@@ -76,6 +70,18 @@ def _place(client: clients.Client, network: str) -> None:
         except TemporarilyUnavailable:
             break
     clients.delete_clients([client.pk])
+
+
+@begun_again
+def _take_place(client: clients.Client, network: str, attempt: int) -> None:
+    with transaction.atomic(using=router.db_for_write(ClientRegistration)):
+        ClientRegistration.objects.create(
+            client=client,
+            source=ClientSource.OPEN,
+            network=network,
+            slot=take_place(attempt),
+            expires_at=timezone.now() + lazyauth_settings.unused_client_lifetime,
+        )
 
 
 def _come_back(registration: ClientRegistration) -> None:
