@@ -285,6 +285,12 @@ def _databases() -> Messages:
             "Users, tokens and the rows of this app must live in one database: an exchange is one transaction.",
             id="lazyauth.E010",
         )
+    if not settings.USE_TZ:
+        yield Error(
+            "USE_TZ is off: times of tokens, codes and upstreams are compared as aware times.",
+            hint="Set USE_TZ = True.",
+            id="lazyauth.E013",
+        )
     connection = connections[router.db_for_write(PendingAuthorization)]
     if (
         connection.vendor == "sqlite"

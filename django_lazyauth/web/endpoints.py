@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
@@ -23,6 +23,7 @@ from django_lazyauth.toolkit.token_endpoint import TokenAnswer, check_form
 from django_lazyauth.toolkit.tokens import public_key_set
 
 from .parameters import UNREADABLE, read_as_utf8
+from .transactions import outside_transactions
 
 View = Callable[..., HttpResponse]
 SECRETS = ("code", "code_verifier", "client_secret", "refresh_token", "token")
@@ -44,7 +45,7 @@ def client_endpoint(*methods: str) -> Callable[[View], View]:
             except UNREADABLE:
                 return _render(TokenAnswer.of_error(InvalidRequest("The body cannot be read.")))
 
-        return login_not_required(csrf_exempt(transaction.non_atomic_requests(endpoint)))
+        return login_not_required(csrf_exempt(outside_transactions(endpoint)))
 
     return decorate
 
