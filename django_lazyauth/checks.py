@@ -100,6 +100,7 @@ def _plain_values() -> Messages:
         "access_token_format",
         "access_token_lifetime",
         "id_token_lifetime",
+        "refresh_grace",
         "refresh_token_idle_lifetime",
         "refresh_token_lifetime",
         "vault_retention",
@@ -287,6 +288,12 @@ def _databases() -> Messages:
             "Users, tokens and the rows of this app must live in one database: an exchange is one transaction.",
             id="lazyauth.E010",
         )
+    if not settings.USE_TZ:
+        yield Error(
+            "USE_TZ is off: times of tokens, codes and upstreams are compared as aware times.",
+            hint="Set USE_TZ = True.",
+            id="lazyauth.E013",
+        )
     connection = connections[router.db_for_write(PendingAuthorization)]
     if (
         connection.vendor == "sqlite"
@@ -406,6 +413,7 @@ LONGEST = (
     ("refresh_token_idle_lifetime", timedelta(days=90), "lazyauth.E111"),
     ("refresh_token_lifetime", timedelta(days=400), "lazyauth.E112"),
     ("unused_client_lifetime", timedelta(days=400), "lazyauth.E116"),
+    ("refresh_grace", timedelta(minutes=2), "lazyauth.E120"),
 )
 
 

@@ -136,6 +136,7 @@ KNOWN_SETTINGS = frozenset(
         "MAX_UNUSED_CLIENTS",
         "NUM_PROXIES",
         "PROVIDERS",
+        "REFRESH_GRACE",
         "REFRESH_TOKEN_IDLE_LIFETIME",
         "REFRESH_TOKEN_LIFETIME",
         "REGISTRATION",
@@ -307,6 +308,11 @@ class LazyAuthSettings:
     def refresh_token_lifetime(self) -> timedelta:
         """How long a family of refresh tokens lives in all. 90 days."""
         return self._duration("REFRESH_TOKEN_LIFETIME", timedelta(days=90))
+
+    @property
+    def refresh_grace(self) -> timedelta:
+        """How long after its use a refresh token still brings the answer that its use brought. 30 s; 0: never."""
+        return self._duration("REFRESH_GRACE", timedelta(seconds=30))
 
     @property
     def vault_retention(self) -> timedelta:

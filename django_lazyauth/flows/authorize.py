@@ -23,6 +23,7 @@ from django_lazyauth.errors import AccessDenied, InvalidGrant, SealBroken, Tempo
 from django_lazyauth.models import Consent, DeferredRegistration, PendingAuthorization, Status
 from django_lazyauth.models.consent import resources_key
 from django_lazyauth.models.fields import digest
+from django_lazyauth.models.lost_race import begun_again
 from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Json, Page, Provider, Redirect
 from django_lazyauth.toolkit import clients
@@ -214,6 +215,7 @@ def keep_private(pending: PendingAuthorization, private: Json) -> None:
     )
 
 
+@begun_again
 def fail(pending: PendingAuthorization, *, error: str, description: str = "") -> str:
     """End the flow and return the URL that tells the client; what the flow stored upstream-side goes too.
 
@@ -339,6 +341,7 @@ def remember_consent(
     )
 
 
+@begun_again
 def allow(pending: PendingAuthorization) -> str:
     """Record that the person allowed the request, issue its code, and return the URL that carries it.
 

@@ -19,7 +19,7 @@ from django_lazyauth.providers.base import Page, Provider, Success
 from django_lazyauth.providers.registry import get_provider
 
 from . import authorize, chain, sign_in
-from .faults import log_fault
+from .failure import log_failure
 
 logger = logging.getLogger("django_lazyauth.sign_in")
 
@@ -105,7 +105,7 @@ def receive(
     except LazyAuthError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a provider's or a receiver's own code raises
-        log_fault(logger, f"sign-in at {provider_name} failed", error)
+        log_failure(logger, f"sign-in at {provider_name} failed", error)
         reopen(pending)
         raise SignInFailed(pending, ProviderError("fault")) from None
 
@@ -133,7 +133,7 @@ def answer_page(
     except LazyAuthError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a provider's or a receiver's own code raises
-        log_fault(logger, f"sign-in at {provider_name} failed", error)
+        log_failure(logger, f"sign-in at {provider_name} failed", error)
         raise SignInFailed(pending, ProviderError("fault")) from None
     if step.private is not None:
         authorize.keep_private(pending, step.private)

@@ -18,6 +18,7 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import LazyAuthError, ProviderError
 from django_lazyauth.models import ProviderIdentity, UpstreamToken
+from django_lazyauth.models.lost_race import begun_again
 from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Identity
 from django_lazyauth.providers.registry import get_provider
@@ -107,6 +108,7 @@ def _database() -> str:
     return router.db_for_write(ProviderIdentity)
 
 
+@begun_again
 def unlink(user: AbstractBaseUser, pk: int) -> None:
     """Take an identity away, and with it what its provider gave to this person's sessions.
 

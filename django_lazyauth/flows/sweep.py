@@ -12,7 +12,13 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.models import ClientRegistration, PendingAuthorization, Status, UpstreamToken
+from django_lazyauth.models import (
+    ClientRegistration,
+    PendingAuthorization,
+    SealedSuccessor,
+    Status,
+    UpstreamToken,
+)
 from django_lazyauth.registration.store import forget_unused
 from django_lazyauth.toolkit import documents
 from django_lazyauth.toolkit.expired_tokens import expired_tokens
@@ -38,6 +44,7 @@ def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Itera
     yield Swept(
         "upstream tokens", _delete_in_batches(UpstreamToken.objects.filter(retain_until__lt=now), batch_size)
     )
+    yield Swept("sealed successors", _delete_in_batches(SealedSuccessor.objects.all().over(now), batch_size))
     yield Swept("unused clients", _sweep_clients(now, batch_size))
     for rows in expired_tokens(now):
         yield Swept(str(rows.model._meta.verbose_name_plural), _delete_in_batches(rows, batch_size))
@@ -76,15 +83,16 @@ def _delete_in_batches(rows: QuerySet[Any], batch_size: int) -> int:
 def _batches(rows: QuerySet[Any], batch_size: int) -> Iterator[list[Any]]:
     """Yield keys inside an open transaction each, locked where the database can pass over others' locks."""
     database = router.db_for_write(rows.model)
-    skips_locked = connections[database].features.has_select_for_update_skip_locked
+    features = connections[database].features
+    of_self = ("self",) if features.has_select_for_update_of else ()
     last: Any = None
     while True:
         with transaction.atomic(using=database):
             page = rows.using(database).order_by("pk")
             if last is not None:
                 page = page.filter(pk__gt=last)
-            if skips_locked:
-                page = page.select_for_update(skip_locked=True, of=("self",))
+            if features.has_select_for_update_skip_locked:
+                page = page.select_for_update(skip_locked=True, of=of_self)
             keys = list(page.values_list("pk", flat=True)[:batch_size])
             if not keys:
                 return

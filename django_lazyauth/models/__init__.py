@@ -5,6 +5,7 @@ from .client import ClientRegistration, ClientSource, InitialAccessToken
 from .consent import Consent
 from .identity import ProviderIdentity
 from .keys import ProviderKeySet
+from .successor import SealedSuccessor
 from .vault import UpstreamToken
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "PendingAuthorization",
     "ProviderIdentity",
     "ProviderKeySet",
+    "SealedSuccessor",
     "Status",
     "UpstreamToken",
 ]

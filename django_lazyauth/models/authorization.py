@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django_lazyauth.errors import InvalidGrant
 
 from .fields import PROVIDER_LENGTH, client_key, digest, uuid7
+from .lost_race import again
 
 
 class Status(models.TextChoices):
@@ -43,7 +44,8 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
         """Take one step in the life of a request; ``False`` if somebody else took one first, or it expired."""
         now = timezone.now()
         values["updated_at"] = now
-        return bool(self.filter(pk=pk, status__in=from_status, expires_at__gt=now).update(**values))
+        step = self.filter(pk=pk, status__in=from_status, expires_at__gt=now)
+        return bool(again(lambda: step.update(**values)))
 
     def of_leg(self, pending: PendingAuthorization) -> Self:
         """Keep the row only while it is on the leg that *pending* was read on: each leg seals its own state."""
@@ -58,13 +60,13 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
             InvalidGrant: Unknown, spent or expired, not told apart: no oracle.
         """
         pending = self.by_state(state)
-        spent = self.filter(
+        waiting = self.filter(
             pk=pending.pk,
             state_digest=pending.state_digest,
             status=Status.SENT_UPSTREAM,
             expires_at__gt=timezone.now(),
-        ).update(state_digest=None, updated_at=timezone.now())
-        if not spent:
+        )
+        if not again(lambda: waiting.update(state_digest=None, updated_at=timezone.now())):
             raise InvalidGrant(debug="the state was spent by another request")
         pending.state_digest = None
         return pending

@@ -8,10 +8,9 @@ for the flow.
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import router, transaction
 from django.utils import timezone
 from oauth2_provider.models import (
     AbstractApplication,
@@ -31,10 +30,11 @@ from django_lazyauth.models.prepared_write import insert
 from . import clients, tokens
 from .access_token_rows import find_row
 from .resources import are_sound_resources
+from .rotation import Rotation
 from .secrets import deserves_digest, digest_secret, is_digest, secret_matches
 
 
-class LazyAuthValidator(OAuth2Validator):
+class LazyAuthValidator(Rotation, OAuth2Validator):
     """What oauthlib asks, answered from our rows."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -46,8 +46,7 @@ class LazyAuthValidator(OAuth2Validator):
         self.access_token_issued_at: datetime | None = None
         self._id_token: Any = None
         self._authentication: dict[str, Any] | None = None
-        #: Sessions that this request showed to be compromised or asked to end.
-        self.ended_sessions: set[uuid.UUID] = set()
+        self.ended_sessions = set()
 
     @property
     def pending(self) -> PendingAuthorization | None:
@@ -243,11 +242,10 @@ class LazyAuthValidator(OAuth2Validator):
     def save_bearer_token(self, token: dict[str, Any], request: Any, *args: Any, **kwargs: Any) -> None:
         if request.grant_type == "authorization_code":
             # The flow's transaction is open around the whole exchange: no savepoint is needed.
-            self._check_and_set_request_resource(request)
             self._save_pair(token, request, family=self._require_pending().pk)
         elif request.grant_type == "refresh_token":
-            with transaction.atomic(using=router.db_for_write(get_access_token_model())):
-                self._rotate(token, request)
+            # The same: it holds the lock on the token that is spent.
+            self._rotate(token, request)
         else:
             super().save_bearer_token(token, request, *args, **kwargs)
 
@@ -289,17 +287,8 @@ class LazyAuthValidator(OAuth2Validator):
 
     def _rotate(self, token: dict[str, Any], request: Any) -> None:
         """Spend the presented refresh token and write its successor (RFC 9700 §4.14)."""
-        self._check_and_set_request_resource(request)
-        rows = get_refresh_token_model().objects.select_for_update()
-        presented = rows.filter(pk=request.refresh_token_instance.pk).first()
-        if presented is None or presented.revoked is not None or presented.access_token_id is None:
-            # Somebody was faster, or the session ended, after this request was validated.
-            raise errors.InvalidGrantError(request=request)
-        now = timezone.now()
-        old_access_id, presented.access_token, presented.revoked = presented.access_token_id, None, now
-        presented.save(update_fields=["access_token", "revoked", "updated"])
-        get_access_token_model().objects.filter(pk=old_access_id).delete()
-        self._save_pair(token, request, family=presented.token_family, source=presented)
+        spent = self.spend_refresh_token(request)
+        self._save_pair(token, request, family=spent.token_family, source=spent)
 
     def _create_access_token(
         self, expires: datetime, request: Any, token: Any, *args: Any, **kwargs: Any
@@ -312,35 +301,6 @@ class LazyAuthValidator(OAuth2Validator):
         """Keep the digest only, whatever DOT's own setting says."""
         token_instance.token = ""
         token_instance._raw_token = raw_token
-
-    def validate_refresh_token(
-        self, refresh_token: str, client: Any, request: Any, *args: Any, **kwargs: Any
-    ) -> bool:
-        """Check a refresh token. One that was spent shows that a copy is about: the session ends (I10)."""
-        row = (
-            get_refresh_token_model()
-            .objects.filter(token_checksum=digest(refresh_token), application=client)
-            .select_related("access_token", "user")
-            .order_by("revoked")
-            .last()
-        )
-        if row is None:
-            return False
-        if row.revoked is not None:
-            if row.token_family:
-                self.ended_sessions.add(row.token_family)
-            return False
-        now = timezone.now()
-        if row.access_token is None or not row.user.is_active:
-            return False
-        if row.created + lazyauth_settings.refresh_token_idle_lifetime <= now:
-            return False
-        if family_started_at(row) + lazyauth_settings.refresh_token_lifetime <= now:
-            return False
-        request.user = row.user
-        request.refresh_token = refresh_token
-        request.refresh_token_instance = row
-        return True
 
     def rotate_refresh_token(self, request: Any) -> bool:
         return True
@@ -392,13 +352,18 @@ class LazyAuthValidator(OAuth2Validator):
         self._check_and_set_request_resource(request)
         request.resource = list(dict.fromkeys(request.resource))
 
-    def _validate_resource_uris(self, request: Any, resources: list[Any]) -> None:
+    def _validate_resource_uris(self, request: Any, resources: list[str]) -> None:
+        # DOT's lets Python's parser raise, and repeats the value in an error description.
         if not are_sound_resources(resources):
             raise errors.CustomOAuth2Error(
                 error="invalid_target",
-                description="A resource must be an absolute URI with a host, and there may be ten.",
+                description="A resource indicator must be an absolute URI with a host (RFC 8707).",
                 request=request,
             )
+
+    @staticmethod
+    def still_registered(client: Any, scopes: list[str]) -> list[str]:
+        return narrow(client, scopes)
 
     def _check_and_set_request_resource(self, request: Any) -> None:
         if request.grant_type != "authorization_code":
@@ -572,17 +537,3 @@ def default_scopes(client: Any, request: Any = None) -> list[str]:
     defaults = [scope for scope in lazyauth_settings.default_client_scopes if scope in available]
     # A client that registered none of the defaults means what it registered.
     return defaults or sorted(clients.registered_scopes(client) or ())
-
-
-def family_started_at(refresh_token: Any) -> datetime:
-    """Return when the first refresh token of this family was issued.
-
-    A session of ours carries its birth in its id (UUIDv7); a family that DOT began is looked up.
-    """
-    family = refresh_token.token_family
-    if family is None:
-        return refresh_token.created  # type: ignore[no-any-return]
-    if family.version == 7:
-        return datetime.fromtimestamp((family.int >> 80) / 1000, tz=UTC)
-    first = type(refresh_token).objects.filter(token_family=family).order_by("created").first()
-    return first.created  # type: ignore[no-any-return]
