@@ -22,3 +22,4 @@ class LazyAuthConfig(AppConfig):
         introduce(ThisIssuer())
         if apps.is_installed("drf_spectacular"):
             from .api import openapi  # noqa: F401 - drf-spectacular collects what was imported.
+            from .resource_server import openapi as _openapi  # noqa: F401 - the same
