@@ -97,6 +97,7 @@ def _plain_values() -> Messages:
         "flow_lifetime",
         "code_lifetime",
         "code_retention",
+        "access_token_format",
         "access_token_lifetime",
         "id_token_lifetime",
         "refresh_grace",
@@ -117,6 +118,9 @@ def _plain_values() -> Messages:
         "chains",
         "upstream_swap",
         "upstream_token_clients",
+        "resource_server",
+        "revocation_check",
+        "introspection_clients",
     ):
         try:
             getattr(lazyauth_settings, name)
@@ -136,9 +140,8 @@ def _keys() -> Messages:
     else:
         if not keys:
             yield Error(
-                'LAZYAUTH["SIGNING_KEYS"] is empty: ID tokens cannot be signed.',
-                hint="Give it a PEM private key, for example of `openssl genpkey -algorithm RSA "
-                "-pkeyopt rsa_keygen_bits:2048`.",
+                'LAZYAUTH["SIGNING_KEYS"] is empty: ID tokens and access tokens cannot be signed.',
+                hint="Give it a PEM private key: `manage.py generate_signing_key` prints one.",
                 id="lazyauth.E005",
             )
 
@@ -369,7 +372,11 @@ def _secrets() -> Messages:
             hint='Set LAZYAUTH["VAULT_KEYS"]: a key that is backed up and rotated by itself.',
             id="lazyauth.E106",
         )
-    if not lazyauth_settings.signing_keys:
+    try:
+        pems = lazyauth_settings.signing_keys
+    except ImproperlyConfigured:
+        return  # E005 says it
+    if not pems:
         yield Error(
             'LAZYAUTH["SIGNING_KEYS"] is empty.',
             hint="Signing with django-oauth-toolkit's OIDC_RSA_PRIVATE_KEY works, and cannot be rotated by list.",

@@ -244,6 +244,18 @@ def test_a_hint_that_is_not_ours_names_nobody(keys, caplog):
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+@pytest.mark.parametrize(
+    "typ", ["at+jwt", "application/at+jwt", "logout+jwt", "AT+JWT", "", "jose", None, 7, ["JWT"]]
+)
+def test_what_we_sign_beside_id_tokens_is_no_hint(keys, typ):
+    """RFC 8725 §3.11: an access token or a logout token names a subject, too."""
+    key = tokens.key_for()
+    claims = {"iss": ISSUER, "sub": "7", "aud": "client"}
+    assert tokens.subject_of_hint(hint()) == "7"
+    token = jwt.encode(claims, key.private_key, algorithm="RS256", headers={"kid": key.kid, "typ": typ})
+    assert tokens.subject_of_hint(token) is None
+
+
 def test_a_hint_without_an_issuer_names_nobody(keys):
     """OpenID Connect Core §2: iss is required."""
     token = tokens.sign({"sub": "7"}, key=tokens.key_for(), typ="JWT")
