@@ -14,7 +14,7 @@ from django.urls.converters import StringConverter
 
 from .api import id_token, identities, registration, sso
 from .api.views import UpstreamTokenView
-from .web import authorize, callback, endpoints, flow
+from .web import authorize, callback, endpoints, flow, logout
 from .well_known import metadata_patterns
 
 app_name = "lazyauth"
@@ -39,6 +39,8 @@ urlpatterns = [
     re_path(r"^revoke_token/?$", endpoints.revoke_view, name="revoke"),
     re_path(r"^introspect/?$", endpoints.introspect_view, name="introspect"),
     re_path(r"^userinfo/?$", endpoints.userinfo_view, name="userinfo"),
+    re_path(r"^logout/?$", logout.end_session_view, name="end-session"),
+    path("logout/confirm", logout.confirm_logout_view, name="confirm-logout"),
     re_path(r"^register/?$", registration.register_view, name="register"),
     re_path(
         r"^register/(?P<client_id>[^/]+)/?$", registration.registered_client_view, name="registered-client"

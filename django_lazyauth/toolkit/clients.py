@@ -122,6 +122,20 @@ def may_refresh(client: Client) -> bool:
     return not isinstance(grants, list) or "refresh_token" in grants
 
 
+def backchannel_logout_uri(client: Client) -> str:
+    """Return where *client* wants to hear that a session ended; empty if it does not (Back-Channel Logout §2.2)."""
+    registration = registration_of(client)
+    uri = registration.metadata.get("backchannel_logout_uri") if registration else None
+    return uri if isinstance(uri, str) else ""
+
+
+def post_logout_redirect_allowed(client: Client, uri: str) -> bool:
+    """Say whether *client* registered exactly *uri* for after a logout, and it is safe to redirect to."""
+    return uri in client.post_logout_redirect_uris.split() and is_safe_redirect_uri(
+        uri, extra_schemes=oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES
+    )
+
+
 def redirect_uri_allowed(client: Client, uri: str) -> bool:
     """Say whether *client* registered *uri*, and *uri* is of a kind that is safe to redirect to."""
     return is_safe_redirect_uri(uri, extra_schemes=oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES) and any(
