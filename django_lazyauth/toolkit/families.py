@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from oauth2_provider.models import get_access_token_model, get_refresh_token_model
 
 from django_lazyauth.conf import lazyauth_settings
@@ -90,8 +90,14 @@ def started_at(refresh_token: Any) -> datetime:
 
 
 def with_live_tokens(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """Keep the pending authorizations whose session lives: a refresh token of it was not spent or revoked."""
-    return rows.filter(Exists(_live_tokens()))
+    """Keep the pending authorizations whose session lives: a refresh token of it was not spent or revoked.
+
+    ``last_used_at`` is when that one was written.
+    """
+    live = _live_tokens()
+    newest = live.order_by("-created").values("created")[:1]
+    alive: QuerySet[Any] = rows.filter(Exists(live)).annotate(last_used_at=Subquery(newest))
+    return alive
 
 
 def without_live_tokens(rows: QuerySet[Any]) -> QuerySet[Any]:

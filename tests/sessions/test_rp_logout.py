@@ -6,15 +6,17 @@ import base64
 import json
 import time
 from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 from django.contrib.auth import get_user_model
 from oauth2_provider.models import get_application_model
 
+from django_lazyauth.flows import sessions
 from django_lazyauth.models import ClientRegistration, PendingAuthorization, UpstreamToken
 from django_lazyauth.toolkit import tokens
 from tests.sessions.conftest import AFTER, signed_in_at
-from tests.support.journey import ISSUER, get, make_browser, post, query_of, submit
+from tests.support.journey import ISSUER, get, make_browser, post, query_of, redeem, sign_in, submit
 from tests.web.site import assert_error_page, soup_of
 
 pytestmark = pytest.mark.django_db
@@ -81,6 +83,26 @@ def test_a_person_whom_the_exchange_wrote_is_not_signed_in_by_the_next_visit(ada
     assert PendingAuthorization.objects.get().resumed_at is None
     ada.client.redirect_uri = "https://client.example/cb"
     assert end_session(ada.browser, id_token_hint=ada.id_token).status_code == 200
+    get(ada.browser, f"/authorize?{ada.client.authorize_query()}")
+    assert not is_signed_in(ada.browser)
+
+
+def test_what_else_this_browser_registered_does_not_sign_it_in_either(trail, maps):
+    """Two people registered in two tabs: the browser is signed in as one, and out for good."""
+    browser = make_browser()
+    locations = [sign_in(browser, trail, subject="ada"), sign_in(browser, maps, subject="grace")]
+    for client, location in zip((trail, maps), locations, strict=True):
+        assert redeem(client, query_of(location)["code"]).status_code == 200
+    question = end_session(browser)
+    assert is_signed_in(browser)
+    submit(browser, question, decision="leave")
+    get(browser, f"/authorize?{trail.authorize_query()}")
+    assert not is_signed_in(browser)
+
+
+def test_a_session_that_ended_signs_no_browser_in(ada):
+    """After it ended nothing of the session works, its promise to the browser included."""
+    sessions.end_session(UUID(ada.sid))
     get(ada.browser, f"/authorize?{ada.client.authorize_query()}")
     assert not is_signed_in(ada.browser)
 
