@@ -76,7 +76,7 @@ def sign_in_with(
         AccessDenied: The person may not sign in here.
         InvalidGrant: The row is over, or moved on in another tab.
     """
-    if pending.status not in OPEN:
+    if pending.status not in OPEN or pending.link_to_id is not None:
         raise InvalidGrant("This sign-in is over. Go back to the application and start again.")
     provider = provider_of(id_token, discovery_domain=discovery_domain)
     verified = provider.try_verify(id_token, nonce=nonce, max_age=pending.max_age)

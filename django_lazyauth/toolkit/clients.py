@@ -227,6 +227,34 @@ def add_client(client_id: str, fields: ClientFields) -> Client:
     return client
 
 
+#: Our own account page, as a client of ours: so that people sign in for it as for any other.
+ACCOUNT_CLIENT_ID = "lazyauth-account"
+
+
+def account_client(*, name: str, redirect_uri: str) -> Client:
+    """Return the client that the account page is, made on first use and kept at its present address.
+
+    A code for it goes to our own page, which redeems none: there is no consent to ask for.
+    """
+    model = get_application_model()
+    client, _created = model.objects.get_or_create(
+        client_id=ACCOUNT_CLIENT_ID,
+        defaults={
+            "name": name,
+            "client_type": AbstractApplication.CLIENT_PUBLIC,
+            "authorization_grant_type": AbstractApplication.GRANT_AUTHORIZATION_CODE,
+            "redirect_uris": redirect_uri,
+            "skip_authorization": True,
+            "client_secret": "",
+            "hash_client_secret": False,
+        },
+    )
+    if client.redirect_uris != redirect_uri:
+        client.redirect_uris = redirect_uri
+        client.save(update_fields=["redirect_uris"])
+    return client
+
+
 def replace_client(pk: Any, fields: ClientFields) -> None:
     """Replace what the client's row says, in the caller's transaction."""
     get_application_model().objects.filter(pk=pk).update(**fields.as_columns(), updated=timezone.now())
