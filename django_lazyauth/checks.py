@@ -64,6 +64,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         *_registration_store(),
         *_providers(),
         *_sso(),
+        *_runners(),
         *_named_providers(),
         *_databases(),
     ]
@@ -115,6 +116,10 @@ def _plain_values() -> Messages:
         "sso_discovery_path",
         "sso_domains",
         "discovery_runner",
+        "backchannel_logout_attempts",
+        "backchannel_logout_pause",
+        "backchannel_logout_runner",
+        "backchannel_logout_timeout",
         "chains",
         "upstream_swap",
         "upstream_token_clients",
@@ -237,15 +242,16 @@ def _provider(provider: Provider) -> Messages:
 def _sso() -> Messages:
     try:
         complaints = check_sso_configuration()
-        runner = lazyauth_settings.discovery_runner
     except ImproperlyConfigured:
         return  # E003 says it
     for complaint in complaints:
         yield Error(f"SSO domains: {complaint}", id="lazyauth.E020")
-    if runner == "celery" and find_spec("celery") is None:
-        yield Error(
-            'LAZYAUTH["DISCOVERY_RUNNER"] is "celery", and Celery is not installed.', id="lazyauth.E003"
-        )
+
+
+def _runners() -> Messages:
+    for name in ("DISCOVERY_RUNNER", "BACKCHANNEL_LOGOUT_RUNNER"):
+        if lazyauth_settings.raw.get(name) == "celery" and find_spec("celery") is None:
+            yield Error(f'LAZYAUTH[{name!r}] is "celery", and Celery is not installed.', id="lazyauth.E003")
 
 
 def _named_providers() -> Messages:

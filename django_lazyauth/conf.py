@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 RegistrationMode = Literal["immediate", "lazy"]
-DiscoveryRunner = Literal["threads", "celery"]
+Runner = Literal["threads", "celery"]
 RegistrationPolicy = Literal["open", "token", "closed"]
 Unswapped = Literal["refuse", "pass"]
 AccessTokenFormat = Literal["jwt", "opaque"]
@@ -121,6 +121,10 @@ KNOWN_SETTINGS = frozenset(
         "ACCESS_TOKEN_FORMAT",
         "ACCESS_TOKEN_LIFETIME",
         "ALLOW_LOOPBACK_UPSTREAMS",
+        "BACKCHANNEL_LOGOUT_ATTEMPTS",
+        "BACKCHANNEL_LOGOUT_PAUSE",
+        "BACKCHANNEL_LOGOUT_RUNNER",
+        "BACKCHANNEL_LOGOUT_TIMEOUT",
         "CHAINS",
         "CIPHER",
         "CODE_LIFETIME",
@@ -486,13 +490,47 @@ class LazyAuthSettings:
         return value
 
     @property
-    def discovery_runner(self) -> DiscoveryRunner:
+    def discovery_runner(self) -> Runner:
         """Who fetches what an SSO domain says: threads of the web process, or Celery workers."""
-        value = self.raw.get("DISCOVERY_RUNNER", "threads")
+        return self._runner("DISCOVERY_RUNNER", "threads")
+
+    def _runner(self, name: str, default: Runner) -> Runner:
+        value = self.raw.get(name, default)
         if value not in ("threads", "celery"):
-            raise ImproperlyConfigured('LAZYAUTH["DISCOVERY_RUNNER"] must be "threads" or "celery".')
-        runner: DiscoveryRunner = value
+            raise ImproperlyConfigured(f'LAZYAUTH[{name!r}] must be "threads" or "celery".')
+        runner: Runner = value
         return runner
+
+    @property
+    def backchannel_logout_runner(self) -> Runner:
+        """Who tells clients that a session ended: a thread of this process, or Celery workers."""
+        return self._runner("BACKCHANNEL_LOGOUT_RUNNER", self.discovery_runner)
+
+    @property
+    def backchannel_logout_attempts(self) -> int:
+        """How often a client is told before we give up. 10."""
+        value = self._int("BACKCHANNEL_LOGOUT_ATTEMPTS", 10)
+        if value < 1:
+            raise ImproperlyConfigured('LAZYAUTH["BACKCHANNEL_LOGOUT_ATTEMPTS"] must be one or more.')
+        return value
+
+    @property
+    def backchannel_logout_pause(self) -> timedelta:
+        """How long after the first try the second comes. 10 s; each further pause is twice as long, 1 h at most."""
+        value = self._duration("BACKCHANNEL_LOGOUT_PAUSE", timedelta(seconds=10))
+        if value <= timedelta(0):
+            raise ImproperlyConfigured('LAZYAUTH["BACKCHANNEL_LOGOUT_PAUSE"] must be longer than nothing.')
+        return value
+
+    @property
+    def backchannel_logout_timeout(self) -> timedelta:
+        """How long one try may take in all. 5 s; a worker's claim on it ends after 60 s."""
+        value = self._duration("BACKCHANNEL_LOGOUT_TIMEOUT", timedelta(seconds=5))
+        if not timedelta(0) < value <= timedelta(seconds=30):
+            raise ImproperlyConfigured(
+                'LAZYAUTH["BACKCHANNEL_LOGOUT_TIMEOUT"] must be between 0 and 30 seconds.'
+            )
+        return value
 
     def load(self, name: str, default: str) -> Any:
         """Import the class that a dotted-path setting names.

@@ -57,6 +57,7 @@ class ClientMetadataSerializer(Serializer):
     application_type = serializers.ChoiceField(APPLICATION_TYPES, required=False)
     post_logout_redirect_uris = _uris(required=False)
     backchannel_logout_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
+    backchannel_logout_session_required = serializers.BooleanField(required=False)
 
 
 class ClientInformationSerializer(ClientMetadataSerializer):

@@ -106,7 +106,13 @@ def register(document: Any, *, network: str, initial_access_token: str = "") -> 
 
 def _policy() -> Policy:
     scopes, default_scopes = client_scopes()
-    return Policy(scopes, default_scopes, extra_schemes(), signing_algorithms())
+    return Policy(
+        scopes,
+        default_scopes,
+        extra_schemes(),
+        signing_algorithms(),
+        lazyauth_settings.allow_loopback_upstreams,
+    )
 
 
 def _register_invited(metadata: ClientMetadata, token: str, network: str) -> dict[str, Any]:

@@ -127,6 +127,15 @@ class PendingAuthorization(models.Model):
         related_name="+",
         verbose_name=_("user"),
     )
+    link_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("adds a way in for"),
+        help_text=_("Who is signed in here and adds an account, instead of signing in with it."),
+    )
     is_deferred = models.BooleanField(_("registration deferred"), default=False)
     auth_time = models.DateTimeField(_("authenticated at"), null=True, blank=True)
     amr = models.JSONField(_("authentication methods"), default=list, blank=True)
@@ -181,6 +190,11 @@ class PendingAuthorization(models.Model):
                 condition=~Q(status=Status.EXCHANGED) | Q(user__isnull=False, exchanged_at__isnull=False),
             ),
             models.CheckConstraint(name="lazyauth_pending_code_needs_pkce", condition=~Q(code_challenge="")),
+            models.CheckConstraint(
+                name="lazyauth_pending_link_is_no_sign_in",
+                condition=Q(link_to__isnull=True)
+                | Q(status__in=[Status.REQUESTED, Status.SENT_UPSTREAM, Status.FAILED]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -205,6 +219,15 @@ class PendingAuthorization(models.Model):
             updated_at=timezone.now(),
         )
         return self.failed_attempts + 1
+
+
+class ClientSession(PendingAuthorization):
+    """An exchanged authorization whose tokens live: where a person is signed in. The same row, for the admin."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
 
 
 class DeferredRegistration(models.Model):

@@ -24,6 +24,7 @@ ENDPOINTS = {
     "revocation_endpoint": "revoke",
     "introspection_endpoint": "introspect",
     "userinfo_endpoint": "userinfo",
+    "end_session_endpoint": "end-session",
     "registration_endpoint": "register",
     "jwks_uri": "jwks",
 }
@@ -60,6 +61,8 @@ def server_metadata() -> dict[str, Any]:
         "prompt_values_supported": PROMPTS,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
         "authorization_response_iss_parameter_supported": True,
         "client_id_metadata_document_supported": bool(oauth2_settings.CIMD_ENABLED),
     }

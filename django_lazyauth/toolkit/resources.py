@@ -21,6 +21,7 @@ def is_sound_resource(resource: object) -> bool:
     try:
         return bool(is_valid_resource_uri(resource))
     except ValueError:
+        # Python's parser raises on "http://[".
         return False
 
 

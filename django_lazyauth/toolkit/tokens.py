@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -223,26 +222,3 @@ def _encoded_header(kid: str, algorithm: str, typ: str) -> bytes:
 
 def _base64url(raw: bytes) -> bytes:
     return base64.urlsafe_b64encode(raw).rstrip(b"=")
-
-
-def subject_of_hint(token: str) -> str | None:
-    """Return the subject of an ID token of ours, expired or not, or ``None`` (``id_token_hint``).
-
-    What else we sign is no hint: access tokens and logout tokens say so in their ``typ``.
-    """
-    try:
-        header = jwt.get_unverified_header(token)
-        key = next(key for key in signing_keys() if key.kid == header.get("kid"))
-        if header.get("typ") != "JWT":
-            return None
-        claims = jwt.decode(
-            token,
-            key.public_key,
-            algorithms=[key.algorithm],
-            issuer=lazyauth_settings.issuer,
-            options={"verify_exp": False, "verify_aud": False, "verify_iat": False},
-        )
-    except (jwt.InvalidTokenError, StopIteration, ValueError, RecursionError):
-        return None
-    subject = claims.get("sub")
-    return subject if isinstance(subject, str) else None

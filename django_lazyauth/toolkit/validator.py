@@ -352,12 +352,12 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
         self._check_and_set_request_resource(request)
         request.resource = list(dict.fromkeys(request.resource))
 
-    def _validate_resource_uris(self, request: Any, resources: list[str]) -> None:
+    def _validate_resource_uris(self, request: Any, resources: list[Any]) -> None:
         # DOT's lets Python's parser raise, and repeats the value in an error description.
         if not are_sound_resources(resources):
             raise errors.CustomOAuth2Error(
                 error="invalid_target",
-                description="A resource indicator must be an absolute URI with a host (RFC 8707).",
+                description="A resource must be an absolute URI with a host, and there may be ten.",
                 request=request,
             )
 
