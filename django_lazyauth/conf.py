@@ -111,6 +111,7 @@ class ResourceServerSettings:
             )
 
 
+_RESOURCE_SERVER_NAMES = frozenset(ResourceServerSettings.__slots__)
 #: What may sign a token that we take. No HMAC: who could check one could make one.
 SIGNATURE_ALGORITHMS = frozenset({"RS256", "PS256", "ES256", "EdDSA"})
 
@@ -180,6 +181,8 @@ class LazyAuthSettings:
     @property
     def raw(self) -> Mapping[str, Any]:
         value = getattr(settings, "LAZYAUTH", None)
+        if type(value) is dict:  # asked a dozen times in a request, and a dict as a rule
+            return value
         if value is None:
             return {}
         if not isinstance(value, Mapping):
@@ -376,13 +379,14 @@ class LazyAuthSettings:
     @property
     def resource_server(self) -> ResourceServerSettings:
         """Whose access tokens this site takes. Without anything said: its own."""
-        value = self.raw.get("RESOURCE_SERVER", {})
-        if not isinstance(value, Mapping) or not set(value) <= set(ResourceServerSettings.__slots__):
+        raw = self.raw
+        value = raw.get("RESOURCE_SERVER", {})
+        if not isinstance(value, Mapping) or not value.keys() <= _RESOURCE_SERVER_NAMES:
             raise ImproperlyConfigured(
                 'LAZYAUTH["RESOURCE_SERVER"] must be a dict of issuer, audience, jwks_uri, algorithms, user.'
             )
         given = dict(value)
-        given.setdefault("issuer", self.raw.get("ISSUER", ""))
+        given.setdefault("issuer", raw.get("ISSUER", ""))
         for name in ("audience", "algorithms"):
             if isinstance(given.get(name), list):
                 given[name] = tuple(given[name])
