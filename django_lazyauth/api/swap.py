@@ -157,11 +157,11 @@ def decide(request: HttpRequest, provider: str, settings: SwapSettings) -> Decis
 @sensitive_variables()
 def _decide(request: HttpRequest, provider: str, settings: SwapSettings) -> Decision:
     if not has_bearer(request):
-        return _unswapped(settings, challenge())
+        return _unswapped(settings, challenge(request.path))
     if "," in request.headers["Authorization"]:
         # Two headers arrive as one: which of them the tool server would read is anybody's guess.
         return Refused(HTTPStatus.BAD_REQUEST, "invalid_request")
-    refusal = challenge(error="invalid_token")
+    refusal = challenge(request.path, error="invalid_token")
     bearer = load_bearer(request)
     if bearer is None:
         return _unauthorized(refusal) if is_our_token(request) else _unswapped(settings, refusal)

@@ -148,4 +148,4 @@ def server_metadata_view(request: HttpRequest, issuer_path: str = "") -> HttpRes
 @client_endpoint("GET", "HEAD")
 def protected_resource_view(request: HttpRequest, resource_path: str = "") -> HttpResponse:
     """RFC 9728 §3.1."""
-    return _public(metadata.protected_resource_metadata(resource_path.strip("/")), max_age=300)
+    return _public(metadata.protected_resource_metadata(resource_path.lstrip("/")), max_age=300)

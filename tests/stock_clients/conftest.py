@@ -1,7 +1,11 @@
-"""Stock clients, unmodified, against a site that listens on loopback; and a person who answers its pages."""
+"""Stock clients, unmodified, against a site that listens on loopback; and a person who answers its pages.
+
+The site is set up in the two ways that the documentation knows: its issuer is the origin, or has a path.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpx
@@ -10,44 +14,72 @@ from bs4 import BeautifulSoup
 
 from tests.support.journey import query_of
 
+from . import node as node_module
+
 #: Nobody listens there: the person stops when a page leads to it.
 REDIRECT_URI = "http://127.0.0.1:43210/callback"
 
 
-class Person:
-    """Somebody with a browser who signs in with ``demo`` and allows everything."""
+@dataclass(frozen=True)
+class Issuer:
+    """A running site.
 
-    def __init__(self, origin: str, *, subject: str = "ada") -> None:
+    Attributes:
+        url: Its issuer identifier, which is all that a client is told.
+        api: A resource of the site that takes its access tokens.
+    """
+
+    url: str
+    api: str
+
+    @property
+    def origin(self) -> str:
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+class Person:
+    """Somebody with a browser who signs in with ``demo`` and allows everything.
+
+    Attributes:
+        pages: How often a page asked them something.
+    """
+
+    def __init__(self, origin: str, *, subject: str = "ada", decision: str = "allow") -> None:
         self.origin = origin
         self.subject = subject
+        self.decision = decision
+        self.pages = 0
+        self.browser = httpx.Client(follow_redirects=False, trust_env=False)
 
     def answer(self, url: str) -> str:
         """Follow an authorization URL to its end; return the URL that the client is sent."""
-        with httpx.Client(follow_redirects=False, trust_env=False) as browser:
-            response = browser.get(url)
-            for _ in range(10):
-                if response.is_redirect:
-                    target = urljoin(str(response.url), response.headers["location"])
-                    if target.startswith(REDIRECT_URI):
-                        return target
-                    if urlsplit(target).hostname == "upstream.example":
-                        answer = {"state": query_of(target)["state"], "code": self.subject}
-                        target = f"{self.origin}/callback/demo?{urlencode(answer)}"
-                    response = browser.get(target)
-                else:
-                    assert response.status_code == 200, (response.status_code, response.text)
-                    response = self._press(browser, response)
+        response = self.browser.get(url)
+        for _ in range(10):
+            if response.is_redirect:
+                target = urljoin(str(response.url), response.headers["location"])
+                if urlsplit(target).hostname == "upstream.example":
+                    came = query_of(target)
+                    answer = {"state": came["state"], "code": self.subject}
+                    target = f"{came['redirect_uri']}?{urlencode(answer)}"
+                elif not target.startswith(f"{self.origin}/"):
+                    return target
+                response = self.browser.get(target)
+            else:
+                assert response.status_code == 200, (response.status_code, response.text)
+                response = self._press(response)
         raise AssertionError("the pages lead nowhere")
 
-    def _press(self, browser: httpx.Client, page: httpx.Response) -> httpx.Response:
+    def _press(self, page: httpx.Response) -> httpx.Response:
+        self.pages += 1
         form = BeautifulSoup(page.text, "html.parser").find("form")
         assert form is not None, page.text
         fields = {
             field["name"]: field.get("value", "") for field in form.find_all("input") if field.get("name")
         }
         names = {button.get("name") for button in form.find_all("button")}
-        fields |= {"decision": "allow"} if "decision" in names else {"provider": "demo"}
-        return browser.post(urljoin(str(page.url), form["action"]), data=fields)
+        fields |= {"decision": self.decision} if "decision" in names else {"provider": "demo"}
+        return self.browser.post(urljoin(str(page.url), form["action"]), data=fields)
 
 
 @pytest.fixture
@@ -61,4 +93,30 @@ def site(live_server, lazyauth, settings) -> str:
 
 @pytest.fixture
 def person(site) -> Person:
-    return Person(site)
+    somebody = Person(site)
+    yield somebody
+    somebody.browser.close()
+
+
+@pytest.fixture(params=["issuer at the root", "issuer with a path"])
+def issuer(request, live_server, lazyauth, settings) -> Issuer:
+    """The site in each of the documented set-ups."""
+    settings.DEBUG = True
+    path = "" if request.param == "issuer at the root" else "/oauth"
+    settings.ROOT_URLCONF = f"tests.stock_clients.urls_{'below_a_path' if path else 'at_the_root'}"
+    lazyauth(ISSUER=live_server.url + path)
+    return Issuer(live_server.url + path, f"{live_server.url}/api/whoever")
+
+
+@pytest.fixture
+def ada(issuer) -> Person:
+    """A person for :func:`issuer`."""
+    somebody = Person(issuer.origin)
+    yield somebody
+    somebody.browser.close()
+
+
+@pytest.fixture(scope="session")
+def node() -> node_module.Node:
+    """Node with the clients of ``package.json``."""
+    return node_module.installed()
