@@ -5,6 +5,7 @@ The site is set up in the two ways that the documentation knows: its issuer is t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -52,6 +53,12 @@ class Person:
         self.pages = 0
         self.browser = httpx.Client(follow_redirects=False, trust_env=False)
 
+    def __enter__(self) -> Person:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.browser.close()
+
     def answer(self, url: str) -> str:
         """Follow an authorization URL to its end; return the URL that the client is sent."""
         response = self.browser.get(url)
@@ -92,10 +99,9 @@ def site(live_server, lazyauth, settings) -> str:
 
 
 @pytest.fixture
-def person(site) -> Person:
-    somebody = Person(site)
-    yield somebody
-    somebody.browser.close()
+def person(site) -> Iterator[Person]:
+    with Person(site) as somebody:
+        yield somebody
 
 
 @pytest.fixture(params=["issuer at the root", "issuer with a path"])
@@ -109,11 +115,10 @@ def issuer(request, live_server, lazyauth, settings) -> Issuer:
 
 
 @pytest.fixture
-def ada(issuer) -> Person:
+def ada(issuer) -> Iterator[Person]:
     """A person for :func:`issuer`."""
-    somebody = Person(issuer.origin)
-    yield somebody
-    somebody.browser.close()
+    with Person(issuer.origin) as somebody:
+        yield somebody
 
 
 @pytest.fixture(scope="session")
