@@ -37,13 +37,14 @@ from .secrets import deserves_digest, digest_secret, is_digest, secret_matches
 class LazyAuthValidator(OAuth2Validator):
     """What oauthlib asks, answered from our rows."""
 
+    #: The secret of a Basic header that was not form-encoded, once it proved to be the client's.
+    _secret_as_sent: str | None = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._pending: PendingAuthorization | None = None
         self._loaded_code: str | None = None
         self.access_token: Any = None
-        #: The secret of a Basic header that was not form-encoded, once it proved to be the client's.
-        self._secret_as_sent: str | None = None
         #: Sessions that this request showed to be compromised or asked to end.
         self.ended_sessions: set[uuid.UUID] = set()
 
