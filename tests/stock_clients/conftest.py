@@ -20,6 +20,13 @@ from . import node as node_module
 #: Nobody listens there: the person stops when a page leads to it.
 REDIRECT_URI = "http://127.0.0.1:43210/callback"
 
+#: Name → what the issuer is besides the origin, and the URLs. At the root it ends in "/": there are clients that parse
+#: the URL and write it down again before they compare, and a parsed URL always has that slash.
+SET_UPS = {
+    "issuer at the root": ("/", "urls_at_the_root"),
+    "issuer with a path": ("/oauth", "urls_below_a_path"),
+}
+
 
 @dataclass(frozen=True)
 class Issuer:
@@ -32,6 +39,11 @@ class Issuer:
 
     url: str
     api: str
+
+    @property
+    def base(self) -> str:
+        """What paths are appended to (RFC 8414 §3.1)."""
+        return self.url.rstrip("/")
 
     @property
     def origin(self) -> str:
@@ -104,12 +116,12 @@ def person(site) -> Iterator[Person]:
         yield somebody
 
 
-@pytest.fixture(params=["issuer at the root", "issuer with a path"])
+@pytest.fixture(params=SET_UPS)
 def issuer(request, live_server, lazyauth, settings) -> Issuer:
     """The site in each of the documented set-ups."""
     settings.DEBUG = True
-    path = "" if request.param == "issuer at the root" else "/oauth"
-    settings.ROOT_URLCONF = f"tests.stock_clients.urls_{'below_a_path' if path else 'at_the_root'}"
+    path, urls = SET_UPS[request.param]
+    settings.ROOT_URLCONF = f"tests.stock_clients.{urls}"
     lazyauth(ISSUER=live_server.url + path)
     return Issuer(live_server.url + path, f"{live_server.url}/api/whoever")
 

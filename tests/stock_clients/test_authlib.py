@@ -26,7 +26,7 @@ def get(url: str, **kwargs) -> httpx.Response:
 
 def client_of(issuer, method: str) -> tuple[OAuth2Client, dict, dict]:
     """Register; return the client, the server's metadata and what was registered."""
-    server = get(f"{issuer.url}/.well-known/openid-configuration").json()
+    server = get(f"{issuer.base}/.well-known/openid-configuration").json()
     metadata = {"redirect_uris": [REDIRECT_URI], "client_name": "Stock", "token_endpoint_auth_method": method}
     registered = httpx.post(server["registration_endpoint"], json=metadata, trust_env=False)
     assert registered.status_code == 201

@@ -172,10 +172,10 @@ def test_its_server_verifies_our_access_tokens_by_our_keys(issuer, browser):
     from fastmcp.server.auth.providers.jwt import JWTVerifier
 
     def verifier(resource):
-        keys = httpx.get(f"{issuer.url}/.well-known/jwks.json", trust_env=False)
+        keys = httpx.get(f"{issuer.base}/.well-known/jwks.json", trust_env=False)
         assert keys.status_code == 200
         return JWTVerifier(
-            jwks_uri=f"{issuer.url}/.well-known/jwks.json",
+            jwks_uri=f"{issuer.base}/.well-known/jwks.json",
             issuer=issuer.url,
             audience=resource,
             algorithm="RS256",
@@ -186,7 +186,7 @@ def test_its_server_verifies_our_access_tokens_by_our_keys(issuer, browser):
         said = use(url)
         client_id, *scopes = said.split()
         assert client_id == Application.objects.get().client_id
-        assert {"openid", "email"} <= set(scopes)
+        assert set(scopes) == {"openid", "offline_access"}
         # One for another resource is refused: the site's own API does not share its tokens with the tool server.
         stolen = token_for(issuer, "http://elsewhere.example/mcp")
         refused = httpx.post(url, headers={"Authorization": f"Bearer {stolen}"}, json={}, trust_env=False)
@@ -207,7 +207,7 @@ def test_its_server_asks_our_introspection_endpoint(issuer, browser, lazyauth):
             hash_client_secret=True,
         )
         return IntrospectionTokenVerifier(
-            introspection_url=f"{issuer.url}/introspect",
+            introspection_url=f"{issuer.base}/introspect",
             client_id="tool-server",
             client_secret=SECRET,
             required_scopes=["openid"],
@@ -229,8 +229,8 @@ def token_for(issuer, resource: str) -> str:
     register(client_id="thief", redirect_uris=redirect_uri)
     client = OAuthClient("thief", redirect_uri=redirect_uri)
     with Person(issuer.origin, subject="grace") as grace:
-        code = query_of(grace.answer(f"{issuer.url}/authorize?{client.authorize_query(resource=resource)}"))[
+        code = query_of(grace.answer(f"{issuer.base}/authorize?{client.authorize_query(resource=resource)}"))[
             "code"
         ]
-    answer = httpx.post(f"{issuer.url}/token", data=client.token_form(code), trust_env=False)
+    answer = httpx.post(f"{issuer.base}/token", data=client.token_form(code), trust_env=False)
     return answer.json()["access_token"]

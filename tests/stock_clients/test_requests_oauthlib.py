@@ -29,7 +29,7 @@ def _loopback(monkeypatch):
 
 @pytest.fixture
 def endpoints(issuer) -> dict[str, str]:
-    return requests.get(f"{issuer.url}/.well-known/openid-configuration", timeout=20).json()
+    return requests.get(f"{issuer.base}/.well-known/openid-configuration", timeout=20).json()
 
 
 def client_of(method: str, *, secret: str = HARD_SECRET, hashed: bool = True) -> dict[str, object]:
