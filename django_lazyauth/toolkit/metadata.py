@@ -102,7 +102,9 @@ def protected_resource_metadata(resource_path: str) -> dict[str, Any]:
 
     Its name is the very URL that a client requested, with a slash at its end or without (RFC 9728 §3.3).
     """
-    resource = lazyauth_settings.issuer_origin + (escape_uri_path(f"/{resource_path}") if resource_path else "")
+    resource = lazyauth_settings.issuer_origin + (
+        escape_uri_path(f"/{resource_path}") if resource_path else ""
+    )
     return {
         "resource": resource,
         "authorization_servers": [lazyauth_settings.issuer],

@@ -18,13 +18,14 @@ from django_lazyauth.errors import InvalidRequest, OAuthError
 from django_lazyauth.flows.revoke import answer_revocation_request
 from django_lazyauth.flows.token import answer_token_request
 from django_lazyauth.toolkit import clients, endpoints, metadata
-from django_lazyauth.toolkit.authorization import has_bad_characters
-from django_lazyauth.toolkit.token_endpoint import TokenAnswer, check_form
+from django_lazyauth.toolkit.token_endpoint import TokenAnswer, check_form, client_id_of
 from django_lazyauth.toolkit.tokens import public_key_set
 
 from .parameters import UNREADABLE, read_as_utf8
 
 View = Callable[..., HttpResponse]
+#: What a script may read besides the body: without the challenge it cannot tell why it was refused (RFC 6750 §3).
+EXPOSED = "WWW-Authenticate, Retry-After"
 SECRETS = ("code", "code_verifier", "client_secret", "refresh_token", "token")
 
 
@@ -72,14 +73,13 @@ def _preflight(request: HttpRequest, methods: tuple[str, ...]) -> HttpResponse:
 def _with_origin(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """Let the script of a registered client's own origin read the answer; never with credentials."""
     origin = request.headers.get("Origin")
-    client_id = request.POST.get("client_id", "")
     if not origin or "Access-Control-Allow-Origin" in response.headers:
         return response
     response.headers["Vary"] = "Origin"
-    if client_id and not has_bad_characters(client_id) and len(client_id) <= 255:
-        client = clients.find_client(client_id)
-        if client is not None and clients.origin_allowed(client, origin):
-            response.headers["Access-Control-Allow-Origin"] = origin
+    client = clients.find_client(client_id_of(request))
+    if client is not None and clients.origin_allowed(client, origin):
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = EXPOSED
     return response
 
 
@@ -120,6 +120,7 @@ def userinfo_view(request: HttpRequest) -> HttpResponse:
     """OpenID Connect Core §5.3. The token is in the header, so any origin may be told: it cannot be forged."""
     response = _render(endpoints.userinfo(request))
     response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Access-Control-Expose-Headers"] = EXPOSED
     return response
 
 
