@@ -19,13 +19,17 @@ from . import node as node_module
 
 #: Nobody listens there: the person stops when a page leads to it.
 REDIRECT_URI = "http://127.0.0.1:43210/callback"
+#: A secret as an operator may have typed it. Form-encoding changes most of its characters (RFC 6749 §2.3.1).
+HARD_SECRET = "a+b c%20d%zz:e&f=g/h?i~j" + "0123456789" * 2
 
 #: Name → what the issuer is besides the origin, and the URLs. At the root it ends in "/": there are clients that parse
 #: the URL and write it down again before they compare, and a parsed URL always has that slash.
 SET_UPS = {
     "issuer at the root": ("/", "urls_at_the_root"),
     "issuer with a path": ("/oauth", "urls_below_a_path"),
+    "issuer without a slash": ("", "urls_at_the_root"),
 }
+DOCUMENTED = ["issuer at the root", "issuer with a path"]
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ def person(site) -> Iterator[Person]:
         yield somebody
 
 
-@pytest.fixture(params=SET_UPS)
+@pytest.fixture(params=DOCUMENTED)
 def issuer(request, live_server, lazyauth, settings) -> Issuer:
     """The site in each of the documented set-ups."""
     settings.DEBUG = True

@@ -6,7 +6,7 @@ import anyio
 import pytest
 from oauth2_provider.models import AccessToken, Application
 
-from .conftest import REDIRECT_URI
+from .conftest import REDIRECT_URI, SET_UPS
 
 mcp_auth = pytest.importorskip("mcp.client.auth")
 httpx2 = pytest.importorskip("httpx2")
@@ -31,6 +31,7 @@ class Memory:
         self.client = client_info
 
 
+@pytest.mark.parametrize("issuer", SET_UPS, indirect=True)
 @pytest.mark.parametrize("method", ["none", "client_secret_basic", "client_secret_post"])
 def test_it_registers_and_runs_the_whole_flow(issuer, ada, method):
     from mcp.shared.auth import OAuthClientMetadata

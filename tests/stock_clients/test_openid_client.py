@@ -6,7 +6,9 @@ import httpx
 import pytest
 from oauth2_provider.models import Application
 
-from .conftest import REDIRECT_URI, Person
+from tests.conftest import register
+
+from .conftest import HARD_SECRET, REDIRECT_URI, Person
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
 
@@ -72,3 +74,18 @@ def test_a_command_line_client_listens_at_any_port(node, site, person, host):
     assert len(set(said["subjects"])) == 1
     assert len(set(said["sessions"])) == 2
     assert pages[0] == 2
+
+
+def test_a_secret_is_taken_however_it_has_to_be_encoded(node, site):
+    """RFC 6749 §2.3.1: form-encoded in the header, and once more in the body."""
+    register(
+        client_id="keeper of secrets",
+        client_type="confidential",
+        redirect_uris=REDIRECT_URI,
+        client_secret=HARD_SECRET,
+        hash_client_secret=True,
+    )
+    said = node.run("secrets.mjs", site, "keeper of secrets", HARD_SECRET, answer=str)
+    assert said["basic"] == said["post"] == said["low"] == {"active": False}
+    for wrong in (said["basic, wrong"], said["post, wrong"]):
+        assert wrong["status"] == 401

@@ -12,12 +12,9 @@ from requests_oauthlib import OAuth2Session
 
 from tests.conftest import register
 
-from .conftest import REDIRECT_URI
+from .conftest import HARD_SECRET, REDIRECT_URI
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-#: What an operator may have typed. Form-encoding changes each of the characters (RFC 6749 §2.3.1).
-HARD_SECRET = "a+b c%20d%zz:e&f=g/h?i~j" + "0123456789" * 2
 
 
 @pytest.fixture(autouse=True)
