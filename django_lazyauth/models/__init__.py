@@ -5,14 +5,17 @@ from .client import ClientRegistration, ClientSource, InitialAccessToken
 from .consent import Consent
 from .identity import ProviderIdentity
 from .keys import ProviderKeySet
+from .legacy import LEGACY_TYPES, LegacyUpstreamToken
 from .vault import UpstreamToken
 
 __all__ = [
+    "LEGACY_TYPES",
     "ClientRegistration",
     "ClientSource",
     "Consent",
     "DeferredRegistration",
     "InitialAccessToken",
+    "LegacyUpstreamToken",
     "PendingAuthorization",
     "ProviderIdentity",
     "ProviderKeySet",
