@@ -14,7 +14,7 @@ from django.urls.converters import StringConverter
 
 from .api import id_token, identities, registration, sso
 from .api.views import UpstreamTokenView
-from .web import authorize, callback, endpoints, flow
+from .web import authorize, callback, endpoints, flow, ready
 from .well_known import metadata_patterns
 
 app_name = "lazyauth"
@@ -51,6 +51,7 @@ urlpatterns = [
     path("authorizations/<uuid:session_id>/id-token", id_token.IdTokenView.as_view(), name="id-token"),
     path("identities", identities.IdentitiesView.as_view(), name="identities"),
     path("identities/<int:pk>", identities.IdentityView.as_view(), name="identity"),
+    re_path(r"^ready/?$", ready.ready_view, name="ready"),
     path(".well-known/jwks.json", endpoints.jwks_view, name="jwks"),
     *metadata_patterns,
 ]

@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+if TYPE_CHECKING:
+    _CharField = models.CharField[Any, str]
+else:
+    _CharField = models.CharField
 
 #: Characters of a provider's logical name: ``sso:`` and a domain of 253.
 PROVIDER_LENGTH = 257
@@ -49,7 +54,7 @@ def client_key(**kwargs: Any) -> models.ForeignKey[Any, Any]:
     )
 
 
-class ExactCharField(models.CharField):  # type: ignore[type-arg]
+class ExactCharField(_CharField):
     """Text in which ``Abc``, ``abc`` and ``abc `` are three values, on every database.
 
     MySQL and MariaDB compare without regard to case, accents and trailing spaces unless a column says otherwise:

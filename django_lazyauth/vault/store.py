@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import BundleNotFound, SealBroken
-from django_lazyauth.models import UpstreamToken
+from django_lazyauth.models import LegacyUpstreamToken, UpstreamToken
 
 from .cipher import Cipher, Place, get_cipher
 
@@ -190,7 +190,12 @@ def get_all(session_id: UUID) -> Iterator[UpstreamBundle]:
 
 
 def delete(session_id: UUID) -> int:
-    """Forget every bundle of a session; return how many there were."""
+    """Forget every bundle of a session; return how many there were.
+
+    Those in the old format go first: a migration that is moving one holds its row, and when it lets go, the next
+    statement finds the new one.
+    """
+    LegacyUpstreamToken.objects.using(database()).filter(session_id=str(session_id)).delete()
     return UpstreamToken.objects.of_session(session_id).delete()[0]
 
 
