@@ -192,10 +192,13 @@ def get_all(session_id: UUID) -> Iterator[UpstreamBundle]:
 def delete(session_id: UUID) -> int:
     """Forget every bundle of a session; return how many there were.
 
-    Those in the old format go first: a migration that is moving one holds its row, and when it lets go, the next
-    statement finds the new one.
+    One in the old format goes first: a migration that is moving it holds its row, and when it lets go, the next
+    statement finds the new one. By primary key, as the migration takes it: of two that lock a row through
+    different indexes, InnoDB sends one away.
     """
-    LegacyUpstreamToken.objects.using(database()).filter(session_id=str(session_id)).delete()
+    legacy = LegacyUpstreamToken.objects.using(database())
+    if old := list(legacy.filter(session_id=str(session_id)).values_list("pk", flat=True)):
+        legacy.filter(pk__in=old).delete()
     return UpstreamToken.objects.of_session(session_id).delete()[0]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.core.checks import run_checks
-from django.db import connection, transaction
+from django.db import connection
 from django.test import Client
 
 from .conftest import CORP, OTHER
@@ -73,19 +73,19 @@ def test_the_check_asks_no_database_unless_it_may(application, django_assert_num
         assert warnings() == []
 
 
-def test_the_check_is_silent_where_there_is_no_table_yet(django_db_blocker):
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE lazyauth_legacyupstreamtoken RENAME TO lazyauth_elsewhere")
-        try:
-            assert warnings(databases=["default"]) == []
-            assert ready().json() == {"ready": False, "waits_for": ["database"]}
-        finally:
-            if connection.vendor == "mysql":  # Renaming commits there.
-                with connection.cursor() as cursor:
-                    cursor.execute("ALTER TABLE lazyauth_elsewhere RENAME TO lazyauth_legacyupstreamtoken")
-            else:
-                transaction.set_rollback(True)
+@pytest.mark.django_db(transaction=True)
+def test_the_check_is_silent_where_there_is_no_table_yet():
+    rename("lazyauth_legacyupstreamtoken", "lazyauth_elsewhere")
+    try:
+        assert warnings(databases=["default"]) == []
+        assert ready().json() == {"ready": False, "waits_for": ["database"]}
+    finally:
+        rename("lazyauth_elsewhere", "lazyauth_legacyupstreamtoken")
+
+
+def rename(old: str, new: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")
 
 
 def test_the_answer_names_nobody(application):
