@@ -131,8 +131,10 @@ def _or_nothing(value: Any, limit: int) -> str:
 
 def issuer_differs(name: str, issuer: str) -> bool:
     """Say whether *issuer* is known and another one than that of the provider *name* (I19)."""
+    if not issuer:
+        return False
     configured = configured_issuer(name) if upstream_types().get(name) == "oidc" else ""
-    return bool(issuer and configured) and issuer.rstrip("/") != configured.rstrip("/")
+    return bool(configured) and issuer.rstrip("/") != configured.rstrip("/")
 
 
 def problem_of(key: str, error: Exception) -> Problem:

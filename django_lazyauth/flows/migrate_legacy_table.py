@@ -36,6 +36,7 @@ class TableSource(Source):
     """The table of earlier versions of this app."""
 
     name: ClassVar[str] = "table"
+    _passed_over = 0
 
     def names(self, chosen: str | None) -> TypeNames:
         return TypeNames(chosen)
@@ -55,18 +56,22 @@ class TableSource(Source):
         return self._waiting.exists()
 
     def unclaimed(self) -> int:
-        return self._rows.exclude(provider__in=LEGACY_TYPES).count()
+        return self._passed_over
 
     def remaining(self) -> int:
         return self._waiting.count()
 
     def pages(self, size: int) -> Iterator[tuple[Sequence[Any], int]]:
-        last = 0
+        # By primary key alone: a planner that does not know the table would sort all of it for every page.
+        last = self._passed_over = 0
         while page := list(
-            self._waiting.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:size]
+            self._rows.filter(pk__gt=last).order_by("pk").values_list("pk", "provider")[:size]
         ):
-            last = page[-1]
-            yield page, len(page)
+            last = page[-1][0]
+            waiting = [pk for pk, provider in page if provider in LEGACY_TYPES]
+            self._passed_over += len(page) - len(waiting)
+            if waiting:
+                yield waiting, len(waiting)
 
     def read(self, handles: Sequence[Any], *, lock: bool) -> list[LegacyRow | Problem]:
         rows = self._rows.filter(pk__in=handles).order_by("pk")

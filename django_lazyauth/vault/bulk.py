@@ -77,10 +77,23 @@ def write_absent(bundles: Sequence[Sealed], *, model: type[Model], using: str) -
 
 
 def read_back(bundles: Sequence[Sealed], *, model: type[Model], using: str) -> list[Standing]:
-    """Say what stands at the place of each of *bundles*; every seal is opened, as its first use would."""
+    """Say what stands at the place of each of *bundles*.
+
+    What stood before is opened, as its first use would. What was written is compared with what was sealed, byte
+    by byte; the first of it is opened too, so that a cipher which does not open what it seals is noticed.
+    """
     cipher = get_cipher()
     stored = _stored((bundle.key for bundle in bundles), model, using)
-    return [_standing(bundle, stored.get(bundle.key), cipher) for bundle in bundles]
+    standings: list[Standing] = []
+    is_first = True
+    for bundle in bundles:
+        row = stored.get(bundle.key)
+        standing = _standing(bundle, row)
+        if row and (standing is Standing.EARLIER or (is_first and standing is Standing.WRITTEN)):
+            is_first = is_first and standing is Standing.EARLIER
+            standing = standing if _opens(bundle, row, cipher) else Standing.UNREADABLE
+        standings.append(standing)
+    return standings
 
 
 def withdraw(bundles: Iterable[Sealed], *, model: type[Model], using: str) -> None:
@@ -107,19 +120,22 @@ def _provider(key: tuple[UUID, str]) -> str:
     return key[1]
 
 
-def _standing(bundle: Sealed, stored: tuple[Any, ...] | None, cipher: Cipher) -> Standing:
+def _standing(bundle: Sealed, stored: tuple[Any, ...] | None) -> Standing:
     if stored is None:
         return Standing.NOTHING
-    user_id, client_id, *sealed = stored
     row = bundle.row
-    if (user_id, client_id) != (row["user_id"], row["client_id"]):
+    if stored[:2] != (row["user_id"], row["client_id"]):
         return Standing.OTHERS
+    as_written = stored[2:] == tuple([row[column] for column in SEALED_COLUMNS])
+    return Standing.WRITTEN if as_written else Standing.EARLIER
+
+
+def _opens(bundle: Sealed, stored: tuple[Any, ...], cipher: Cipher) -> bool:
     session_id, provider = bundle.key
     try:
-        for column, value in zip(SEALED_COLUMNS, sealed, strict=True):
+        for column, value in zip(SEALED_COLUMNS, stored[2:], strict=True):
             if value:
                 cipher.open(value, Place("UpstreamToken", session_id, provider, column))
     except SealBroken:
-        return Standing.UNREADABLE
-    as_written = sealed == [row[column] for column in SEALED_COLUMNS]
-    return Standing.WRITTEN if as_written else Standing.EARLIER
+        return False
+    return True
