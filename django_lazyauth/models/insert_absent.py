@@ -64,7 +64,11 @@ def _copy(model: type[Model], rows: Sequence[Row], unique: Sequence[str], using:
         cursor.execute(
             f"CREATE TEMPORARY TABLE {STAGING} ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA"  # noqa: S608
         )
-        with cursor.copy(f"COPY {STAGING} ({columns}) FROM STDIN") as copy:
+        # Django wraps the errors of execute(), not those of copy().
+        with (
+            connection.wrap_database_errors,
+            cursor.copy(f"COPY {STAGING} ({columns}) FROM STDIN") as copy,
+        ):
             for row in rows:
                 copy.write_row(
                     [
