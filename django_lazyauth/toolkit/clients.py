@@ -274,6 +274,27 @@ def account_client(*, name: str, redirect_uri: str) -> Client:
     return client
 
 
+def app_client(client_id: str, *, name: str, make: bool) -> Client | None:
+    """Return the client that stands for a part of this site itself, made on first use if *make* says so.
+
+    It has no redirect URI and no secret: nobody can be sent through it, and no token is issued to it.
+    """
+    clients = get_application_model().objects
+    if not make:
+        return clients.filter(client_id=client_id).first()
+    return clients.get_or_create(
+        client_id=client_id,
+        defaults={
+            "name": name,
+            "client_type": AbstractApplication.CLIENT_PUBLIC,
+            "authorization_grant_type": AbstractApplication.GRANT_AUTHORIZATION_CODE,
+            "registration_source": AbstractApplication.RegistrationSource.MANUAL,
+            "client_secret": "",
+            "hash_client_secret": False,
+        },
+    )[0]
+
+
 def replace_client(pk: Any, fields: ClientFields) -> None:
     """Replace what the client's row says, in the caller's transaction."""
     get_application_model().objects.filter(pk=pk).update(**fields.as_columns(), updated=timezone.now())
