@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 from oauth2_provider.settings import oauth2_settings
 
 from django_lazyauth.conf import lazyauth_settings
@@ -87,6 +87,32 @@ def extra_schemes() -> frozenset[str]:
 def resource_metadata_url() -> str | None:
     """Return where the metadata of this site's resources stands, for challenges (RFC 9728 §5.1)."""
     return endpoint_url("resource-metadata")
+
+
+def is_resource(path: str) -> bool:
+    """Say whether *path*, without slashes at its ends, is a resource of this site that a client may ask about.
+
+    The site as a whole always is. Beside it those that the settings name; or, where they name none, what this
+    site's addresses lead to, and what stands behind ``UpstreamSwap``.
+    """
+    if not path:
+        return True
+    named = lazyauth_settings.protected_resources
+    if named is not None:
+        return path in {resource.strip("/") for resource in named}
+    if any(
+        f"/{path}/".startswith(f"{prefix.rstrip('/')}/") for prefix in lazyauth_settings.upstream_swap.paths
+    ):
+        return True
+    return any(_leads_somewhere(candidate) for candidate in (f"/{path}", f"/{path}/"))
+
+
+def _leads_somewhere(path: str) -> bool:
+    try:
+        resolve(path)
+    except Resolver404:
+        return False
+    return True
 
 
 def protected_resource_metadata(resource_path: str) -> dict[str, Any]:
