@@ -122,6 +122,7 @@ def _plain_values() -> Messages:
         "backchannel_logout_runner",
         "backchannel_logout_timeout",
         "chains",
+        "protected_resources",
         "upstream_swap",
         "upstream_token_clients",
         "resource_server",
