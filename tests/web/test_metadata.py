@@ -252,8 +252,9 @@ def test_the_resources_of_this_site_name_our_issuer(lazyauth):
     ("path", "resource"),
     [("mcp", "/mcp"), ("mcp/", "/mcp/"), ("a/b", "/a/b"), ("caf%C3%A9/%22", "/caf%C3%A9/%22")],
 )
-def test_a_resource_is_named_as_it_was_requested(path, resource):
+def test_a_resource_is_named_as_it_was_requested(path, resource, lazyauth):
     """RFC 9728 §3.3: identical to the URL of the request, or the client must not use the document."""
+    lazyauth(PROTECTED_RESOURCES=["/mcp", "/a/b", '/café/"'])
     found = document(f"/.well-known/oauth-protected-resource/{path}")
     assert found["resource"] == f"{ISSUER}{resource}"
 
