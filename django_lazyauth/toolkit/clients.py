@@ -66,8 +66,12 @@ def load_client(client_id: str) -> Client | None:
     """Return the client of this id and its registration, usable or not. One query."""
     if not is_client_id(client_id):
         return None
-    model = get_application_model()
-    return _select(model, router.db_for_read(model)).get(client_id)
+    return select(router.db_for_read(get_application_model())).get(client_id)
+
+
+def select(using: str) -> PreparedSelect[Any]:
+    """Return the SELECT of a client and its registration by client id."""
+    return _select(get_application_model(), using)
 
 
 @cache
