@@ -13,12 +13,15 @@ class LazyAuthConfig(AppConfig):
 
     def ready(self) -> None:
         # Imported here: checks reach the models, which exist only once every app is loaded.
+        from .api.local_issuer import ThisIssuer
         from .checks import register_checks
+        from .resource_server.local import introduce
         from .toolkit.documents import use_our_fetcher
 
         register_checks()
         self._watch_people()
         use_our_fetcher()
+        introduce(ThisIssuer())
         if apps.is_installed("drf_spectacular"):
             from .api import openapi  # noqa: F401 - drf-spectacular collects what was imported.
 

@@ -9,7 +9,8 @@
     ``error_class`` (the exception's class name, never its text), ``attempts``. The code stays redeemable.
 ``client_registered``, ``client_updated``, ``client_deleted``
     A client registered itself, replaced its registration, or is gone: ``client_id``. Sent after the commit; a
-    receiver that raises undoes nothing. An operator's deletion in the admin is told too.
+    receiver that raises undoes nothing. An operator's deletion in the admin is told too, and so is the end of a
+    client that nobody used: too old, or one too many.
 ``upstream_token_refreshed``
     An upstream gave a session new tokens without the person: ``session_id``, ``provider``, ``user_id``,
     ``client_id``, ``version``. Sent after the write.

@@ -6,15 +6,14 @@ from typing import Any
 
 from django.http import Http404
 from rest_framework.exceptions import NotAuthenticated, PermissionDenied
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.flows.refresh import UpstreamCredential, expires_in
 
 from .authentication import LazyAuthAuthentication
+from .base import OwnView
 from .challenge import challenge
 from .upstream import UpstreamBearer
 
@@ -22,20 +21,18 @@ from .upstream import UpstreamBearer
 class InsufficientScope(PermissionDenied):
     """The token does not carry the scope; the challenge names it (RFC 6750 §3.1)."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, path: str) -> None:
         super().__init__({"error": "insufficient_scope", "scope": scope})
-        self.auth_header = challenge(error="insufficient_scope", scope=scope)
+        self.auth_header = challenge(path, error="insufficient_scope", scope=scope)
 
 
-class UpstreamTokenView(APIView):
+class UpstreamTokenView(OwnView):
     """Give a client that the operator named, and the person allowed (``upstream:{provider}``), a fresh token.
 
     ``?refused_version=3`` says that the upstream answered 401 to version 3: it is renewed, unless somebody did.
     """
 
     authentication_classes = [LazyAuthAuthentication]
-    permission_classes = []
-    renderer_classes = [JSONRenderer]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if not lazyauth_settings.upstream_token_clients:
@@ -56,7 +53,7 @@ class UpstreamTokenView(APIView):
             raise PermissionDenied({"error": "access_denied"})
         scope = f"upstream:{provider}"
         if not auth.allow_scopes([scope]):
-            raise InsufficientScope(scope)
+            raise InsufficientScope(scope, request.path)
         refused = _version(request.query_params.get("refused_version", ""))
         return Response(_body(auth.upstream(provider, force=refused is not None, seen_version=refused)))
 

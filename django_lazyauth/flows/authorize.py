@@ -24,11 +24,11 @@ from django_lazyauth.errors import (
     InvalidGrant,
     ProviderError,
     SealBroken,
-    TemporarilyUnavailable,
 )
 from django_lazyauth.models import Consent, DeferredRegistration, PendingAuthorization, Status
 from django_lazyauth.models.consent import resources_key
 from django_lazyauth.models.fields import digest
+from django_lazyauth.models.lost_race import begun_again
 from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Json, Page, Provider, Redirect
 from django_lazyauth.providers.registry import get_provider
@@ -36,7 +36,7 @@ from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.authorization import AuthorizationRequest
 from django_lazyauth.vault.cipher import Place, get_cipher
 
-from . import answer, chain, register, sessions
+from . import answer, chain, register, room, sessions
 from .client_use import note_use
 
 #: Characters of a subject of ours, a user's primary key: those of the column are more than it has.
@@ -74,7 +74,7 @@ def keep(
         TemporarilyUnavailable: Strangers hold as many rows as they may (I16).
         InvalidGrant: The row stands, but belongs to another browser or is over.
     """
-    _check_room(browser.network)
+    is_tight = room.make_room(browser.network)
     now = timezone.now()
     pending = PendingAuthorization(
         session_id=session_id,
@@ -100,22 +100,13 @@ def keep(
             pending.save(force_insert=True)
     except IntegrityError:
         return find(session_id, browser=browser)
+    if is_tight:
+        room.take_back_if_exceeded(pending)
     return pending
 
 
 def _database() -> str:
     return router.db_for_write(PendingAuthorization)
-
-
-def _check_room(network: str) -> None:
-    live = PendingAuthorization.objects.live()
-    per_network, in_all = (
-        lazyauth_settings.max_pending_per_network,
-        lazyauth_settings.max_pending_authorizations,
-    )
-    # Slices bound the work of a count under flood.
-    if live.filter(network=network)[:per_network].count() >= per_network or live[:in_all].count() >= in_all:
-        raise TemporarilyUnavailable("Too many people are signing in right now. Try again in a few minutes.")
 
 
 def find(session_id: UUID, *, browser: Browser) -> PendingAuthorization:
@@ -234,6 +225,7 @@ def keep_private(pending: PendingAuthorization, private: Json) -> None:
     )
 
 
+@begun_again
 def fail(pending: PendingAuthorization, *, error: str, description: str = "") -> str:
     """End the flow and return the URL that tells the client; what the flow stored upstream-side goes too.
 
@@ -359,6 +351,7 @@ def remember_consent(
     )
 
 
+@begun_again
 def allow(pending: PendingAuthorization) -> str:
     """Record that the person allowed the request, issue its code, and return the URL that carries it.
 

@@ -11,7 +11,7 @@ import logging
 
 from django.http import HttpRequest
 
-from django_lazyauth.errors import AccessDenied, InvalidGrant, ProviderError
+from django_lazyauth.errors import AccessDenied, InvalidGrant, LazyAuthError, ProviderError
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.openid.results import Pending
@@ -19,6 +19,7 @@ from django_lazyauth.providers.base import Page, Provider, Success
 from django_lazyauth.providers.registry import get_provider
 
 from . import authorize, chain, linking, sign_in
+from .failure import log_failure
 from .linking import Linked
 
 logger = logging.getLogger("django_lazyauth.sign_in")
@@ -104,6 +105,12 @@ def receive(
     except ProviderError as error:
         reopen(pending)
         raise SignInFailed(pending, error) from None
+    except LazyAuthError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a provider's or a receiver's own code raises
+        log_failure(logger, f"sign-in at {provider_name} failed", error)
+        reopen(pending)
+        raise SignInFailed(pending, ProviderError("fault")) from None
 
 
 def answer_page(
@@ -126,6 +133,11 @@ def answer_page(
             return _complete(request, pending, step)
     except ProviderError as error:
         raise SignInFailed(pending, error) from None
+    except LazyAuthError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a provider's or a receiver's own code raises
+        log_failure(logger, f"sign-in at {provider_name} failed", error)
+        raise SignInFailed(pending, ProviderError("fault")) from None
     if step.private is not None:
         authorize.keep_private(pending, step.private)
     return step

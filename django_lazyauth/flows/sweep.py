@@ -16,10 +16,12 @@ from django_lazyauth.models import (
     ClientRegistration,
     LogoutDelivery,
     PendingAuthorization,
+    SealedSuccessor,
     Status,
     UpstreamToken,
 )
-from django_lazyauth.toolkit import clients, documents, families
+from django_lazyauth.registration.store import forget_unused
+from django_lazyauth.toolkit import documents, families
 from django_lazyauth.toolkit.expired_tokens import expired_tokens
 
 from . import sessions
@@ -48,6 +50,7 @@ def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Itera
     yield Swept(
         "upstream tokens", _delete_in_batches(UpstreamToken.objects.filter(retain_until__lt=now), batch_size)
     )
+    yield Swept("sealed successors", _delete_in_batches(SealedSuccessor.objects.all().over(now), batch_size))
     yield Swept("unused clients", _sweep_clients(now, batch_size))
     told = LogoutDelivery.objects.finished(now - DELIVERY_RETENTION)
     yield Swept("logout deliveries", _delete_in_batches(told, batch_size))
@@ -76,9 +79,9 @@ def _sweep_clients(now: datetime, batch_size: int) -> int:
     count = 0
     for keys in _batches(ClientRegistration.objects.filter(over, last_used_at__isnull=True), batch_size):
         registered = ClientRegistration.objects.filter(pk__in=keys, last_used_at__isnull=True)
-        count += clients.delete_clients(list(registered.values_list("client_id", flat=True)))
+        count += forget_unused(registered.values_list("client_id", flat=True))
     for keys in _batches(documents.unregistered(now - GRACE), batch_size):
-        count += clients.delete_clients(keys)
+        count += forget_unused(keys)
     return count
 
 
@@ -92,15 +95,16 @@ def _delete_in_batches(rows: QuerySet[Any], batch_size: int) -> int:
 def _batches(rows: QuerySet[Any], batch_size: int) -> Iterator[list[Any]]:
     """Yield keys inside an open transaction each, locked where the database can pass over others' locks."""
     database = router.db_for_write(rows.model)
-    skips_locked = connections[database].features.has_select_for_update_skip_locked
+    features = connections[database].features
+    of_self = ("self",) if features.has_select_for_update_of else ()
     last: Any = None
     while True:
         with transaction.atomic(using=database):
             page = rows.using(database).order_by("pk")
             if last is not None:
                 page = page.filter(pk__gt=last)
-            if skips_locked:
-                page = page.select_for_update(skip_locked=True, of=("self",))
+            if features.has_select_for_update_skip_locked:
+                page = page.select_for_update(skip_locked=True, of=of_self)
             keys = list(page.values_list("pk", flat=True)[:batch_size])
             if not keys:
                 return

@@ -11,7 +11,7 @@ from django_lazyauth.models.fields import client_model
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('lazyauth', '0003_vault'),
+        ('lazyauth', '0004_sealed_successor'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
         migrations.swappable_dependency(client_model()),
     ]

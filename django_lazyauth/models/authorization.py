@@ -18,7 +18,8 @@ from django.utils.translation import gettext_lazy as _
 
 from django_lazyauth.errors import InvalidGrant
 
-from .fields import PROVIDER_LENGTH, client_key, digest, uuid7
+from .fields import PROVIDER_LENGTH, ExactCharField, client_key, digest, uuid7
+from .lost_race import again
 
 
 class Status(models.TextChoices):
@@ -43,7 +44,8 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
         """Take one step in the life of a request; ``False`` if somebody else took one first, or it expired."""
         now = timezone.now()
         values["updated_at"] = now
-        return bool(self.filter(pk=pk, status__in=from_status, expires_at__gt=now).update(**values))
+        step = self.filter(pk=pk, status__in=from_status, expires_at__gt=now)
+        return bool(again(lambda: step.update(**values)))
 
     def of_leg(self, pending: PendingAuthorization) -> Self:
         """Keep the row only while it is on the leg that *pending* was read on: each leg seals its own state."""
@@ -58,13 +60,13 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
             InvalidGrant: Unknown, spent or expired, not told apart: no oracle.
         """
         pending = self.by_state(state)
-        spent = self.filter(
+        waiting = self.filter(
             pk=pending.pk,
             state_digest=pending.state_digest,
             status=Status.SENT_UPSTREAM,
             expires_at__gt=timezone.now(),
-        ).update(state_digest=None, updated_at=timezone.now())
-        if not spent:
+        )
+        if not again(lambda: waiting.update(state_digest=None, updated_at=timezone.now())):
             raise InvalidGrant(debug="the state was spent by another request")
         pending.state_digest = None
         return pending
@@ -119,7 +121,7 @@ class PendingAuthorization(models.Model):
     binding_digest = models.CharField(_("binding digest"), max_length=64, db_index=True)
     network = models.CharField(_("network"), max_length=43, blank=True)
 
-    provider = models.CharField(_("provider"), max_length=PROVIDER_LENGTH, blank=True)
+    provider = ExactCharField(_("provider"), max_length=PROVIDER_LENGTH, blank=True)
     state_digest = models.CharField(_("state digest"), max_length=64, unique=True, null=True, blank=True)
     private = models.TextField(_("sealed provider state"), blank=True)
 
@@ -240,8 +242,8 @@ class DeferredRegistration(models.Model):
     pending = models.OneToOneField(
         PendingAuthorization, on_delete=models.CASCADE, primary_key=True, related_name="deferred"
     )
-    provider = models.CharField(_("provider"), max_length=PROVIDER_LENGTH)
-    subject = models.CharField(_("subject"), max_length=255)
+    provider = ExactCharField(_("provider"), max_length=PROVIDER_LENGTH)
+    subject = ExactCharField(_("subject"), max_length=255)
     commit = models.TextField(_("sealed payload"))
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 

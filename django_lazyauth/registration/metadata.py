@@ -52,12 +52,14 @@ class Policy:
         scopes: Those that a client may name at all.
         default_scopes: Those of a client that names none.
         extra_schemes: Private-use schemes without a dot that the operator named.
+        signing_algorithms: Those that we have a key for.
         allows_loopback: Whether servers on loopback may be named, for development.
     """
 
     scopes: frozenset[str]
     default_scopes: tuple[str, ...]
     extra_schemes: frozenset[str] = frozenset()
+    signing_algorithms: tuple[str, ...] = ()
     allows_loopback: bool = False
 
 
@@ -127,7 +129,7 @@ def parse_metadata(document: Json, policy: Policy) -> ClientMetadata:
         scope=_scope(members, policy),
         client_name=_text(members, "client_name") or "",
         post_logout_redirect_uris=_post_logout_redirect_uris(members, policy),
-        more=_more(members, redirect_uris, policy),
+        more=_id_token_algorithm(members, policy) | _more(members, redirect_uris, policy),
     )
 
 
@@ -221,6 +223,12 @@ def _scope(members: Mapping[str, Json], policy: Policy) -> str:
     if not known:
         raise InvalidClientMetadata("None of the scopes is known here.")
     return " ".join(known)
+
+
+def _id_token_algorithm(members: Mapping[str, Json], policy: Policy) -> dict[str, Json]:
+    """Return the algorithm that the client wants its ID tokens signed with (OpenID Connect Registration §2)."""
+    name = "id_token_signed_response_alg"
+    return {name: _choice(members, name, policy.signing_algorithms, "")} if name in members else {}
 
 
 def _redirect_uris(members: Mapping[str, Json], policy: Policy) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ Of a store's methods only ``register_client`` is required. What is missing is re
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from django.db import IntegrityError, connections, router, transaction
@@ -21,6 +22,8 @@ from django.utils import timezone
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import LazyAuthError, RegistrationConflict, TemporarilyUnavailable
 from django_lazyauth.models import ClientRegistration, ClientSource
+from django_lazyauth.models.lost_race import begun_again
+from django_lazyauth.signals import client_deleted
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.clients import ClientFields
 
@@ -175,8 +178,7 @@ class ModelRegistrationStore:
         """
         for attempt in range(ATTEMPTS):
             try:
-                with transaction.atomic(using=_database()):
-                    return StoredClient.of(write_registration(attrs, attempt=attempt))
+                return self._write(attrs, attempt)
             except IntegrityError:
                 # The same client twice, or the same place: the unique constraints decided.
                 if attrs.repeat_key and (known := self.find_repeated(attrs.repeat_key)):
@@ -185,6 +187,11 @@ class ModelRegistrationStore:
                     raise
         raise TemporarilyUnavailable("Too many clients register at this moment.")
 
+    @begun_again
+    def _write(self, attrs: ClientAttributes, attempt: int) -> StoredClient:
+        with transaction.atomic(using=_database()):
+            return StoredClient.of(write_registration(attrs, attempt=attempt))
+
     def get_client(self, client_id: str) -> StoredClient | None:
         row = ClientRegistration.objects.select_related("client").filter(client__client_id=client_id).first()
         return StoredClient.of(row) if row is not None and not row.is_over() else None
@@ -192,6 +199,7 @@ class ModelRegistrationStore:
     def registration_access_token_digest(self, client: StoredClient) -> str | None:
         return client.token_digest or None
 
+    @begun_again
     def update_client(self, client: StoredClient, attrs: ClientAttributes) -> StoredClient:
         with transaction.atomic(using=_database()):
             return StoredClient.of(replace_registration(client.row_id, client.version, attrs))
@@ -216,6 +224,22 @@ class ModelRegistrationStore:
             .first()
         )
         return StoredClient.of(row) if row is not None and not row.is_over() else None
+
+
+def forget_unused(client_pks: Iterable[Any]) -> int:
+    """Delete clients that nobody used, in the caller's transaction; return how many, and tell of them after commit.
+
+    Where the host keeps its clients elsewhere, only our row of them goes, and nobody is told.
+    """
+    pks = list(client_pks)
+    ids: list[str] = []
+    if isinstance(get_store(), ModelRegistrationStore):
+        ids = list(clients.get_client_model().objects.filter(pk__in=pks).values_list("client_id", flat=True))
+    count = clients.delete_clients(pks)
+    for client_id in ids:
+        told = partial(client_deleted.send_robust, sender=ClientRegistration, client_id=client_id)
+        transaction.on_commit(told, using=_database())
+    return count
 
 
 def _database() -> str:
@@ -319,5 +343,5 @@ def _clear_oldest(places: int) -> int:
     going = list(oldest.values_list("client_id", "slot")[: max(1, places // CLEARED_SHARE)])
     if not going:
         raise TemporarilyUnavailable("Too many clients register at this moment.")
-    clients.delete_clients(pk for pk, _ in going)
+    forget_unused([pk for pk, _ in going])
     return next((slot for _, slot in going if slot is not None and slot < places), 0)

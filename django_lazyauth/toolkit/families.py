@@ -6,27 +6,40 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import router
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from oauth2_provider.models import get_access_token_model, get_refresh_token_model
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.models import SealedSuccessor
 
-from . import clients
-from .validator import family_started_at
+from . import clients, refresh_tokens
 
 LIVE = Q(revoked__isnull=True) | Q(access_token__isnull=False)
 
 
 def revoke(family: UUID) -> None:
-    """Revoke every refresh token of *family* and delete its access tokens, in the caller's transaction."""
+    """Revoke every refresh token of *family* and delete its access tokens, in the caller's transaction.
+
+    With them goes what is kept for a retry: it holds tokens of the family (I11).
+    """
     get_refresh_token_model().revoke_family(family)
+    SealedSuccessor.objects.of_family(family).delete()
 
 
 def is_alive(family: UUID) -> bool:
     """Say whether any token of *family* still works."""
-    refresh = get_refresh_token_model().objects.filter(token_family=family)
-    access = get_access_token_model().objects.filter(pk__in=refresh.values("access_token_id"))
+    refresh = _refresh_tokens(family)
+    access = (
+        get_access_token_model().objects.using(refresh.db).filter(pk__in=refresh.values("access_token_id"))
+    )
     return bool(refresh.filter(revoked__isnull=True).exists() or access.exists())
+
+
+def _refresh_tokens(family: UUID) -> Any:
+    """Return the rows of *family*, from where they are written: a replica may be behind."""
+    model = get_refresh_token_model()
+    return model.objects.using(router.db_for_write(model)).filter(token_family=family)
 
 
 def live_member(family: UUID) -> Any:
@@ -81,12 +94,12 @@ def newest_live(user_pk: Any, now: datetime) -> list[Any]:
     for row in rows:
         newest.setdefault(row.token_family, row)
     oldest_start = now - lazyauth_settings.refresh_token_lifetime
-    return [row for row in newest.values() if family_started_at(row) > oldest_start]
+    return [row for row in newest.values() if refresh_tokens.started_at(row) > oldest_start]
 
 
 def started_at(refresh_token: Any) -> datetime:
     """Return when the session of a refresh token began."""
-    return family_started_at(refresh_token)
+    return refresh_tokens.started_at(refresh_token)
 
 
 def with_live_tokens(rows: QuerySet[Any]) -> QuerySet[Any]:

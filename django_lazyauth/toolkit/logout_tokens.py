@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
 
-from . import tokens
+from . import clients, tokens
 
 #: Characters of a hint: our ID tokens have about 1 KB, of which the client chose the nonce.
 MAX_HINT_LENGTH: Final = 8 * 1024
@@ -67,7 +67,7 @@ def _verified_claims(token: str) -> dict[str, Any] | None:
         key = next(key for key in tokens.signing_keys() if key.kid == header.get("kid"))
         claims: dict[str, Any] = jwt.decode(
             token,
-            key.private_key.public_key(),
+            key.public_key,
             algorithms=[key.algorithm],
             issuer=lazyauth_settings.issuer,
             options={
@@ -106,4 +106,4 @@ def make_logout_token(*, client: Any, subject: str, session_id: uuid.UUID) -> st
         "events": {LOGOUT_EVENT: {}},
         "sid": str(session_id),
     }
-    return tokens.sign(claims, key=tokens.key_for(client.algorithm), typ="logout+jwt")
+    return tokens.sign(claims, key=tokens.key_for(clients.id_token_algorithm(client)), typ="logout+jwt")

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import copy
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import ClassVar
 from urllib.parse import urlencode
 
 import pytest
@@ -18,7 +20,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from oauth2_provider.models import RefreshToken
 
-from django_lazyauth.errors import ProviderUnavailable
+from django_lazyauth.errors import ProviderUnavailable, RegistrationRefused
 from django_lazyauth.models import (
     Consent,
     DeferredRegistration,
@@ -174,9 +176,16 @@ def test_i3_a_token_that_cannot_be_signed_leaves_no_user(client_, lazyauth, sett
 @pytest.mark.django_db(transaction=True)
 def test_i3_an_error_answer_after_the_user_was_written_leaves_no_user(client_):
     """oauthlib answers an error instead of raising it: the transaction is rolled back all the same."""
-    code = code_for(client_, resource="https://api.example/mcp")
-    answer = redeem(client_, code, resource="https://api.example/other")
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_target")
+    written = []
+
+    def refuse():
+        written.append(rows()["users"])
+        raise RegistrationRefused("Not today.")
+
+    BelievingProvider.before_finalize.append(refuse)
+    answer = redeem(client_, code_for(client_))
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+    assert written == [1]
     assert rows() == NOTHING
 
 
@@ -672,3 +681,32 @@ def test_i9_no_state_is_no_callback(client_):
     for query in ({"code": "ada"}, {"code": "ada", "state": ""}, {"code": "ada", "state": "guessed"}):
         assert get(browser, f"/callback/demo?{urlencode(query)}").status_code == 400
     assert sign_in(make_browser(), client_)
+
+
+class DomainProvider(BelievingProvider):
+    """The provider of a domain; who vouches for it may change."""
+
+    issuer: ClassVar[str] = "https://first.example"
+
+    def complete(self, request, pending, private):
+        success = super().complete(request, pending, private)
+        of_domain = replace(success.identity, issuer=self.issuer, sso_domain="corp.example")
+        return replace(success, identity=of_domain)
+
+
+def test_i19_a_code_of_a_domains_new_provider_is_not_a_person_of_its_old_one(client_, lazyauth, monkeypatch):
+    """I19: the same subject at another issuer is somebody else, also where both waited to be written."""
+    lazyauth(
+        PROVIDERS={
+            "demo": {"class": f"{__name__}.DomainProvider"},
+            "other": {"class": f"{__name__}.DomainProvider"},
+        }
+    )
+    before = code_for(client_)
+    monkeypatch.setattr(DomainProvider, "issuer", "https://second.example")
+    after = code_for(client_)
+    assert redeem(client_, before).status_code == 200
+    answer = redeem(client_, after)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+    assert ProviderIdentity.objects.get().issuer == "https://first.example"
+    assert RefreshToken.objects.count() == 1

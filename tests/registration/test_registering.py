@@ -12,7 +12,7 @@ from oauth2_provider.models import Application
 from django_lazyauth.flows.operate_clients import disable, issue_initial_access_token
 from django_lazyauth.flows.sweep import sweep
 from django_lazyauth.models import ClientRegistration, InitialAccessToken
-from django_lazyauth.signals import client_registered
+from django_lazyauth.signals import client_deleted, client_registered
 from django_lazyauth.toolkit.secrets import is_digest, secret_matches
 from tests.conftest import register as register_manually
 from tests.registration.conftest import CONFIDENTIAL, PUBLIC
@@ -486,6 +486,23 @@ def test_beyond_the_cap_the_oldest_unused_goes_and_nothing_else(registrar, lazya
     assert unused() == ids[-3:]
     kept = set(Application.objects.values_list("client_id", flat=True))
     assert kept == {manual.client_id, active["client_id"], *ids[-3:]}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_made_room_or_waited_too_long_is_told_of(registrar, any_store, lazyauth):
+    """Spec 4: signals; of a client that lives elsewhere only our row went, and it is still registered."""
+    lazyauth(MAX_UNUSED_CLIENTS=2)
+    told: list[str] = []
+    client_deleted.connect(receive := lambda sender, client_id, **_: told.append(client_id))
+    try:
+        ids = [registrar.registered(CONFIDENTIAL)["client_id"] for _ in range(3)]
+        for client_id in ids:
+            get(make_browser(), f"/authorize?{OAuthClient(client_id).authorize_query()}")
+        list(sweep(now=timezone.now() + timedelta(days=31)))
+    finally:
+        client_deleted.disconnect(receive)
+    assert not Application.objects.exists()
+    assert told == (ids if any_store == "model" else [])
 
 
 def test_a_place_that_was_freed_is_taken_before_anybody_goes(registrar, lazyauth):

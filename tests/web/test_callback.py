@@ -10,6 +10,7 @@ from django.contrib.auth import SESSION_KEY, get_user_model
 from django.utils import timezone
 
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity, Status
+from django_lazyauth.signals import user_registered
 from tests.support.journey import (
     code_for,
     come_back,
@@ -350,6 +351,33 @@ def test_an_immediate_registration_signs_in_and_writes_at_once(client_, browser,
     assert User.objects.count() == ProviderIdentity.objects.count() == 1
     assert browser.session[SESSION_KEY] == str(User.objects.get().pk)
     assert redeem(client_, answer_to(client_, consent(browser, answer))["code"]).status_code == 200
+    assert User.objects.count() == 1
+
+
+def test_what_goes_wrong_in_an_immediate_registration_is_a_page_and_the_next_try_works(
+    client_, browser, lazyauth, caplog
+):
+    """I3: a host's receiver raises; nothing was written, nothing of what it said is shown or logged (I13)."""
+    lazyauth(REGISTRATION="immediate")
+
+    def fail(user, **_):
+        raise RuntimeError(user.email)
+
+    user_registered.connect(fail)
+    try:
+        page = come_back(browser, start(browser, client_), subject="ada")
+    finally:
+        user_registered.disconnect(fail)
+    assert page.status_code < 500
+    assert is_choice_page(page)
+    assert "does not work at the moment" in soup_of(page).get_text(" ")
+    assert not User.objects.exists()
+    assert row().status == Status.REQUESTED
+    assert "RuntimeError" in caplog.text
+    assert "ada@people" not in caplog.text + page.content.decode()
+
+    again = come_back(browser, submit(browser, page, provider="demo"), subject="ada")
+    assert redeem(client_, answer_to(client_, consent(browser, again))["code"]).status_code == 200
     assert User.objects.count() == 1
 
 
