@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from django_lazyauth import fetch
-from django_lazyauth.fetch import OPERATOR, STRANGER, FetchError
+from django_lazyauth.fetch import OPERATOR, STRANGER, FetchError, names, sockets
 
 # fmt: off
 NON_PUBLIC_ADDRESSES = [
@@ -86,7 +86,7 @@ def no_socket(monkeypatch):
             opened.append(args)
             raise AssertionError("a socket was opened")
 
-    monkeypatch.setattr(fetch, "_PlainSocket", Forbidden)
+    monkeypatch.setattr(sockets, "PlainSocket", Forbidden)
     monkeypatch.setattr(socket, "create_connection", lambda *a, **k: opened.append(a))
     yield opened
     assert opened == []
@@ -205,7 +205,7 @@ def test_strangers_names_that_hang_leave_the_operators_alone(monkeypatch):
     """Look-ups in progress are bounded, and each policy has its own bound."""
     released = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: released.wait(10) and [])
-    for _ in range(fetch.LOOKUP_LIMIT):
+    for _ in range(names.LOOKUP_LIMIT):
         assert reason_of("https://id.example/", deadline=0.005) == "timeout"
     held = [thread for thread in threading.enumerate() if thread.name == "lazyauth-lookup"]
     assert reason_of("https://id.example/", deadline=0.005) == "timeout"
@@ -567,13 +567,13 @@ def tls_server(hostile, tmp_path, resolver):
         server = hostile(script, context)
         server.names = seen
         if trusted:
-            fetch._tls_context().load_verify_locations(path)
+            sockets.tls_context().load_verify_locations(path)
         resolver("127.0.0.1")
         return server
 
-    fetch._tls_context.cache_clear()
+    sockets.tls_context.cache_clear()
     yield start
-    fetch._tls_context.cache_clear()
+    sockets.tls_context.cache_clear()
 
 
 def test_tls_names_the_host_and_checks_its_certificate(tls_server):

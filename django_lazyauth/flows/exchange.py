@@ -7,8 +7,8 @@ rollback, counting a failed attempt and ending a replayed session, happens after
 from __future__ import annotations
 
 import logging
-import traceback
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, router, transaction
@@ -17,11 +17,13 @@ from django.utils import timezone
 
 from django_lazyauth.errors import InvalidGrant, ProviderError, RegistrationRefused, SealBroken, ServerError
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
+from django_lazyauth.models.lost_race import again, begun_again
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.signals import finalize_failed
 from django_lazyauth.toolkit.token_endpoint import TokenAnswer, TokenRequest, refuse_grant
 
 from . import authorize, register, sessions
+from .failure import log_failure
 
 logger = logging.getLogger("django_lazyauth.exchange")
 
@@ -45,15 +47,22 @@ def redeem(http_request: HttpRequest) -> TokenAnswer:
 
     Never raises: what goes wrong here is ``server_error``, logged without any value of the request.
     """
-    for attempt in range(ATTEMPTS):
-        exchange = TokenRequest(http_request)
-        try:
-            return _redeem(exchange, is_last=attempt == ATTEMPTS - 1)
-        except register.Taken:
-            continue
-        except Exception as error:  # noqa: BLE001 - whatever a host's receiver or a provider raises
-            return _failed(exchange.pending, error)
-    raise AssertionError("unreachable")
+    exchange = TokenRequest(http_request)
+    taken = 0
+
+    def redeem_once() -> TokenAnswer:
+        nonlocal exchange, taken
+        while True:
+            exchange = TokenRequest(http_request)
+            try:
+                return _redeem(exchange, is_last=taken == ATTEMPTS - 1)
+            except register.Taken:
+                taken += 1
+
+    try:
+        return again(redeem_once)
+    except Exception as error:  # noqa: BLE001 - whatever a host's receiver or a provider raises
+        return _failed(exchange.pending, error)
 
 
 def _redeem(exchange: TokenRequest, *, is_last: bool) -> TokenAnswer:
@@ -89,7 +98,7 @@ def _exchange(exchange: TokenRequest) -> TokenAnswer:
             raise
         # An on_commit hook of the host failed. What is committed is told: an error here would cost the client
         # its tokens, and its next try with this code would be a replay.
-        _log("a hook failed after the exchange of a code was committed", error)
+        log_failure(logger, "a hook failed after the exchange of a code was committed", error)
     if outcome.discard:
         _discard(exchange.pending)
     elif answer.status == 200:
@@ -146,9 +155,10 @@ def _after(exchange: TokenRequest) -> None:
     """A code that was exchanged before shows that a copy is about: end what came of it (I2)."""
     pending = exchange.pending
     if pending is not None and pending.status == Status.EXCHANGED:
-        sessions.end_session(pending.pk)
+        again(partial(sessions.end_session, pending.pk))
 
 
+@begun_again
 def _discard(pending: PendingAuthorization | None) -> None:
     if pending is None:
         return
@@ -163,9 +173,9 @@ def _discard(pending: PendingAuthorization | None) -> None:
 def _failed(pending: PendingAuthorization | None, error: Exception) -> TokenAnswer:
     """Count the attempt outside the rolled-back transaction, tell the host, answer ``server_error``."""
     if pending is None or pending.status != Status.CODE_ISSUED:
-        _log("a token request with a code that is not good any more failed", error)
+        log_failure(logger, "a token request with a code that is not good any more failed", error)
         return TokenAnswer.of_error(ServerError())
-    _log("the exchange of a code was rolled back", error)
+    log_failure(logger, "the exchange of a code was rolled back", error)
     try:
         attempts = pending.count_failure(type(error).__name__)
     except (DatabaseError, InterfaceError):
@@ -179,9 +189,3 @@ def _failed(pending: PendingAuthorization | None, error: Exception) -> TokenAnsw
         attempts=attempts,
     )
     return TokenAnswer.of_error(ServerError())
-
-
-def _log(what: str, error: Exception) -> None:
-    """Log where it went wrong, without the error's text: a host's exception may quote what it choked on (I13)."""
-    where = "".join(traceback.format_tb(error.__traceback__)[-3:])
-    logger.error("%s: %s\n%s", what, type(error).__name__, where)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.http import HttpRequest
 
 from django_lazyauth.errors import OAuthError
+from django_lazyauth.models.lost_race import again
 from django_lazyauth.toolkit import endpoints
 from django_lazyauth.toolkit.token_endpoint import TokenAnswer, check_form
 
@@ -19,5 +22,5 @@ def answer_revocation_request(http_request: HttpRequest) -> TokenAnswer:
         return TokenAnswer.of_error(error)
     answer, ended = endpoints.revoke(http_request)
     for session_id in ended:
-        sessions.end_session(session_id)
+        again(partial(sessions.end_session, session_id))
     return answer

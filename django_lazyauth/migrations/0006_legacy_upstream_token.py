@@ -11,7 +11,7 @@ from django_lazyauth.models.fields import ExactCharField, client_model
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('lazyauth', '0003_vault'),
+        ('lazyauth', '0005_sessions'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
         migrations.swappable_dependency(client_model()),
     ]

@@ -34,7 +34,8 @@ from django_lazyauth.openid.verify import (
 )
 
 from .base import Identity, Json, Redirect, Success, TokenAnswer
-from .oauth2 import CodeFlow, Endpoints, read_userinfo
+from .code_flow import CodeFlow, Endpoints
+from .userinfo import read_userinfo
 
 if TYPE_CHECKING:
     from django_lazyauth.models import PendingAuthorization

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -19,6 +20,7 @@ from django_lazyauth.errors import InvalidClient, InvalidRequest, OAuthError
 from django_lazyauth.models import PendingAuthorization
 
 from .authorization import has_bad_characters
+from .refresh_grant import Together
 from .server import GRANT_TYPES, LazyAuthCore, OnValidated
 
 MAX_PARAMETER_LENGTH = 8 * 1024
@@ -107,9 +109,16 @@ class TokenRequest:
         self.http_request = http_request
         self._core: LazyAuthCore | None = None
 
-    def answer(self, *, on_validated: OnValidated | None = None) -> TokenAnswer:
-        """Let oauthlib validate the request, call *on_validated* if it is a good code, and make tokens."""
-        self._core = LazyAuthCore(on_validated)
+    def answer(
+        self, *, on_validated: OnValidated | None = None, together: Together = nullcontext
+    ) -> TokenAnswer:
+        """Let oauthlib validate the request and make tokens.
+
+        Args:
+            on_validated: Called if it is a good code, before any token is made.
+            together: Opens the transaction in which a refresh token is used.
+        """
+        self._core = LazyAuthCore(on_validated, together)
         _, headers, body, status = self._core.create_token_response(self.http_request)
         return TokenAnswer(body, status, self._headers(dict(headers or {}), status))
 

@@ -10,7 +10,7 @@ from django_lazyauth import fetch
 from django_lazyauth.openid import discovery, domains, sources
 from django_lazyauth.openid.results import Failed, Pending, Ready
 from django_lazyauth.openid.sources import DiscoveredKeys
-from django_lazyauth.providers.oauth2 import policy_of
+from django_lazyauth.providers.token_requests import policy_of
 from tests.support.upstream import sso, upstream, upstream_process
 
 __all__ = ["sso", "upstream", "upstream_process"]

@@ -24,7 +24,7 @@ from django_lazyauth.errors import (
 from django_lazyauth.flows import sessions
 from django_lazyauth.models import UpstreamToken
 from django_lazyauth.models.fields import uuid7
-from django_lazyauth.providers import oauth2
+from django_lazyauth.providers import code_flow, token_requests
 from django_lazyauth.signals import upstream_token_expired, upstream_token_refreshed
 from django_lazyauth.vault import store
 from tests.conftest import register
@@ -263,7 +263,7 @@ def test_any_other_failure_is_passing_and_keeps_what_we_have(session, heard, lev
 
 
 def test_an_upstream_that_hangs_is_left_after_the_deadline(session, monkeypatch):
-    monkeypatch.setattr(oauth2, "REFRESH_DEADLINE", 0.5)
+    monkeypatch.setattr(code_flow, "REFRESH_DEADLINE", 0.5)
     session.expire()
     session.upstream.control(token_answers=["hang"])
     started = time.monotonic()
@@ -354,17 +354,17 @@ class Meanwhile:
     """Runs something while the upstream is being asked."""
 
     def __init__(self, monkeypatch, work):
-        real = oauth2.post_grant
+        real = token_requests.post_grant
 
         def post_grant(descriptor, endpoint, fields, **kwargs):
             response = real(descriptor, endpoint, fields, **kwargs)
             if fields.get("grant_type") == "refresh_token":
                 assert not connection.in_atomic_block or connection.savepoint_ids == []
-                monkeypatch.setattr(oauth2, "post_grant", real)
+                monkeypatch.setattr(token_requests, "post_grant", real)
                 work()
             return response
 
-        monkeypatch.setattr(oauth2, "post_grant", post_grant)
+        monkeypatch.setattr(token_requests, "post_grant", post_grant)
 
 
 def test_a_sign_out_during_a_refresh_is_never_undone(session, monkeypatch):

@@ -1,0 +1,56 @@
+"""Names to addresses, within the deadline."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+
+from .addresses import IPAddress, Policy, Target
+from .answer import FetchError
+from .sockets import Limits
+
+#: Name look-ups in progress at one time in this process, per policy: one that hangs holds a thread of ours.
+LOOKUP_LIMIT = 32
+#: One per policy: strangers' names that hang must not keep the operator's providers from being found.
+_lookups = {policy: threading.BoundedSemaphore(LOOKUP_LIMIT) for policy in Policy}
+
+
+def resolve(target: Target, policy: Policy, limits: Limits) -> tuple[IPAddress, ...]:
+    """Return all addresses of the host, asked for once.
+
+    The system's resolver knows no deadline, so it runs in a thread that is left behind when ours has passed.
+    """
+    slot = _lookups[policy]
+    try:
+        if not slot.acquire(timeout=limits.seconds_left()):
+            raise FetchError("timeout")
+        lookup = _Lookup(target.host, target.port, slot)
+        lookup.start()
+        lookup.join(limits.seconds_left())
+    except TimeoutError:
+        raise FetchError("timeout") from None
+    if lookup.is_alive():
+        raise FetchError("timeout")
+    if lookup.found is None:
+        raise FetchError("dns")
+    return lookup.found
+
+
+class _Lookup(threading.Thread):
+    """One question to the resolver; ``found`` stays ``None`` where it failed."""
+
+    def __init__(self, host: str, port: int, slot: threading.BoundedSemaphore) -> None:
+        super().__init__(name="lazyauth-lookup", daemon=True)
+        self.host, self.port, self.slot = host, port, slot
+        self.found: tuple[IPAddress, ...] | None = None
+
+    def run(self) -> None:
+        try:
+            answers = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+            # A scoped answer ("fe80::1%eth0") keeps its scope, and is judged with it.
+            self.found = tuple(dict.fromkeys(ipaddress.ip_address(answer[4][0]) for answer in answers))
+        except (OSError, ValueError):
+            self.found = None
+        finally:
+            self.slot.release()

@@ -1,0 +1,119 @@
+"""Connections to addresses that were judged, with the deadline and the byte budget held by the socket itself."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import sys
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from .addresses import IPAddress
+
+if TYPE_CHECKING:
+    from ssl import SSLSocket as _SocketBase
+else:
+    _SocketBase = object
+
+#: Addresses of one host that are tried before giving up.
+ADDRESS_LIMIT = 4
+
+
+@dataclass(slots=True)
+class Limits:
+    """What is left of one request. ``breach`` says which limit ended it."""
+
+    ends_at: float
+    bytes_left: int
+    breach: str = ""
+
+    def seconds_left(self) -> float:
+        left = self.ends_at - time.monotonic()
+        if left <= 0:
+            self.breach = "timeout"
+            raise TimeoutError
+        return left
+
+    def count(self, received: int) -> None:
+        self.bytes_left -= received
+        if self.bytes_left < 0:
+            self.breach = "too_large"
+            raise OSError
+
+
+class _Limited(_SocketBase):
+    """A socket that grants each read only the time and the bytes that the whole request has left.
+
+    A timeout of the usual kind starts anew with every byte, so a server that drips would never meet it.
+    """
+
+    limits: Limits | None = None
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        if self.limits is None:
+            return super().recv_into(*args, **kwargs)
+        self.settimeout(self.limits.seconds_left())
+        received = super().recv_into(*args, **kwargs)
+        self.limits.count(received)
+        return received
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        if self.limits is not None:
+            self.settimeout(self.limits.seconds_left())
+        super().sendall(*args, **kwargs)
+
+
+class PlainSocket(_Limited, socket.socket):
+    """TCP."""
+
+
+class TLSSocket(_Limited, ssl.SSLSocket):
+    """TLS over TCP."""
+
+
+@lru_cache(maxsize=1)
+def tls_context() -> ssl.SSLContext:
+    """Return the context that trusts what the system trusts; reading its certificates takes milliseconds."""
+    context = ssl.create_default_context()
+    context.sslsocket_class = TLSSocket
+    return context
+
+
+class Pinned(HTTPConnection):
+    """A connection to addresses that were judged; its host name serves ``Host``, SNI and certificate only."""
+
+    addresses: tuple[IPAddress, ...] = ()
+    limits: Limits
+
+    def _new_conn(self) -> socket.socket:
+        tries = self.addresses[:ADDRESS_LIMIT]
+        failure: OSError = OSError()
+        for position, address in enumerate(tries):
+            family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+            sock = PlainSocket(family, socket.SOCK_STREAM)
+            try:
+                # An address that swallows packets leaves its fair share to the others.
+                sock.settimeout(self.limits.seconds_left() / (len(tries) - position))
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.connect((str(address), self.port))
+                sock.settimeout(self.limits.seconds_left())
+            except OSError as error:
+                sock.close()
+                failure = error
+            else:
+                sock.limits = self.limits
+                sys.audit("http.client.connect", self, str(address), self.port)
+                return cast(socket.socket, sock)
+        raise failure
+
+
+class PinnedTLS(Pinned, HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        # Wrapping made a new socket object, which knows nothing of the limits yet. The handshake itself
+        # ran under the timeout that the plain socket had: one deadline for all of it.
+        cast(TLSSocket, self.sock).limits = self.limits

@@ -1,0 +1,272 @@
+"""The leg that every upstream shares: out with a state, back with a code, the code for tokens, new tokens for old.
+
+Not here: that a state is good for one callback and one browser, when a token is renewed (the flows), and any
+write while the person signs in. No error holds a code, a token, a secret or a word of the upstream's (I13).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import urlencode, urlsplit
+from uuid import UUID
+
+from django.views.decorators.debug import sensitive_variables
+
+from django_lazyauth import fetch
+from django_lazyauth.errors import (
+    IdentityRejected,
+    ProviderDenied,
+    ProviderUnavailable,
+    RefreshTransient,
+    RefreshUnavailable,
+)
+from django_lazyauth.openid.descriptor import DescriptorError, ProviderDescriptor, descriptor_from_settings
+from django_lazyauth.vault import store as vault
+
+from .base import Json, Provider, Redirect, Success, TokenAnswer
+from .token_requests import REFRESH_DEADLINE, post_grant, redeem, renew
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+    from django.http import HttpRequest
+
+    from django_lazyauth.models import PendingAuthorization
+
+#: Characters of a code; RFC 6749 sets none, real ones have a few hundred.
+CODE_LIMIT: Final = 4096
+#: Seconds of a revocation, which somebody waits for who has an answer already.
+REVOCATION_DEADLINE: Final = 5.0
+
+#: Prompts that mean something to an upstream. ``none`` never reaches one, ``consent`` is asked by us.
+PASSED_PROMPTS: Final = ("login", "select_account", "create")
+#: Errors by which the person, or the upstream in their stead, said no (RFC 6749 §4.1.2.1, OpenID Connect Core
+#: §3.1.2.6, and Apple's word for it).
+DENIALS: Final = frozenset(
+    {
+        "access_denied",
+        "account_selection_required",
+        "consent_required",
+        "interaction_required",
+        "login_required",
+        "user_cancelled_authorize",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where the upstream is for this request, and whether it names itself in its answers (RFC 9207)."""
+
+    authorization: str
+    token: str
+    userinfo: str = ""
+    revocation: str = ""
+    sends_issuer: bool = False
+
+
+class CodeFlow(Provider):
+    """The authorization code flow with an upstream (RFC 6749 §4.1, RFC 7636, RFC 9700)."""
+
+    emits_commit: ClassVar[bool] = True
+
+    def check(self) -> None:
+        descriptor_from_settings(self.name, self.config)
+
+    @cached_property
+    def descriptor(self) -> ProviderDescriptor:
+        """This provider as data.
+
+        Raises:
+            ProviderUnavailable: ``misconfigured``.
+        """
+        try:
+            return descriptor_from_settings(self.name, self.config)
+        except DescriptorError as error:
+            raise ProviderUnavailable("misconfigured", debug=error.hint) from None
+
+    def begin(self, pending: PendingAuthorization, *, state: str, callback_uri: str) -> Redirect:
+        verifier = secrets.token_urlsafe(48)
+        private: Json = {
+            "issuer": self.descriptor.issuer,
+            "code_verifier": verifier,
+            "redirect_uri": callback_uri,
+        }
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=")
+        parameters = {
+            **self.descriptor.extra_authorize_params,
+            **wishes(pending),
+            "response_type": "code",
+            "client_id": self.descriptor.client_id,
+            "redirect_uri": callback_uri,
+            "scope": " ".join(self.descriptor.scopes),
+            "state": state,
+            "code_challenge": challenge.decode(),
+            "code_challenge_method": "S256",
+        }
+        endpoint = self.endpoints().authorization
+        separator = "&" if urlsplit(endpoint).query else "?"
+        return Redirect(f"{endpoint}{separator}{urlencode(parameters)}", private)
+
+    @sensitive_variables()
+    def complete(self, request: HttpRequest, pending: PendingAuthorization, private: Json) -> Success:
+        if private.get("issuer") != self.descriptor.issuer:
+            # The configuration changed while the person was away: this answer is another provider's (I9).
+            raise ProviderUnavailable("configuration_changed")
+        endpoints = self.endpoints()
+        answer = read_callback(request)
+        self.check_issuer(answer, endpoints)
+        tokens = redeem(self.descriptor, endpoints.token, read_code(answer), private)
+        success = self.identify(tokens, endpoints, pending, private, answer)
+        commit: Json = {
+            "access_token": tokens.access_token,
+            "refresh_token": tokens.refresh_token,
+            "id_token": tokens.id_token,
+            "token_type": tokens.token_type,
+            "scope": tokens.scope,
+            "expires_at": _iso(tokens.expires_at),
+            "refresh_expires_at": _iso(tokens.refresh_expires_at),
+            "client_id": _json_key(pending.client_id),
+            "subject": success.identity.subject,
+        }
+        return Success(
+            success.identity, commit, auth_time=success.auth_time, amr=success.amr, acr=success.acr
+        )
+
+    @sensitive_variables()
+    def finalize(self, commit: Json, *, user: AbstractBaseUser, session_id: UUID) -> None:
+        vault.store(
+            vault.UpstreamBundle(
+                session_id=session_id,
+                provider=self.name,
+                user_id=user.pk,
+                client_id=commit["client_id"],
+                subject=commit["subject"],
+                access_token=commit["access_token"],
+                refresh_token=commit["refresh_token"],
+                id_token=commit["id_token"],
+                token_type=commit["token_type"],
+                scope=commit["scope"],
+                expires_at=_time(commit["expires_at"]),
+                refresh_expires_at=_time(commit["refresh_expires_at"]),
+            )
+        )
+
+    @sensitive_variables()
+    def refresh(self, bundle: vault.UpstreamBundle) -> TokenAnswer:
+        """Renew the tokens of *bundle* (RFC 6749 §6); 10 s in all, looking up the endpoint included."""
+        ends_at = time.monotonic() + REFRESH_DEADLINE
+        try:
+            endpoint = self.endpoints().token
+            left = ends_at - time.monotonic()
+            if left <= 0:
+                raise RefreshTransient(self.name, "timeout")
+            return renew(self.descriptor, endpoint, bundle, deadline=left)
+        except ProviderUnavailable as error:
+            if error.reason == "misconfigured":
+                raise RefreshUnavailable(self.name, error.reason) from None
+            raise RefreshTransient(self.name, error.reason) from None
+
+    @sensitive_variables()
+    def revoke(self, bundle: vault.UpstreamBundle) -> None:
+        """Revoke the refresh token, or the access token where there is no other (RFC 7009 §2.1)."""
+        endpoint = self.endpoints().revocation
+        if not endpoint:
+            return
+        kind = "refresh_token" if bundle.refresh_token else "access_token"
+        fields = {"token": getattr(bundle, kind), "token_type_hint": kind}
+        try:
+            post_grant(self.descriptor, endpoint, fields, deadline=REVOCATION_DEADLINE)
+        except fetch.FetchError as error:
+            raise ProviderUnavailable("unreachable", debug=f"revocation endpoint: {error.reason}") from None
+
+    def endpoints(self) -> Endpoints:
+        """Return where the upstream is.
+
+        Raises:
+            ProviderUnavailable: ``not_ready``: its metadata was never seen.
+        """
+        raise NotImplementedError
+
+    def identify(
+        self,
+        tokens: TokenAnswer,
+        endpoints: Endpoints,
+        pending: PendingAuthorization,
+        private: Json,
+        answer: Mapping[str, str],
+    ) -> Success:
+        """Say whose *tokens* these are; the ``commit`` is added by the caller."""
+        raise NotImplementedError
+
+    def check_issuer(self, answer: Mapping[str, str], endpoints: Endpoints) -> None:
+        """Refuse an answer, also one with an error, that names another issuer (RFC 9207 §2.4)."""
+        issuer = answer.get("iss")
+        if issuer is None:
+            if endpoints.sends_issuer:
+                raise IdentityRejected("issuer_missing")
+        elif self.descriptor.issuer and not self.names_issuer(issuer):
+            raise IdentityRejected("issuer_mismatch")
+
+    def names_issuer(self, issuer: str) -> bool:
+        return issuer == self.descriptor.issuer
+
+
+def wishes(pending: PendingAuthorization) -> dict[str, str]:
+    """Return what the client asked for and the upstream has to heed (OpenID Connect Core §3.1.2.1)."""
+    parameters = {
+        "prompt": " ".join(prompt for prompt in PASSED_PROMPTS if prompt in pending.prompts),
+        "login_hint": pending.login_hint,
+        "ui_locales": pending.ui_locales,
+    }
+    if pending.max_age is not None:
+        parameters["max_age"] = str(pending.max_age)
+    return {name: value for name, value in parameters.items() if value}
+
+
+def read_callback(request: HttpRequest) -> dict[str, str]:
+    """Return the parameters of the authorization response; none may be there twice (RFC 6749 §3.1)."""
+    if any(len(values) != 1 for _, values in request.GET.lists()):
+        raise ProviderUnavailable("malformed_callback")
+    return {name: str(value) for name, value in request.GET.items()}
+
+
+def read_code(answer: Mapping[str, str]) -> str:
+    """Return the code of an authorization response.
+
+    Raises:
+        ProviderDenied: The person, or the upstream, said no.
+        ProviderUnavailable: The upstream failed, or there is no code.
+    """
+    error = answer.get("error")
+    if error is not None:
+        if error in DENIALS:
+            raise ProviderDenied(error)
+        raise ProviderUnavailable("upstream_error")
+    code = answer.get("code", "")
+    if not 0 < len(code) <= CODE_LIMIT or not code.isprintable():
+        raise ProviderUnavailable("malformed_callback")
+    return code
+
+
+# --- The commit is JSON -----------------------------------------------------------------------------------
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _json_key(key: Any) -> Any:
+    """Return a primary key as JSON: a host's client model may have UUIDs."""
+    return key if isinstance(key, int) else str(key)

@@ -1,0 +1,165 @@
+"""What README and ``docs/`` say is so: examples run, tables are complete, links lead somewhere."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+import sys
+import types
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.core.checks import run_checks
+from django.core.management import get_commands
+from django.test import Client
+
+from django_lazyauth import conf
+from django_lazyauth.errors import BundleNotFound
+from django_lazyauth.toolkit.clients import get_client_model
+from tests.settings import SIGNING_KEY
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("tests/**/README.md")])
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def blocks(language):
+    for page in PAGES:
+        for number, (said, text) in enumerate(BLOCK.findall(page.read_text()), start=1):
+            if said == language:
+                yield pytest.param(text, id=f"{page.relative_to(ROOT)}-{number}")
+
+
+def is_settings(text):
+    """A fragment of the dict: ``"NAME": value``."""
+    return re.match(r'"[A-Z_]+":', text) is not None
+
+
+class Anything:
+    """Stands for what an example takes from the site that it is copied into."""
+
+    def __call__(self, *_, **__):
+        return self
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def keys(self):
+        return []
+
+    def __getitem__(self, _):
+        return self
+
+
+def run(text, **given):
+    asked_for = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    names = {name: Anything() for name in asked_for if not hasattr(builtins, name)}
+    names |= {"__name__": "example", **given}
+    exec(compile(text, "<example>", "exec"), names)
+    return names
+
+
+@pytest.fixture
+def myapp():
+    """The host's own module that examples name, filled from the examples themselves."""
+    module = types.ModuleType("myapp.badge")
+    example = next(block.values[0] for block in blocks("python") if "class StaffBadge" in block.values[0])
+    module.StaffBadge = run(example)["StaffBadge"]
+    sys.modules |= {"myapp": types.ModuleType("myapp"), "myapp.badge": module}
+    yield
+    del sys.modules["myapp"], sys.modules["myapp.badge"]
+
+
+def complaints():
+    return [str(found) for found in run_checks() if str(found.id).startswith("lazyauth.E")]
+
+
+@pytest.mark.parametrize("text", [block for block in blocks("python") if not is_settings(block.values[0])])
+@pytest.mark.django_db
+def test_an_example_runs(text, django_user_model):
+    """Imports exist, classes can be made, and what is called takes those arguments."""
+    given = {"INSTALLED_APPS": [], "urlpatterns": [], "env": str, "session_id": uuid4()}
+    given |= {"user": django_user_model(pk=1), "client": get_client_model()(pk=1)}
+    with suppress(BundleNotFound):  # Of that session there is none.
+        run(text, **given)
+
+
+@pytest.mark.parametrize("text", [block for block in blocks("python") if is_settings(block.values[0])])
+@pytest.mark.usefixtures("myapp")
+def test_settings_in_an_example_pass_the_checks(text, settings):
+    shown = ast.literal_eval("{" + text + "}")
+    providers = shown.pop("PROVIDERS", {}) | settings.LAZYAUTH["PROVIDERS"]
+    for chain in shown.get("CHAINS", []):
+        for name in chain["providers"]:
+            providers[name] = {"issuer": f"https://{name}.example", "client_id": "us"}
+    settings.LAZYAUTH = {
+        **settings.LAZYAUTH,
+        "ALLOW_LOOPBACK_UPSTREAMS": True,
+        "PROVIDERS": providers,
+        **shown,
+    }
+    assert complaints() == []
+
+
+def test_the_settings_of_the_readme_pass_the_checks(settings):
+    values = {"SIGNING_KEY_PEM": SIGNING_KEY, "VAULT_KEY": "2026-11:" + "A" * 43 + "="}
+    text = next(block.values[0] for block in blocks("python") if "INSTALLED_APPS +=" in block.values[0])
+    settings.LAZYAUTH = run(text, INSTALLED_APPS=[], env=lambda name: values.get(name, name))["LAZYAUTH"]
+    assert complaints() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("text", [block for block in blocks("console") if "curl" in block.values[0]])
+def test_a_request_in_an_example_is_answered(text):
+    url, body = (
+        re.search(r"https://auth\.example(\S+)", text)[1],
+        re.search(r"-d '(.*?)'", text, re.DOTALL)[1],
+    )
+    browser = Client(SERVER_NAME="auth.example")
+    assert browser.post(url, body, content_type="application/json", secure=True).status_code == 201
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[\w-]*)?\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([\w-]+)\)", page.read_text()):
+        headings = re.findall(
+            r"^#+ (.*)$", (page.parent / target if target else page).read_text(), re.MULTILINE
+        )
+        slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        assert anchor in slugs, (target, anchor)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_exist(page):
+    text, made = page.read_text(), (ROOT / "Makefile").read_text()
+    named = set(re.findall(r"manage\.py ([a-z_]{3,})", text))
+    assert named <= set(get_commands())
+    for target in re.findall(r"(?:^\$ |`)make ([a-z-]+)", text, re.MULTILINE):
+        assert re.search(rf"^{target}:", made, re.MULTILINE), target
+
+
+def test_every_setting_is_described_and_nothing_else():
+    table = (ROOT / "docs/settings.md").read_text().split("\n## ")[0]
+    cells = re.findall(r"^\| (`[^|]*`) \|", table, re.MULTILINE)
+    described = [name for cell in cells for name in re.findall(r"`([A-Z_]+)`", cell)]
+    assert sorted(described) == sorted(conf.KNOWN_SETTINGS)
+
+
+def test_every_check_is_described_and_nothing_else():
+    modules = (ROOT / "django_lazyauth").rglob("*.py")
+    code = "".join(path.read_text() for path in modules if "checks" in str(path.relative_to(ROOT)))
+    raised = set(re.findall(r"lazyauth\.([EW]\d{3})", code))
+    described = set()
+    for row in re.findall(r"^\| (`lazyauth[^|]*) \|", (ROOT / "docs/checks.md").read_text(), re.MULTILINE):
+        ids = re.findall(r"([EW])(\d{3})", row)
+        first, last = ids[0], ids[-1]
+        described |= {f"{first[0]}{number:03}" for number in range(int(first[1]), int(last[1]) + 1)}
+    assert described == raised
