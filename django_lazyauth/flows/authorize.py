@@ -19,7 +19,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import AccessDenied, InvalidGrant, SealBroken, TemporarilyUnavailable
+from django_lazyauth.errors import AccessDenied, InvalidGrant, SealBroken
 from django_lazyauth.models import Consent, DeferredRegistration, PendingAuthorization, Status
 from django_lazyauth.models.consent import resources_key
 from django_lazyauth.models.fields import digest
@@ -30,7 +30,7 @@ from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.authorization import AuthorizationRequest
 from django_lazyauth.vault.cipher import Place, get_cipher
 
-from . import answer, chain, register, sessions
+from . import answer, chain, register, room, sessions
 from .client_use import note_use
 
 
@@ -65,7 +65,7 @@ def keep(
         TemporarilyUnavailable: Strangers hold as many rows as they may (I16).
         InvalidGrant: The row stands, but belongs to another browser or is over.
     """
-    _check_room(browser.network)
+    is_tight = room.make_room(browser.network)
     now = timezone.now()
     pending = PendingAuthorization(
         session_id=session_id,
@@ -90,22 +90,13 @@ def keep(
             pending.save(force_insert=True)
     except IntegrityError:
         return find(session_id, browser=browser)
+    if is_tight:
+        room.take_back_if_exceeded(pending)
     return pending
 
 
 def _database() -> str:
     return router.db_for_write(PendingAuthorization)
-
-
-def _check_room(network: str) -> None:
-    live = PendingAuthorization.objects.live()
-    per_network, in_all = (
-        lazyauth_settings.max_pending_per_network,
-        lazyauth_settings.max_pending_authorizations,
-    )
-    # Slices bound the work of a count under flood.
-    if live.filter(network=network)[:per_network].count() >= per_network or live[:in_all].count() >= in_all:
-        raise TemporarilyUnavailable("Too many people are signing in right now. Try again in a few minutes.")
 
 
 def find(session_id: UUID, *, browser: Browser) -> PendingAuthorization:

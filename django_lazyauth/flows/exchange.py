@@ -138,6 +138,9 @@ def _finalize(exchange: TokenRequest, oauth_request: Any, outcome: _Outcome) -> 
 def _register(pending: PendingAuthorization, deferred: register.Deferred, oauth_request: Any) -> None:
     known = getattr(pending, "identity_user_id", None)
     if known is not None:
+        if deferred.identity.sso_domain:
+            # Written since the callback, maybe for another provider that the domain named (I19).
+            register.known_user(deferred.identity)
         oauth_request.user = register.load_user(known)
     else:
         oauth_request.user, oauth_request.identity = register.write_person(

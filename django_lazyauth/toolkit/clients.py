@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import router
@@ -26,7 +25,7 @@ from oauth2_provider.settings import oauth2_settings
 from django_lazyauth.models import ClientRegistration
 from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
 
-from .redirects import is_safe_redirect_uri, redirect_uri_matches
+from .redirects import is_of_origin, is_safe_redirect_uri, redirect_uri_matches
 from .secrets import digest_secret
 
 #: A row of the client model in force; DOT publishes no types, and the host may have swapped the model.
@@ -194,17 +193,12 @@ def metadata_digest(client: Client) -> str:
 
 
 def origin_allowed(client: Client, origin: str) -> bool:
-    """Say whether scripts of *origin* may read answers meant for *client*: it owns one of its redirect URIs."""
-    uris = [*client.redirect_uris.split(), *client.allowed_origins.split()]
-    return any(_origin_of(uri) == origin for uri in uris)
+    """Say whether scripts of *origin* may read answers meant for *client*: it owns one of its redirect URIs.
 
-
-def _origin_of(uri: str) -> str:
-    try:
-        parts = urlsplit(uri)
-    except ValueError:  # What an operator typed may be no URI at all; then it has no origin either.
-        return ""
-    return f"{parts.scheme}://{parts.netloc}"
+    On loopback at any port, as its redirect URIs are good there at any port.
+    """
+    uris = (*client.redirect_uris.split(), *client.allowed_origins.split())
+    return any(is_of_origin(uri, origin) for uri in uris)
 
 
 # -- rows of clients that registered themselves ----------------------------------------------------------

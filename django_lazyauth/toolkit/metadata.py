@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import NoReverseMatch, reverse
+from django.utils.encoding import escape_uri_path
 from oauth2_provider.settings import oauth2_settings
 
 from django_lazyauth.conf import lazyauth_settings
@@ -83,14 +84,29 @@ def extra_schemes() -> frozenset[str]:
     return frozenset(oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES)
 
 
-def resource_metadata_url() -> str | None:
-    """Return where the metadata of this site's resources stands, for challenges (RFC 9728 §5.1)."""
-    return endpoint_url("resource-metadata")
+def resource_metadata_url(path: str = "") -> str | None:
+    """Return where the metadata of the resource at *path* of this site stands, for challenges (RFC 9728 §5.1).
+
+    At the root of the origin where that is mounted, whatever path the issuer has (RFC 9728 §3.1).
+    """
+    wanted = path.lstrip("/")
+    name, args = ("resource-metadata-of-path", [wanted]) if wanted else ("resource-metadata", [])
+    for namespace in ("lazyauth_well_known", "lazyauth"):
+        try:
+            return lazyauth_settings.issuer_origin + reverse(f"{namespace}:{name}", args=args)
+        except NoReverseMatch:
+            continue
+    return None
 
 
 def protected_resource_metadata(resource_path: str) -> dict[str, Any]:
-    """Return the metadata of a resource of this site (RFC 9728 §2)."""
-    resource = lazyauth_settings.issuer_origin + (f"/{resource_path}" if resource_path else "")
+    """Return the metadata of a resource of this site (RFC 9728 §2).
+
+    Its name is the very URL that a client requested, with a slash at its end or without (RFC 9728 §3.3).
+    """
+    resource = lazyauth_settings.issuer_origin + (
+        escape_uri_path(f"/{resource_path}") if resource_path else ""
+    )
     return {
         "resource": resource,
         "authorization_servers": [lazyauth_settings.issuer],
