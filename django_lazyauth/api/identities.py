@@ -69,7 +69,7 @@ class IdentitiesView(_PersonView):
         listed = IdentityListSerializer(
             {"nonce": link_nonce(request), "identities": identities.of_user(_person(request))}
         )
-        return Response(listed.data, headers={"Cache-Control": "no-store"})
+        return Response(listed.data)
 
     @described(
         summary="Link an identity",
