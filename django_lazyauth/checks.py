@@ -15,13 +15,14 @@ from urllib.parse import urlsplit
 from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections, router
+from django.db import DatabaseError, connections, router, transaction
 
 from .conf import KNOWN_SETTINGS, lazyauth_settings
 from .errors import LazyAuthError
+from .flows.migrate_legacy import rows_remain
 from .flows.register import USER_RESOLVER, mode_of
 from .models import PendingAuthorization, ProviderIdentity, UpstreamToken
 from .openid.domains import check_configuration as check_sso_configuration
@@ -64,6 +65,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         *_registration_store(),
         *_providers(),
         *_sso(),
+        *_runners(),
         *_named_providers(),
         *_databases(),
     ]
@@ -97,8 +99,10 @@ def _plain_values() -> Messages:
         "flow_lifetime",
         "code_lifetime",
         "code_retention",
+        "access_token_format",
         "access_token_lifetime",
         "id_token_lifetime",
+        "refresh_grace",
         "refresh_token_idle_lifetime",
         "refresh_token_lifetime",
         "vault_retention",
@@ -113,9 +117,16 @@ def _plain_values() -> Messages:
         "sso_discovery_path",
         "sso_domains",
         "discovery_runner",
+        "backchannel_logout_attempts",
+        "backchannel_logout_pause",
+        "backchannel_logout_runner",
+        "backchannel_logout_timeout",
         "chains",
         "upstream_swap",
         "upstream_token_clients",
+        "resource_server",
+        "revocation_check",
+        "introspection_clients",
     ):
         try:
             getattr(lazyauth_settings, name)
@@ -135,9 +146,8 @@ def _keys() -> Messages:
     else:
         if not keys:
             yield Error(
-                'LAZYAUTH["SIGNING_KEYS"] is empty: ID tokens cannot be signed.',
-                hint="Give it a PEM private key, for example of `openssl genpkey -algorithm RSA "
-                "-pkeyopt rsa_keygen_bits:2048`.",
+                'LAZYAUTH["SIGNING_KEYS"] is empty: ID tokens and access tokens cannot be signed.',
+                hint="Give it a PEM private key: `manage.py generate_signing_key` prints one.",
                 id="lazyauth.E005",
             )
 
@@ -233,15 +243,16 @@ def _provider(provider: Provider) -> Messages:
 def _sso() -> Messages:
     try:
         complaints = check_sso_configuration()
-        runner = lazyauth_settings.discovery_runner
     except ImproperlyConfigured:
         return  # E003 says it
     for complaint in complaints:
         yield Error(f"SSO domains: {complaint}", id="lazyauth.E020")
-    if runner == "celery" and find_spec("celery") is None:
-        yield Error(
-            'LAZYAUTH["DISCOVERY_RUNNER"] is "celery", and Celery is not installed.', id="lazyauth.E003"
-        )
+
+
+def _runners() -> Messages:
+    for name in ("DISCOVERY_RUNNER", "BACKCHANNEL_LOGOUT_RUNNER"):
+        if lazyauth_settings.raw.get(name) == "celery" and find_spec("celery") is None:
+            yield Error(f'LAZYAUTH[{name!r}] is "celery", and Celery is not installed.', id="lazyauth.E003")
 
 
 def _named_providers() -> Messages:
@@ -368,7 +379,11 @@ def _secrets() -> Messages:
             hint='Set LAZYAUTH["VAULT_KEYS"]: a key that is backed up and rotated by itself.',
             id="lazyauth.E106",
         )
-    if not lazyauth_settings.signing_keys:
+    try:
+        pems = lazyauth_settings.signing_keys
+    except ImproperlyConfigured:
+        return  # E005 says it
+    if not pems:
         yield Error(
             'LAZYAUTH["SIGNING_KEYS"] is empty.',
             hint="Signing with django-oauth-toolkit's OIDC_RSA_PRIVATE_KEY works, and cannot be rotated by list.",
@@ -405,6 +420,7 @@ LONGEST = (
     ("refresh_token_idle_lifetime", timedelta(days=90), "lazyauth.E111"),
     ("refresh_token_lifetime", timedelta(days=400), "lazyauth.E112"),
     ("unused_client_lifetime", timedelta(days=400), "lazyauth.E116"),
+    ("refresh_grace", timedelta(minutes=2), "lazyauth.E120"),
 )
 
 
@@ -428,7 +444,34 @@ def _mail() -> Messages:
         )
 
 
+def check_legacy_rows(
+    app_configs: Sequence[AppConfig] | None, *, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Say so while rows of earlier deployments wait: their sessions would have to sign in again."""
+    using = router.db_for_write(UpstreamToken)
+    if using not in (databases or ()):
+        return []
+    try:
+        with transaction.atomic(using=using):
+            remaining = rows_remain()
+    except (DatabaseError, ImproperlyConfigured):
+        return []  # Before the first migrate there is no table; settings that cannot be read are E003.
+    return [
+        CheckWarning(
+            f"Legacy {kind} wait to be migrated: nothing reads them on a request.",
+            hint="Run manage.py migrate_legacy_tokens (see docs/upgrading.md).",
+            id=check_id,
+        )
+        for kind, check_id in LEGACY_CHECKS.items()
+        if kind in remaining
+    ]
+
+
+LEGACY_CHECKS = {"tokens": "lazyauth.W070", "identities": "lazyauth.W071"}
+
+
 def register_checks() -> None:
     """Hook the checks in; called once by the app config."""
     register(check_settings, TAG)
     register(check_deployment, TAG, deploy=True)
+    register(check_legacy_rows, Tags.database)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_not_required
 from django.utils.decorators import method_decorator
 from rest_framework import status
-from rest_framework.authentication import BaseAuthentication
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
-from rest_framework.permissions import AllowAny
+from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -108,6 +109,18 @@ class JSONView(OwnView):
     parser_classes = (ShortJSONParser,)
     throttle_classes = (NetworkThrottle,)
     throttle = Throttle("api", 60, timedelta(minutes=1), fails_open=True)
+
+
+class PersonView(JSONView):
+    """Base of what only the person themselves may do, in their browser: no client's token opens it."""
+
+    authentication_classes = (SessionAuthentication,)
+    permission_classes = (IsAuthenticated,)
+
+
+def person_of(request: Request) -> AbstractBaseUser:
+    """Return who calls a :class:`PersonView`."""
+    return cast(AbstractBaseUser, request.user)
 
 
 def pending_response(pending: Pending) -> Response:

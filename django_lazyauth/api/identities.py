@@ -6,14 +6,10 @@ By the browser's session only: an access token is in the hands of a client, and 
 from __future__ import annotations
 
 import secrets
-from typing import cast
 
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import status
-from rest_framework.authentication import SessionAuthentication
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -23,7 +19,7 @@ from django_lazyauth.flows.identities import IdentityTaken, LastWayIn, Reauthent
 from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.openid.results import Pending
 
-from .base import JSONView, described, pending_response, refusal
+from .base import PersonView, described, pending_response, person_of, refusal
 from .serializers import (
     IdentityListSerializer,
     IdentitySerializer,
@@ -33,15 +29,6 @@ from .serializers import (
 )
 
 NONCE_KEY = "django_lazyauth.link"
-
-
-class _PersonView(JSONView):
-    authentication_classes = (SessionAuthentication,)
-    permission_classes = (IsAuthenticated,)
-
-
-def _person(request: Request) -> AbstractBaseUser:
-    return cast(AbstractBaseUser, request.user)
 
 
 def link_nonce(request: Request) -> str:
@@ -56,7 +43,7 @@ def link_nonce(request: Request) -> str:
     return salted_hmac("django_lazyauth.link", value, algorithm="sha256").hexdigest()
 
 
-class IdentitiesView(_PersonView):
+class IdentitiesView(PersonView):
     """All of them."""
 
     @described(
@@ -67,7 +54,7 @@ class IdentitiesView(_PersonView):
     def get(self, request: Request) -> Response:
         """List the identities, and the nonce for the ID token of a new one."""
         listed = IdentityListSerializer(
-            {"nonce": link_nonce(request), "identities": identities.of_user(_person(request))}
+            {"nonce": link_nonce(request), "identities": identities.of_user(person_of(request))}
         )
         return Response(listed.data)
 
@@ -93,7 +80,7 @@ class IdentitiesView(_PersonView):
         try:
             identities.require_fresh(request._request)
             linked = identities.link(
-                _person(request),
+                person_of(request),
                 given.validated_data["id_token"],
                 discovery_domain=given.validated_data.get("discovery_domain", ""),
                 nonce=link_nonce(request),
@@ -115,7 +102,7 @@ class IdentitiesView(_PersonView):
         )
 
 
-class IdentityView(_PersonView):
+class IdentityView(PersonView):
     """One of them."""
 
     @described(
@@ -127,7 +114,7 @@ class IdentityView(_PersonView):
         """Take a way in away, never the last. Needs a sign-in of the last ten minutes."""
         try:
             identities.require_fresh(request._request)
-            identities.unlink(_person(request), pk)
+            identities.unlink(person_of(request), pk)
         except ReauthenticationRequired:
             return refusal("reauthentication_required", status.HTTP_403_FORBIDDEN)
         except ProviderIdentity.DoesNotExist:

@@ -159,8 +159,8 @@ def _decide(request: HttpRequest, provider: str, settings: SwapSettings) -> Deci
     if _is_ambiguous(request.headers.get("Authorization", "")):
         return Refused(HTTPStatus.BAD_REQUEST, "invalid_request")
     if not has_bearer(request):
-        return _unswapped(settings, challenge())
-    refusal = challenge(error="invalid_token")
+        return _unswapped(settings, challenge(request.path))
+    refusal = challenge(request.path, error="invalid_token")
     bearer = load_bearer(request)
     if bearer is None:
         return _unauthorized(refusal) if is_our_token(request) else _unswapped(settings, refusal)

@@ -50,8 +50,16 @@ class Browser:
 # -- the row ---------------------------------------------------------------------------------------------
 
 
-def keep(request: AuthorizationRequest, *, session_id: UUID, browser: Browser) -> PendingAuthorization:
+def keep(
+    request: AuthorizationRequest,
+    *,
+    session_id: UUID,
+    browser: Browser,
+    link_to: AbstractBaseUser | None = None,
+) -> PendingAuthorization:
     """Write the pending row of *request*, or return the one that a double click wrote.
+
+    With *link_to* the account that the person signs in with is added to that user, and nobody is signed in.
 
     Raises:
         TemporarilyUnavailable: Strangers hold as many rows as they may (I16).
@@ -74,6 +82,7 @@ def keep(request: AuthorizationRequest, *, session_id: UUID, browser: Browser) -
         ui_locales=request.ui_locales,
         binding_digest=browser.binding_digest,
         network=browser.network,
+        link_to=link_to,  # type: ignore[misc]  # the host's user model
         expires_at=now + lazyauth_settings.flow_lifetime,
     )
     try:

@@ -7,7 +7,6 @@ rollback, counting a failed attempt and ending a replayed session, happens after
 from __future__ import annotations
 
 import logging
-import traceback
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,6 +23,7 @@ from django_lazyauth.signals import finalize_failed
 from django_lazyauth.toolkit.token_endpoint import TokenAnswer, TokenRequest, refuse_grant
 
 from . import authorize, register, sessions
+from .failure import log_failure
 
 logger = logging.getLogger("django_lazyauth.exchange")
 
@@ -98,7 +98,7 @@ def _exchange(exchange: TokenRequest) -> TokenAnswer:
             raise
         # An on_commit hook of the host failed. What is committed is told: an error here would cost the client
         # its tokens, and its next try with this code would be a replay.
-        _log("a hook failed after the exchange of a code was committed", error)
+        log_failure(logger, "a hook failed after the exchange of a code was committed", error)
     if outcome.discard:
         _discard(exchange.pending)
     elif answer.status == 200:
@@ -176,9 +176,9 @@ def _discard(pending: PendingAuthorization | None) -> None:
 def _failed(pending: PendingAuthorization | None, error: Exception) -> TokenAnswer:
     """Count the attempt outside the rolled-back transaction, tell the host, answer ``server_error``."""
     if pending is None or pending.status != Status.CODE_ISSUED:
-        _log("a token request with a code that is not good any more failed", error)
+        log_failure(logger, "a token request with a code that is not good any more failed", error)
         return TokenAnswer.of_error(ServerError())
-    _log("the exchange of a code was rolled back", error)
+    log_failure(logger, "the exchange of a code was rolled back", error)
     try:
         attempts = pending.count_failure(type(error).__name__)
     except (DatabaseError, InterfaceError):
@@ -192,9 +192,3 @@ def _failed(pending: PendingAuthorization | None, error: Exception) -> TokenAnsw
         attempts=attempts,
     )
     return TokenAnswer.of_error(ServerError())
-
-
-def _log(what: str, error: Exception) -> None:
-    """Log where it went wrong, without the error's text: a host's exception may quote what it choked on (I13)."""
-    where = "".join(traceback.format_tb(error.__traceback__)[-3:])
-    logger.error("%s: %s\n%s", what, type(error).__name__, where)

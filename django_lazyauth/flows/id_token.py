@@ -76,7 +76,7 @@ def sign_in_with(
         AccessDenied: The person may not sign in here.
         InvalidGrant: The row is over, or moved on in another tab.
     """
-    if pending.status not in OPEN or chain.is_connecting(pending):
+    if pending.status not in OPEN or pending.link_to_id is not None or chain.is_connecting(pending):
         # On a later leg it stands who it is, and what the legs before it stored is theirs.
         raise InvalidGrant("This sign-in is over. Go back to the application and start again.")
     provider = provider_of(id_token, discovery_domain=discovery_domain)

@@ -52,6 +52,23 @@ def _decide(pks: list[Any], **values: Any) -> int:
         )
 
 
+def set_backchannel_logout_uri(client: clients.Client, uri: str) -> None:
+    """Enter where an operator's client hears that sessions of its ended; empty: it hears nothing.
+
+    What a client registered about itself is its own to change.
+    """
+    if clients.is_self_registered(client) or uri == clients.backchannel_logout_uri(client):
+        return
+    with transaction.atomic(using=_database()):
+        row, _created = ClientRegistration.objects.get_or_create(
+            client_id=client.pk, defaults={"source": ClientSource.ELSEWHERE}
+        )
+        row = ClientRegistration.objects.select_for_update().get(pk=row.pk)
+        row.metadata = {**row.metadata, "backchannel_logout_uri": uri}
+        row.updated_at = timezone.now()
+        row.save(update_fields=["metadata", "updated_at"])
+
+
 def _database() -> str:
     return router.db_for_write(ClientRegistration)
 

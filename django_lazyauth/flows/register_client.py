@@ -55,6 +55,7 @@ from django_lazyauth.throttle import Throttle
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.metadata import client_scopes, client_url, extra_schemes
 from django_lazyauth.toolkit.secrets import digest_secret, secret_matches
+from django_lazyauth.toolkit.tokens import signing_algorithms
 
 logger = logging.getLogger("django_lazyauth.registration")
 
@@ -105,7 +106,13 @@ def register(document: Any, *, network: str, initial_access_token: str = "") -> 
 
 def _policy() -> Policy:
     scopes, default_scopes = client_scopes()
-    return Policy(scopes, default_scopes, extra_schemes())
+    return Policy(
+        scopes,
+        default_scopes,
+        extra_schemes(),
+        signing_algorithms(),
+        lazyauth_settings.allow_loopback_upstreams,
+    )
 
 
 def _register_invited(metadata: ClientMetadata, token: str, network: str) -> dict[str, Any]:

@@ -144,12 +144,13 @@ def resume(request: HttpRequest, bindings: list[str]) -> bool:
         is_deferred=True,
         resumed_at__isnull=True,
         exchanged_at__gt=now - lazyauth_settings.code_retention,
-        user__is_active=True,
     ).select_related("user")
     for pending in finished.order_by("-exchanged_at"):
+        # Asked of the object: not every user model has a column for it.
+        if pending.user is None or not pending.user.is_active:
+            continue
         unresumed = PendingAuthorization.objects.filter(pk=pending.pk, resumed_at__isnull=True)
-        won = again(partial(unresumed.update, resumed_at=now))
-        if won and pending.user is not None:
+        if again(partial(unresumed.update, resumed_at=now)):
             log_in(
                 request,
                 pending.user,
@@ -159,3 +160,13 @@ def resume(request: HttpRequest, bindings: list[str]) -> bool:
             )
             return True
     return False
+
+
+def forget(bindings: list[str]) -> None:
+    """Let none of these bindings sign this browser in any more: somebody signed out here."""
+    PendingAuthorization.objects.filter(
+        binding_digest__in=[digest(secret) for secret in bindings],
+        status=Status.EXCHANGED,
+        is_deferred=True,
+        resumed_at__isnull=True,
+    ).update(resumed_at=timezone.now())

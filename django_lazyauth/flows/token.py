@@ -1,20 +1,22 @@
-"""Answer a token request: a code goes through the exchange, everything else through DOT's own grants.
-
-The refresh grant is never wrapped in a rollback: that would undo the revocation of a replayed family.
-"""
+"""Answer a token request: each grant goes its own way, and whatever fails is JSON that no cache keeps."""
 
 from __future__ import annotations
 
+import logging
+
 from django.http import HttpRequest
 
-from django_lazyauth.errors import OAuthError
+from django_lazyauth.errors import OAuthError, ServerError
 from django_lazyauth.toolkit.token_endpoint import TokenAnswer, TokenRequest, check_form, grant_type_of
 
-from . import exchange, sessions
+from . import exchange, rotate
+from .failure import log_failure
+
+logger = logging.getLogger("django_lazyauth.token")
 
 
 def answer_token_request(http_request: HttpRequest) -> TokenAnswer:
-    """Return the answer of the token endpoint (RFC 6749 §3.2)."""
+    """Return the answer of the token endpoint (RFC 6749 §3.2). Never raises."""
     try:
         check_form(http_request)
         grant_type = grant_type_of(http_request)
@@ -22,10 +24,16 @@ def answer_token_request(http_request: HttpRequest) -> TokenAnswer:
         return TokenAnswer.of_error(error)
     if grant_type == "authorization_code":
         return exchange.redeem(http_request)
+    try:
+        return rotate.refresh(http_request) if grant_type == "refresh_token" else _issue(http_request)
+    except Exception as error:  # noqa: BLE001 - whatever the database or a host's receiver raises
+        log_failure(logger, f"a token request with {grant_type} failed", error)
+        return TokenAnswer.of_error(ServerError())
+
+
+def _issue(http_request: HttpRequest) -> TokenAnswer:
     request = TokenRequest(http_request)
     answer = request.answer()
-    for session_id in request.ended_sessions:
-        sessions.end_session(session_id)
     if answer.status == 200:
         request.announce()
     return answer

@@ -1,21 +1,30 @@
 """Rows and their constraints. Query sets read as sentences; no model opens a transaction of its own."""
 
-from .authorization import DeferredRegistration, PendingAuthorization, Status
+from .authorization import ClientSession, DeferredRegistration, PendingAuthorization, Status
 from .client import ClientRegistration, ClientSource, InitialAccessToken
 from .consent import Consent
 from .identity import ProviderIdentity
 from .keys import ProviderKeySet
+from .legacy import LEGACY_TYPES, LegacyUpstreamToken
+from .logout import DeliveryState, LogoutDelivery
+from .successor import SealedSuccessor
 from .vault import UpstreamToken
 
 __all__ = [
+    "LEGACY_TYPES",
     "ClientRegistration",
+    "ClientSession",
     "ClientSource",
     "Consent",
     "DeferredRegistration",
+    "DeliveryState",
     "InitialAccessToken",
+    "LegacyUpstreamToken",
+    "LogoutDelivery",
     "PendingAuthorization",
     "ProviderIdentity",
     "ProviderKeySet",
+    "SealedSuccessor",
     "Status",
     "UpstreamToken",
 ]

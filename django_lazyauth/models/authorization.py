@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_lazyauth.errors import InvalidGrant
 
-from .fields import PROVIDER_LENGTH, client_key, digest, uuid7
+from .fields import PROVIDER_LENGTH, ExactCharField, client_key, digest, uuid7
 from .lost_race import again
 
 
@@ -115,7 +115,7 @@ class PendingAuthorization(models.Model):
     binding_digest = models.CharField(_("binding digest"), max_length=64, db_index=True)
     network = models.CharField(_("network"), max_length=43, blank=True)
 
-    provider = models.CharField(_("provider"), max_length=PROVIDER_LENGTH, blank=True)
+    provider = ExactCharField(_("provider"), max_length=PROVIDER_LENGTH, blank=True)
     state_digest = models.CharField(_("state digest"), max_length=64, unique=True, null=True, blank=True)
     private = models.TextField(_("sealed provider state"), blank=True)
 
@@ -126,6 +126,15 @@ class PendingAuthorization(models.Model):
         blank=True,
         related_name="+",
         verbose_name=_("user"),
+    )
+    link_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("adds a way in for"),
+        help_text=_("Who is signed in here and adds an account, instead of signing in with it."),
     )
     is_deferred = models.BooleanField(_("registration deferred"), default=False)
     auth_time = models.DateTimeField(_("authenticated at"), null=True, blank=True)
@@ -181,6 +190,11 @@ class PendingAuthorization(models.Model):
                 condition=~Q(status=Status.EXCHANGED) | Q(user__isnull=False, exchanged_at__isnull=False),
             ),
             models.CheckConstraint(name="lazyauth_pending_code_needs_pkce", condition=~Q(code_challenge="")),
+            models.CheckConstraint(
+                name="lazyauth_pending_link_is_no_sign_in",
+                condition=Q(link_to__isnull=True)
+                | Q(status__in=[Status.REQUESTED, Status.SENT_UPSTREAM, Status.FAILED]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -207,14 +221,23 @@ class PendingAuthorization(models.Model):
         return self.failed_attempts + 1
 
 
+class ClientSession(PendingAuthorization):
+    """An exchanged authorization whose tokens live: where a person is signed in. The same row, for the admin."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
+
+
 class DeferredRegistration(models.Model):
     """What will be written when the code is exchanged; gone after that."""
 
     pending = models.OneToOneField(
         PendingAuthorization, on_delete=models.CASCADE, primary_key=True, related_name="deferred"
     )
-    provider = models.CharField(_("provider"), max_length=PROVIDER_LENGTH)
-    subject = models.CharField(_("subject"), max_length=255)
+    provider = ExactCharField(_("provider"), max_length=PROVIDER_LENGTH)
+    subject = ExactCharField(_("subject"), max_length=255)
     commit = models.TextField(_("sealed payload"))
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 

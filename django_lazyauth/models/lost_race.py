@@ -35,9 +35,9 @@ def is_lost_race(error: Exception) -> bool:
     cause = error.__cause__
     if getattr(cause, "sqlstate", None) in SQLSTATES or getattr(cause, "pgcode", None) in SQLSTATES:
         return True
-    if cause is not None and cause.args and cause.args[0] in ERROR_NUMBERS:
+    if error.args and error.args[0] in ERROR_NUMBERS:
         return True
-    return str(error) == "database is locked"
+    return getattr(cause, "sqlite_errorname", "").startswith("SQLITE_BUSY")
 
 
 def pause(attempt: int) -> None:

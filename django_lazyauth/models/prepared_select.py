@@ -66,7 +66,8 @@ class PreparedSelect(Generic[M]):
     def _instance(self, row: list[Any]) -> M:
         instance = cast(M, self._own.instance(row, self._using))
         for relation, part in self._parts:
-            relation.set_cached_value(instance, part.instance(row, self._using))
+            if not part.is_torn(row):
+                relation.set_cached_value(instance, part.instance(row, self._using))
         for name, value in zip(self._annotations, row[self._annotated :], strict=True):
             setattr(instance, name, value)
         return instance
@@ -81,6 +82,23 @@ class _Columns:
         self.paths = [prefix + attribute for attribute in self.attributes]
         self._slice = slice(after, after + len(self.paths))
         self._primary_key = after + self.attributes.index(model._meta.pk.attname)
+        self._witness = next(
+            (
+                after + number
+                for number, field in enumerate(model._meta.concrete_fields)
+                if not field.null and not field.primary_key
+            ),
+            self._primary_key,
+        )
+
+    def is_torn(self, row: list[Any]) -> bool:
+        """Say whether the row that was locked points to another row now than the one that was joined to it.
+
+        Who waits for a lock gets the locked row as it is by then, beside the others as they were before
+        (PostgreSQL, READ COMMITTED). The key of a forward relation is the locked row's own column, so that it is
+        there and the rest is not. What is not taken along is read when it is asked for.
+        """
+        return row[self._primary_key] is not None and row[self._witness] is None
 
     def instance(self, row: list[Any], using: str) -> Model | None:
         """Return the instance, or ``None`` where the join found nothing."""

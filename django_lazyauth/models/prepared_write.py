@@ -34,27 +34,46 @@ class PreparedWrite:
 
 
 def prepare_update(
-    model: type[Model], using: str, *, values: Sequence[str], where: Sequence[str]
+    model: type[Model],
+    using: str,
+    *,
+    values: Sequence[str],
+    where: Sequence[str],
+    while_null: Sequence[str] = (),
 ) -> PreparedWrite:
-    """Return the ``UPDATE`` that gives *values* to the rows whose *where* are equal; both are attributes."""
-    to_write, to_compare = _assignments(model, using, values), _assignments(model, using, where)
-    sql = f"UPDATE {_table(model, using)} SET {', '.join(to_write)} WHERE {' AND '.join(to_compare)}"  # noqa: S608
+    """Return the ``UPDATE`` that gives *values* to the rows whose *where* are equal; both are attributes.
+
+    Args:
+        while_null: Attributes that must be NULL besides: of two that would set them, one finds no row.
+    """
+    to_write = ", ".join(_comparisons(model, using, values))
+    compared = [*_comparisons(model, using, where), *_comparisons(model, using, while_null, "IS NULL")]
+    sql = f"UPDATE {_table(model, using)} SET {to_write} WHERE {' AND '.join(compared)}"  # noqa: S608
     return PreparedWrite(sql, _fields(model, [*values, *where]), using)
 
 
-def prepare_delete(model: type[Model], using: str, *, where: Sequence[str]) -> PreparedWrite:
-    """Return the ``DELETE`` of the rows whose *where* are equal. Nothing cascades: nobody may point there."""
-    sql = f"DELETE FROM {_table(model, using)} WHERE {' AND '.join(_assignments(model, using, where))}"  # noqa: S608
-    return PreparedWrite(sql, _fields(model, where), using)
+def prepare_delete(
+    model: type[Model], using: str, *, where: Sequence[str], before: Sequence[str] = ()
+) -> PreparedWrite:
+    """Return the ``DELETE`` of the rows whose *where* are equal. Nothing cascades: nobody may point there.
+
+    Args:
+        before: Attributes that must be smaller than their values, which come after those of *where*.
+    """
+    compared = [*_comparisons(model, using, where), *_comparisons(model, using, before, "< %s")]
+    sql = f"DELETE FROM {_table(model, using)} WHERE {' AND '.join(compared)}"  # noqa: S608
+    return PreparedWrite(sql, _fields(model, [*where, *before]), using)
 
 
 def _table(model: type[Model], using: str) -> str:
     return connections[using].ops.quote_name(model._meta.db_table)
 
 
-def _assignments(model: type[Model], using: str, attributes: Sequence[str]) -> list[str]:
+def _comparisons(
+    model: type[Model], using: str, attributes: Sequence[str], comparison: str = "= %s"
+) -> list[str]:
     quote = connections[using].ops.quote_name
-    return [f"{quote(field.column)} = %s" for field in _fields(model, attributes)]
+    return [f"{quote(field.column)} {comparison}" for field in _fields(model, attributes)]
 
 
 def _fields(model: type[Model], attributes: Sequence[str]) -> list[Any]:
@@ -105,8 +124,7 @@ def _insert(model: type[Model], using: str) -> PreparedWrite | None:
     if (
         automatic is None
         or meta.proxy
-        or meta.parents
-        or any(getattr(model, method) is not getattr(Model, method) for method in METHODS_OF_SAVE)
+        or not has_plain_save(model)
         or not all(_is_plain(field) for field in fields)
         or not connection.features.can_return_columns_from_insert
     ):
@@ -116,6 +134,13 @@ def _insert(model: type[Model], using: str) -> PreparedWrite | None:
     placeholders = ", ".join(["%s"] * len(fields))
     sql = f"INSERT INTO {_table(model, using)} ({columns}) VALUES ({placeholders})"  # noqa: S608
     return PreparedWrite(f"{sql} RETURNING {quote(automatic.column)}", fields, using)
+
+
+def has_plain_save(model: type[Model]) -> bool:
+    """Say whether *model* is one table that is saved as Django saves."""
+    return not model._meta.parents and all(
+        getattr(model, method) is getattr(Model, method) for method in METHODS_OF_SAVE
+    )
 
 
 def _is_plain(field: Any) -> bool:

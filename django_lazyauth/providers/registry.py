@@ -49,6 +49,34 @@ def configured_providers() -> list[Provider]:
     return [_build(name, mapping) for name, mapping in configured if _is_enabled(mapping)]
 
 
+def upstream_types() -> dict[str, str]:
+    """Return the enabled providers whose people leave our site, each with its protocol: ``oidc`` or ``oauth2``."""
+    types = {}
+    for name, mapping in lazyauth_settings.providers.items():
+        if not _is_enabled(mapping):
+            continue
+        try:
+            config = with_preset(name, mapping)
+        except DescriptorError:
+            continue  # E008 says it.
+        kind = config.get("type", "oidc")
+        if kind in ("oidc", "oauth2"):
+            types[name] = kind
+    return types
+
+
+def configured_issuer(name: str) -> str:
+    """Return the OpenID issuer that the settings give for *name*; empty where none is fixed there."""
+    mapping = lazyauth_settings.providers.get(name)
+    try:
+        config = with_preset(name, mapping) if _is_enabled(mapping) else {}
+    except DescriptorError:
+        config = {}
+    issuer = config.get("issuer", "")
+    # A template such as Microsoft's stands for many issuers.
+    return issuer if isinstance(issuer, str) and "{" not in issuer else ""
+
+
 def _is_enabled(mapping: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(mapping, Mapping) and mapping.get("enabled", True) is not False
 

@@ -12,12 +12,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, QueryDict
-from oauth2_provider.oauth2_validators import is_valid_resource_uri
 from oauthlib import oauth2
 
 from django_lazyauth.errors import LazyAuthError
 
-from . import clients, tokens
+from . import clients
+from .logout_tokens import read_hint
+from .resources import are_sound_resources
 from .server import LazyAuthCore
 from .validator import narrow
 
@@ -40,7 +41,6 @@ MAX_LENGTHS = {
     "ui_locales": 128,
     "max_age": 9,
 }
-MAX_RESOURCES = 10
 #: Without these known good there is nowhere safe to send an error.
 FATAL_PARAMETERS = ("client_id", "redirect_uri")
 
@@ -148,7 +148,8 @@ def _subject_hint(token: str) -> str | None:
     """Return who the client thinks it is asking about; an unreadable hint names nobody."""
     if not token:
         return None
-    return tokens.subject_of_hint(token) or ""
+    hint = read_hint(token)
+    return hint.subject if hint else ""
 
 
 def _check_addressing(http_request: HttpRequest) -> None:
@@ -201,8 +202,7 @@ def _malformed(parameters: QueryDict) -> Finding:
             return "invalid_request", f"Duplicate {_printable(name)} parameter."
         if any(not _is_sound(name, value) for value in values):
             return "invalid_request", f"Invalid {_printable(name)} parameter value."
-    resources = parameters.getlist("resource")
-    if len(resources) > MAX_RESOURCES or not all(is_sound_resource(resource) for resource in resources):
+    if not are_sound_resources(parameters.getlist("resource")):
         return "invalid_target", "A resource indicator must be an absolute URI with a host (RFC 8707)."
     return None
 
@@ -235,14 +235,6 @@ def _bad_openid(parameters: QueryDict) -> Finding:
     if not re.fullmatch(r"[0-9]*", parameters.get("max_age", "")):
         return "invalid_request", "Invalid max_age parameter value."
     return None
-
-
-def is_sound_resource(resource: str) -> bool:
-    """Say whether a value can be a resource indicator (RFC 8707 §2)."""
-    try:
-        return len(resource) <= 1024 and bool(is_valid_resource_uri(resource))
-    except ValueError:
-        return False
 
 
 def _is_sound(name: str, value: str) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import NoReverseMatch, reverse
+from django.utils.encoding import escape_uri_path
 from oauth2_provider.settings import oauth2_settings
 
 from django_lazyauth.conf import lazyauth_settings
 
 from .server import GRANT_TYPES
-from .tokens import signing_keys
+from .tokens import signing_algorithms
 from .validator import LazyAuthValidator, available_scopes, default_scopes
 
 AUTHENTICATION_METHODS = ["client_secret_basic", "client_secret_post", "none"]
@@ -24,6 +25,7 @@ ENDPOINTS = {
     "revocation_endpoint": "revoke",
     "introspection_endpoint": "introspect",
     "userinfo_endpoint": "userinfo",
+    "end_session_endpoint": "end-session",
     "registration_endpoint": "register",
     "jwks_uri": "jwks",
 }
@@ -39,7 +41,6 @@ def endpoint_url(name: str) -> str | None:
 
 def server_metadata() -> dict[str, Any]:
     """Return the authorization server metadata (RFC 8414 §2, OpenID Connect Discovery §3)."""
-    algorithms = list(dict.fromkeys(key.algorithm for key in signing_keys()))
     endpoints = {member: url for member, name in ENDPOINTS.items() if (url := endpoint_url(name))}
     if lazyauth_settings.registration_policy == "closed":
         endpoints.pop("registration_endpoint", None)
@@ -55,12 +56,14 @@ def server_metadata() -> dict[str, Any]:
         "revocation_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
         "introspection_endpoint_auth_methods_supported": CONFIDENTIAL_METHODS,
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": algorithms,
+        "id_token_signing_alg_values_supported": list(signing_algorithms()),
         "claims_supported": LazyAuthValidator().get_discovery_claims(None),
         "claims_parameter_supported": False,
         "prompt_values_supported": PROMPTS,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
         "authorization_response_iss_parameter_supported": True,
         "client_id_metadata_document_supported": bool(oauth2_settings.CIMD_ENABLED),
     }
@@ -81,14 +84,29 @@ def extra_schemes() -> frozenset[str]:
     return frozenset(oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES)
 
 
-def resource_metadata_url() -> str | None:
-    """Return where the metadata of this site's resources stands, for challenges (RFC 9728 §5.1)."""
-    return endpoint_url("resource-metadata")
+def resource_metadata_url(path: str = "") -> str | None:
+    """Return where the metadata of the resource at *path* of this site stands, for challenges (RFC 9728 §5.1).
+
+    At the root of the origin where that is mounted, whatever path the issuer has (RFC 9728 §3.1).
+    """
+    wanted = path.lstrip("/")
+    name, args = ("resource-metadata-of-path", [wanted]) if wanted else ("resource-metadata", [])
+    for namespace in ("lazyauth_well_known", "lazyauth"):
+        try:
+            return lazyauth_settings.issuer_origin + reverse(f"{namespace}:{name}", args=args)
+        except NoReverseMatch:
+            continue
+    return None
 
 
 def protected_resource_metadata(resource_path: str) -> dict[str, Any]:
-    """Return the metadata of a resource of this site (RFC 9728 §2)."""
-    resource = lazyauth_settings.issuer_origin + (f"/{resource_path}" if resource_path else "")
+    """Return the metadata of a resource of this site (RFC 9728 §2).
+
+    Its name is the very URL that a client requested, with a slash at its end or without (RFC 9728 §3.3).
+    """
+    resource = lazyauth_settings.issuer_origin + (
+        escape_uri_path(f"/{resource_path}") if resource_path else ""
+    )
     return {
         "resource": resource,
         "authorization_servers": [lazyauth_settings.issuer],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -19,6 +20,7 @@ from django_lazyauth.errors import InvalidClient, InvalidRequest, OAuthError
 from django_lazyauth.models import PendingAuthorization
 
 from .authorization import has_bad_characters
+from .refresh_grant import Together
 from .server import GRANT_TYPES, LazyAuthCore, OnValidated
 
 MAX_PARAMETER_LENGTH = 8 * 1024
@@ -74,15 +76,31 @@ def check_form(http_request: HttpRequest, *, repeatable: frozenset[str] = frozen
 
 def _check_credentials(http_request: HttpRequest) -> None:
     """Refuse what DOT or the database would stumble over: other than base64 of UTF-8, and NUL."""
-    scheme, _, credentials = http_request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return
     try:
-        decoded = unquote_plus(base64.b64decode(credentials).decode())
+        credentials = _basic_credentials(http_request)
     except ValueError:
         raise InvalidClient from None
-    if has_bad_characters(decoded):
+    if has_bad_characters(unquote_plus(credentials)):
         raise InvalidClient
+
+
+def _basic_credentials(http_request: HttpRequest) -> str:
+    """Return what a Basic header holds, still form-encoded; empty without one (RFC 9110 §11.1).
+
+    Raises:
+        ValueError: It is not base64 of UTF-8.
+    """
+    scheme, _, credentials = http_request.headers.get("Authorization", "").partition(" ")
+    return base64.b64decode(credentials).decode() if scheme.lower() == "basic" else ""
+
+
+def client_id_of(http_request: HttpRequest) -> str:
+    """Return the client that a request says it comes from, which nothing proves; empty if it does not say."""
+    try:
+        in_header = unquote_plus(_basic_credentials(http_request).partition(":")[0])
+    except ValueError:
+        in_header = ""
+    return in_header or str(http_request.POST.get("client_id", ""))
 
 
 def grant_type_of(http_request: HttpRequest) -> str:
@@ -107,9 +125,16 @@ class TokenRequest:
         self.http_request = http_request
         self._core: LazyAuthCore | None = None
 
-    def answer(self, *, on_validated: OnValidated | None = None) -> TokenAnswer:
-        """Let oauthlib validate the request, call *on_validated* if it is a good code, and make tokens."""
-        self._core = LazyAuthCore(on_validated)
+    def answer(
+        self, *, on_validated: OnValidated | None = None, together: Together = nullcontext
+    ) -> TokenAnswer:
+        """Let oauthlib validate the request and make tokens.
+
+        Args:
+            on_validated: Called if it is a good code, before any token is made.
+            together: Opens the transaction in which a refresh token is used.
+        """
+        self._core = LazyAuthCore(on_validated, together)
         _, headers, body, status = self._core.create_token_response(self.http_request)
         return TokenAnswer(body, status, self._headers(dict(headers or {}), status))
 

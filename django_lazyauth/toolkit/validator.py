@@ -7,11 +7,12 @@ for the flow.
 
 from __future__ import annotations
 
+import base64
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import unquote_plus
 
-from django.db import router, transaction
 from django.utils import timezone
 from oauth2_provider.models import (
     AbstractApplication,
@@ -29,19 +30,28 @@ from django_lazyauth.models.fields import digest
 from django_lazyauth.models.prepared_write import insert
 
 from . import clients, tokens
+from .access_token_rows import find_row
+from .resources import are_sound_resources
+from .rotation import Rotation
 from .secrets import deserves_digest, digest_secret, is_digest, secret_matches
 
 
-class LazyAuthValidator(OAuth2Validator):
+class LazyAuthValidator(Rotation, OAuth2Validator):
     """What oauthlib asks, answered from our rows."""
+
+    #: The secret of a Basic header that was not form-encoded, once it proved to be the client's.
+    _secret_as_sent: str | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._pending: PendingAuthorization | None = None
         self._loaded_code: str | None = None
         self.access_token: Any = None
-        #: Sessions that this request showed to be compromised or asked to end.
-        self.ended_sessions: set[uuid.UUID] = set()
+        #: When the access token of this request was made; its row and its claims expire together.
+        self.access_token_issued_at: datetime | None = None
+        self._id_token: Any = None
+        self._authentication: dict[str, Any] | None = None
+        self.ended_sessions = set()
 
     @property
     def pending(self) -> PendingAuthorization | None:
@@ -148,12 +158,7 @@ class LazyAuthValidator(OAuth2Validator):
         return client
 
     def _load_access_token(self, token: str) -> Any:
-        return (
-            get_access_token_model()
-            .objects.select_related("user", f"application__{clients.REGISTRATION}")
-            .filter(token_checksum=digest(token))
-            .first()
-        )
+        return find_row(token)
 
     def validate_grant_type(
         self, client_id: str, grant_type: str, client: Any, request: Any, *args: Any, **kwargs: Any
@@ -174,6 +179,31 @@ class LazyAuthValidator(OAuth2Validator):
         """Return the credentials of a Basic header; the scheme's case does not matter (RFC 9110 §11.1)."""
         scheme, _, credentials = request.headers.get("HTTP_AUTHORIZATION", "").partition(" ")
         return credentials.strip() or None if scheme.lower() == "basic" else None
+
+    def _authenticate_basic_auth(self, request: Any) -> bool:
+        """Read the header form-encoded (RFC 6749 §2.3.1), or else as it is.
+
+        curl, requests and Authlib do not encode; a secret with "+" or "%" then reads as another.
+        """
+        if super()._authenticate_basic_auth(request):
+            return True
+        client_id, raw, decoded = self._basic_credentials(request)
+        client = request.client
+        if client is None or client.client_id != client_id or raw == decoded:
+            return False
+        if not self._check_secret(raw, client.client_secret):
+            return False
+        self._secret_as_sent = raw
+        return True
+
+    def _basic_credentials(self, request: Any) -> tuple[str, str, str]:
+        """Return the client id of a Basic header, and its secret as it stands there and decoded."""
+        try:
+            sent = base64.b64decode(self._extract_basic_auth(request) or "").decode()
+        except ValueError:
+            return "", "", ""
+        client_id, _, secret = sent.partition(":")
+        return unquote_plus(client_id), secret, unquote_plus(secret)
 
     def authenticate_client(self, request: Any, *args: Any, **kwargs: Any) -> bool:
         authenticated = bool(super().authenticate_client(request, *args, **kwargs))
@@ -196,16 +226,10 @@ class LazyAuthValidator(OAuth2Validator):
             )
 
     def _presented_secret(self, request: Any) -> str:
-        import base64
-        from urllib.parse import unquote_plus
-
-        basic = self._extract_basic_auth(request)
-        if basic:
-            try:
-                _, _, secret = base64.b64decode(basic).decode().partition(":")
-            except ValueError:
-                return ""
-            return unquote_plus(secret)
+        if self._secret_as_sent is not None:
+            return self._secret_as_sent
+        if self._extract_basic_auth(request):
+            return self._basic_credentials(request)[2]
         return getattr(request, "client_secret", None) or ""
 
     def validate_redirect_uri(
@@ -242,11 +266,10 @@ class LazyAuthValidator(OAuth2Validator):
     def save_bearer_token(self, token: dict[str, Any], request: Any, *args: Any, **kwargs: Any) -> None:
         if request.grant_type == "authorization_code":
             # The flow's transaction is open around the whole exchange: no savepoint is needed.
-            self._check_and_set_request_resource(request)
             self._save_pair(token, request, family=self._require_pending().pk)
         elif request.grant_type == "refresh_token":
-            with transaction.atomic(using=router.db_for_write(get_access_token_model())):
-                self._rotate(token, request)
+            # The same: it holds the lock on the token that is spent.
+            self._rotate(token, request)
         else:
             super().save_bearer_token(token, request, *args, **kwargs)
 
@@ -258,7 +281,7 @@ class LazyAuthValidator(OAuth2Validator):
     def _save_pair(
         self, token: dict[str, Any], request: Any, *, family: uuid.UUID | None, source: Any = None
     ) -> None:
-        expires = timezone.now() + timedelta(seconds=token["expires_in"])
+        expires = (self.access_token_issued_at or timezone.now()) + timedelta(seconds=token["expires_in"])
         resource = list(getattr(request, "resource", None) or [])
         access = get_access_token_model()(
             user=request.user,
@@ -266,7 +289,7 @@ class LazyAuthValidator(OAuth2Validator):
             scope=token["scope"],
             expires=expires,
             resource=resource,
-            id_token=getattr(request, "id_token", None),
+            id_token=self._id_token,
             source_refresh_token=source,
         )
         self._set_token_value(access, token["access_token"])
@@ -288,51 +311,20 @@ class LazyAuthValidator(OAuth2Validator):
 
     def _rotate(self, token: dict[str, Any], request: Any) -> None:
         """Spend the presented refresh token and write its successor (RFC 9700 §4.14)."""
-        self._check_and_set_request_resource(request)
-        rows = get_refresh_token_model().objects.select_for_update()
-        presented = rows.filter(pk=request.refresh_token_instance.pk).first()
-        if presented is None or presented.revoked is not None or presented.access_token_id is None:
-            # Somebody was faster, or the session ended, after this request was validated.
-            raise errors.InvalidGrantError(request=request)
-        now = timezone.now()
-        old_access_id, presented.access_token, presented.revoked = presented.access_token_id, None, now
-        presented.save(update_fields=["access_token", "revoked", "updated"])
-        get_access_token_model().objects.filter(pk=old_access_id).delete()
-        self._save_pair(token, request, family=presented.token_family, source=presented)
+        spent = self.spend_refresh_token(request)
+        self._save_pair(token, request, family=spent.token_family, source=spent)
+
+    def _create_access_token(
+        self, expires: datetime, request: Any, token: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        if self.access_token_issued_at is not None:
+            expires = self.access_token_issued_at + timedelta(seconds=token["expires_in"])
+        return super()._create_access_token(expires, request, token, *args, **kwargs)
 
     def _set_token_value(self, token_instance: Any, raw_token: str) -> None:
         """Keep the digest only, whatever DOT's own setting says."""
         token_instance.token = ""
         token_instance._raw_token = raw_token
-
-    def validate_refresh_token(
-        self, refresh_token: str, client: Any, request: Any, *args: Any, **kwargs: Any
-    ) -> bool:
-        """Check a refresh token. One that was spent shows that a copy is about: the session ends (I10)."""
-        row = (
-            get_refresh_token_model()
-            .objects.filter(token_checksum=digest(refresh_token), application=client)
-            .select_related("access_token", "user")
-            .order_by("revoked")
-            .last()
-        )
-        if row is None:
-            return False
-        if row.revoked is not None:
-            if row.token_family:
-                self.ended_sessions.add(row.token_family)
-            return False
-        now = timezone.now()
-        if row.access_token is None or not row.user.is_active:
-            return False
-        if row.created + lazyauth_settings.refresh_token_idle_lifetime <= now:
-            return False
-        if family_started_at(row) + lazyauth_settings.refresh_token_lifetime <= now:
-            return False
-        request.user = row.user
-        request.refresh_token = refresh_token
-        request.refresh_token_instance = row
-        return True
 
     def rotate_refresh_token(self, request: Any) -> bool:
         return True
@@ -375,6 +367,28 @@ class LazyAuthValidator(OAuth2Validator):
 
     # -- resources (RFC 8707) --------------------------------------------------------------------------------
 
+    def check_resource(self, request: Any) -> None:
+        """Set ``request.resource``, the audience of what is about to be issued, before anything is written.
+
+        Raises:
+            CustomOAuth2Error: ``invalid_target``: one is no URI, or was not granted (I8, I20).
+        """
+        self._check_and_set_request_resource(request)
+        request.resource = list(dict.fromkeys(request.resource))
+
+    def _validate_resource_uris(self, request: Any, resources: list[Any]) -> None:
+        # DOT's lets Python's parser raise, and repeats the value in an error description.
+        if not are_sound_resources(resources):
+            raise errors.CustomOAuth2Error(
+                error="invalid_target",
+                description="A resource must be an absolute URI with a host, and there may be ten.",
+                request=request,
+            )
+
+    @staticmethod
+    def still_registered(client: Any, scopes: list[str]) -> list[str]:
+        return narrow(client, scopes)
+
     def _check_and_set_request_resource(self, request: Any) -> None:
         if request.grant_type != "authorization_code":
             super()._check_and_set_request_resource(request)
@@ -395,7 +409,7 @@ class LazyAuthValidator(OAuth2Validator):
     def finalize_id_token(
         self, id_token: dict[str, Any], token: Any, token_handler: Any, request: Any
     ) -> str:
-        key = tokens.key_for(request.client.algorithm)
+        key = tokens.key_for(clients.id_token_algorithm(request.client))
         now = timezone.now()
         expires = now + lazyauth_settings.id_token_lifetime
         jti = uuid.uuid4()
@@ -423,33 +437,47 @@ class LazyAuthValidator(OAuth2Validator):
             jti=jti,
         )
         insert(row)
-        request.id_token = row
+        self._id_token = row
         return tokens.sign(id_token, key=key, typ="JWT")
 
     @staticmethod
     def _half_hash(value: str, hash_function: Any) -> str:
-        import base64
-
         hashed = hash_function(value.encode()).digest()
         return base64.urlsafe_b64encode(hashed[: len(hashed) // 2]).decode().rstrip("=")
 
+    def session_of(self, request: Any) -> uuid.UUID | None:
+        """Return the session that *request* begins or continues; ``None`` for a client that acts for itself."""
+        if self._pending is not None:
+            return self._pending.pk
+        family: uuid.UUID | None = getattr(
+            getattr(request, "refresh_token_instance", None), "token_family", None
+        )
+        return family
+
+    def authentication_claims(self, request: Any) -> dict[str, Any]:
+        """Return how and when the person signed in, as far as it is known (RFC 9068 §2.2.1).
+
+        A refresh looks it up for the ID token, once; without one it is not worth a query.
+        """
+        if self._authentication is None:
+            pending, session_id = self._pending, self.session_of(request)
+            if pending is None and session_id is not None and "openid" in request.scopes:
+                pending = PendingAuthorization.objects.filter(pk=session_id).first()
+            claims: dict[str, Any] = {}
+            if pending and pending.auth_time:
+                claims["auth_time"] = int(pending.auth_time.timestamp())
+            if pending and pending.amr:
+                claims["amr"] = pending.amr
+            if pending and pending.acr:
+                claims["acr"] = pending.acr
+            self._authentication = claims
+        return self._authentication
+
     def _session_claims(self, request: Any) -> dict[str, Any]:
         """``sid``, and how and when the person signed in, as far as it is still known."""
-        pending, family = self._pending, None
-        if pending is None:
-            family = getattr(getattr(request, "refresh_token_instance", None), "token_family", None)
-            pending = PendingAuthorization.objects.filter(pk=family).first() if family else None
-        claims: dict[str, Any] = {}
-        session_id = pending.pk if pending else family
-        if session_id:
-            claims["sid"] = str(session_id)
-        if pending and pending.auth_time:
-            claims["auth_time"] = int(pending.auth_time.timestamp())
-        if pending and pending.amr:
-            claims["amr"] = pending.amr
-        if pending and pending.acr:
-            claims["acr"] = pending.acr
-        return claims
+        session_id = self.session_of(request)
+        claims = {"sid": str(session_id)} if session_id else {}
+        return claims | self.authentication_claims(request)
 
     def get_claim_dict(self, request: Any) -> dict[str, Any]:
         """Return the claims about the user; the scopes decide which of them leave (OIDC Core §5.4)."""
@@ -531,17 +559,3 @@ def default_scopes(client: Any, request: Any = None) -> list[str]:
     defaults = [scope for scope in lazyauth_settings.default_client_scopes if scope in available]
     # A client that registered none of the defaults means what it registered.
     return defaults or sorted(clients.registered_scopes(client) or ())
-
-
-def family_started_at(refresh_token: Any) -> datetime:
-    """Return when the first refresh token of this family was issued.
-
-    A session of ours carries its birth in its id (UUIDv7); a family that DOT began is looked up.
-    """
-    family = refresh_token.token_family
-    if family is None:
-        return refresh_token.created  # type: ignore[no-any-return]
-    if family.version == 7:
-        return datetime.fromtimestamp((family.int >> 80) / 1000, tz=UTC)
-    first = type(refresh_token).objects.filter(token_family=family).order_by("created").first()
-    return first.created  # type: ignore[no-any-return]

@@ -90,7 +90,7 @@ class Client:
 
 
 @cache
-def _handler() -> BaseHandler:
+def handler() -> BaseHandler:
     handler = BaseHandler()
     handler.load_middleware()
     return handler
@@ -98,7 +98,7 @@ def _handler() -> BaseHandler:
 
 def redeem(request: HttpRequest) -> None:
     """Send the request through all of Django: middleware, URLs, view."""
-    response = _handler().get_response(request)
+    response = handler().get_response(request)
     if response.status_code != 200 or b'"id_token"' not in response.content:
         raise AssertionError(f"{request.path} answered {response.status_code}: {response.content[:200]!r}")
 
@@ -118,6 +118,7 @@ class LazyExchanges:
 
     client: Client
     prepared: int = 0
+    scope: str = SCOPE
 
     def prepare(self, count: int) -> list[HttpRequest]:
         with transaction.atomic():
@@ -130,7 +131,7 @@ class LazyExchanges:
         request = AuthorizationRequest(
             client=self.client.row,
             redirect_uri=REDIRECT_URI,
-            scopes=(SCOPE,),
+            scopes=(self.scope,),
             state="",
             nonce=NONCE,
             code_challenge=challenge,
@@ -189,6 +190,7 @@ class StockExchanges:
 
     client: Client
     user: Any
+    scope: str = SCOPE
 
     def prepare(self, count: int) -> list[HttpRequest]:
         rows, requests = [], []
@@ -202,7 +204,7 @@ class StockExchanges:
                     code=code,
                     expires=timezone.now() + timedelta(seconds=60),
                     redirect_uri=REDIRECT_URI,
-                    scope=SCOPE,
+                    scope=self.scope,
                     code_challenge=challenge,
                     code_challenge_method="S256",
                     nonce=NONCE,

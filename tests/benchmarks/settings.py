@@ -19,7 +19,7 @@ PASSWORD_HASHERS = [
 OAUTH2_PROVIDER = {
     "OIDC_ENABLED": True,
     "OIDC_RSA_PRIVATE_KEY": SIGNING_KEY,
-    "SCOPES": {"openid": "Know who you are"},
+    "SCOPES": {"openid": "Know who you are", "profile": "See your name"},
 }
 
 LAZYAUTH = {

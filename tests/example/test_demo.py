@@ -38,6 +38,11 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
+def _hear_interrupts() -> None:
+    """Run as a shell's background job we ignore SIGINT, and what we start would too: it has to hear it again."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def running(*arguments: str, env: dict[str, str], output: Path) -> Iterator[subprocess.Popen[str]]:
     with output.open("w") as file:
@@ -49,13 +54,14 @@ def running(*arguments: str, env: dict[str, str], output: Path) -> Iterator[subp
             stdout=file,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=_hear_interrupts,
         )
     try:
         yield process
     finally:
         if process.poll() is None:
             process.terminate()
-        process.wait(90)
+        process.wait(30)
 
 
 def left_behind(directory: Path) -> list[str]:
@@ -157,7 +163,7 @@ def test_serving_prints_a_link_that_works_and_ends_with_its_servers(environment,
         assert tokens.status_code == 200, tokens.text
         assert tokens.json()["refresh_token"]
         process.send_signal(signal.SIGINT)
-        assert process.wait(90) == 0
+        assert process.wait(30) == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(link, trust_env=False)
     assert left_behind(tmp_path) == []

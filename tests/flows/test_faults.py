@@ -437,11 +437,12 @@ def test_a_wrong_redemption_calls_no_finalize_and_spends_nothing(application, cl
     assert rows() == each(1)
 
 
-def test_a_resource_that_was_not_granted_writes_and_spends_nothing(client_):
-    """RFC 8707 §2.2."""
+def test_a_resource_that_was_not_granted_calls_no_finalize_and_spends_nothing(client_):
+    """RFC 8707 §2.2, spec 1."""
     code = code_for(client_, resource="https://api.example/mcp")
     for resource in ("https://api.example/other", "not a URI"):
         assert_refused(redeem(client_, code, resource=resource), "invalid_target")
+    assert BelievingProvider.finalized == []
     assert rows() == NOTHING
     assert redeem(client_, code, resource="https://api.example/mcp").status_code == 200
 

@@ -20,7 +20,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from oauth2_provider.models import RefreshToken
 
-from django_lazyauth.errors import ProviderUnavailable
+from django_lazyauth.errors import ProviderUnavailable, RegistrationRefused
 from django_lazyauth.models import (
     Consent,
     DeferredRegistration,
@@ -176,9 +176,16 @@ def test_i3_a_token_that_cannot_be_signed_leaves_no_user(client_, lazyauth, sett
 @pytest.mark.django_db(transaction=True)
 def test_i3_an_error_answer_after_the_user_was_written_leaves_no_user(client_):
     """oauthlib answers an error instead of raising it: the transaction is rolled back all the same."""
-    code = code_for(client_, resource="https://api.example/mcp")
-    answer = redeem(client_, code, resource="https://api.example/other")
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_target")
+    written = []
+
+    def refuse():
+        written.append(rows()["users"])
+        raise RegistrationRefused("Not today.")
+
+    BelievingProvider.before_finalize.append(refuse)
+    answer = redeem(client_, code_for(client_))
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+    assert written == [1]
     assert rows() == NOTHING
 
 

@@ -1,4 +1,4 @@
-"""A process of its own that works on the test's database: refreshes with many threads, or rotates vault keys.
+"""A process of its own that works on the test's database: refreshes, POSTs, rotates vault keys, or migrates.
 
 ``python -m tests.support.racers`` reads one job from its input, says ``ready``, waits for a line, works, and
 prints what came of it as JSON.
@@ -98,10 +98,52 @@ def _refresh(job: dict[str, Any]) -> list[dict[str, Any]]:
     return results
 
 
+def _post(job: dict[str, Any]) -> list[tuple[int, str]]:
+    """Send every form of ``posts``, (path, form) each, at once; return status and body of each answer, in order."""
+    from tests.support.journey import make_browser, post_form
+
+    start = threading.Barrier(len(job["posts"]))
+    places = threading.BoundedSemaphore(CONNECTIONS)
+    results: list[tuple[int, str]] = [(0, "")] * len(job["posts"])
+
+    def send(number: int, path: str, form: dict[str, str]) -> None:
+        browser = make_browser()
+        start.wait()
+        with places:
+            try:
+                answer = post_form(browser, path, form)
+                results[number] = (answer.status_code, answer.content.decode())
+            except Exception as error:  # noqa: BLE001 - the test says that there is none
+                results[number] = (0, repr(error))
+            finally:
+                connections.close_all()
+
+    threads = [
+        threading.Thread(target=send, args=(number, path, form))
+        for number, (path, form) in enumerate(job["posts"])
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
 def _rotate(job: dict[str, Any]) -> dict[str, int]:
     from django_lazyauth.flows.reseal import reseal
 
     return {done.kind: done.count for done in reseal(batch_size=job["batch_size"])}
+
+
+def _migrate(job: dict[str, Any]) -> dict[str, Any]:
+    import io
+
+    from django.core.management import call_command
+
+    out = io.StringIO()
+    call_command("migrate_legacy_tokens", *job["arguments"], "--json", stdout=out, stderr=io.StringIO())
+    report: dict[str, Any] = json.loads(out.getvalue())
+    return report
 
 
 if __name__ == "__main__":
@@ -115,5 +157,6 @@ if __name__ == "__main__":
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    work = {"refresh": _refresh, "rotate": _rotate}[received["work"]]
+    kinds = {"refresh": _refresh, "post": _post, "rotate": _rotate, "migrate": _migrate}
+    work = kinds[received["work"]]
     sys.stdout.write(json.dumps(work(received)) + "\n")

@@ -247,6 +247,16 @@ def test_the_resources_of_this_site_name_our_issuer():
     assert document("/.well-known/oauth-protected-resource")["resource"] == ISSUER
 
 
+@pytest.mark.parametrize(
+    ("path", "resource"),
+    [("mcp", "/mcp"), ("mcp/", "/mcp/"), ("a/b", "/a/b"), ("caf%C3%A9/%22", "/caf%C3%A9/%22")],
+)
+def test_a_resource_is_named_as_it_was_requested(path, resource):
+    """RFC 9728 §3.3: identical to the URL of the request, or the client must not use the document."""
+    found = document(f"/.well-known/oauth-protected-resource/{path}")
+    assert found["resource"] == f"{ISSUER}{resource}"
+
+
 # -- who may read it -------------------------------------------------------------------------------------
 
 

@@ -530,6 +530,43 @@ def test_the_audience_can_shrink_and_never_grow(client_):
     assert_error(refresh(client_, tokens["refresh_token"], resource=both[1]), "invalid_target")
 
 
+BAD_RESOURCES = {
+    "no host": "x://",
+    "no URI": 'no"URI',
+    "half an address": "http://[",
+    "fragment": "https://api.example/#f",
+    "userinfo": "https://ada@api.example/",
+    "port": "https://api.example:99999/",
+    "too long": "https://api.example/" + "x" * 1024,
+    "too many": [f"https://api.example/{number}" for number in range(11)],
+}
+
+
+@pytest.mark.parametrize("resource", BAD_RESOURCES.values(), ids=BAD_RESOURCES)
+def test_what_is_no_resource_indicator_is_an_invalid_target_for_every_grant(client_, confidential, resource):
+    """I18, RFC 8707 §2; a description repeats nothing of it (RFC 6749 §5.2 bounds its characters)."""
+    code = code_for(client_)
+    change_client(confidential, authorization_grant_type="client-credentials")
+    answers = [
+        redeem(client_, code, resource=resource),
+        refresh(client_, redeem(client_, code_for(client_)).json()["refresh_token"], resource=resource),
+        call(
+            "/token",
+            {
+                "grant_type": "client_credentials",
+                "client_id": confidential.client_id,
+                "client_secret": confidential.client_secret,
+                "scope": "profile",
+                "resource": resource,
+            },
+        ),
+    ]
+    for answer in answers:
+        body = assert_error(answer, "invalid_target")
+        assert "api.example" not in body["error_description"]
+    assert redeem(client_, code).status_code == 200
+
+
 def test_a_code_that_named_no_resource_brings_a_token_for_the_one_that_the_exchange_names(client_):
     """RFC 8707 §2.2; what it cannot do is widen one that was named."""
     code = code_for(client_)
@@ -832,6 +869,24 @@ def test_scripts_of_a_clients_own_origin_may_read_answers_and_errors(client_):
         "/revoke_token", {"token": tokens["access_token"], "client_id": client_.client_id}, **origin
     )
     assert revoked.headers["Access-Control-Allow-Origin"] == "https://client.example"
+
+
+def test_scripts_of_a_client_that_authenticates_in_the_header_may_read_too(confidential):
+    """Spec 7, CORS: the client is known by its Basic header where the body does not name it."""
+    form = confidential.token_form("wrong", client_id=None, client_secret=None)
+    own, foreign = (
+        call("/token", form, origin=origin, authorization=authorization)
+        for origin, authorization in (
+            ("https://client.example", basic(confidential.client_id, confidential.client_secret)),
+            ("https://evil.test", basic(confidential.client_id, confidential.client_secret)),
+        )
+    )
+    assert own.json()["error"] == foreign.json()["error"] == "invalid_grant"
+    assert own.headers["Access-Control-Allow-Origin"] == "https://client.example"
+    assert own.headers["Access-Control-Expose-Headers"].startswith("WWW-Authenticate")
+    assert "Access-Control-Allow-Origin" not in foreign.headers
+    unknown = call("/token", form, origin="https://client.example", authorization="Basic !")
+    assert "Access-Control-Allow-Origin" not in unknown.headers
 
 
 @pytest.mark.parametrize(
