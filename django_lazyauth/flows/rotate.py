@@ -6,30 +6,21 @@ A session that turns out to be compromised is ended after that transaction: a ro
 from __future__ import annotations
 
 import logging
-import random
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
 
-from django.db import OperationalError, router, transaction
+from django.db import router, transaction
 from django.http import HttpRequest
 
 from django_lazyauth.models import SealedSuccessor
 from django_lazyauth.toolkit.token_endpoint import TokenAnswer, TokenRequest
 
 from . import sessions
+from .contention import in_spite_of_others
 from .failure import log_failure
 
 logger = logging.getLogger("django_lazyauth.refresh")
-
-#: Who lost against somebody else's transaction finds on the next try what that one did.
-ATTEMPTS = 5
-#: Seconds to wait at most before the second try, twice that before the third, and so on.
-PAUSE = 0.02
-
-T = TypeVar("T")
 
 
 def refresh(http_request: HttpRequest) -> TokenAnswer:
@@ -38,9 +29,9 @@ def refresh(http_request: HttpRequest) -> TokenAnswer:
     Raises:
         Exception: What the database or a host's receiver raised; nothing was written then.
     """
-    request, answer = _in_spite_of_others(partial(_answer, http_request))
+    request, answer = in_spite_of_others(partial(_answer, http_request))
     for session_id in request.ended_sessions:
-        _in_spite_of_others(partial(sessions.end_session, session_id))
+        in_spite_of_others(partial(sessions.end_session, session_id))
     if answer.status == 200:
         request.announce()
     return answer
@@ -73,31 +64,3 @@ def _one_transaction() -> Iterator[None]:
         if not committed:
             raise
         log_failure(logger, "a hook failed after a refresh was committed", error)
-
-
-def _in_spite_of_others(action: Callable[[], T]) -> T:
-    """Do *action*, and do it again where the database gave it up for another transaction's sake."""
-    for attempt in range(1, ATTEMPTS):
-        try:
-            return action()
-        except OperationalError as error:
-            if not lost_to_another(error):
-                raise
-        time.sleep(random.uniform(0, PAUSE * attempt))  # noqa: S311 - so that losers do not meet again
-    return action()
-
-
-#: serialization_failure, deadlock_detected (PostgreSQL, appendix A).
-SQLSTATES = frozenset({"40001", "40P01"})
-#: Record changed since last read, lock wait timeout, deadlock (MariaDB, MySQL).
-MYSQL_ERRORS = frozenset({1020, 1205, 1213})
-
-
-def lost_to_another(error: OperationalError) -> bool:
-    """Say whether the database rolled a transaction back only because of another one: a new try may succeed."""
-    cause: Any = error.__cause__
-    return (
-        getattr(cause, "sqlstate", None) in SQLSTATES
-        or getattr(cause, "sqlite_errorname", "").startswith("SQLITE_BUSY")
-        or (bool(error.args) and error.args[0] in MYSQL_ERRORS)
-    )

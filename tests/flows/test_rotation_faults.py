@@ -13,7 +13,7 @@ from django.db.models.signals import post_delete, post_save
 from oauth2_provider.models import AccessToken, IDToken, RefreshToken
 from oauth2_provider.signals import app_authorized
 
-from django_lazyauth.flows.rotate import ATTEMPTS, lost_to_another
+from django_lazyauth.flows.contention import ATTEMPTS, lost_to_another
 from django_lazyauth.models import PendingAuthorization, SealedSuccessor, UpstreamToken
 from tests.flows.test_faults import (
     CANARY,
@@ -165,6 +165,27 @@ def test_i11_where_every_request_is_a_transaction_a_replay_ends_the_session_too(
     assert_refused(refresh(client_, token))
     assert_nothing_lives(PendingAuthorization.objects.get().pk)
     assert not UpstreamToken.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["refresh_token", "access_token"])
+def test_i11_a_revocation_that_fails_says_so_and_the_next_one_ends_the_session(client_, name):
+    """RFC 7009 §2.2.1: after a 503 the client must assume that the token still exists, and may try again."""
+    for n in itertools.count(1):
+        body = redeem(client_, code_for(client_, subject=f"person{n}")).json()
+        session_id = RefreshToken.objects.latest("pk").token_family
+        form = {"token": body[name], "client_id": client_.client_id}
+        fault = FailAt(n, OperationalError(CANARY))
+        with connection.execute_wrapper(fault):
+            answer = post_form(make_browser(), "/revoke_token", form)
+        if fault.fired:
+            assert (answer.status_code, answer.json()) == (503, {"error": "temporarily_unavailable"})
+            assert_json_and_not_kept(answer)
+            answer = post_form(make_browser(), "/revoke_token", form)
+        assert answer.status_code == 200
+        assert_nothing_lives(session_id)
+        if not fault.fired:
+            break
+    assert n > 4
 
 
 @pytest.mark.parametrize(("error", "lasting"), FAULTS)
