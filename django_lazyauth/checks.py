@@ -64,6 +64,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         *_registration_store(),
         *_providers(),
         *_sso(),
+        *_runners(),
         *_named_providers(),
         *_databases(),
     ]
@@ -97,6 +98,7 @@ def _plain_values() -> Messages:
         "flow_lifetime",
         "code_lifetime",
         "code_retention",
+        "access_token_format",
         "access_token_lifetime",
         "id_token_lifetime",
         "refresh_grace",
@@ -114,9 +116,16 @@ def _plain_values() -> Messages:
         "sso_discovery_path",
         "sso_domains",
         "discovery_runner",
+        "backchannel_logout_attempts",
+        "backchannel_logout_pause",
+        "backchannel_logout_runner",
+        "backchannel_logout_timeout",
         "chains",
         "upstream_swap",
         "upstream_token_clients",
+        "resource_server",
+        "revocation_check",
+        "introspection_clients",
     ):
         try:
             getattr(lazyauth_settings, name)
@@ -136,9 +145,8 @@ def _keys() -> Messages:
     else:
         if not keys:
             yield Error(
-                'LAZYAUTH["SIGNING_KEYS"] is empty: ID tokens cannot be signed.',
-                hint="Give it a PEM private key, for example of `openssl genpkey -algorithm RSA "
-                "-pkeyopt rsa_keygen_bits:2048`.",
+                'LAZYAUTH["SIGNING_KEYS"] is empty: ID tokens and access tokens cannot be signed.',
+                hint="Give it a PEM private key: `manage.py generate_signing_key` prints one.",
                 id="lazyauth.E005",
             )
 
@@ -234,15 +242,16 @@ def _provider(provider: Provider) -> Messages:
 def _sso() -> Messages:
     try:
         complaints = check_sso_configuration()
-        runner = lazyauth_settings.discovery_runner
     except ImproperlyConfigured:
         return  # E003 says it
     for complaint in complaints:
         yield Error(f"SSO domains: {complaint}", id="lazyauth.E020")
-    if runner == "celery" and find_spec("celery") is None:
-        yield Error(
-            'LAZYAUTH["DISCOVERY_RUNNER"] is "celery", and Celery is not installed.', id="lazyauth.E003"
-        )
+
+
+def _runners() -> Messages:
+    for name in ("DISCOVERY_RUNNER", "BACKCHANNEL_LOGOUT_RUNNER"):
+        if lazyauth_settings.raw.get(name) == "celery" and find_spec("celery") is None:
+            yield Error(f'LAZYAUTH[{name!r}] is "celery", and Celery is not installed.', id="lazyauth.E003")
 
 
 def _named_providers() -> Messages:
@@ -284,6 +293,12 @@ def _databases() -> Messages:
         yield Error(
             "Users, tokens and the rows of this app must live in one database: an exchange is one transaction.",
             id="lazyauth.E010",
+        )
+    if not settings.USE_TZ:
+        yield Error(
+            "USE_TZ is off: times of tokens, codes and upstreams are compared as aware times.",
+            hint="Set USE_TZ = True.",
+            id="lazyauth.E013",
         )
     connection = connections[router.db_for_write(PendingAuthorization)]
     if (
@@ -363,7 +378,11 @@ def _secrets() -> Messages:
             hint='Set LAZYAUTH["VAULT_KEYS"]: a key that is backed up and rotated by itself.',
             id="lazyauth.E106",
         )
-    if not lazyauth_settings.signing_keys:
+    try:
+        pems = lazyauth_settings.signing_keys
+    except ImproperlyConfigured:
+        return  # E005 says it
+    if not pems:
         yield Error(
             'LAZYAUTH["SIGNING_KEYS"] is empty.',
             hint="Signing with django-oauth-toolkit's OIDC_RSA_PRIVATE_KEY works, and cannot be rotated by list.",

@@ -25,8 +25,11 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 
+from .conf import lazyauth_settings
+from .errors import InvalidClientMetadata
 from .flows import operate_clients
 from .models import InitialAccessToken
+from .registration.metadata import check_backchannel_logout_uri
 from .toolkit import clients
 from .toolkit.admin import CONFIDENTIAL, GRANTS, MANUAL
 from .toolkit.redirects import host_of
@@ -97,6 +100,32 @@ class StateFilter(admin.SimpleListFilter):
         return queryset
 
 
+class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own takes no type argument at run time.
+    """A client of an operator's, with what stands beside its row."""
+
+    backchannel_logout_uri = forms.CharField(
+        required=False,
+        label=_("Back-channel logout URI"),
+        help_text=_("Is told when a session ends. https, and reachable from this site."),
+        widget=forms.TextInput(attrs={"size": 80}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is not None:
+            self.initial["backchannel_logout_uri"] = clients.backchannel_logout_uri(self.instance)
+
+    def clean_backchannel_logout_uri(self) -> str:
+        uri = str(self.cleaned_data["backchannel_logout_uri"])
+        try:
+            if uri:
+                allows_loopback = lazyauth_settings.allow_loopback_upstreams
+                check_backchannel_logout_uri(uri, allows_loopback=allows_loopback)
+        except InvalidClientMetadata as error:
+            raise forms.ValidationError(error.description) from None
+        return uri
+
+
 class ShowsOnce(ModelAdmin):
     """An admin whose objects have something that is shown once, on a page that nothing keeps."""
 
@@ -126,6 +155,7 @@ class ShowsOnce(ModelAdmin):
 class ClientAdmin(ShowsOnce):
     """Every client there is, whatever brought it here."""
 
+    form = ClientForm
     change_form_template = "django_lazyauth/admin/client_change.html"
     list_display = (
         "name_or_id",
@@ -162,7 +192,9 @@ class ClientAdmin(ShowsOnce):
     registered_fields = ("network", "metadata")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        fieldsets: list[Any] = [(None, {"fields": self.operators_fields})]
+        fieldsets: list[Any] = [(None, {"fields": (*self.operators_fields, "backchannel_logout_uri")})]
+        if obj is not None and clients.is_self_registered(obj):
+            fieldsets = [(None, {"fields": self.operators_fields})]
         if obj is not None:
             fieldsets.append((_("What is known of it"), {"fields": self.shown_fields}))
             if clients.is_self_registered(obj):
@@ -306,6 +338,7 @@ class ClientAdmin(ShowsOnce):
         if not change or obj.client_type != CONFIDENTIAL:
             obj.client_secret, obj.hash_client_secret = "", False
         super().save_model(request, obj, form, change)
+        operate_clients.set_backchannel_logout_uri(obj, form.cleaned_data["backchannel_logout_uri"])
         obj.shown_once = operate_clients.new_secret(obj.pk) if needs_secret else ""
 
     def response_add(

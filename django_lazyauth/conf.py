@@ -17,9 +17,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 RegistrationMode = Literal["immediate", "lazy"]
-DiscoveryRunner = Literal["threads", "celery"]
+Runner = Literal["threads", "celery"]
 RegistrationPolicy = Literal["open", "token", "closed"]
 Unswapped = Literal["refuse", "pass"]
+AccessTokenFormat = Literal["jwt", "opaque"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,59 @@ class SwapSettings:
             raise ImproperlyConfigured('LAZYAUTH["UPSTREAM_SWAP"]: "unswapped" must be "refuse" or "pass".')
 
 
+@dataclass(frozen=True, slots=True)
+class ResourceServerSettings:
+    """Whose access tokens this site takes as a resource server, and as whom (spec: token lifecycle).
+
+    Attributes:
+        issuer: The authorization server; its ``iss``, exactly.
+        audience: The resource indicators that mean this site (RFC 8707). Empty: on the issuer's own site, what the
+            requested URL lies below; elsewhere a mistake.
+        jwks_uri: Where the issuer's keys are, if not where its metadata says.
+        algorithms: Those that are accepted.
+        user: What makes a user of a token: a callable, or the dotted path of one. Default: the issuer's own user
+            on its own site, a principal elsewhere.
+    """
+
+    issuer: str
+    audience: tuple[str, ...] = ()
+    jwks_uri: str = ""
+    algorithms: tuple[str, ...] = ("RS256", "PS256", "ES256", "EdDSA")
+    user: Callable[[Any], Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.issuer, str) or not self.issuer:
+            raise ImproperlyConfigured(
+                'Set LAZYAUTH["RESOURCE_SERVER"]["issuer"], or LAZYAUTH["ISSUER"], to the URL of the issuer.'
+            )
+        for name in ("audience", "algorithms"):
+            value = getattr(self, name)
+            if not isinstance(value, tuple) or not all(isinstance(item, str) and item for item in value):
+                raise ImproperlyConfigured(f'LAZYAUTH["RESOURCE_SERVER"]: "{name}" must be a list of texts.')
+        if not self.algorithms or not set(self.algorithms) <= SIGNATURE_ALGORITHMS:
+            raise ImproperlyConfigured(
+                f'LAZYAUTH["RESOURCE_SERVER"]: "algorithms" may hold {", ".join(sorted(SIGNATURE_ALGORITHMS))}.'
+            )
+        if not isinstance(self.jwks_uri, str) or not (self.user is None or callable(self.user)):
+            raise ImproperlyConfigured(
+                'LAZYAUTH["RESOURCE_SERVER"]: "jwks_uri" must be a URL, "user" a callable.'
+            )
+
+
+#: What may sign a token that we take. No HMAC: who could check one could make one.
+SIGNATURE_ALGORITHMS = frozenset({"RS256", "PS256", "ES256", "EdDSA"})
+
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 KNOWN_SETTINGS = frozenset(
     {
+        "ACCESS_TOKEN_FORMAT",
         "ACCESS_TOKEN_LIFETIME",
         "ALLOW_LOOPBACK_UPSTREAMS",
+        "BACKCHANNEL_LOGOUT_ATTEMPTS",
+        "BACKCHANNEL_LOGOUT_PAUSE",
+        "BACKCHANNEL_LOGOUT_RUNNER",
+        "BACKCHANNEL_LOGOUT_TIMEOUT",
         "CHAINS",
         "CIPHER",
         "CODE_LIFETIME",
@@ -85,6 +133,7 @@ KNOWN_SETTINGS = frozenset(
         "DISCOVERY_RUNNER",
         "FLOW_LIFETIME",
         "ID_TOKEN_LIFETIME",
+        "INTROSPECTION_CLIENTS",
         "ISSUER",
         "MAX_PENDING_AUTHORIZATIONS",
         "MAX_PENDING_PER_NETWORK",
@@ -98,6 +147,8 @@ KNOWN_SETTINGS = frozenset(
         "REGISTRATIONS_PER_NETWORK",
         "REGISTRATION_POLICY",
         "REGISTRATION_STORE",
+        "RESOURCE_SERVER",
+        "REVOCATION_CHECK",
         "SCOPES",
         "SIGNING_KEYS",
         "SSO_ALLOWED_DOMAINS",
@@ -148,6 +199,12 @@ class LazyAuthSettings:
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return value
         raise ImproperlyConfigured(f"LAZYAUTH[{name!r}] must be an integer, zero or more.")
+
+    def _flag(self, name: str, *, default: bool) -> bool:
+        value = self.raw.get(name, default)
+        if isinstance(value, bool):
+            return value
+        raise ImproperlyConfigured(f"LAZYAUTH[{name!r}] must be True or False.")
 
     @property
     def issuer(self) -> str:
@@ -230,6 +287,15 @@ class LazyAuthSettings:
         return self._duration("CODE_RETENTION", timedelta(days=1))
 
     @property
+    def access_token_format(self) -> AccessTokenFormat:
+        """What clients get: JWTs that resource servers check by themselves (RFC 9068), or random bits."""
+        value = self.raw.get("ACCESS_TOKEN_FORMAT", "jwt")
+        if value not in ("jwt", "opaque"):
+            raise ImproperlyConfigured('LAZYAUTH["ACCESS_TOKEN_FORMAT"] must be "jwt" or "opaque".')
+        access_token_format: AccessTokenFormat = value
+        return access_token_format
+
+    @property
     def access_token_lifetime(self) -> timedelta:
         return self._duration("ACCESS_TOKEN_LIFETIME", timedelta(minutes=10))
 
@@ -301,8 +367,48 @@ class LazyAuthSettings:
 
     @property
     def signing_keys(self) -> list[str]:
-        """PEM private keys for tokens we sign. The first signs; the others stay published (spec: token lifecycle)."""
-        return list(self.raw.get("SIGNING_KEYS", []))
+        """PEM keys of tokens we sign. The first signs; the others stay published (spec: token lifecycle)."""
+        value = self.raw.get("SIGNING_KEYS", [])
+        if not isinstance(value, (list, tuple)) or not all(isinstance(pem, str) for pem in value):
+            raise ImproperlyConfigured('LAZYAUTH["SIGNING_KEYS"] must be a list of PEM texts.')
+        return list(value)
+
+    @property
+    def resource_server(self) -> ResourceServerSettings:
+        """Whose access tokens this site takes. Without anything said: its own."""
+        value = self.raw.get("RESOURCE_SERVER", {})
+        if not isinstance(value, Mapping) or not set(value) <= set(ResourceServerSettings.__slots__):
+            raise ImproperlyConfigured(
+                'LAZYAUTH["RESOURCE_SERVER"] must be a dict of issuer, audience, jwks_uri, algorithms, user.'
+            )
+        given = dict(value)
+        given.setdefault("issuer", self.raw.get("ISSUER", ""))
+        for name in ("audience", "algorithms"):
+            if isinstance(given.get(name), list):
+                given[name] = tuple(given[name])
+        if isinstance(given.get("audience"), str):
+            given["audience"] = (given["audience"],)
+        if isinstance(given.get("user"), str):
+            given["user"] = _import("RESOURCE_SERVER", given["user"])
+        return ResourceServerSettings(**given)
+
+    @property
+    def revocation_check(self) -> bool:
+        """Whether a resource server on the issuer's own site asks the database about each token. One query."""
+        return self._flag("REVOCATION_CHECK", default=False)
+
+    @property
+    def introspection_clients(self) -> Mapping[str, list[str]]:
+        """Client id → the resources that it is: it may introspect tokens that are for one of them (RFC 7662 §2)."""
+        value = self.raw.get("INTROSPECTION_CLIENTS", {})
+        if not isinstance(value, Mapping) or not all(
+            isinstance(resources, (list, tuple)) and all(isinstance(item, str) for item in resources)
+            for resources in value.values()
+        ):
+            raise ImproperlyConfigured(
+                'LAZYAUTH["INTROSPECTION_CLIENTS"] must map client ids to lists of resource indicators.'
+            )
+        return {client_id: list(resources) for client_id, resources in value.items()}
 
     @property
     def vault_keys(self) -> list[str]:
@@ -384,13 +490,47 @@ class LazyAuthSettings:
         return value
 
     @property
-    def discovery_runner(self) -> DiscoveryRunner:
+    def discovery_runner(self) -> Runner:
         """Who fetches what an SSO domain says: threads of the web process, or Celery workers."""
-        value = self.raw.get("DISCOVERY_RUNNER", "threads")
+        return self._runner("DISCOVERY_RUNNER", "threads")
+
+    def _runner(self, name: str, default: Runner) -> Runner:
+        value = self.raw.get(name, default)
         if value not in ("threads", "celery"):
-            raise ImproperlyConfigured('LAZYAUTH["DISCOVERY_RUNNER"] must be "threads" or "celery".')
-        runner: DiscoveryRunner = value
+            raise ImproperlyConfigured(f'LAZYAUTH[{name!r}] must be "threads" or "celery".')
+        runner: Runner = value
         return runner
+
+    @property
+    def backchannel_logout_runner(self) -> Runner:
+        """Who tells clients that a session ended: a thread of this process, or Celery workers."""
+        return self._runner("BACKCHANNEL_LOGOUT_RUNNER", self.discovery_runner)
+
+    @property
+    def backchannel_logout_attempts(self) -> int:
+        """How often a client is told before we give up. 10."""
+        value = self._int("BACKCHANNEL_LOGOUT_ATTEMPTS", 10)
+        if value < 1:
+            raise ImproperlyConfigured('LAZYAUTH["BACKCHANNEL_LOGOUT_ATTEMPTS"] must be one or more.')
+        return value
+
+    @property
+    def backchannel_logout_pause(self) -> timedelta:
+        """How long after the first try the second comes. 10 s; each further pause is twice as long, 1 h at most."""
+        value = self._duration("BACKCHANNEL_LOGOUT_PAUSE", timedelta(seconds=10))
+        if value <= timedelta(0):
+            raise ImproperlyConfigured('LAZYAUTH["BACKCHANNEL_LOGOUT_PAUSE"] must be longer than nothing.')
+        return value
+
+    @property
+    def backchannel_logout_timeout(self) -> timedelta:
+        """How long one try may take in all. 5 s; a worker's claim on it ends after 60 s."""
+        value = self._duration("BACKCHANNEL_LOGOUT_TIMEOUT", timedelta(seconds=5))
+        if not timedelta(0) < value <= timedelta(seconds=30):
+            raise ImproperlyConfigured(
+                'LAZYAUTH["BACKCHANNEL_LOGOUT_TIMEOUT"] must be between 0 and 30 seconds.'
+            )
+        return value
 
     def load(self, name: str, default: str) -> Any:
         """Import the class that a dotted-path setting names.
@@ -401,10 +541,14 @@ class LazyAuthSettings:
         path = self.raw.get(name, default)
         if not isinstance(path, str):
             return path
-        try:
-            return import_string(path)
-        except ImportError as error:
-            raise ImproperlyConfigured(f"LAZYAUTH[{name!r}] = {path!r} cannot be imported.") from error
+        return _import(name, path)
+
+
+def _import(name: str, path: str) -> Any:
+    try:
+        return import_string(path)
+    except ImportError as error:
+        raise ImproperlyConfigured(f"LAZYAUTH[{name!r}] = {path!r} cannot be imported.") from error
 
 
 lazyauth_settings = LazyAuthSettings()

@@ -12,13 +12,16 @@ from typing import Any
 
 from celery import shared_task
 
-from django_lazyauth.flows import key_rotation
+from django_lazyauth.flows import backchannel, key_rotation, postman
 from django_lazyauth.flows.sweep import sweep
 from django_lazyauth.openid import discovery, pilots
 
 #: How often the keys of configured providers are looked at; each is fetched when its own ``max-age`` is over.
 KEY_INTERVAL = timedelta(minutes=15)
 SWEEP_INTERVAL = timedelta(minutes=5)
+LOGOUT_INTERVAL = timedelta(seconds=30)
+#: A later try is beat's to send: a worker keeps messages for later in its memory, and brokers take them back.
+LONGEST_COUNTDOWN = timedelta(minutes=5)
 
 #: What a worker must have imported before it can fly for them.
 FLIGHTS = (discovery.configurations, discovery.key_sets)
@@ -43,8 +46,26 @@ def fly(name: str, key: str, token: str) -> None:
     pilots.fly(name, key, token)
 
 
+@shared_task(name=postman.TASK, ignore_result=True)
+def deliver_logout(session_id: str) -> None:
+    """Tell the client of a session that it ended, and come again where that failed."""
+    pause = backchannel.deliver_session(session_id)
+    if pause is not None and pause <= LONGEST_COUNTDOWN:
+        postman.send_message(session_id, countdown=pause.total_seconds())
+
+
+@shared_task(name="django_lazyauth.deliver_logouts", ignore_result=True)
+def deliver_logouts() -> None:
+    """Send a message for each client that waits to be told: those that were lost, and those for later."""
+    for session_id in backchannel.due_sessions():
+        postman.send_message(session_id)
+
+
 def schedule(
-    *, keys: timedelta = KEY_INTERVAL, sweeping: timedelta = SWEEP_INTERVAL
+    *,
+    keys: timedelta = KEY_INTERVAL,
+    sweeping: timedelta = SWEEP_INTERVAL,
+    logouts: timedelta = LOGOUT_INTERVAL,
 ) -> dict[str, dict[str, Any]]:
     """Return the entries for ``beat_schedule``. A beat that was away does not make its tasks up."""
     return {
@@ -57,5 +78,10 @@ def schedule(
             "task": "django_lazyauth.sweep",
             "schedule": sweeping,
             "options": {"expires": sweeping.total_seconds()},
+        },
+        "lazyauth-deliver-logouts": {
+            "task": "django_lazyauth.deliver_logouts",
+            "schedule": logouts,
+            "options": {"expires": logouts.total_seconds()},
         },
     }

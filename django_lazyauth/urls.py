@@ -12,9 +12,9 @@ served with and without a slash at its end.
 from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
-from .api import id_token, identities, registration, sso
+from .api import id_token, identities, registration, sessions, sso
 from .api.views import UpstreamTokenView
-from .web import authorize, callback, endpoints, flow
+from .web import account, authorize, callback, endpoints, flow, logout
 from .well_known import metadata_patterns
 
 app_name = "lazyauth"
@@ -39,6 +39,11 @@ urlpatterns = [
     re_path(r"^revoke_token/?$", endpoints.revoke_view, name="revoke"),
     re_path(r"^introspect/?$", endpoints.introspect_view, name="introspect"),
     re_path(r"^userinfo/?$", endpoints.userinfo_view, name="userinfo"),
+    re_path(r"^logout/?$", logout.end_session_view, name="end-session"),
+    path("logout/confirm", logout.confirm_logout_view, name="confirm-logout"),
+    re_path(r"^account/sessions/?$", account.account_view, name="account"),
+    path("account/sign-in", account.account_sign_in_view, name="account-sign-in"),
+    path("account/return", account.account_return_view, name="account-return"),
     re_path(r"^register/?$", registration.register_view, name="register"),
     re_path(
         r"^register/(?P<client_id>[^/]+)/?$", registration.registered_client_view, name="registered-client"
@@ -51,6 +56,8 @@ urlpatterns = [
     path("authorizations/<uuid:session_id>/id-token", id_token.IdTokenView.as_view(), name="id-token"),
     path("identities", identities.IdentitiesView.as_view(), name="identities"),
     path("identities/<int:pk>", identities.IdentityView.as_view(), name="identity"),
+    path("sessions", sessions.SessionsView.as_view(), name="sessions"),
+    path("sessions/<uuid:session_id>", sessions.SessionView.as_view(), name="session"),
     path(".well-known/jwks.json", endpoints.jwks_view, name="jwks"),
     *metadata_patterns,
 ]

@@ -5,25 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_not_required
-from django.db import transaction
 from django.utils.decorators import method_decorator
 from rest_framework import status
-from rest_framework.authentication import BaseAuthentication
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import ParseError
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
-from rest_framework.permissions import AllowAny
+from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
-from rest_framework.views import APIView
+from rest_framework.views import APIView, exception_handler
 
 from django_lazyauth.network import network_of
 from django_lazyauth.openid.results import Pending
 from django_lazyauth.throttle import Throttle
+from django_lazyauth.web.transactions import outside_transactions
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -76,16 +78,42 @@ class NetworkThrottle(BaseThrottle):
         return 60
 
 
-@method_decorator([login_not_required, transaction.non_atomic_requests], name="dispatch")
-class JSONView(APIView):
-    """Base of our endpoints. No request-wide transaction: an upstream may be asked in between."""
+@method_decorator([login_not_required, outside_transactions], name="dispatch")
+class OwnView(APIView):
+    """What no default of the host's changes: it has versions, renderers and errors for its own API, not for ours.
+
+    No request-wide transaction: an upstream may be asked in between.
+    """
 
     authentication_classes: Sequence[type[BaseAuthentication]] = ()
     permission_classes: Sequence[Any] = (AllowAny,)
-    parser_classes = (ShortJSONParser,)
     renderer_classes = (JSONRenderer,)
+    throttle_classes: Sequence[type[BaseThrottle]] = ()
+    content_negotiation_class = DefaultContentNegotiation
+    versioning_class = None
+
+    def get_exception_handler(self) -> Callable[..., Any]:
+        return exception_handler
+
+
+class JSONView(OwnView):
+    """Base of our endpoints that read JSON and count who asks."""
+
+    parser_classes = (ShortJSONParser,)
     throttle_classes = (NetworkThrottle,)
     throttle = Throttle("api", 60, timedelta(minutes=1), fails_open=True)
+
+
+class PersonView(JSONView):
+    """Base of what only the person themselves may do, in their browser: no client's token opens it."""
+
+    authentication_classes = (SessionAuthentication,)
+    permission_classes = (IsAuthenticated,)
+
+
+def person_of(request: Request) -> AbstractBaseUser:
+    """Return who calls a :class:`PersonView`."""
+    return cast(AbstractBaseUser, request.user)
 
 
 def pending_response(pending: Pending) -> Response:

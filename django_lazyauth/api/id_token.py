@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import status
 from rest_framework.request import Request
@@ -79,6 +80,9 @@ class IdTokenView(JSONView):
                 discovery_domain=given.validated_data.get("discovery_domain", ""),
                 nonce=binding.form_token(secret, PURPOSE),
             )
+            if isinstance(signed_in, Pending):
+                return pending_response(signed_in)
+            page = next_step(request._request, signed_in)
         except InvalidGrant:
             return refusal("invalid_grant", status.HTTP_404_NOT_FOUND)
         except IdentityRejected as error:
@@ -87,10 +91,9 @@ class IdTokenView(JSONView):
             return refusal("access_denied", status.HTTP_403_FORBIDDEN)
         except ProviderUnavailable as error:
             return refusal(error.reason, status.HTTP_503_SERVICE_UNAVAILABLE, Retry_After="60")
-        if isinstance(signed_in, Pending):
-            return pending_response(signed_in)
-        page = next_step(request._request, signed_in)
-        response = Response({"state": "authenticated", "location": page.headers["Location"]})
+        # Where the next leg of a chain cannot begin there is a page, and the flow's own address shows it.
+        location = page.headers.get("Location") or reverse("lazyauth:flow", args=[session_id])
+        response = Response({"state": "authenticated", "location": location})
         response.cookies.update(page.cookies)
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -5,14 +5,9 @@ By the browser's session only: an access token is in the hands of a client, and 
 
 from __future__ import annotations
 
-from typing import cast
-
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import status
-from rest_framework.authentication import SessionAuthentication
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -22,7 +17,7 @@ from django_lazyauth.flows.identities import IdentityTaken, LastWayIn, Reauthent
 from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.openid.results import Pending
 
-from .base import JSONView, described, pending_response, refusal
+from .base import PersonView, described, pending_response, person_of, refusal
 from .serializers import (
     IdentityListSerializer,
     IdentitySerializer,
@@ -32,15 +27,6 @@ from .serializers import (
 )
 
 
-class _PersonView(JSONView):
-    authentication_classes = (SessionAuthentication,)
-    permission_classes = (IsAuthenticated,)
-
-
-def _person(request: Request) -> AbstractBaseUser:
-    return cast(AbstractBaseUser, request.user)
-
-
 def link_nonce(request: Request) -> str:
     """Return the nonce for links in this session: no token made for another session or person has it."""
     session = request._request.session
@@ -48,7 +34,7 @@ def link_nonce(request: Request) -> str:
     return salted_hmac("django_lazyauth.link", value, algorithm="sha256").hexdigest()
 
 
-class IdentitiesView(_PersonView):
+class IdentitiesView(PersonView):
     """All of them."""
 
     @described(
@@ -59,7 +45,7 @@ class IdentitiesView(_PersonView):
     def get(self, request: Request) -> Response:
         """List the identities, and the nonce for the ID token of a new one."""
         listed = IdentityListSerializer(
-            {"nonce": link_nonce(request), "identities": identities.of_user(_person(request))}
+            {"nonce": link_nonce(request), "identities": identities.of_user(person_of(request))}
         )
         return Response(listed.data, headers={"Cache-Control": "no-store"})
 
@@ -85,7 +71,7 @@ class IdentitiesView(_PersonView):
         try:
             identities.require_fresh(request._request)
             linked = identities.link(
-                _person(request),
+                person_of(request),
                 given.validated_data["id_token"],
                 discovery_domain=given.validated_data.get("discovery_domain", ""),
                 nonce=link_nonce(request),
@@ -107,7 +93,7 @@ class IdentitiesView(_PersonView):
         )
 
 
-class IdentityView(_PersonView):
+class IdentityView(PersonView):
     """One of them."""
 
     @described(
@@ -119,7 +105,7 @@ class IdentityView(_PersonView):
         """Take a way in away, never the last. Needs a sign-in of the last ten minutes."""
         try:
             identities.require_fresh(request._request)
-            identities.unlink(_person(request), pk)
+            identities.unlink(person_of(request), pk)
         except ReauthenticationRequired:
             return refusal("reauthentication_required", status.HTTP_403_FORBIDDEN)
         except ProviderIdentity.DoesNotExist:

@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db import transaction
 from django.http import HttpResponseBase
 from rest_framework import exceptions
 from rest_framework.negotiation import BaseContentNegotiation
@@ -24,6 +23,7 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClientMetadata, InvalidRequest, InvalidToken, OAuthError
 from django_lazyauth.flows import register_client
 from django_lazyauth.network import network_of
+from django_lazyauth.web.transactions import outside_transactions
 
 from .cors import allow_origin, preflight
 
@@ -183,7 +183,7 @@ class RegisteredClientView(RegistrationAPIView):
 
 def endpoint(view: type[APIView]) -> Callable[..., HttpResponseBase]:
     """Make a URL's callable: open to who is not signed in, and with no transaction of the request around it."""
-    return login_not_required(transaction.non_atomic_requests(view.as_view()))
+    return login_not_required(outside_transactions(view.as_view()))
 
 
 register_view = endpoint(RegisterView)

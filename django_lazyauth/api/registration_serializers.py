@@ -18,6 +18,9 @@ from django_lazyauth.registration.metadata import (
     RESPONSE_TYPES,
 )
 
+#: Those that there are; whether this site has a key for one is in its metadata.
+SIGNING_ALGORITHMS = ("RS256", "ES256", "EdDSA")
+
 if TYPE_CHECKING:
     Serializer = serializers.Serializer[Any]
 else:
@@ -50,9 +53,11 @@ class ClientMetadataSerializer(Serializer):
     jwks_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
     software_id = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)
     software_version = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)
+    id_token_signed_response_alg = serializers.ChoiceField(SIGNING_ALGORITHMS, required=False)
     application_type = serializers.ChoiceField(APPLICATION_TYPES, required=False)
     post_logout_redirect_uris = _uris(required=False)
     backchannel_logout_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
+    backchannel_logout_session_required = serializers.BooleanField(required=False)
 
 
 class ClientInformationSerializer(ClientMetadataSerializer):

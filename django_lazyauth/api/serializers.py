@@ -70,6 +70,24 @@ class IdentityListSerializer(serializers.Serializer[Any]):
     identities = IdentitySerializer(many=True)
 
 
+class SessionClientSerializer(serializers.Serializer[Any]):
+    client_id = serializers.CharField()
+    name = serializers.CharField(help_text="What the client calls itself.")
+    is_verified = serializers.BooleanField(help_text="An operator stands for who it is.")
+
+
+class SessionSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    client = SessionClientSerializer()
+    provider = serializers.CharField(help_text="Who vouched for you; empty where this site itself did.")
+    since = serializers.DateTimeField()
+    last_used_at = serializers.DateTimeField(help_text="When the client last fetched tokens.")
+
+
+class SessionListSerializer(serializers.Serializer[Any]):
+    sessions = SessionSerializer(many=True)
+
+
 class UpstreamTokenSerializer(serializers.Serializer[Any]):
     access_token = serializers.CharField()
     token_type = serializers.CharField()

@@ -6,15 +6,14 @@ from typing import Any
 
 from django.http import Http404
 from rest_framework.exceptions import NotAuthenticated, PermissionDenied
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.flows.refresh import UpstreamCredential, expires_in
 
 from .authentication import LazyAuthAuthentication
+from .base import OwnView
 from .challenge import challenge
 from .upstream import UpstreamBearer
 
@@ -27,15 +26,13 @@ class InsufficientScope(PermissionDenied):
         self.auth_header = challenge(error="insufficient_scope", scope=scope)
 
 
-class UpstreamTokenView(APIView):
+class UpstreamTokenView(OwnView):
     """Give a client that the operator named, and the person allowed (``upstream:{provider}``), a fresh token.
 
     ``?refused_version=3`` says that the upstream answered 401 to version 3: it is renewed, unless somebody did.
     """
 
     authentication_classes = [LazyAuthAuthentication]
-    permission_classes = []
-    renderer_classes = [JSONRenderer]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if not lazyauth_settings.upstream_token_clients:

@@ -23,6 +23,7 @@ from django_lazyauth.errors import AccessDenied, InvalidGrant, SealBroken, Tempo
 from django_lazyauth.models import Consent, DeferredRegistration, PendingAuthorization, Status
 from django_lazyauth.models.consent import resources_key
 from django_lazyauth.models.fields import digest
+from django_lazyauth.models.lost_race import begun_again
 from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Json, Page, Provider, Redirect
 from django_lazyauth.toolkit import clients
@@ -49,8 +50,16 @@ class Browser:
 # -- the row ---------------------------------------------------------------------------------------------
 
 
-def keep(request: AuthorizationRequest, *, session_id: UUID, browser: Browser) -> PendingAuthorization:
+def keep(
+    request: AuthorizationRequest,
+    *,
+    session_id: UUID,
+    browser: Browser,
+    link_to: AbstractBaseUser | None = None,
+) -> PendingAuthorization:
     """Write the pending row of *request*, or return the one that a double click wrote.
+
+    With *link_to* the account that the person signs in with is added to that user, and nobody is signed in.
 
     Raises:
         TemporarilyUnavailable: Strangers hold as many rows as they may (I16).
@@ -73,6 +82,7 @@ def keep(request: AuthorizationRequest, *, session_id: UUID, browser: Browser) -
         ui_locales=request.ui_locales,
         binding_digest=browser.binding_digest,
         network=browser.network,
+        link_to=link_to,  # type: ignore[misc]  # the host's user model
         expires_at=now + lazyauth_settings.flow_lifetime,
     )
     try:
@@ -214,6 +224,7 @@ def keep_private(pending: PendingAuthorization, private: Json) -> None:
     )
 
 
+@begun_again
 def fail(pending: PendingAuthorization, *, error: str, description: str = "") -> str:
     """End the flow and return the URL that tells the client; what the flow stored upstream-side goes too.
 
@@ -339,6 +350,7 @@ def remember_consent(
     )
 
 
+@begun_again
 def allow(pending: PendingAuthorization) -> str:
     """Record that the person allowed the request, issue its code, and return the URL that carries it.
 

@@ -18,8 +18,9 @@ from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Page, Provider, Success
 from django_lazyauth.providers.registry import get_provider
 
-from . import authorize, chain, sign_in
+from . import authorize, chain, linking, sign_in
 from .failure import log_failure
+from .linking import Linked
 
 logger = logging.getLogger("django_lazyauth.sign_in")
 
@@ -64,8 +65,8 @@ def session_of(state: str) -> PendingAuthorization:
 
 def receive(
     request: HttpRequest, pending: PendingAuthorization, *, state: str, provider_name: str, binding: str
-) -> PendingAuthorization | Pending:
-    """Handle the callback of *pending*, and return the row with its person.
+) -> PendingAuthorization | Pending | Linked:
+    """Handle the callback of *pending*, and return the row with its person; or how it was linked.
 
     ``Pending`` while what the answer is checked with has to be fetched: nothing was spent then, and the same
     callback may come again.
@@ -98,6 +99,8 @@ def receive(
         step = provider.complete(request, pending, private)
         if isinstance(step, Page):
             raise ProviderError("unexpected_page")
+        if pending.link_to_id is not None:
+            return linking.complete(request, pending, step)
         return _complete(request, pending, step)
     except ProviderError as error:
         reopen(pending)
@@ -123,7 +126,7 @@ def answer_page(
         raise over
     try:
         provider = get_provider(provider_name)
-        if provider.is_upstream:
+        if provider.is_upstream or pending.link_to_id is not None:
             raise over
         step = provider.complete(request, pending, authorize.open_private(pending))
         if not isinstance(step, Page):

@@ -14,9 +14,12 @@ from django.utils import timezone
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import TemporarilyUnavailable
 from django_lazyauth.models import ClientRegistration, ClientSource
+from django_lazyauth.models.lost_race import begun_again
 from django_lazyauth.registration.store import ATTEMPTS, take_place
 from django_lazyauth.throttle import Throttle
 from django_lazyauth.toolkit import clients, documents
+
+from .client_use import note_use
 
 WINDOW = timedelta(hours=1)
 
@@ -33,9 +36,19 @@ def look_up(client_id: str, http_request: HttpRequest, *, network: str) -> None:
         throttle = Throttle("client-document", lazyauth_settings.registrations_per_network, WINDOW)
         client = documents.resolve(client_id, http_request) if throttle.take(network) else None
     elif documents.is_stale(client):
-        client = documents.resolve(client_id, http_request) or client
+        client = _read_again(client, http_request)
     if client is not None and clients.is_of_document(client):
         _place(client, network)
+
+
+def _read_again(client: clients.Client, http_request: HttpRequest) -> clients.Client:
+    """What an operator verified was what the document said then: the client is unverified if that changed."""
+    renewed = documents.resolve(client.client_id, http_request)
+    if renewed is None:
+        return client
+    if clients.metadata_digest(renewed) != clients.metadata_digest(client):
+        ClientRegistration.objects.filter(client=renewed).update(verified_at=None)
+    return renewed
 
 
 def _place(client: clients.Client, network: str) -> None:
@@ -43,16 +56,13 @@ def _place(client: clients.Client, network: str) -> None:
     if registration is not None:
         _come_back(registration)
         return
+    if documents.is_used(client):
+        # It was here before this app: no stranger who waits for somebody to allow it.
+        note_use(client)
+        return
     for attempt in range(ATTEMPTS):
         try:
-            with transaction.atomic(using=router.db_for_write(ClientRegistration)):
-                ClientRegistration.objects.create(
-                    client=client,
-                    source=ClientSource.OPEN,
-                    network=network,
-                    slot=take_place(attempt),
-                    expires_at=timezone.now() + lazyauth_settings.unused_client_lifetime,
-                )
+            _take_place(client, network, attempt)
             return
         except IntegrityError:
             if ClientRegistration.objects.filter(client=client).exists():
@@ -60,6 +70,18 @@ def _place(client: clients.Client, network: str) -> None:
         except TemporarilyUnavailable:
             break
     clients.delete_clients([client.pk])
+
+
+@begun_again
+def _take_place(client: clients.Client, network: str, attempt: int) -> None:
+    with transaction.atomic(using=router.db_for_write(ClientRegistration)):
+        ClientRegistration.objects.create(
+            client=client,
+            source=ClientSource.OPEN,
+            network=network,
+            slot=take_place(attempt),
+            expires_at=timezone.now() + lazyauth_settings.unused_client_lifetime,
+        )
 
 
 def _come_back(registration: ClientRegistration) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, router, transaction
@@ -16,6 +17,7 @@ from django.utils import timezone
 
 from django_lazyauth.errors import InvalidGrant, ProviderError, RegistrationRefused, SealBroken, ServerError
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
+from django_lazyauth.models.lost_race import again, begun_again
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.signals import finalize_failed
 from django_lazyauth.toolkit.token_endpoint import TokenAnswer, TokenRequest, refuse_grant
@@ -45,15 +47,22 @@ def redeem(http_request: HttpRequest) -> TokenAnswer:
 
     Never raises: what goes wrong here is ``server_error``, logged without any value of the request.
     """
-    for attempt in range(ATTEMPTS):
-        exchange = TokenRequest(http_request)
-        try:
-            return _redeem(exchange, is_last=attempt == ATTEMPTS - 1)
-        except register.Taken:
-            continue
-        except Exception as error:  # noqa: BLE001 - whatever a host's receiver or a provider raises
-            return _failed(exchange.pending, error)
-    raise AssertionError("unreachable")
+    exchange = TokenRequest(http_request)
+    taken = 0
+
+    def redeem_once() -> TokenAnswer:
+        nonlocal exchange, taken
+        while True:
+            exchange = TokenRequest(http_request)
+            try:
+                return _redeem(exchange, is_last=taken == ATTEMPTS - 1)
+            except register.Taken:
+                taken += 1
+
+    try:
+        return again(redeem_once)
+    except Exception as error:  # noqa: BLE001 - whatever a host's receiver or a provider raises
+        return _failed(exchange.pending, error)
 
 
 def _redeem(exchange: TokenRequest, *, is_last: bool) -> TokenAnswer:
@@ -146,9 +155,10 @@ def _after(exchange: TokenRequest) -> None:
     """A code that was exchanged before shows that a copy is about: end what came of it (I2)."""
     pending = exchange.pending
     if pending is not None and pending.status == Status.EXCHANGED:
-        sessions.end_session(pending.pk)
+        again(partial(sessions.end_session, pending.pk))
 
 
+@begun_again
 def _discard(pending: PendingAuthorization | None) -> None:
     if pending is None:
         return

@@ -18,7 +18,7 @@ from django_lazyauth.openid.verify import IdTokenRejected, read_unverified
 from django_lazyauth.providers.openid import OpenIDProvider, check_freshness
 from django_lazyauth.providers.registry import get_provider
 
-from . import authorize, sign_in, sso
+from . import authorize, chain, sign_in, sso
 
 #: A row that waits for a person, wherever they are.
 OPEN = (Status.REQUESTED, Status.SENT_UPSTREAM)
@@ -71,14 +71,17 @@ def sign_in_with(
     """Answer *pending* as the person whom *id_token* names.
 
     Raises:
-        IdentityRejected: A check failed.
+        IdentityRejected: A check failed; ``not_a_way_in``: a chain begins with another provider.
         ProviderUnavailable: The provider's keys cannot be had.
         AccessDenied: The person may not sign in here.
         InvalidGrant: The row is over, or moved on in another tab.
     """
-    if pending.status not in OPEN:
+    if pending.status not in OPEN or pending.link_to_id is not None or chain.is_connecting(pending):
+        # On a later leg it stands who it is, and what the legs before it stored is theirs.
         raise InvalidGrant("This sign-in is over. Go back to the application and start again.")
     provider = provider_of(id_token, discovery_domain=discovery_domain)
+    if not chain.is_way_in(provider.name, pending.client, pending.scopes):
+        raise IdentityRejected("not_a_way_in")
     verified = provider.try_verify(id_token, nonce=nonce, max_age=pending.max_age)
     if isinstance(verified, Pending):
         return verified

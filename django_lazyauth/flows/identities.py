@@ -18,6 +18,7 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import LazyAuthError, ProviderError
 from django_lazyauth.models import ProviderIdentity, UpstreamToken
+from django_lazyauth.models.lost_race import begun_again
 from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Identity
 from django_lazyauth.providers.registry import get_provider
@@ -72,7 +73,15 @@ def link(
     verified = provider.try_verify(id_token, nonce=nonce)
     if isinstance(verified, Pending):
         return verified
-    identity = provider.success(verified, verified.profile).identity
+    return write_link(user, provider.success(verified, verified.profile).identity)
+
+
+def write_link(user: AbstractBaseUser, identity: Identity) -> tuple[ProviderIdentity, bool]:
+    """Link *identity*, which was verified, to *user*; say whether that is new.
+
+    Raises:
+        IdentityTaken: It is somebody else's.
+    """
     row = _row(user, identity)
     try:
         with transaction.atomic(using=_database()):
@@ -107,6 +116,7 @@ def _database() -> str:
     return router.db_for_write(ProviderIdentity)
 
 
+@begun_again
 def unlink(user: AbstractBaseUser, pk: int) -> None:
     """Take an identity away, and with it what its provider gave to this person's sessions.
 
@@ -126,6 +136,23 @@ def unlink(user: AbstractBaseUser, pk: int) -> None:
         leaving.delete()
         if not any(other.provider == leaving.provider for other in identities.values()):
             UpstreamToken.objects.filter(user_id=user.pk, provider=leaving.provider).delete()
+
+
+def removable(user: AbstractBaseUser, owned: list[ProviderIdentity]) -> set[int]:
+    """Return which of all of *user*'s identities could be taken away; a page need not offer the others."""
+    working = {identity.pk for identity in owned if works(identity)}
+    if _has_password(user):
+        return {identity.pk for identity in owned}
+    return {identity.pk for identity in owned if working - {identity.pk}}
+
+
+def is_fresh(request: HttpRequest) -> bool:
+    """Say whether the person in this browser proved who they are just now."""
+    try:
+        require_fresh(request)
+    except ReauthenticationRequired:
+        return False
+    return True
 
 
 def works(identity: ProviderIdentity) -> bool:

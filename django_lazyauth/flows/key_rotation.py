@@ -13,7 +13,8 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import ProviderError
 from django_lazyauth.openid import keys
 from django_lazyauth.openid.descriptor import DescriptorError
-from django_lazyauth.openid.keys import Outcome, RefreshFailed
+from django_lazyauth.openid.key_document import RefreshFailed
+from django_lazyauth.openid.keys import Outcome
 from django_lazyauth.providers.openid import OpenIDProvider
 from django_lazyauth.providers.registry import get_provider
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from django_lazyauth.models import ClientRegistration, ClientSource, InitialAccessToken
 from django_lazyauth.models.fields import digest
+from django_lazyauth.models.lost_race import begun_again
 from django_lazyauth.registration.store import ModelRegistrationStore, get_store
 from django_lazyauth.signals import client_deleted
 from django_lazyauth.toolkit import clients
@@ -22,26 +23,26 @@ INITIAL_TOKEN_LIFETIME = timedelta(days=7)
 
 def verify(client_pks: Iterable[Any]) -> int:
     """Stand for these clients: pages no longer call them unverified, and they never expire."""
-    return _decide(client_pks, verified_at=timezone.now())
+    return _decide(list(client_pks), verified_at=timezone.now())
 
 
 def withdraw(client_pks: Iterable[Any]) -> int:
     """Stand for these clients no longer."""
-    return _decide(client_pks, verified_at=None)
+    return _decide(list(client_pks), verified_at=None)
 
 
 def disable(client_pks: Iterable[Any]) -> int:
     """Stop these clients from their next request on; their tokens are refused, and stay for :func:`enable`."""
-    return _decide(client_pks, disabled_at=timezone.now())
+    return _decide(list(client_pks), disabled_at=timezone.now())
 
 
 def enable(client_pks: Iterable[Any]) -> int:
     """Let these clients work again, with the tokens that they have."""
-    return _decide(client_pks, disabled_at=None)
+    return _decide(list(client_pks), disabled_at=None)
 
 
-def _decide(client_pks: Iterable[Any], **values: Any) -> int:
-    pks = list(client_pks)
+@begun_again
+def _decide(pks: list[Any], **values: Any) -> int:
     missing = [ClientRegistration(client_id=pk, source=ClientSource.ELSEWHERE) for pk in pks]
     with transaction.atomic(using=_database()):
         ClientRegistration.objects.bulk_create(missing, ignore_conflicts=True)
@@ -51,20 +52,42 @@ def _decide(client_pks: Iterable[Any], **values: Any) -> int:
         )
 
 
+def set_backchannel_logout_uri(client: clients.Client, uri: str) -> None:
+    """Enter where an operator's client hears that sessions of its ended; empty: it hears nothing.
+
+    What a client registered about itself is its own to change.
+    """
+    if clients.is_self_registered(client) or uri == clients.backchannel_logout_uri(client):
+        return
+    with transaction.atomic(using=_database()):
+        row, _created = ClientRegistration.objects.get_or_create(
+            client_id=client.pk, defaults={"source": ClientSource.ELSEWHERE}
+        )
+        row = ClientRegistration.objects.select_for_update().get(pk=row.pk)
+        row.metadata = {**row.metadata, "backchannel_logout_uri": uri}
+        row.updated_at = timezone.now()
+        row.save(update_fields=["metadata", "updated_at"])
+
+
 def _database() -> str:
     return router.db_for_write(ClientRegistration)
 
 
 def delete(client_pks: Iterable[Any]) -> int:
     """Delete clients with their tokens, consents, pending authorizations and upstream tokens."""
-    pks = list(client_pks)
+    ids, count = _delete(list(client_pks))
+    for client_id in ids:
+        client_deleted.send_robust(sender=ClientRegistration, client_id=client_id)
+    return count
+
+
+@begun_again
+def _delete(pks: list[Any]) -> tuple[list[str], int]:
     with transaction.atomic(using=_database()):
         ids = list(clients.get_client_model().objects.filter(pk__in=pks).values_list("client_id", flat=True))
         count = clients.delete_clients(pks)
         _forget_elsewhere(ids)
-    for client_id in ids:
-        client_deleted.send_robust(sender=ClientRegistration, client_id=client_id)
-    return count
+    return ids, count
 
 
 def _forget_elsewhere(client_ids: list[str]) -> None:

@@ -34,6 +34,7 @@ from django_lazyauth.errors import (
     SealBroken,
 )
 from django_lazyauth.models import UpstreamToken
+from django_lazyauth.models.lost_race import again
 from django_lazyauth.providers.base import CanRefresh, CanRevoke, TokenAnswer
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.signals import upstream_token_expired, upstream_token_refreshed
@@ -344,8 +345,12 @@ def _discard(binding: Binding, provider: CanRefresh, held: Peeked, renewed: Upst
 
 def _in_own_transaction(work: Callable[[], T]) -> T:
     """Commit *work* at once; inside somebody else's transaction a lease would be seen by nobody."""
-    with transaction.atomic(using=store.database(), durable=True):
-        return work()
+
+    def done() -> T:
+        with transaction.atomic(using=store.database(), durable=True):
+            return work()
+
+    return again(done)
 
 
 def _tell(binding: Binding, outcome: str, **extra: object) -> None:

@@ -33,6 +33,7 @@ from django_lazyauth.errors import (
 )
 from django_lazyauth.models import ClientRegistration, ClientSource, InitialAccessToken
 from django_lazyauth.models.fields import digest, uuid7
+from django_lazyauth.models.lost_race import again, begun_again
 from django_lazyauth.registration.metadata import (
     ClientMetadata,
     Policy,
@@ -54,6 +55,7 @@ from django_lazyauth.throttle import Throttle
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.metadata import client_scopes, client_url, extra_schemes
 from django_lazyauth.toolkit.secrets import digest_secret, secret_matches
+from django_lazyauth.toolkit.tokens import signing_algorithms
 
 logger = logging.getLogger("django_lazyauth.registration")
 
@@ -104,12 +106,18 @@ def register(document: Any, *, network: str, initial_access_token: str = "") -> 
 
 def _policy() -> Policy:
     scopes, default_scopes = client_scopes()
-    return Policy(scopes, default_scopes, extra_schemes())
+    return Policy(
+        scopes,
+        default_scopes,
+        extra_schemes(),
+        signing_algorithms(),
+        lazyauth_settings.allow_loopback_upstreams,
+    )
 
 
 def _register_invited(metadata: ClientMetadata, token: str, network: str) -> dict[str, Any]:
     """Whoever has a token of the operator's is no stranger: its uses are the limit."""
-    invitation = InitialAccessToken.objects.spend(token)
+    invitation = again(lambda: InitialAccessToken.objects.spend(token))
     if invitation is None:
         raise InvalidToken("The initial access token is unknown, expired or spent.")
     try:
@@ -253,17 +261,21 @@ def unregister(client_id: str, token: str) -> None:
         InvalidToken: The token does not manage this client, or there is no such client.
     """
     store, client = _authenticate(client_id, token)
-    forget = getattr(store, "unregister_client", None)
-    if forget is None:
+    if getattr(store, "unregister_client", None) is None:
         raise _refused()
     try:
-        with transaction.atomic(using=router.db_for_write(ClientRegistration)):
-            _asked(lambda: forget(client))
-            if not isinstance(store, ModelRegistrationStore) and (row := clients.load_client(client_id)):
-                clients.delete_clients([row.pk])
+        _asked(lambda: _forget(store, client))
     except RegistrationConflict:
         raise _refused() from None
     client_deleted.send_robust(sender=ClientRegistration, client_id=client_id)
+
+
+@begun_again
+def _forget(store: Any, client: RegisteredClient) -> None:
+    with transaction.atomic(using=router.db_for_write(ClientRegistration)):
+        store.unregister_client(client)
+        if not isinstance(store, ModelRegistrationStore) and (row := clients.load_client(client.client_id)):
+            clients.delete_clients([row.pk])
 
 
 def _refused() -> InvalidToken:

@@ -8,11 +8,11 @@ from functools import partial
 from django.http import HttpRequest
 
 from django_lazyauth.errors import OAuthError, TemporarilyUnavailable
+from django_lazyauth.models.lost_race import again
 from django_lazyauth.toolkit import endpoints
 from django_lazyauth.toolkit.token_endpoint import TokenAnswer, check_form
 
 from . import sessions
-from .contention import in_spite_of_others
 from .failure import log_failure
 
 logger = logging.getLogger("django_lazyauth.revoke")
@@ -36,7 +36,7 @@ def answer_revocation_request(http_request: HttpRequest) -> TokenAnswer:
 
 
 def _revoke(http_request: HttpRequest) -> TokenAnswer:
-    answer, ended = in_spite_of_others(partial(endpoints.revoke, http_request))
+    answer, ended = again(partial(endpoints.revoke, http_request))
     for session_id in ended:
-        in_spite_of_others(partial(sessions.end_session, session_id))
+        again(partial(sessions.end_session, session_id))
     return answer

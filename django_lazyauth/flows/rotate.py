@@ -14,10 +14,10 @@ from django.db import router, transaction
 from django.http import HttpRequest
 
 from django_lazyauth.models import SealedSuccessor
+from django_lazyauth.models.lost_race import again
 from django_lazyauth.toolkit.token_endpoint import TokenAnswer, TokenRequest
 
 from . import sessions
-from .contention import in_spite_of_others
 from .failure import log_failure
 
 logger = logging.getLogger("django_lazyauth.refresh")
@@ -29,9 +29,9 @@ def refresh(http_request: HttpRequest) -> TokenAnswer:
     Raises:
         Exception: What the database or a host's receiver raised; nothing was written then.
     """
-    request, answer = in_spite_of_others(partial(_answer, http_request))
+    request, answer = again(partial(_answer, http_request))
     for session_id in request.ended_sessions:
-        in_spite_of_others(partial(sessions.end_session, session_id))
+        again(partial(sessions.end_session, session_id))
     if answer.status == 200:
         request.announce()
     return answer

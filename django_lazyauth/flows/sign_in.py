@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import AccessDenied, InvalidGrant, RegistrationRefused
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
+from django_lazyauth.models.lost_race import again, begun_again
 from django_lazyauth.providers.base import Provider, Success
 
 from . import accounts, register
@@ -52,8 +54,7 @@ def _settle(
 ) -> tuple[AbstractBaseUser | None, bool]:
     for attempt in range(ATTEMPTS):
         try:
-            with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
-                return _write(pending, provider, success, auth_time)
+            return _write(pending, provider, success, auth_time)
         except register.Taken:
             if attempt == ATTEMPTS - 1:
                 raise AccessDenied("An account with this name or address exists already.") from None
@@ -64,7 +65,15 @@ def _settle(
     raise AssertionError("unreachable")
 
 
+@begun_again
 def _write(
+    pending: PendingAuthorization, provider: Provider, success: Success, auth_time: datetime
+) -> tuple[AbstractBaseUser | None, bool]:
+    with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
+        return _write_at_once(pending, provider, success, auth_time)
+
+
+def _write_at_once(
     pending: PendingAuthorization, provider: Provider, success: Success, auth_time: datetime
 ) -> tuple[AbstractBaseUser | None, bool]:
     identity = success.identity
@@ -135,13 +144,13 @@ def resume(request: HttpRequest, bindings: list[str]) -> bool:
         is_deferred=True,
         resumed_at__isnull=True,
         exchanged_at__gt=now - lazyauth_settings.code_retention,
-        user__is_active=True,
     ).select_related("user")
     for pending in finished.order_by("-exchanged_at"):
-        won = PendingAuthorization.objects.filter(pk=pending.pk, resumed_at__isnull=True).update(
-            resumed_at=now
-        )
-        if won and pending.user is not None:
+        # Asked of the object: not every user model has a column for it.
+        if pending.user is None or not pending.user.is_active:
+            continue
+        unresumed = PendingAuthorization.objects.filter(pk=pending.pk, resumed_at__isnull=True)
+        if again(partial(unresumed.update, resumed_at=now)):
             log_in(
                 request,
                 pending.user,
@@ -151,3 +160,13 @@ def resume(request: HttpRequest, bindings: list[str]) -> bool:
             )
             return True
     return False
+
+
+def forget(bindings: list[str]) -> None:
+    """Let none of these bindings sign this browser in any more: somebody signed out here."""
+    PendingAuthorization.objects.filter(
+        binding_digest__in=[digest(secret) for secret in bindings],
+        status=Status.EXCHANGED,
+        is_deferred=True,
+        resumed_at__isnull=True,
+    ).update(resumed_at=timezone.now())

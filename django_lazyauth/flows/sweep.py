@@ -14,17 +14,22 @@ from django.utils import timezone
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import (
     ClientRegistration,
+    LogoutDelivery,
     PendingAuthorization,
     SealedSuccessor,
     Status,
     UpstreamToken,
 )
 from django_lazyauth.registration.store import forget_unused
-from django_lazyauth.toolkit import documents
+from django_lazyauth.toolkit import documents, families
 from django_lazyauth.toolkit.expired_tokens import expired_tokens
+
+from . import sessions
 
 #: Rows of one transaction: enough to be quick, few enough to block nobody.
 BATCH_SIZE = 500
+#: How long operators can see what became of a delivery.
+DELIVERY_RETENTION = timedelta(days=7)
 #: How long a client of a document may take to get its place.
 GRACE = timedelta(hours=1)
 
@@ -40,19 +45,26 @@ class Swept:
 def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Iterator[Swept]:
     """Delete everything whose time is over, and yield what went, kind by kind."""
     now = now or timezone.now()
+    yield Swept("sessions of deactivated people", sessions.end_sessions_of_inactive())
     yield Swept("pending authorizations", _sweep_pending(now, batch_size))
     yield Swept(
         "upstream tokens", _delete_in_batches(UpstreamToken.objects.filter(retain_until__lt=now), batch_size)
     )
     yield Swept("sealed successors", _delete_in_batches(SealedSuccessor.objects.all().over(now), batch_size))
     yield Swept("unused clients", _sweep_clients(now, batch_size))
+    told = LogoutDelivery.objects.finished(now - DELIVERY_RETENTION)
+    yield Swept("logout deliveries", _delete_in_batches(told, batch_size))
     for rows in expired_tokens(now):
         yield Swept(str(rows.model._meta.verbose_name_plural), _delete_in_batches(rows, batch_size))
 
 
 def _sweep_pending(now: datetime, batch_size: int) -> int:
-    """Deferred registrations go with their rows; so does what an abandoned flow stored upstream-side (I4)."""
-    rows = PendingAuthorization.objects.expired(now, now - lazyauth_settings.code_retention)
+    """Deferred registrations go with their rows; so does what an abandoned flow stored upstream-side (I4).
+
+    The row of a session stays while the session lives: it tells how and when the person signed in.
+    """
+    expired = PendingAuthorization.objects.expired(now, now - lazyauth_settings.code_retention)
+    rows = families.without_live_tokens(expired)
     count = 0
     for keys in _batches(rows, batch_size):
         abandoned = PendingAuthorization.objects.filter(pk__in=keys).exclude(status=Status.EXCHANGED)

@@ -1,19 +1,23 @@
 """Rows and their constraints. Query sets read as sentences; no model opens a transaction of its own."""
 
-from .authorization import DeferredRegistration, PendingAuthorization, Status
+from .authorization import ClientSession, DeferredRegistration, PendingAuthorization, Status
 from .client import ClientRegistration, ClientSource, InitialAccessToken
 from .consent import Consent
 from .identity import ProviderIdentity
 from .keys import ProviderKeySet
+from .logout import DeliveryState, LogoutDelivery
 from .successor import SealedSuccessor
 from .vault import UpstreamToken
 
 __all__ = [
     "ClientRegistration",
+    "ClientSession",
     "ClientSource",
     "Consent",
     "DeferredRegistration",
+    "DeliveryState",
     "InitialAccessToken",
+    "LogoutDelivery",
     "PendingAuthorization",
     "ProviderIdentity",
     "ProviderKeySet",

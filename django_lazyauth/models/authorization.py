@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django_lazyauth.errors import InvalidGrant
 
 from .fields import PROVIDER_LENGTH, client_key, digest, uuid7
+from .lost_race import again
 
 
 class Status(models.TextChoices):
@@ -43,7 +44,8 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
         """Take one step in the life of a request; ``False`` if somebody else took one first, or it expired."""
         now = timezone.now()
         values["updated_at"] = now
-        return bool(self.filter(pk=pk, status__in=from_status, expires_at__gt=now).update(**values))
+        step = self.filter(pk=pk, status__in=from_status, expires_at__gt=now)
+        return bool(again(lambda: step.update(**values)))
 
     def of_leg(self, pending: PendingAuthorization) -> Self:
         """Keep the row only while it is on the leg that *pending* was read on: each leg seals its own state."""
@@ -58,13 +60,13 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
             InvalidGrant: Unknown, spent or expired, not told apart: no oracle.
         """
         pending = self.by_state(state)
-        spent = self.filter(
+        waiting = self.filter(
             pk=pending.pk,
             state_digest=pending.state_digest,
             status=Status.SENT_UPSTREAM,
             expires_at__gt=timezone.now(),
-        ).update(state_digest=None, updated_at=timezone.now())
-        if not spent:
+        )
+        if not again(lambda: waiting.update(state_digest=None, updated_at=timezone.now())):
             raise InvalidGrant(debug="the state was spent by another request")
         pending.state_digest = None
         return pending
@@ -125,6 +127,15 @@ class PendingAuthorization(models.Model):
         related_name="+",
         verbose_name=_("user"),
     )
+    link_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("adds a way in for"),
+        help_text=_("Who is signed in here and adds an account, instead of signing in with it."),
+    )
     is_deferred = models.BooleanField(_("registration deferred"), default=False)
     auth_time = models.DateTimeField(_("authenticated at"), null=True, blank=True)
     amr = models.JSONField(_("authentication methods"), default=list, blank=True)
@@ -179,6 +190,11 @@ class PendingAuthorization(models.Model):
                 condition=~Q(status=Status.EXCHANGED) | Q(user__isnull=False, exchanged_at__isnull=False),
             ),
             models.CheckConstraint(name="lazyauth_pending_code_needs_pkce", condition=~Q(code_challenge="")),
+            models.CheckConstraint(
+                name="lazyauth_pending_link_is_no_sign_in",
+                condition=Q(link_to__isnull=True)
+                | Q(status__in=[Status.REQUESTED, Status.SENT_UPSTREAM, Status.FAILED]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -203,6 +219,15 @@ class PendingAuthorization(models.Model):
             updated_at=timezone.now(),
         )
         return self.failed_attempts + 1
+
+
+class ClientSession(PendingAuthorization):
+    """An exchanged authorization whose tokens live: where a person is signed in. The same row, for the admin."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
 
 
 class DeferredRegistration(models.Model):

@@ -28,14 +28,8 @@ from .descriptor import (
     descriptor_from_settings,
 )
 from .domains import SsoDomain
-from .keys import (
-    ENDPOINT_MEMBERS,
-    ISS_MEMBER,
-    REQUIRED_MEMBERS,
-    RefreshFailed,
-    StoredProvider,
-    public_key_set,
-)
+from .key_document import RefreshFailed, public_key_set
+from .keys import ENDPOINT_MEMBERS, ISS_MEMBER, REQUIRED_MEMBERS, StoredProvider
 from .results import Pending, Ready, Result
 from .single_flight import FlightFailed, SingleFlight
 from .verify import NAME_LIMIT, IdTokenRejected, KeySet, KeySetInvalid, check_clean

@@ -26,12 +26,13 @@ from django.utils import timezone
 
 from django_lazyauth import fetch
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.models import ProviderKeySet
 from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
 
 from .descriptor import ProviderDescriptor, descriptor_from_settings
-from .verify import IdTokenRejected, KeySet, KeySetInvalid, check_clean, is_public, matches_issuer
+from .jose import KeySet, KeySetInvalid
+from .key_document import RefreshFailed, public_key_set
+from .verify import matches_issuer
 
 logger = logging.getLogger("django_lazyauth.openid")
 
@@ -60,21 +61,11 @@ ENDPOINT_MEMBERS: Final = (
     "end_session_endpoint",
 )
 REQUIRED_MEMBERS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-#: And of each key (RFC 7517 §4, RFC 7518 §6); ``issuer`` is Microsoft's.
-KEY_MEMBERS: Final = ("kty", "crv", "n", "e", "x", "y", "kid", "alg", "use", "key_ops", "issuer")
 ISS_MEMBER: Final = "authorization_response_iss_parameter_supported"
 
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=\"?([0-9]{1,9})", re.IGNORECASE)
 
 T = TypeVar("T")
-
-
-class RefreshFailed(LazyAuthError):
-    """The provider gave nothing that could replace what we have; ``reason`` is one word."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
 
 
 class Outcome(enum.Enum):
@@ -363,27 +354,3 @@ def _conditions(row: ProviderKeySet) -> dict[str, str]:
 def _validator(response: fetch.Response, name: str, limit: int) -> str:
     value = response.headers.get(name, "")
     return value if len(value) <= limit and value.isascii() and value.isprintable() else ""
-
-
-def public_key_set(response: fetch.Response) -> dict[str, Any]:
-    """Return the public signature keys of an answer, as they are kept.
-
-    Raises:
-        RefreshFailed: It is not a key set, or holds no key that we would use.
-    """
-    if not response.ok:
-        raise RefreshFailed("status")
-    try:
-        document = response.json_object()
-        check_clean(document)
-        keys = KeySet.from_jwks(document)
-    except (fetch.FetchError, KeySetInvalid, IdTokenRejected) as error:
-        raise RefreshFailed(error.reason) from None
-    if not keys:
-        raise RefreshFailed("no_keys")
-    return {"keys": [_public_members(key) for key in document["keys"] if is_public(key)]}
-
-
-def _public_members(key: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep what makes a public key; certificates are never read."""
-    return {name: key[name] for name in KEY_MEMBERS if name in key}

@@ -108,10 +108,6 @@ class Entry:
     def is_fresh(self, now: float) -> bool:
         return self.fetched_at is not None and now < self.fetched_at + FRESH
 
-    @property
-    def left_alone_until(self) -> float:
-        return self.failed_at + backoff(self.failures) if self.failures else 0
-
 
 @dataclass(frozen=True, slots=True)
 class Flight:
@@ -131,11 +127,12 @@ class _Seen:
     entry: Entry
     flight: Flight | None
     used_at: float | None
+    left_alone_until: float
 
     def is_due(self, now: float, *, renew: bool) -> bool:
         if self.flight is not None and not self.flight.is_abandoned(now):
             return False
-        if now < self.entry.left_alone_until:
+        if now < self.left_alone_until:
             return False
         if renew and self.entry.fetched_at is not None:
             return now >= max(self.entry.fetched_at, self.entry.failed_at) + RENEW_INTERVAL
@@ -147,7 +144,7 @@ class _Seen:
         if self.flight is not None and not self.flight.is_abandoned(now):
             return Pending()
         if self.entry.failures:
-            wait = math.ceil(self.entry.left_alone_until - now)
+            wait = math.ceil(self.left_alone_until - now)
             return Failed(self.entry.reason, retry_after=max(wait, 1))
         return Pending()
 
@@ -164,6 +161,7 @@ class SingleFlight:
         name: Names its records, and itself to a worker.
         fetch: Key → JSON. Runs in a thread of the pool or in a worker, and raises :class:`FlightFailed`.
         capacity: Entries at most.
+        longest_backoff: Seconds for which a source that keeps failing is left alone, at most.
         clock: Seconds since the epoch; every process has to have the same.
     """
 
@@ -173,11 +171,13 @@ class SingleFlight:
         fetch: Callable[[str], Any],
         *,
         capacity: int = CAPACITY,
+        longest_backoff: int = LONGEST_BACKOFF,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
         self.fetch = fetch
         self.clock = clock
+        self.longest_backoff = longest_backoff
         self.shard_count = max(1, capacity // SHARD_SIZE)
         self.shard_size = capacity // self.shard_count
         self._locks = tuple(threading.Lock() for _ in range(16))
@@ -247,7 +247,7 @@ class SingleFlight:
             return None
         # Another one may have landed between our look and our claim.
         entry = self._look(digest).entry
-        if not _Seen(entry, None, None).is_due(now, renew=renew) or not self._use(digest, now):
+        if not self._seen(entry).is_due(now, renew=renew) or not self._use(digest, now):
             self._release(digest, mine.token)
             return None
         return mine.token
@@ -316,11 +316,15 @@ class SingleFlight:
         ]
         found = cache.get_many(names)
         entry, flight, shard = (found.get(name) for name in names)
-        return _Seen(
-            entry=Entry(*entry) if entry is not None else Entry(),
-            flight=Flight(*flight) if flight is not None else None,
-            used_at=None if shard is None else shard.get(digest),
+        return self._seen(
+            Entry(*entry) if entry is not None else Entry(),
+            Flight(*flight) if flight is not None else None,
+            None if shard is None else shard.get(digest),
         )
+
+    def _seen(self, entry: Entry, flight: Flight | None = None, used_at: float | None = None) -> _Seen:
+        wait = min(backoff(entry.failures), self.longest_backoff) if entry.failures else 0
+        return _Seen(entry, flight, used_at, left_alone_until=entry.failed_at + wait if wait else 0)
 
     def _shard(self, digest: str) -> str:
         return str(int(digest[-8:], 16) % self.shard_count)

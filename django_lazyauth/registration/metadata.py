@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django_lazyauth.errors import InvalidClientMetadata, InvalidRedirectUri
-from django_lazyauth.toolkit.redirects import is_safe_redirect_uri
+from django_lazyauth.toolkit.redirects import LOOPBACK, is_safe_redirect_uri
 
 Json = Any
 
@@ -52,11 +52,15 @@ class Policy:
         scopes: Those that a client may name at all.
         default_scopes: Those of a client that names none.
         extra_schemes: Private-use schemes without a dot that the operator named.
+        signing_algorithms: Those that we have a key for.
+        allows_loopback: Whether servers on loopback may be named, for development.
     """
 
     scopes: frozenset[str]
     default_scopes: tuple[str, ...]
     extra_schemes: frozenset[str] = frozenset()
+    signing_algorithms: tuple[str, ...] = ()
+    allows_loopback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ def parse_metadata(document: Json, policy: Policy) -> ClientMetadata:
         scope=_scope(members, policy),
         client_name=_text(members, "client_name") or "",
         post_logout_redirect_uris=_post_logout_redirect_uris(members, policy),
-        more=_more(members, redirect_uris),
+        more=_id_token_algorithm(members, policy) | _more(members, redirect_uris, policy),
     )
 
 
@@ -221,6 +225,12 @@ def _scope(members: Mapping[str, Json], policy: Policy) -> str:
     return " ".join(known)
 
 
+def _id_token_algorithm(members: Mapping[str, Json], policy: Policy) -> dict[str, Json]:
+    """Return the algorithm that the client wants its ID tokens signed with (OpenID Connect Registration §2)."""
+    name = "id_token_signed_response_alg"
+    return {name: _choice(members, name, policy.signing_algorithms, "")} if name in members else {}
+
+
 def _redirect_uris(members: Mapping[str, Json], policy: Policy) -> tuple[str, ...]:
     value = members.get("redirect_uris")
     if not isinstance(value, list) or not value:
@@ -282,7 +292,7 @@ def _web_uri(members: Mapping[str, Json], name: str, *, schemes: tuple[str, ...]
     return value
 
 
-def _more(members: Mapping[str, Json], redirect_uris: tuple[str, ...]) -> dict[str, Json]:
+def _more(members: Mapping[str, Json], redirect_uris: tuple[str, ...], policy: Policy) -> dict[str, Json]:
     more: dict[str, Json] = {}
     for name in ("software_id", "software_version"):
         if (text := _text(members, name)) is not None:
@@ -291,12 +301,32 @@ def _more(members: Mapping[str, Json], redirect_uris: tuple[str, ...]) -> dict[s
         more["contacts"] = list(contacts)
     if "application_type" in members:
         more["application_type"] = _choice(members, "application_type", APPLICATION_TYPES, "web")
+    return more | _backchannel_logout(members, policy) | _keys(members) | _localized(members, redirect_uris)
+
+
+def _backchannel_logout(members: Mapping[str, Json], policy: Policy) -> dict[str, Json]:
+    """Return where the client hears that sessions ended (Back-Channel Logout §2.2). It always hears which."""
+    found: dict[str, Json] = {}
     if "backchannel_logout_uri" in members:
-        uri = _web_uri(members, "backchannel_logout_uri", schemes=("https",))
-        if "#" in uri:
-            raise InvalidClientMetadata("backchannel_logout_uri must not have a fragment.")
-        more["backchannel_logout_uri"] = uri
-    return more | _keys(members) | _localized(members, redirect_uris)
+        uri = _text(members, "backchannel_logout_uri", MAX_URI_LENGTH) or ""
+        check_backchannel_logout_uri(uri, allows_loopback=policy.allows_loopback)
+        found["backchannel_logout_uri"] = uri
+    if (required := members.get("backchannel_logout_session_required")) is not None:
+        if not isinstance(required, bool):
+            raise InvalidClientMetadata("backchannel_logout_session_required must be true or false.")
+        found["backchannel_logout_session_required"] = required
+    return found
+
+
+def check_backchannel_logout_uri(uri: str, *, allows_loopback: bool) -> None:
+    """Refuse what nothing could be sent to (Back-Channel Logout §2.2); an operator's entry too.
+
+    Raises:
+        InvalidClientMetadata: Not https with a host (or, for development, loopback), or with a fragment.
+    """
+    is_server = uri.startswith("https://") or (allows_loopback and LOOPBACK.match(uri) is not None)
+    if not is_server or len(uri) > MAX_URI_LENGTH or not is_safe_redirect_uri(uri) or not _can_be_split(uri):
+        raise InvalidClientMetadata("backchannel_logout_uri must be an https URL without fragment.")
 
 
 def _localized(members: Mapping[str, Json], redirect_uris: tuple[str, ...]) -> dict[str, Json]:

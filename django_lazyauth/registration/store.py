@@ -22,6 +22,7 @@ from django.utils import timezone
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import LazyAuthError, RegistrationConflict, TemporarilyUnavailable
 from django_lazyauth.models import ClientRegistration, ClientSource
+from django_lazyauth.models.lost_race import begun_again
 from django_lazyauth.signals import client_deleted
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.clients import ClientFields
@@ -177,8 +178,7 @@ class ModelRegistrationStore:
         """
         for attempt in range(ATTEMPTS):
             try:
-                with transaction.atomic(using=_database()):
-                    return StoredClient.of(write_registration(attrs, attempt=attempt))
+                return self._write(attrs, attempt)
             except IntegrityError:
                 # The same client twice, or the same place: the unique constraints decided.
                 if attrs.repeat_key and (known := self.find_repeated(attrs.repeat_key)):
@@ -187,6 +187,11 @@ class ModelRegistrationStore:
                     raise
         raise TemporarilyUnavailable("Too many clients register at this moment.")
 
+    @begun_again
+    def _write(self, attrs: ClientAttributes, attempt: int) -> StoredClient:
+        with transaction.atomic(using=_database()):
+            return StoredClient.of(write_registration(attrs, attempt=attempt))
+
     def get_client(self, client_id: str) -> StoredClient | None:
         row = ClientRegistration.objects.select_related("client").filter(client__client_id=client_id).first()
         return StoredClient.of(row) if row is not None and not row.is_over() else None
@@ -194,6 +199,7 @@ class ModelRegistrationStore:
     def registration_access_token_digest(self, client: StoredClient) -> str | None:
         return client.token_digest or None
 
+    @begun_again
     def update_client(self, client: StoredClient, attrs: ClientAttributes) -> StoredClient:
         with transaction.atomic(using=_database()):
             return StoredClient.of(replace_registration(client.row_id, client.version, attrs))

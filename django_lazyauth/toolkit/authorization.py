@@ -16,7 +16,8 @@ from oauthlib import oauth2
 
 from django_lazyauth.errors import LazyAuthError
 
-from . import clients, tokens
+from . import clients
+from .logout_tokens import read_hint
 from .resources import are_sound_resources
 from .server import LazyAuthCore
 from .validator import narrow
@@ -147,7 +148,8 @@ def _subject_hint(token: str) -> str | None:
     """Return who the client thinks it is asking about; an unreadable hint names nobody."""
     if not token:
         return None
-    return tokens.subject_of_hint(token) or ""
+    hint = read_hint(token)
+    return hint.subject if hint else ""
 
 
 def _check_addressing(http_request: HttpRequest) -> None:

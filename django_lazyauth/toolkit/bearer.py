@@ -11,10 +11,13 @@ from oauth2_provider.models import get_access_token_model, get_refresh_token_mod
 
 from django_lazyauth.models.fields import digest
 
+from . import clients
+from .access_token_rows import find_row
 from .authorization import has_bad_characters
 from .server import LazyAuthCore
 
-MAX_TOKEN_LENGTH = 8 * 1024
+#: Characters of the header. A JWT of ours is hardly longer than one kilobyte, unless it names many resources.
+MAX_TOKEN_LENGTH = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,22 @@ def load_bearer(http_request: HttpRequest) -> Bearer | None:
     if not valid:
         return None
     return Bearer(request.access_token, request.user, request.client, frozenset(request.scopes))
+
+
+def find_bearer(token: str) -> Bearer | None:
+    """Return what stands behind *token* now, or ``None`` if it is unknown, expired, revoked or its user or client is
+    out of use. One query.
+
+    Whether it is for this resource was checked by whoever asks.
+    """
+    row = find_row(token)
+    if row is None or not row.is_valid():
+        return None
+    if row.application is not None and not clients.is_usable(row.application):
+        return None
+    if row.user is not None and not row.user.is_active:
+        return None
+    return Bearer(row, row.user, row.application, frozenset(row.scope.split()))
 
 
 def is_our_token(http_request: HttpRequest) -> bool:

@@ -6,10 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ObjectDoesNotExist
+from django.db import router
+from django.db.models import Model
 from django.utils import timezone
 from oauth2_provider.models import (
     AbstractApplication,
@@ -21,6 +24,7 @@ from oauth2_provider.models import (
 from oauth2_provider.settings import oauth2_settings
 
 from django_lazyauth.models import ClientRegistration
+from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
 
 from .redirects import is_safe_redirect_uri, redirect_uri_matches
 from .secrets import digest_secret
@@ -63,7 +67,16 @@ def load_client(client_id: str) -> Client | None:
     """Return the client of this id and its registration, usable or not. One query."""
     if not is_client_id(client_id):
         return None
-    return get_application_model().objects.select_related(REGISTRATION).filter(client_id=client_id).first()
+    model = get_application_model()
+    return _select(model, router.db_for_read(model)).get(client_id)
+
+
+@cache
+def _select(model: type[Model], using: str) -> PreparedSelect[Any]:
+    """Every request to the token endpoint asks it, so it is compiled once."""
+    return PreparedSelect(
+        model._default_manager.using(using).filter(client_id=ASKED_FOR), related=(REGISTRATION,)
+    )
 
 
 def find_client(client_id: str) -> Client | None:
@@ -120,6 +133,32 @@ def may_refresh(client: Client) -> bool:
     registration = registration_of(client)
     grants = registration.metadata.get("grant_types") if registration else None
     return not isinstance(grants, list) or "refresh_token" in grants
+
+
+def id_token_algorithm(client: Client) -> str:
+    """Return what *client* registered as ``id_token_signed_response_alg``; empty if it does not care.
+
+    An operator's client has DOT's column for it. Whether we have such a key, the signer sees.
+    """
+    if not is_self_registered(client):
+        return str(client.algorithm)
+    registration = registration_of(client)
+    algorithm = registration.metadata.get("id_token_signed_response_alg") if registration else None
+    return algorithm if isinstance(algorithm, str) else str(client.algorithm)
+
+
+def backchannel_logout_uri(client: Client) -> str:
+    """Return where *client* wants to hear that a session ended; empty if it does not (Back-Channel Logout §2.2)."""
+    registration = registration_of(client)
+    uri = registration.metadata.get("backchannel_logout_uri") if registration else None
+    return uri if isinstance(uri, str) else ""
+
+
+def post_logout_redirect_allowed(client: Client, uri: str) -> bool:
+    """Say whether *client* registered exactly *uri* for after a logout, and it is safe to redirect to."""
+    return uri in client.post_logout_redirect_uris.split() and is_safe_redirect_uri(
+        uri, extra_schemes=oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES
+    )
 
 
 def redirect_uri_allowed(client: Client, uri: str) -> bool:
@@ -210,6 +249,34 @@ def add_client(client_id: str, fields: ClientFields) -> Client:
         **fields.as_columns(),
     )
     client.save(force_insert=True)
+    return client
+
+
+#: Our own account page, as a client of ours: so that people sign in for it as for any other.
+ACCOUNT_CLIENT_ID = "lazyauth-account"
+
+
+def account_client(*, name: str, redirect_uri: str) -> Client:
+    """Return the client that the account page is, made on first use and kept at its present address.
+
+    A code for it goes to our own page, which redeems none: there is no consent to ask for.
+    """
+    model = get_application_model()
+    client, _created = model.objects.get_or_create(
+        client_id=ACCOUNT_CLIENT_ID,
+        defaults={
+            "name": name,
+            "client_type": AbstractApplication.CLIENT_PUBLIC,
+            "authorization_grant_type": AbstractApplication.GRANT_AUTHORIZATION_CODE,
+            "redirect_uris": redirect_uri,
+            "skip_authorization": True,
+            "client_secret": "",
+            "hash_client_secret": False,
+        },
+    )
+    if client.redirect_uris != redirect_uri:
+        client.redirect_uris = redirect_uri
+        client.save(update_fields=["redirect_uris"])
     return client
 
 

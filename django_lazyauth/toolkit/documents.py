@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from oauth2_provider import cimd
 from oauth2_provider.cimd import CIMDError, SafeMetadataFetcher
-from oauth2_provider.models import get_application_model
+from oauth2_provider.models import (
+    get_access_token_model,
+    get_application_model,
+    get_grant_model,
+    get_refresh_token_model,
+)
 from oauth2_provider.settings import oauth2_settings
 from oauthlib.common import Request
 
@@ -100,10 +105,25 @@ def resolve(client_id: str, http_request: HttpRequest) -> Client | None:
 
 
 def unregistered(before: datetime) -> QuerySet[Any]:
-    """Return clients of documents that took no place: the process that fetched them ended in between."""
+    """Return clients of documents that took no place and that nobody uses.
+
+    The process that fetched them ended in between. One that holds tokens was there before this app: it stays.
+    """
     model = get_application_model()
     return model.objects.filter(  # type: ignore[no-any-return]  # DOT publishes no types.
+        ~_uses(OuterRef("pk")),
         registration_source=model.RegistrationSource.CIMD,
         created__lt=before,
         **{f"{REGISTRATION}__isnull": True},
     )
+
+
+def is_used(client: Client) -> bool:
+    """Say whether somebody allowed *client* something that still stands."""
+    return bool(get_application_model().objects.filter(_uses(OuterRef("pk")), pk=client.pk).exists())
+
+
+def _uses(client_pk: Any) -> Any:
+    rows = (get_access_token_model(), get_refresh_token_model(), get_grant_model())
+    exist = [Exists(model.objects.filter(application=client_pk)) for model in rows]
+    return exist[0] | exist[1] | exist[2]

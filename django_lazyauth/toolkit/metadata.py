@@ -10,7 +10,7 @@ from oauth2_provider.settings import oauth2_settings
 from django_lazyauth.conf import lazyauth_settings
 
 from .server import GRANT_TYPES
-from .tokens import signing_keys
+from .tokens import signing_algorithms
 from .validator import LazyAuthValidator, available_scopes, default_scopes
 
 AUTHENTICATION_METHODS = ["client_secret_basic", "client_secret_post", "none"]
@@ -24,6 +24,7 @@ ENDPOINTS = {
     "revocation_endpoint": "revoke",
     "introspection_endpoint": "introspect",
     "userinfo_endpoint": "userinfo",
+    "end_session_endpoint": "end-session",
     "registration_endpoint": "register",
     "jwks_uri": "jwks",
 }
@@ -39,7 +40,6 @@ def endpoint_url(name: str) -> str | None:
 
 def server_metadata() -> dict[str, Any]:
     """Return the authorization server metadata (RFC 8414 §2, OpenID Connect Discovery §3)."""
-    algorithms = list(dict.fromkeys(key.algorithm for key in signing_keys()))
     endpoints = {member: url for member, name in ENDPOINTS.items() if (url := endpoint_url(name))}
     if lazyauth_settings.registration_policy == "closed":
         endpoints.pop("registration_endpoint", None)
@@ -55,12 +55,14 @@ def server_metadata() -> dict[str, Any]:
         "revocation_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
         "introspection_endpoint_auth_methods_supported": CONFIDENTIAL_METHODS,
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": algorithms,
+        "id_token_signing_alg_values_supported": list(signing_algorithms()),
         "claims_supported": LazyAuthValidator().get_discovery_claims(None),
         "claims_parameter_supported": False,
         "prompt_values_supported": PROMPTS,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
         "authorization_response_iss_parameter_supported": True,
         "client_id_metadata_document_supported": bool(oauth2_settings.CIMD_ENABLED),
     }

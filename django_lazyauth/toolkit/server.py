@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -32,6 +33,7 @@ from oauthlib.openid.connect.core.grant_types.dispatchers import (
 
 from django_lazyauth.conf import lazyauth_settings
 
+from .access_tokens import new_access_token
 from .refresh_grant import RefreshTokenGrant, Together
 from .validator import LazyAuthValidator
 
@@ -39,8 +41,8 @@ from .validator import LazyAuthValidator
 OnValidated = Callable[[Any], None]
 
 
-def new_token(request: Any, refresh_token: bool = False) -> str:
-    """Return 256 random bits: access and refresh tokens are opaque and kept as digests."""
+def new_refresh_token(request: Any, refresh_token: bool = False) -> str:
+    """Return 256 random bits."""
     return secrets.token_urlsafe(32)
 
 
@@ -54,7 +56,9 @@ class LazyAuthServer(
         together: Together = nullcontext,
     ) -> None:
         lifetime = int(lazyauth_settings.access_token_lifetime.total_seconds())
-        self.bearer = BearerToken(validator, new_token, lifetime, new_token)
+        self.bearer = BearerToken(
+            validator, partial(new_access_token, validator), lifetime, new_refresh_token
+        )
         plain, openid = PlainCodeGrant(validator), OpenIdCodeGrant(validator)
         for grant in (plain, openid):
             grant.custom_validators.post_token.append(validator.check_resource)

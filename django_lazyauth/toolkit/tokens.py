@@ -1,92 +1,173 @@
-"""The keys we sign with, and JSON Web Tokens signed with them.
+"""The keys we sign with, the set of them that we publish, and JSON Web Tokens signed with them.
 
-Keys are parsed once per process and PEM: parsing an RSA key costs more than a whole exchange.
+Keys are parsed once per process and PEM, and a token's header is encoded once per key: parsing an RSA key costs
+more than a whole exchange.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
-import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from django.core.exceptions import ImproperlyConfigured
 from jwcrypto import jwk
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
 from oauth2_provider.settings import oauth2_settings
 
 from django_lazyauth.conf import lazyauth_settings
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+#: Bits of an RSA modulus: below is weak, above is more than verifiers take.
+RSA_BITS: Final = range(2048, 8193)
+_SIGNERS: Final = {name: get_default_algorithms()[name] for name in ("RS256", "ES256", "EdDSA")}
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key of ours: its RFC 7638 thumbprint as ``kid``, the one algorithm it signs with."""
+    """A key of ours: its RFC 7638 thumbprint as ``kid``, the one algorithm it signs with.
+
+    Attributes:
+        private_key: ``None`` for a key that is retired for good: it is published, and signs nothing.
+    """
 
     kid: str
     algorithm: str
-    private_key: PrivateKey
+    private_key: PrivateKey | None
+    public_key: PublicKey
     public_jwk: Mapping[str, Any]
 
     def __repr__(self) -> str:
         return f"SigningKey({self.kid!r}, {self.algorithm!r})"
 
 
+# -- the list --------------------------------------------------------------------------------------------
+
+
 @lru_cache(maxsize=32)
 def parse_signing_key(pem: str) -> SigningKey:
-    """Read a PEM private key: RSA of at least 2048 bits, EC P-256, or Ed25519.
+    """Read a PEM private key: RSA of 2048 to 8192 bits, EC P-256, or Ed25519.
 
     Raises:
         ImproperlyConfigured: Something else. The message holds no part of the key.
     """
     try:
         key = serialization.load_pem_private_key(pem.encode(), password=None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ImproperlyConfigured('One of LAZYAUTH["SIGNING_KEYS"] is not a PEM private key.') from None
-    if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= 2048:
-        algorithm, public = "RS256", RSAAlgorithm.to_jwk(key.public_key())
-    elif isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
-        algorithm, public = "ES256", ECAlgorithm.to_jwk(key.public_key())
-    elif isinstance(key, ed25519.Ed25519PrivateKey):
-        algorithm, public = "EdDSA", OKPAlgorithm.to_jwk(key.public_key())
+    if not isinstance(key, PrivateKey):
+        raise ImproperlyConfigured(_WRONG_KIND)
+    return _describe(key, key.public_key())
+
+
+@lru_cache(maxsize=32)
+def parse_published_key(pem: str) -> SigningKey:
+    """Read a PEM key that need not sign: a private one, or the public half of one that was destroyed.
+
+    Raises:
+        ImproperlyConfigured: Neither.
+    """
+    if "PUBLIC KEY" not in pem:
+        return parse_signing_key(pem)
+    try:
+        key = serialization.load_pem_public_key(pem.encode())
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ImproperlyConfigured('One of LAZYAUTH["SIGNING_KEYS"] is not a PEM key.') from None
+    if not isinstance(key, PublicKey):
+        raise ImproperlyConfigured(_WRONG_KIND)
+    return _describe(None, key)
+
+
+_WRONG_KIND = "A signing key must be RSA (2048 to 8192 bits), EC P-256 or Ed25519."
+
+
+def _describe(private_key: PrivateKey | None, public_key: PublicKey) -> SigningKey:
+    if isinstance(public_key, rsa.RSAPublicKey) and public_key.key_size in RSA_BITS:
+        algorithm, public = "RS256", RSAAlgorithm.to_jwk(public_key)
+    elif isinstance(public_key, ec.EllipticCurvePublicKey) and isinstance(public_key.curve, ec.SECP256R1):
+        algorithm, public = "ES256", ECAlgorithm.to_jwk(public_key)
+    elif isinstance(public_key, ed25519.Ed25519PublicKey):
+        algorithm, public = "EdDSA", OKPAlgorithm.to_jwk(public_key)
     else:
-        raise ImproperlyConfigured("A signing key must be RSA (2048 bits or more), EC P-256 or Ed25519.")
+        raise ImproperlyConfigured(_WRONG_KIND)
     members = json.loads(public)
     members.pop("key_ops", None)
     kid = jwk.JWK(**members).thumbprint()
-    return SigningKey(kid, algorithm, key, {**members, "kid": kid, "alg": algorithm, "use": "sig"})
+    published = {**members, "kid": kid, "alg": algorithm, "use": "sig"}
+    return SigningKey(kid, algorithm, private_key, public_key, published)
 
 
 def signing_keys() -> list[SigningKey]:
-    """Return our keys, the signing one first; a site that only has DOT's setting signs with that."""
+    """Return our keys, the signing one first; a site that only has DOT's setting signs with that.
+
+    Raises:
+        ImproperlyConfigured: One cannot be read, or the first is not a private key.
+    """
+    return list(_parse(*_pems()))
+
+
+def _pems() -> tuple[str, ...]:
     pems = lazyauth_settings.signing_keys
     if not pems and oauth2_settings.OIDC_RSA_PRIVATE_KEY:
         pems = [oauth2_settings.OIDC_RSA_PRIVATE_KEY, *oauth2_settings.OIDC_RSA_PRIVATE_KEYS_INACTIVE]
-    return [parse_signing_key(pem) for pem in pems]
+    return tuple(pems)
+
+
+@lru_cache(maxsize=8)
+def _parse(*pems: str) -> tuple[SigningKey, ...]:
+    keys: dict[str, SigningKey] = {}
+    for place, pem in enumerate(pems):
+        key = parse_published_key(pem) if place else parse_signing_key(pem)
+        # The same key twice would be one id for two keys. A private half that is there is kept.
+        if key.kid not in keys or keys[key.kid].private_key is None:
+            keys[key.kid] = key
+    return tuple(keys.values())
 
 
 def key_for(algorithm: str = "") -> SigningKey:
-    """Return the key to sign with: the first of *algorithm*, or the first of all.
+    """Return the key to sign with: the first of *algorithm* that can, or the first of all.
 
     Raises:
         ImproperlyConfigured: There is no key.
     """
-    keys = signing_keys()
+    keys = _parse(*_pems())
     if not keys:
-        raise ImproperlyConfigured('Set LAZYAUTH["SIGNING_KEYS"]: ID tokens must be signed.')
-    return next((key for key in keys if key.algorithm == algorithm), keys[0])
+        raise ImproperlyConfigured('Set LAZYAUTH["SIGNING_KEYS"]: tokens must be signed.')
+    return next((key for key in keys if key.algorithm == algorithm and key.private_key), keys[0])
 
 
-def sign(claims: Mapping[str, Any], *, key: SigningKey, typ: str) -> str:
-    """Return *claims* as a JWS in compact form."""
-    return jwt.encode(
-        dict(claims), key.private_key, algorithm=key.algorithm, headers={"kid": key.kid, "typ": typ}
+def signing_algorithms() -> tuple[str, ...]:
+    """Return the algorithms that we can sign with, that of the first key first."""
+    return tuple(dict.fromkeys(key.algorithm for key in _parse(*_pems()) if key.private_key))
+
+
+# -- a new one -------------------------------------------------------------------------------------------
+
+GENERATORS: Final[Mapping[str, Callable[[], PrivateKey]]] = {
+    "RS256": lambda: rsa.generate_private_key(public_exponent=65537, key_size=3072),
+    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate,
+}
+
+
+def generate_signing_key(algorithm: str) -> tuple[str, SigningKey]:
+    """Return a new private key as PEM (PKCS #8), and what it is."""
+    pem = GENERATORS[algorithm]().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+    return pem.decode(), parse_signing_key(pem.decode())
+
+
+# -- what is published -----------------------------------------------------------------------------------
 
 
 def public_key_set() -> dict[str, list[Mapping[str, Any]]]:
@@ -94,19 +175,50 @@ def public_key_set() -> dict[str, list[Mapping[str, Any]]]:
     return {"keys": [key.public_jwk for key in signing_keys()]}
 
 
-def subject_of_hint(token: str) -> str | None:
-    """Return the subject of an ID token of ours, expired or not, or ``None`` (``id_token_hint``)."""
-    try:
-        kid = jwt.get_unverified_header(token).get("kid")
-        key = next(key for key in signing_keys() if key.kid == kid)
-        claims = jwt.decode(
-            token,
-            key.private_key.public_key(),
-            algorithms=[key.algorithm],
-            issuer=lazyauth_settings.issuer,
-            options={"verify_exp": False, "verify_aud": False, "verify_iat": False},
-        )
-    except (jwt.InvalidTokenError, StopIteration, ValueError, RecursionError):
-        return None
-    subject = claims.get("sub")
-    return subject if isinstance(subject, str) else None
+@dataclass(frozen=True, slots=True)
+class PublishedKeySet:
+    """The JWKS as it is sent: its bytes, and the entity tag that changes with them (RFC 9110 §8.8.3)."""
+
+    body: bytes
+    etag: str
+
+
+def published_key_set() -> PublishedKeySet:
+    """Return the JWKS, encoded once per list of keys."""
+    return _publish(*_pems())
+
+
+@lru_cache(maxsize=8)
+def _publish(*pems: str) -> PublishedKeySet:
+    body = json.dumps({"keys": [key.public_jwk for key in _parse(*pems)]}).encode()
+    return PublishedKeySet(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+
+# -- tokens ----------------------------------------------------------------------------------------------
+
+
+def sign(claims: Mapping[str, Any], *, key: SigningKey, typ: str) -> str:
+    """Return *claims* as a JWS in compact form (RFC 7515 §7.1).
+
+    Args:
+        claims: JSON; times as seconds.
+        key: One that can sign.
+        typ: ``JWT`` for ID tokens, ``at+jwt`` for access tokens (RFC 9068 §2.1): who takes one kind must be able
+            to refuse the others (RFC 8725 §3.11).
+    """
+    if key.private_key is None:
+        raise ImproperlyConfigured("A retired key signs nothing.")
+    payload = json.dumps(claims, separators=(",", ":")).encode()
+    signed = _encoded_header(key.kid, key.algorithm, typ) + _base64url(payload)
+    signer: Any = _SIGNERS[key.algorithm]
+    return (signed + b"." + _base64url(signer.sign(signed, key.private_key))).decode()
+
+
+@lru_cache(maxsize=64)
+def _encoded_header(kid: str, algorithm: str, typ: str) -> bytes:
+    header = {"alg": algorithm, "kid": kid, "typ": typ}
+    return _base64url(json.dumps(header, separators=(",", ":")).encode()) + b"."
+
+
+def _base64url(raw: bytes) -> bytes:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=")

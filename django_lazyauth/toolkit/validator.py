@@ -8,7 +8,7 @@ for the flow.
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -28,6 +28,7 @@ from django_lazyauth.models.fields import digest
 from django_lazyauth.models.prepared_write import insert
 
 from . import clients, tokens
+from .access_token_rows import find_row
 from .resources import are_sound_resources
 from .rotation import Rotation
 from .secrets import deserves_digest, digest_secret, is_digest, secret_matches
@@ -41,6 +42,10 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
         self._pending: PendingAuthorization | None = None
         self._loaded_code: str | None = None
         self.access_token: Any = None
+        #: When the access token of this request was made; its row and its claims expire together.
+        self.access_token_issued_at: datetime | None = None
+        self._id_token: Any = None
+        self._authentication: dict[str, Any] | None = None
         self.ended_sessions = set()
 
     @property
@@ -148,12 +153,7 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
         return client
 
     def _load_access_token(self, token: str) -> Any:
-        return (
-            get_access_token_model()
-            .objects.select_related("user", f"application__{clients.REGISTRATION}")
-            .filter(token_checksum=digest(token))
-            .first()
-        )
+        return find_row(token)
 
     def validate_grant_type(
         self, client_id: str, grant_type: str, client: Any, request: Any, *args: Any, **kwargs: Any
@@ -257,7 +257,7 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
     def _save_pair(
         self, token: dict[str, Any], request: Any, *, family: uuid.UUID | None, source: Any = None
     ) -> None:
-        expires = timezone.now() + timedelta(seconds=token["expires_in"])
+        expires = (self.access_token_issued_at or timezone.now()) + timedelta(seconds=token["expires_in"])
         resource = list(getattr(request, "resource", None) or [])
         access = get_access_token_model()(
             user=request.user,
@@ -265,7 +265,7 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
             scope=token["scope"],
             expires=expires,
             resource=resource,
-            id_token=getattr(request, "id_token", None),
+            id_token=self._id_token,
             source_refresh_token=source,
         )
         self._set_token_value(access, token["access_token"])
@@ -289,6 +289,13 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
         """Spend the presented refresh token and write its successor (RFC 9700 §4.14)."""
         spent = self.spend_refresh_token(request)
         self._save_pair(token, request, family=spent.token_family, source=spent)
+
+    def _create_access_token(
+        self, expires: datetime, request: Any, token: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        if self.access_token_issued_at is not None:
+            expires = self.access_token_issued_at + timedelta(seconds=token["expires_in"])
+        return super()._create_access_token(expires, request, token, *args, **kwargs)
 
     def _set_token_value(self, token_instance: Any, raw_token: str) -> None:
         """Keep the digest only, whatever DOT's own setting says."""
@@ -345,12 +352,12 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
         self._check_and_set_request_resource(request)
         request.resource = list(dict.fromkeys(request.resource))
 
-    def _validate_resource_uris(self, request: Any, resources: list[str]) -> None:
+    def _validate_resource_uris(self, request: Any, resources: list[Any]) -> None:
         # DOT's lets Python's parser raise, and repeats the value in an error description.
         if not are_sound_resources(resources):
             raise errors.CustomOAuth2Error(
                 error="invalid_target",
-                description="A resource indicator must be an absolute URI with a host (RFC 8707).",
+                description="A resource must be an absolute URI with a host, and there may be ten.",
                 request=request,
             )
 
@@ -378,7 +385,7 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
     def finalize_id_token(
         self, id_token: dict[str, Any], token: Any, token_handler: Any, request: Any
     ) -> str:
-        key = tokens.key_for(request.client.algorithm)
+        key = tokens.key_for(clients.id_token_algorithm(request.client))
         now = timezone.now()
         expires = now + lazyauth_settings.id_token_lifetime
         jti = uuid.uuid4()
@@ -406,7 +413,7 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
             jti=jti,
         )
         insert(row)
-        request.id_token = row
+        self._id_token = row
         return tokens.sign(id_token, key=key, typ="JWT")
 
     @staticmethod
@@ -416,23 +423,39 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
         hashed = hash_function(value.encode()).digest()
         return base64.urlsafe_b64encode(hashed[: len(hashed) // 2]).decode().rstrip("=")
 
+    def session_of(self, request: Any) -> uuid.UUID | None:
+        """Return the session that *request* begins or continues; ``None`` for a client that acts for itself."""
+        if self._pending is not None:
+            return self._pending.pk
+        family: uuid.UUID | None = getattr(
+            getattr(request, "refresh_token_instance", None), "token_family", None
+        )
+        return family
+
+    def authentication_claims(self, request: Any) -> dict[str, Any]:
+        """Return how and when the person signed in, as far as it is known (RFC 9068 §2.2.1).
+
+        A refresh looks it up for the ID token, once; without one it is not worth a query.
+        """
+        if self._authentication is None:
+            pending, session_id = self._pending, self.session_of(request)
+            if pending is None and session_id is not None and "openid" in request.scopes:
+                pending = PendingAuthorization.objects.filter(pk=session_id).first()
+            claims: dict[str, Any] = {}
+            if pending and pending.auth_time:
+                claims["auth_time"] = int(pending.auth_time.timestamp())
+            if pending and pending.amr:
+                claims["amr"] = pending.amr
+            if pending and pending.acr:
+                claims["acr"] = pending.acr
+            self._authentication = claims
+        return self._authentication
+
     def _session_claims(self, request: Any) -> dict[str, Any]:
         """``sid``, and how and when the person signed in, as far as it is still known."""
-        pending, family = self._pending, None
-        if pending is None:
-            family = getattr(getattr(request, "refresh_token_instance", None), "token_family", None)
-            pending = PendingAuthorization.objects.filter(pk=family).first() if family else None
-        claims: dict[str, Any] = {}
-        session_id = pending.pk if pending else family
-        if session_id:
-            claims["sid"] = str(session_id)
-        if pending and pending.auth_time:
-            claims["auth_time"] = int(pending.auth_time.timestamp())
-        if pending and pending.amr:
-            claims["amr"] = pending.amr
-        if pending and pending.acr:
-            claims["acr"] = pending.acr
-        return claims
+        session_id = self.session_of(request)
+        claims = {"sid": str(session_id)} if session_id else {}
+        return claims | self.authentication_claims(request)
 
     def get_claim_dict(self, request: Any) -> dict[str, Any]:
         """Return the claims about the user; the scopes decide which of them leave (OIDC Core §5.4)."""

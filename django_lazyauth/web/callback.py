@@ -9,12 +9,13 @@ from django.urls import reverse
 
 from django_lazyauth.errors import InvalidGrant
 from django_lazyauth.flows import callback
+from django_lazyauth.flows.linking import Linked
 from django_lazyauth.openid.results import Pending
 from django_lazyauth.toolkit.authorization import has_bad_characters
 
 from . import binding
 from .decorators import page_view
-from .flow import next_step, show_choices, show_waiting, turn_away, way_is_closed
+from .flow import back_to_account, next_step, show_choices, show_waiting, turn_away, way_is_closed
 from .redirects import go
 
 MAX_PARAMETER_LENGTH = 8 * 1024
@@ -52,4 +53,6 @@ def callback_view(request: HttpRequest, provider: str) -> HttpResponse:
         return show_choices(request, failed.pending, secret, notice=way_is_closed(provider, failed.reason))
     if isinstance(result, Pending):
         return show_waiting(request, pending, result)
+    if isinstance(result, Linked):
+        return back_to_account(pending, result.value)
     return next_step(request, result)

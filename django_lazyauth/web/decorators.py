@@ -7,7 +7,6 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
@@ -18,6 +17,7 @@ from django_lazyauth.toolkit.authorization import has_bad_characters
 
 from .pages import show_error
 from .parameters import UNREADABLE, read_as_utf8
+from .transactions import outside_transactions
 
 View = Callable[..., HttpResponse]
 MAX_FIELD_LENGTH = 64 * 1024
@@ -59,7 +59,7 @@ def page_view(*methods: str) -> Callable[[View], View]:
                 return response
 
         # Outermost: what Django and its middleware read from the view function itself.
-        return login_not_required(csrf_exempt(transaction.non_atomic_requests(guarded)))
+        return login_not_required(csrf_exempt(outside_transactions(guarded)))
 
     return decorate
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 
@@ -17,14 +17,18 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest, OAuthError
 from django_lazyauth.flows.revoke import answer_revocation_request
 from django_lazyauth.flows.token import answer_token_request
-from django_lazyauth.toolkit import clients, endpoints, metadata
+from django_lazyauth.toolkit import clients, endpoints, introspection, metadata
 from django_lazyauth.toolkit.authorization import has_bad_characters
 from django_lazyauth.toolkit.token_endpoint import TokenAnswer, check_form
-from django_lazyauth.toolkit.tokens import public_key_set
+from django_lazyauth.toolkit.tokens import published_key_set
 
 from .parameters import UNREADABLE, read_as_utf8
+from .transactions import outside_transactions
 
 View = Callable[..., HttpResponse]
+#: Seconds that verifiers may keep the key set: as long as an access token lives, so a key that was taken off the
+#: list outlives no token by much. A new key is found sooner, by its unknown id.
+KEY_SET_MAX_AGE = 600
 SECRETS = ("code", "code_verifier", "client_secret", "refresh_token", "token")
 
 
@@ -44,7 +48,7 @@ def client_endpoint(*methods: str) -> Callable[[View], View]:
             except UNREADABLE:
                 return _render(TokenAnswer.of_error(InvalidRequest("The body cannot be read.")))
 
-        return login_not_required(csrf_exempt(transaction.non_atomic_requests(endpoint)))
+        return login_not_required(csrf_exempt(outside_transactions(endpoint)))
 
     return decorate
 
@@ -116,7 +120,7 @@ def introspect_view(request: HttpRequest) -> HttpResponse:
         check_form(request)
     except OAuthError as error:
         return _render(TokenAnswer.of_error(error))
-    return _render(endpoints.introspect(request))
+    return _render(introspection.introspect(request))
 
 
 @client_endpoint("GET", "POST")
@@ -127,8 +131,7 @@ def userinfo_view(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _public(document: dict[str, Any], *, max_age: int) -> HttpResponse:
-    response = JsonResponse(document)
+def _public(response: HttpResponse, *, max_age: int) -> HttpResponse:
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cache-Control"] = f"public, max-age={max_age}"
     return response
@@ -136,8 +139,12 @@ def _public(document: dict[str, Any], *, max_age: int) -> HttpResponse:
 
 @client_endpoint("GET", "HEAD")
 def jwks_view(request: HttpRequest) -> HttpResponse:
-    """RFC 7517 §5."""
-    return _public(json.loads(json.dumps(public_key_set())), max_age=3600)
+    """RFC 7517 §5; who has it already gets 304 (RFC 9110 §13)."""
+    published = published_key_set()
+    whole = HttpResponse(published.body, content_type="application/json")
+    whole.headers["ETag"] = published.etag
+    response = get_conditional_response(request, etag=published.etag, response=whole)
+    return _public(response or whole, max_age=KEY_SET_MAX_AGE)
 
 
 @client_endpoint("GET", "HEAD")
@@ -146,10 +153,11 @@ def server_metadata_view(request: HttpRequest, issuer_path: str = "") -> HttpRes
     mounted_below = request.path.partition("/.well-known/")[0]
     if (issuer_path or mounted_below).strip("/") != lazyauth_settings.issuer_path:
         raise Http404
-    return _public(metadata.server_metadata(), max_age=300)
+    return _public(JsonResponse(metadata.server_metadata()), max_age=300)
 
 
 @client_endpoint("GET", "HEAD")
 def protected_resource_view(request: HttpRequest, resource_path: str = "") -> HttpResponse:
     """RFC 9728 §3.1."""
-    return _public(metadata.protected_resource_metadata(resource_path.strip("/")), max_age=300)
+    document = metadata.protected_resource_metadata(resource_path.strip("/"))
+    return _public(JsonResponse(document), max_age=300)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -21,7 +22,7 @@ from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.openid.results import Pending
-from django_lazyauth.providers.base import Page, Redirect
+from django_lazyauth.providers.base import Page, Provider, Redirect
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
 
@@ -77,8 +78,9 @@ def show_choices(
         "django_lazyauth/choose.html",
         {
             "client": client_card(pending.client, pending.redirect_uri),
-            "providers": chain.ways_in(pending.client, pending.scopes),
+            "providers": ways_of(pending),
             "is_new": "create" in pending.prompts,
+            "is_link": pending.link_to_id is not None,
             "offers_sso": sso.is_offered(),
             "typed": pending.login_hint if sso.provider_name_of(pending.login_hint) else "",
             "post_url": reverse("lazyauth:flow", args=[pending.pk]),
@@ -87,6 +89,25 @@ def show_choices(
         },
         ui_locales=pending.ui_locales,
     )
+
+
+def ways_of(pending: PendingAuthorization) -> list[Provider]:
+    """Return the providers that this flow may go to; only those elsewhere can be added to an account."""
+    ways = chain.ways_in(pending.client, pending.scopes)
+    return ways if pending.link_to_id is None else [provider for provider in ways if provider.is_upstream]
+
+
+def _may_go(pending: PendingAuthorization, provider_name: str) -> bool:
+    if pending.link_to_id is None or provider_name.startswith(SSO_PREFIX):
+        return chain.is_way_in(provider_name, pending.client, pending.scopes)
+    return any(provider.name == provider_name for provider in ways_of(pending))
+
+
+def back_to_account(pending: PendingAuthorization, done: str) -> HttpResponse:
+    """Send the person back to their account page, where they learn how it went; the flow is over."""
+    response = go(f"{reverse('lazyauth:account')}?{urlencode({'done': done})}")
+    binding.release(response, pending.pk)
+    return response
 
 
 def send(
@@ -98,7 +119,7 @@ def send(
     connect: bool = False,
 ) -> HttpResponse:
     """Send the person to a provider, or show the choices again where that cannot be."""
-    if not connect and not chain.is_way_in(provider_name, pending.client, pending.scopes):
+    if not connect and not _may_go(pending, provider_name):
         return show_choices(request, pending, secret, notice=way_is_closed())
     # Only at the address that waits for this provider: any other would begin anew when it is asked again.
     is_waiting = request.method != "POST" and pending.provider == provider_name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
 from django.urls import include, path
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import IsAuthenticated
@@ -230,3 +231,10 @@ def test_the_endpoint_answers_errors_like_the_views(fetcher, upstream):
     assert call("/upstream-tokens/acme?refused_version=1", fetcher).status_code == 401
     UpstreamToken.objects.all().delete()
     assert call("/upstream-tokens/acme", fetcher).status_code == 403
+
+
+def test_the_endpoint_renews_also_where_every_request_is_a_transaction(fetcher, monkeypatch):
+    """Spec 3, I18: ``ATOMIC_REQUESTS`` is the host's choice; our own endpoint talks to the upstream outside of it."""
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    answer = call("/upstream-tokens/acme?refused_version=1", fetcher)
+    assert (answer.status_code, answer.json()["version"]) == (200, 2)

@@ -47,12 +47,24 @@ def test_an_unredeemed_immediate_flow_leaves_no_upstream_token(client_, lazyauth
 
 def test_an_exchanged_row_stays_until_its_retention_is_over(client_):
     """I2 needs it: a replay must be recognised."""
-    redeem(client_, code_for(client_))
+    body = redeem(client_, code_for(client_)).json()
+    form = {"token": body["refresh_token"], "client_id": client_.client_id}
+    assert post_form(make_browser(), "/revoke_token", form).status_code == 200
     swept(timedelta(hours=23))
     assert PendingAuthorization.objects.get().status == Status.EXCHANGED
     swept(timedelta(hours=25))
     assert not PendingAuthorization.objects.exists()
+
+
+def test_the_row_of_a_session_stays_while_the_session_lives(client_):
+    """Spec 6: a person sees by which provider they are signed in, and since when."""
+    redeem(client_, code_for(client_))
+    swept(timedelta(days=13))
+    assert PendingAuthorization.objects.get().provider == "demo"
     assert UpstreamToken.objects.count() == 1
+    swept(timedelta(days=15))
+    swept(timedelta(days=15))
+    assert not PendingAuthorization.objects.exists()
 
 
 def test_an_expired_access_token_stays_while_its_refresh_token_lives(client_):

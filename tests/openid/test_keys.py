@@ -13,7 +13,8 @@ from django.utils import timezone
 from django_lazyauth.flows import key_rotation
 from django_lazyauth.models import ProviderKeySet
 from django_lazyauth.openid import keys
-from django_lazyauth.openid.keys import Outcome, RefreshFailed, backoff, max_age
+from django_lazyauth.openid.key_document import KEY_MEMBERS, RefreshFailed
+from django_lazyauth.openid.keys import Outcome, backoff, max_age
 
 JWKS, METADATA = "/jwks", "/.well-known/openid-configuration"
 
@@ -40,7 +41,7 @@ class TestRefresh:
         assert stored.endpoint("token_endpoint", descriptor()) == f"{upstream.issuer}/token"
         assert stored.sends_issuer
         assert "response_types_supported" not in stored.configuration
-        assert set(row().jwks["keys"][0]) <= set(keys.KEY_MEMBERS)
+        assert set(row().jwks["keys"][0]) <= set(KEY_MEMBERS)
 
     def test_loading_is_one_select(self, upstream, django_assert_num_queries):
         keys.refresh(descriptor())

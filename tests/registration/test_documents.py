@@ -10,10 +10,11 @@ from django.utils import timezone
 from oauth2_provider.cimd import CIMDError
 from oauth2_provider.models import Application
 
+from django_lazyauth.flows import operate_clients
 from django_lazyauth.flows.sweep import sweep
-from django_lazyauth.models import ClientRegistration
+from django_lazyauth.models import ClientRegistration, PendingAuthorization
 from django_lazyauth.toolkit.documents import DocumentFetcher
-from tests.support.journey import REDIRECT_URI, OAuthClient, code_for, get, make_browser, redeem
+from tests.support.journey import REDIRECT_URI, OAuthClient, code_for, get, make_browser, post_form, redeem
 
 pytestmark = pytest.mark.django_db
 
@@ -114,6 +115,20 @@ def test_a_document_that_is_due_is_read_again_when_a_flow_begins(documents):
     assert len(Documents.fetched) == 2
 
 
+def test_a_document_that_changed_is_no_longer_what_the_operator_verified(documents):
+    """Threat model: look-alike names. What somebody looked at was another name and another redirect URI."""
+    client = documents()
+    knock(client)
+    operate_clients.verify(Application.objects.values_list("pk", flat=True))
+    stale = {"cimd_expires_at": timezone.now() - timedelta(seconds=1)}
+    Application.objects.update(**stale)
+    assert "unverified" not in knock(client).content.decode().lower()
+    Application.objects.update(**stale)
+    documents(client_name="Your Bank")
+    assert "unverified" in knock(client).content.decode().lower()
+    assert ClientRegistration.objects.get().verified_at is None
+
+
 def test_while_its_server_is_away_the_last_document_stands(documents):
     client = documents()
     knock(client)
@@ -160,6 +175,24 @@ def test_one_without_a_place_is_swept(documents):
     assert Application.objects.exists()
     list(sweep(now=timezone.now() + timedelta(minutes=61)))
     assert not Application.objects.exists()
+
+
+def test_one_that_was_used_before_this_app_came_stays_with_its_tokens(documents, lazyauth):
+    """Spec 4: active clients never go. An existing site has clients of documents that no row of ours speaks of."""
+    client = documents()
+    tokens = redeem(client, code_for(client)).json()
+    ClientRegistration.objects.all().delete()
+    PendingAuthorization.objects.all().delete()
+    list(sweep(now=timezone.now() + timedelta(hours=2)))
+    form = {"grant_type": "refresh_token", "client_id": client.client_id}
+    answer = post_form(make_browser(), "/token", form | {"refresh_token": tokens["refresh_token"]})
+    assert answer.status_code == 200, answer.content
+    # Nor does it take a place among the unused, or lose what it has where there is none.
+    lazyauth(MAX_UNUSED_CLIENTS=1)
+    knock(documents(2))
+    assert knock(client).status_code == 200
+    registration = Application.objects.get(client_id=client.client_id).lazyauth_registration
+    assert (registration.slot, registration.expires_at) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,7 @@ EVERYTHING = {
     "application_type": "native",
     "post_logout_redirect_uris": ["https://client.example/bye"],
     "backchannel_logout_uri": "https://client.example/logout",
+    "backchannel_logout_session_required": True,
     "client_name#ja-Jpan-JP": "クライアント",
     "tos_uri#fr": "https://client.example/fr/tos",
 }
@@ -241,6 +242,12 @@ def test_a_bad_redirect_uri_is_refused_by_its_own_code(registrar, uris):
         {"post_logout_redirect_uris": "https://client.example/"},
         {"backchannel_logout_uri": "http://client.example/"},
         {"backchannel_logout_uri": "https://client.example/#x"},
+        {"backchannel_logout_uri": "https://"},
+        {"backchannel_logout_uri": "https://me:pw@client.example/"},
+        {"backchannel_logout_uri": "https://client.example:99999/"},
+        {"backchannel_logout_uri": "com.example.app:/out"},
+        {"backchannel_logout_uri": "http://127.0.0.1:8000/out"},
+        {"backchannel_logout_session_required": "yes"},
     ],
     ids=lambda change: repr(change)[:50],
 )
@@ -609,3 +616,9 @@ def test_a_script_may_read_the_answer_and_the_error(registrar):
         assert answer.status_code == status
         assert answer.headers["Access-Control-Allow-Origin"] == "https://client.example"
         assert "Origin" in answer.headers["Vary"]
+
+
+def test_a_server_on_loopback_hears_of_logouts_where_upstreams_may_live_there(registrar, lazyauth):
+    lazyauth(ALLOW_LOOPBACK_UPSTREAMS=True)
+    uri = "http://127.0.0.1:8000/out"
+    assert registrar.registered({**PUBLIC, "backchannel_logout_uri": uri})["backchannel_logout_uri"] == uri

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import time
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
@@ -17,9 +17,11 @@ from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 
+from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.flows.sign_in import SESSION_KEY
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, Status, UpstreamToken
-from tests.support.journey import get, make_browser, post, query_of, redeem
+from django_lazyauth.providers.openid import OpenIDProvider
+from tests.support.journey import get, make_browser, post, query_of, redeem, submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -153,6 +155,13 @@ def nonce_of(browser):
     return answer.json()["nonce"]
 
 
+class InAppsOnly(OpenIDProvider):
+    """A host's provider that only apps sign in with: nobody can be sent there."""
+
+    def begin(self, pending, *, state, callback_uri):
+        raise ProviderUnavailable("apps_only")
+
+
 class TestIdToken:
     def test_a_configured_providers_token_signs_in(self, upstream, flow, client_):
         body = {"id_token": token_for(upstream, nonce_of(flow))}
@@ -191,6 +200,50 @@ class TestIdToken:
         body = {"id_token": token_for(upstream, nonce_of(flow))}
         assert send(flow, flow.url, body).status_code == 200
         assert send(flow, flow.url, body).status_code == 404
+
+    def test_a_chain_whose_next_provider_fails_leads_to_the_choices(self, upstream, flow, client_, lazyauth):
+        """I18: the next leg cannot begin, which is a page for the person and no fault of ours."""
+        lazyauth(
+            CHAINS=[{"client": client_.client_id, "providers": ["acme"]}],
+            PROVIDERS={"acme": upstream.config(**{"class": f"{__name__}.InAppsOnly"})},
+        )
+        answer = send(flow, flow.url, {"id_token": token_for(upstream, nonce_of(flow))})
+        assert answer.status_code == 200, answer.content
+        assert get(flow, answer.json()["location"]).status_code == 200
+
+    def test_a_client_that_changed_meanwhile_gets_no_code(self, upstream, flow, application):
+        """I8, I18: nobody is asked for consent, and the redirect URI is not the client's any more."""
+        application.skip_authorization = True
+        application.redirect_uris = "https://elsewhere.example/cb"
+        application.save()
+        answer = send(flow, flow.url, {"id_token": token_for(upstream, nonce_of(flow))})
+        assert (answer.status_code, answer.json()["reason"]) == (404, "invalid_grant")
+
+    def test_with_a_chain_only_the_first_leg_says_who_it_is(self, upstream, flow, client_, lazyauth):
+        """Spec 3: the first leg is the identity, however it is gone."""
+        lazyauth(CHAINS=[{"client": client_.client_id, "providers": ["demo", "acme"]}])
+        answer = send(flow, flow.url, {"id_token": token_for(upstream, nonce_of(flow))})
+        assert (answer.status_code, answer.json()["reason"]) == (400, "not_a_way_in")
+        assert PendingAuthorization.objects.get().user is None
+
+    def test_nobody_becomes_somebody_else_between_two_legs(self, upstream, flow, client_, lazyauth):
+        """Spec 3: what a chain stored belongs to the person of its first leg."""
+        lazyauth(
+            REGISTRATION="immediate",
+            CHAINS=[{"client": client_.client_id, "providers": ["acme", "other"]}],
+        )
+        nonce = nonce_of(flow)
+        pending = PendingAuthorization.objects.get()
+        first = get(flow, f"/authorize/{pending.pk}")
+        callback = urlsplit(
+            upstream.authorize(submit(flow, first, provider="acme").headers["Location"], sub="ada")
+        )
+        second = get(flow, f"{callback.path}?{callback.query}")
+        assert second.headers["Location"].startswith("https://upstream.example/")
+        answer = send(flow, flow.url, {"id_token": token_for(upstream, nonce, sub="grace")})
+        assert (answer.status_code, answer.json()["reason"]) == (404, "invalid_grant")
+        row = UpstreamToken.objects.get()
+        assert row.user_id == PendingAuthorization.objects.get().user_id
 
     def test_another_browser_has_no_say(self, upstream, flow):
         """I7."""

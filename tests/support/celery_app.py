@@ -22,4 +22,6 @@ app.autodiscover_tasks(["django_lazyauth"], force=True)
 
 from django_lazyauth.tasks import schedule  # noqa: E402 - needs the apps
 
-app.conf.beat_schedule = schedule(keys=timedelta(seconds=1), sweeping=timedelta(seconds=1))
+app.conf.beat_schedule = schedule(
+    keys=timedelta(seconds=1), sweeping=timedelta(seconds=1), logouts=timedelta(seconds=1)
+)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import warnings
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import django
 
@@ -25,6 +25,7 @@ else:
 from django.db import connections
 
 from django_lazyauth.errors import IdentityRejected
+from django_lazyauth.flows import sessions
 from django_lazyauth.openid import discovery, domains
 from django_lazyauth.openid.results import Ready
 from django_lazyauth.providers.registry import get_provider
@@ -98,6 +99,8 @@ def answer(job):
         case "unknown_kids":
             threads = job["threads"]
             return together(threads, lambda: unknown_kids(job["provider"], job["count"] // threads))
+        case "end_session":
+            return sessions.end_session(UUID(job["session_id"]))
         case "name":
             found = discovery.peek(domains.find(job["domain"]))
             return found.value.name if isinstance(found, Ready) else repr(found)

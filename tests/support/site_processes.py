@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def environment(**more: str) -> dict[str, str]:
     """Return the environment in which a process has the settings that the test has now."""
-    lazyauth = {name: value for name, value in settings.LAZYAUTH.items() if name != "SIGNING_KEYS"}
+    lazyauth = dict(settings.LAZYAUTH)
     lazyauth["PROVIDERS"] = {
         name: config for name, config in lazyauth["PROVIDERS"].items() if "class" not in config
     }

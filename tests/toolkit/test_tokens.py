@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from jwt import PyJWK
 
 from django_lazyauth.toolkit import tokens
+from django_lazyauth.toolkit.logout_tokens import read_hint
 
 
 def pem(key, encryption=None) -> str:
@@ -178,32 +179,39 @@ def test_nothing_private_is_published(keys):
 # -- hints -----------------------------------------------------------------------------------------------
 
 
+CLAIMS = {"iss": ISSUER, "sub": "7", "aud": "client", "iat": 1, "exp": 2}
+
+
 def hint(algorithm="RS256", **claims):
-    key = tokens.key_for(algorithm)
-    return tokens.sign({"iss": ISSUER, "sub": "7", "aud": "client"} | claims, key=key, typ="JWT")
+    return tokens.sign(CLAIMS | claims, key=tokens.key_for(algorithm), typ="JWT")
+
+
+def subject_of_hint(token):
+    found = read_hint(token)
+    return found.subject if found else None
 
 
 @pytest.mark.parametrize("algorithm", KEYS)
 def test_the_subject_of_our_own_id_token_is_read_even_when_it_has_expired(keys, algorithm):
     """OpenID Connect Core §3.1.2.1: id_token_hint need not be current, nor be for this client."""
-    assert tokens.subject_of_hint(hint(algorithm)) == "7"
-    assert tokens.subject_of_hint(hint(algorithm, exp=1, iat=0, aud=["other"])) == "7"
+    assert subject_of_hint(hint(algorithm)) == "7"
+    assert subject_of_hint(hint(algorithm, exp=1, iat=0, aud=["other"])) == "7"
 
 
 def test_a_retired_key_that_is_still_published_counts(keys, lazyauth):
     """Spec 6."""
     old = hint("RS256")
     lazyauth(SIGNING_KEYS=[KEYS["ES256"], KEYS["RS256"]])
-    assert tokens.subject_of_hint(old) == "7"
+    assert subject_of_hint(old) == "7"
     lazyauth(SIGNING_KEYS=[KEYS["ES256"]])
-    assert tokens.subject_of_hint(old) is None
+    assert subject_of_hint(old) is None
 
 
 def test_a_hint_that_is_not_ours_names_nobody(keys, caplog):
     """OpenID Connect Core §3.1.2.1; threat model: alg none, HS256 with the public key, another issuer."""
     key = tokens.key_for("RS256")
     header = {"kid": key.kid}
-    claims = {"iss": ISSUER, "sub": "7"}
+    claims = CLAIMS
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = key.private_key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -214,7 +222,7 @@ def test_a_hint_that_is_not_ours_names_nobody(keys, caplog):
     )
     confused = base64.urlsafe_b64encode(hmac.digest(public, unsigned.encode(), "sha256")).decode().rstrip("=")
     good = hint()
-    assert tokens.subject_of_hint(good) == "7"
+    assert subject_of_hint(good) == "7"
     for forged in (
         jwt.encode(claims, stranger, algorithm="RS256", headers=header),
         jwt.encode(claims, None, algorithm="none", headers=header),
@@ -240,11 +248,24 @@ def test_a_hint_that_is_not_ours_names_nobody(keys, caplog):
         base64.urlsafe_b64encode(b"[]").decode().rstrip("=") + ".e30.x",
         base64.urlsafe_b64encode(b"\xff").decode().rstrip("=") + ".e30.x",
     ):
-        assert tokens.subject_of_hint(forged) is None, forged[:80]
+        assert subject_of_hint(forged) is None, forged[:80]
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize(
+    "typ", ["at+jwt", "application/at+jwt", "logout+jwt", "AT+JWT", "", "jose", None, 7, ["JWT"]]
+)
+def test_what_we_sign_beside_id_tokens_is_no_hint(keys, typ):
+    """RFC 8725 §3.11: an access token or a logout token names a subject, too."""
+    key = tokens.key_for()
+    claims = CLAIMS
+    assert subject_of_hint(hint()) == "7"
+    token = jwt.encode(claims, key.private_key, algorithm="RS256", headers={"kid": key.kid, "typ": typ})
+    assert subject_of_hint(token) is None
 
 
 def test_a_hint_without_an_issuer_names_nobody(keys):
     """OpenID Connect Core §2: iss is required."""
-    token = tokens.sign({"sub": "7"}, key=tokens.key_for(), typ="JWT")
-    assert tokens.subject_of_hint(token) is None
+    claims = {name: value for name, value in CLAIMS.items() if name != "iss"}
+    token = tokens.sign(claims, key=tokens.key_for(), typ="JWT")
+    assert subject_of_hint(token) is None

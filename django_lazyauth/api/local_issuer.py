@@ -1,0 +1,99 @@
+"""This site as the issuer of the tokens that its own API takes: keys from the settings, people from its database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ValidationError
+from django.utils.functional import SimpleLazyObject, empty
+from rest_framework.exceptions import AuthenticationFailed
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.openid.access_token import AccessToken
+from django_lazyauth.openid.jose import KeySet
+from django_lazyauth.resource_indicators import same_resource
+from django_lazyauth.toolkit.bearer import find_bearer
+from django_lazyauth.toolkit.metadata import resource_metadata_url
+from django_lazyauth.toolkit.resources import lies_below
+from django_lazyauth.toolkit.tokens import PublishedKeySet, public_key_set, published_key_set
+
+
+class ThisIssuer:
+    """See :class:`~django_lazyauth.resource_server.local.LocalIssuer`."""
+
+    def issuer(self) -> str:
+        return str(lazyauth_settings.raw.get("ISSUER", ""))
+
+    def keys(self) -> KeySet:
+        return _keys(published_key_set())
+
+    def user_of(self, token: AccessToken) -> Any:
+        return AnonymousUser() if token.is_of_client else LazyUser(token.subject)
+
+    def standing_user_of(self, raw: str, token: AccessToken) -> Any | None:
+        bearer = find_bearer(raw)
+        return None if bearer is None else bearer.user or AnonymousUser()
+
+    def covers(self, audience: str, request_uri: str) -> bool:
+        return same_resource(audience, self.issuer()) or lies_below(request_uri, audience)
+
+    def resource_metadata_url(self) -> str | None:
+        return resource_metadata_url()
+
+
+@lru_cache(maxsize=8)
+def _keys(published: PublishedKeySet) -> KeySet:
+    return KeySet.from_jwks(public_key_set())
+
+
+if TYPE_CHECKING:
+    LazyObject = SimpleLazyObject[Any]
+else:
+    LazyObject = SimpleLazyObject
+
+
+class LazyUser(LazyObject):
+    """The user behind an offline check: loaded when more is asked than who it is.
+
+    Until then their account is taken to be as it was when the token was issued. If it is gone or was deactivated
+    since, loading it ends the request with 401.
+    """
+
+    is_authenticated = True
+    is_anonymous = False
+
+    def __init__(self, subject: str) -> None:
+        self.__dict__["_subject"] = subject
+        super().__init__(_loader(subject))
+
+    def __bool__(self) -> bool:
+        # Permission classes ask it of every user; the wrapped one would be loaded for the answer.
+        return True
+
+    @property
+    def pk(self) -> Any:
+        """The primary key; no query."""
+        if self._wrapped is not empty:
+            return self._wrapped.pk
+        return _primary_key(self.__dict__["_subject"])
+
+
+def _loader(subject: str) -> Callable[[], Any]:
+    def load() -> Any:
+        user = get_user_model()._default_manager.filter(pk=_primary_key(subject)).first()
+        if user is None or not user.is_active:
+            raise AuthenticationFailed("The account of this token may not sign in any more.")
+        return user
+
+    return load
+
+
+def _primary_key(subject: str) -> Any:
+    try:
+        return get_user_model()._meta.pk.to_python(subject)
+    except ValidationError:
+        raise AuthenticationFailed("The access token names nobody here.") from None

@@ -1,0 +1,16 @@
+"""``manage.py deliver_logouts``: tell clients that sessions of theirs ended. For cron, where there is no Celery."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from django_lazyauth.flows.backchannel import deliver_due
+
+
+class Command(BaseCommand):
+    help = "Send the logout tokens that are due (OpenID Connect Back-Channel Logout)."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.write(f"logouts tried: {deliver_due()}")

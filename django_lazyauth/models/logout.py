@@ -1,0 +1,107 @@
+"""What still has to be told to a client whose session ended (OpenID Connect Back-Channel Logout 1.0)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from .fields import client_key
+
+
+class DeliveryState(models.TextChoices):
+    WAITING = "waiting", _("waiting")
+    DELIVERED = "delivered", _("delivered")
+    REFUSED = "refused", _("refused by the client")
+    GIVEN_UP = "given_up", _("given up")
+
+
+#: How long a worker has for one try before another may take it: the longest request, and what it takes to write
+#: its outcome down.
+CLAIM_TIME: Final = timedelta(seconds=60)
+
+
+class LogoutDeliveryQuerySet(models.QuerySet["LogoutDelivery"]):
+    def waiting(self) -> LogoutDeliveryQuerySet:
+        return self.filter(state=DeliveryState.WAITING)
+
+    def finished(self, before: datetime) -> LogoutDeliveryQuerySet:
+        """Return what was settled before a moment."""
+        return self.exclude(state=DeliveryState.WAITING).filter(updated_at__lt=before)
+
+    def due(self) -> LogoutDeliveryQuerySet:
+        """Return what should be tried now, the longest waiting first; on the clock of the database."""
+        return self.waiting().filter(next_attempt_at__lte=Now()).order_by("next_attempt_at", "pk")
+
+    def claim(self, pk: int) -> LogoutDelivery | None:
+        """Take the next try at a delivery; of concurrent workers one gets it, the others ``None``.
+
+        A worker that dies loses its claim after :data:`CLAIM_TIME`, on the clock of the database.
+        """
+        taken = (
+            self.due()
+            .order_by()
+            .filter(pk=pk)
+            .update(next_attempt_at=Now() + CLAIM_TIME, attempts=F("attempts") + 1, updated_at=timezone.now())
+        )
+        if not taken:
+            return None
+        return self.select_related("client__lazyauth_registration").filter(pk=pk).first()
+
+    def settle(self, delivery: LogoutDelivery, **values: Any) -> bool:
+        """Write the outcome of a claimed try; ``False`` where the claim was lost to a later one."""
+        values["updated_at"] = timezone.now()
+        return bool(self.waiting().filter(pk=delivery.pk, attempts=delivery.attempts).update(**values))
+
+
+class LogoutDelivery(models.Model):
+    """One client has to hear that one session ended. Written in the transaction that ended it.
+
+    The person is named by the subject that the client knows, not by a key: their row may be gone by now.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    session_id = models.UUIDField(_("session"), unique=True)
+    client = client_key(verbose_name=_("client"))
+    subject = models.CharField(_("subject"), max_length=255)
+    state = models.CharField(
+        _("state"), max_length=16, choices=DeliveryState.choices, default=DeliveryState.WAITING
+    )
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True)
+    last_error = models.CharField(
+        _("last error"), max_length=64, blank=True, help_text=_("One word, or the HTTP status.")
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), default=timezone.now, editable=False)
+
+    objects = LogoutDeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("logout delivery")
+        verbose_name_plural = _("logout deliveries")
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"], name="lazyauth_logout_due", condition=Q(state="waiting")
+            ),
+            models.Index(fields=["updated_at"], name="lazyauth_logout_age", condition=~Q(state="waiting")),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="lazyauth_logout_state_known", condition=Q(state__in=DeliveryState.values)
+            ),
+            models.CheckConstraint(
+                name="lazyauth_logout_waits_for_a_time",
+                condition=Q(state=DeliveryState.WAITING, next_attempt_at__isnull=False)
+                | (~Q(state=DeliveryState.WAITING) & Q(next_attempt_at__isnull=True)),
+            ),
+            models.CheckConstraint(name="lazyauth_logout_names_person", condition=~Q(subject="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.session_id} ({self.state})"

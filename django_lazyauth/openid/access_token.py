@@ -1,0 +1,156 @@
+"""Is this a valid access token of that issuer, meant for us, and what does it allow?
+
+Keys in, token out: the offline check of a resource server (RFC 9068 §4). It imports neither Django nor HTTP,
+fetches nothing, stores nothing and logs nothing; it asks nobody whether the token was revoked.
+
+ID tokens, logout tokens and whatever else the same keys sign are refused by their ``typ`` (RFC 8725 §3.11).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from .descriptor import IDENTIFIER_LIMIT
+from .jose import (
+    LEEWAY,
+    TOKEN_LIMIT,
+    KeySet,
+    Reason,
+    TokenRejected,
+    check_clean,
+    check_header,
+    check_signature,
+    decode,
+    required_text,
+    seconds,
+)
+
+#: What ``typ`` may be (RFC 9068 §4), in lower case: media types have no case.
+TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A token that passed every check.
+
+    Attributes:
+        issuer: Exactly as the token has it.
+        subject: Whom it stands for: a user of the issuer, or the client itself.
+        client_id: Who it was given to.
+        audience: The resources that it is for, in the token's order.
+        scopes: What it allows.
+        token_id: ``jti``, unique within the issuer.
+        session_id: ``tsid``, the sign-in that it came from; ``None`` for a client that acts for itself.
+        claims: All claims as they came: JSON.
+    """
+
+    issuer: str
+    subject: str
+    client_id: str
+    audience: tuple[str, ...]
+    scopes: frozenset[str]
+    issued_at: datetime
+    expires_at: datetime
+    token_id: str
+    session_id: UUID | None
+    claims: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def tsid(self) -> UUID | None:
+        """The session, by the name of its claim."""
+        return self.session_id
+
+    @property
+    def is_of_client(self) -> bool:
+        """Whether nobody stands behind the client (RFC 9068 §2.2)."""
+        return self.subject == self.client_id and self.session_id is None
+
+    def allow_scopes(self, scopes: list[str] | tuple[str, ...] | frozenset[str]) -> bool:
+        """Say whether the token carries all of *scopes*; the name that permission classes call."""
+        return self.scopes.issuperset(scopes)
+
+
+def verify_access_token(
+    token: str,
+    *,
+    issuer: str,
+    accepts_audience: Callable[[str], bool],
+    keys: KeySet,
+    algorithms: Container[str],
+    now: datetime,
+) -> AccessToken:
+    """Check *token* and return what it stands for (RFC 9068 §4).
+
+    Args:
+        token: In JWS compact form, at most 16 KiB.
+        issuer: Who must have issued it; compared exactly.
+        accepts_audience: Says of one audience whether it names us.
+        keys: The issuer's keys. The caller loaded them; nothing is fetched here.
+        algorithms: Those that are accepted, whatever the token's header says.
+        now: Aware time of receipt. ``exp``, ``nbf`` and a future ``iat`` get 60 s of leeway.
+
+    Raises:
+        TokenRejected: A check failed; ``reason`` names which one. ``unknown_kid`` is told only of a token that
+            names *issuer*: newer keys of that issuer may know it.
+    """
+    decoded = decode(token)
+    claims = decoded.claims
+    algorithm, kid = check_header(decoded.header, algorithms=algorithms, types=TYPES)
+    if claims.get("iss") != issuer:
+        raise TokenRejected(Reason.ISSUER)
+    check_signature(decoded, keys.select(kid, algorithm), algorithm)
+    check_clean(claims)
+    issued_at, expires_at = _check_times(claims, now.timestamp())
+    return AccessToken(
+        issuer=issuer,
+        subject=required_text(claims.get("sub"), IDENTIFIER_LIMIT, Reason.SUBJECT),
+        client_id=required_text(claims.get("client_id"), IDENTIFIER_LIMIT, Reason.CLIENT_ID),
+        audience=_check_audience(claims.get("aud"), accepts_audience),
+        scopes=_scopes(claims.get("scope")),
+        issued_at=issued_at,
+        expires_at=expires_at,
+        token_id=required_text(claims.get("jti"), IDENTIFIER_LIMIT, Reason.JWT_ID),
+        session_id=_session_id(claims.get("tsid")),
+        claims=claims,
+    )
+
+
+def _check_audience(value: object, accepts: Callable[[str], bool]) -> tuple[str, ...]:
+    audience = [value] if isinstance(value, str) else value
+    if not isinstance(audience, list) or not all(isinstance(item, str) for item in audience):
+        raise TokenRejected(Reason.AUDIENCE)
+    if not any(accepts(item) for item in audience):
+        raise TokenRejected(Reason.AUDIENCE)
+    return tuple(audience)
+
+
+def _check_times(claims: Mapping[str, Any], now: float) -> tuple[datetime, datetime]:
+    expires_at = seconds(claims.get("exp"), Reason.EXPIRED)
+    issued_at = seconds(claims.get("iat"), Reason.ISSUED_AT)
+    if now >= expires_at + LEEWAY:
+        raise TokenRejected(Reason.EXPIRED)
+    if issued_at > now + LEEWAY:
+        raise TokenRejected(Reason.ISSUED_AT)
+    if "nbf" in claims and seconds(claims["nbf"], Reason.NOT_YET) > now + LEEWAY:
+        raise TokenRejected(Reason.NOT_YET)
+    return datetime.fromtimestamp(issued_at, UTC), datetime.fromtimestamp(expires_at, UTC)
+
+
+def _scopes(value: object) -> frozenset[str]:
+    """Return the scopes of a token (RFC 8693 §4.2); one without any allows nothing that needs one."""
+    if value is None:
+        return frozenset()
+    return frozenset(required_text(value, TOKEN_LIMIT, Reason.SCOPE).split(" ")) - {""}
+
+
+def _session_id(value: object) -> UUID | None:
+    if value is None:
+        return None
+    try:
+        return UUID(required_text(value, IDENTIFIER_LIMIT, Reason.SESSION))
+    except ValueError:
+        raise TokenRejected(Reason.SESSION) from None

@@ -1,0 +1,381 @@
+"""Is this a JSON Web Token that one of these keys signed, and what does it say?
+
+A token in compact form is taken apart strictly, its header judged, its key chosen and its signature checked (RFC
+7515, RFC 7517, RFC 8725). Neither Django nor HTTP is imported, nothing is fetched, stored or logged. Whatever is
+given, the answer is a value or :class:`TokenRejected`.
+
+Not here: what the claims have to be. :mod:`.verify` says it for ID tokens, :mod:`.access_token` for access tokens.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import re
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, Final, TypeGuard
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import get_default_algorithms
+
+from django_lazyauth.errors import LazyAuthError
+
+#: Characters of a token in compact form. Real ones have one to four thousand.
+TOKEN_LIMIT: Final = 16 * 1024
+#: Bytes and keys of a key set.
+KEY_SET_LIMIT: Final = 32 * 1024
+KEY_LIMIT: Final = 20
+#: Seconds by which two honest clocks may differ.
+LEEWAY: Final = 60
+#: Levels of arrays and objects in a token.
+JSON_DEPTH_LIMIT: Final = 16
+#: 9999-12-31: the last second that a datetime can hold.
+LAST_SECOND: Final = 253_402_300_799
+#: Bits of an RSA modulus: below is weak, above is a way to keep us busy.
+RSA_BITS: Final = range(2048, 8193)
+
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+#: Header parameters that bring or point to a key (OpenID Connect Core §2: SHOULD NOT be used), or that change
+#: what the signature means (RFC 7515 §4.1.11, RFC 7797).
+_REFUSED_HEADERS: Final = frozenset({"jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc"})
+#: kty and crv that an algorithm signs with (RFC 7518 §3.1, RFC 8037 §3.1). Nothing else is ever tried.
+_KEY_OF: Final = {
+    "RS256": ("RSA", ""),
+    "PS256": ("RSA", ""),
+    "ES256": ("EC", "P-256"),
+    "EdDSA": ("OKP", "Ed25519"),
+}
+_ALGORITHMS: Final = {name: get_default_algorithms()[name] for name in _KEY_OF}
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]*")
+#: Of a last group of so many characters: those that leave no bit over (RFC 4648 §3.5), so that no second text
+#: stands for the same token.
+_LAST_CHARACTERS: Final = {
+    0: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+    1: (),
+    2: "AQgw",
+    3: "AEIMQUYcgkosw048",
+}
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+class Reason(StrEnum):
+    """Which check failed: a word for logs and pages, never what the token said."""
+
+    TOO_LARGE = "too_large"
+    MALFORMED = "malformed"
+    HEADER = "header"
+    ALGORITHM = "alg"
+    TYPE = "typ"
+    KID = "kid"
+    UNKNOWN_KID = "unknown_kid"
+    SIGNATURE = "signature"
+    ISSUER = "iss"
+    TENANT = "tenant"
+    SUBJECT = "sub"
+    AUDIENCE = "aud"
+    AUTHORIZED_PARTY = "azp"
+    EXPIRED = "exp"
+    ISSUED_AT = "iat"
+    TOO_OLD = "too_old"
+    NOT_YET = "nbf"
+    NONCE = "nonce"
+    AUTH_TIME = "auth_time"
+    NOT_FRESH = "not_fresh"
+    EMAIL = "email"
+    EMAIL_VERIFIED = "email_verified"
+    NAME = "name"
+    CLIENT_ID = "client_id"
+    JWT_ID = "jti"
+    SCOPE = "scope"
+    SESSION = "tsid"
+    REVOKED = "revoked"
+    UNCLEAN = "unclean"
+    KEY_SET = "key_set"
+
+
+class TokenRejected(LazyAuthError):
+    """A check failed; ``reason`` names which one."""
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+        super().__init__(reason.value)
+
+
+class KeySetInvalid(LazyAuthError):
+    """A document is not a key set we would use; ``reason`` is a short word."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One public key of a key set, and what its owner restricts it to."""
+
+    kid: str | None
+    algorithm: str | None
+    kind: tuple[str, str]
+    issuer: str | None
+    public: PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """The signature keys of one provider (RFC 7517 §5)."""
+
+    keys: tuple[Key, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @classmethod
+    def from_jwks(cls, document: object) -> KeySet:
+        """Read a JWK set. Keys we cannot or must not use are skipped, so the result may be empty.
+
+        Args:
+            document: The JSON object, at most 32 KiB and 20 keys.
+
+        Raises:
+            KeySetInvalid: Not a key set, or too large.
+        """
+        if not isinstance(document, Mapping) or not isinstance(members := document.get("keys"), list):
+            raise KeySetInvalid("not_a_key_set")
+        if len(members) > KEY_LIMIT:
+            raise KeySetInvalid("too_many_keys")
+        try:
+            if len(json.dumps(members)) > KEY_SET_LIMIT:
+                raise KeySetInvalid("too_large")
+        except (TypeError, ValueError, RecursionError):
+            raise KeySetInvalid("not_a_key_set") from None
+        return cls(tuple(key for member in members if (key := _read_key(member)) is not None))
+
+    def select(self, kid: str | None, algorithm: str) -> Key:
+        """Return the one key for this header (RFC 7515 §4.1.4).
+
+        Raises:
+            TokenRejected: ``kid`` needed and missing or ambiguous, ``unknown_kid``, or ``alg``: the key is
+                not one that this algorithm signs with.
+        """
+        if kid is None and len(self.keys) > 1:
+            raise TokenRejected(Reason.KID)
+        named = self.keys if kid is None else tuple(key for key in self.keys if key.kid == kid)
+        if not named:
+            raise TokenRejected(Reason.UNKNOWN_KID)
+        fitting = [
+            key for key in named if key.kind == _KEY_OF[algorithm] and key.algorithm in {None, algorithm}
+        ]
+        if not fitting:
+            raise TokenRejected(Reason.ALGORITHM)
+        if len(fitting) > 1:
+            raise TokenRejected(Reason.KID)
+        return fitting[0]
+
+
+# --- The envelope (RFC 7515) ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A token taken apart; nobody has checked it.
+
+    Attributes:
+        signed: What the signature is of.
+    """
+
+    header: Mapping[str, Any]
+    claims: Mapping[str, Any]
+    signed: bytes
+    signature: bytes
+
+
+def decode(token: str) -> Decoded:
+    """Take a token in compact form apart (RFC 7515 §3.1).
+
+    Raises:
+        TokenRejected: ``too_large`` or ``malformed``.
+    """
+    if not isinstance(token, str):
+        raise TokenRejected(Reason.MALFORMED)
+    if len(token) > TOKEN_LIMIT:
+        raise TokenRejected(Reason.TOO_LARGE)
+    parts = token.split(".")
+    if len(parts) != 3:
+        raise TokenRejected(Reason.MALFORMED)
+    header, payload, signature = (_base64url(part) for part in parts)
+    signed = f"{parts[0]}.{parts[1]}".encode()
+    return Decoded(_json_object(header), _json_object(payload), signed, signature)
+
+
+def _base64url(text: str) -> bytes:
+    """Decode strictly: the standard library skips what is not of the alphabet, and bits that are left over."""
+    if not _BASE64URL.fullmatch(text) or text[-1:] not in _LAST_CHARACTERS[len(text) % 4]:
+        raise TokenRejected(Reason.MALFORMED)
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        raise TokenRejected(Reason.MALFORMED) from None
+
+
+def _json_object(raw: bytes) -> dict[str, Any]:
+    try:
+        value = _DECODER.decode(raw.decode())
+    except (ValueError, RecursionError):
+        raise TokenRejected(Reason.MALFORMED) from None
+    if not isinstance(value, dict):
+        raise TokenRejected(Reason.MALFORMED)
+    return value
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(name)
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a member that is there twice: two readers would see two tokens (RFC 7519 §4)."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError
+    return members
+
+
+#: Made once: ``json.loads`` with a hook makes one per call.
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique_members)
+
+
+def check_header(
+    header: Mapping[str, Any],
+    *,
+    algorithms: Container[str],
+    types: Container[str],
+    default_type: str | None = None,
+) -> tuple[str, str | None]:
+    """Return algorithm and key id that a header names.
+
+    Args:
+        header: Of a decoded token.
+        algorithms: Those that are accepted, whatever the header says.
+        types: What ``typ`` may be, in lower case.
+        default_type: What a missing ``typ`` counts as; without one it is refused.
+
+    Raises:
+        TokenRejected: ``header``, ``typ``, ``alg`` or ``kid``.
+    """
+    if not _REFUSED_HEADERS.isdisjoint(header):
+        raise TokenRejected(Reason.HEADER)
+    kind = header.get("typ", default_type)
+    if not isinstance(kind, str) or kind.lower() not in types:
+        raise TokenRejected(Reason.TYPE)
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in algorithms or algorithm not in _KEY_OF:
+        raise TokenRejected(Reason.ALGORITHM)
+    kid = header.get("kid")
+    if kid is not None and not isinstance(kid, str):
+        raise TokenRejected(Reason.KID)
+    return algorithm, kid
+
+
+def check_signature(decoded: Decoded, key: Key, algorithm: str) -> None:
+    """Check that *key* signed the token.
+
+    Raises:
+        TokenRejected: ``signature``.
+    """
+    if not _ALGORITHMS[algorithm].verify(decoded.signed, key.public, decoded.signature):
+        raise TokenRejected(Reason.SIGNATURE)
+
+
+# --- Keys (RFC 7517) --------------------------------------------------------------------------------------
+
+
+def is_public(member: object) -> TypeGuard[Mapping[str, Any]]:
+    """Say whether a member of a key set may be used: a published private key proves nothing any more."""
+    return isinstance(member, Mapping) and "d" not in member and "k" not in member
+
+
+def _read_key(member: object) -> Key | None:
+    """Return the key, or ``None`` for one that is not a public signature key of a kind we know."""
+    if not is_public(member):
+        return None
+    operations = member.get("key_ops", ["verify"])
+    if member.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
+        return None
+    kid, algorithm, issuer = (_text_or_none(member.get(name)) for name in ("kid", "alg", "issuer"))
+    kind = (member.get("kty"), "" if member.get("kty") == "RSA" else member.get("crv"))
+    numbers = tuple(member.get(name) for name in {"RSA": "ne", "EC": "xy", "OKP": "x"}.get(str(kind[0]), ""))
+    if kind not in _KEY_OF.values() or not all(isinstance(number, str) for number in numbers):
+        return None
+    public = _parse_key(str(kind[0]), numbers)
+    return None if public is None else Key(kid, algorithm, (str(kind[0]), str(kind[1])), issuer, public)
+
+
+@lru_cache(maxsize=256)
+def _parse_key(kty: str, numbers: tuple[str, ...]) -> PublicKey | None:
+    """Parse a key once per content; checking that it is on its curve costs more than a signature."""
+    try:
+        raw = [_base64url(number) for number in numbers]
+        first, *rest = (int.from_bytes(number, "big") for number in raw)
+        if kty == "RSA":
+            if first.bit_length() not in RSA_BITS or rest[0].bit_length() > 32:
+                return None
+            return rsa.RSAPublicNumbers(e=rest[0], n=first).public_key()
+        if kty == "EC":
+            return ec.EllipticCurvePublicNumbers(first, rest[0], ec.SECP256R1()).public_key()
+        return ed25519.Ed25519PublicKey.from_public_bytes(raw[0])
+    except (TokenRejected, ValueError, UnsupportedAlgorithm):
+        return None
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+# --- Values -----------------------------------------------------------------------------------------------
+
+
+def seconds(value: object, reason: Reason) -> float:
+    """Return a NumericDate (RFC 7519 §2) that a clock could show."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LAST_SECOND:
+        raise TokenRejected(reason)
+    return value
+
+
+def required_text(value: object, limit: int, reason: Reason) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= limit:
+        raise TokenRejected(reason)
+    return value
+
+
+def check_clean(value: Any) -> None:
+    """Refuse JSON that a database or an encoder would choke on: NUL, lone surrogates, infinity, deep nesting.
+
+    Raises:
+        TokenRejected: ``unclean``.
+    """
+    level: Iterable[Any] = [value]
+    for _ in range(JSON_DEPTH_LIMIT):
+        following: list[Any] = []
+        for node in level:
+            if isinstance(node, dict):
+                following += [*node.keys(), *node.values()]
+            elif isinstance(node, list):
+                following += node
+            elif not _is_clean(node):
+                raise TokenRejected(Reason.UNCLEAN)
+        if not following:
+            return
+        level = following
+    raise TokenRejected(Reason.UNCLEAN)
+
+
+def _is_clean(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" not in value and (value.isascii() or _SURROGATE.search(value) is None)
+    return not isinstance(value, float) or math.isfinite(value)

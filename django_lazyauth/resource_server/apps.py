@@ -1,0 +1,15 @@
+"""``INSTALLED_APPS = [..., "django_lazyauth.resource_server"]``: system checks for a site that only takes tokens."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class ResourceServerConfig(AppConfig):
+    name = "django_lazyauth.resource_server"
+    label = "lazyauth_resource_server"
+
+    def ready(self) -> None:
+        from .checks import register_checks
+
+        register_checks()

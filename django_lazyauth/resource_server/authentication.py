@@ -1,0 +1,86 @@
+"""Authenticate API calls by access tokens that are checked here, with the issuer's public keys.
+
+``authentication_classes = [AccessTokenAuthentication]``, on the issuer's own site or on one that has only this
+package and the issuer's URL.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from django_lazyauth.openid.access_token import AccessToken
+from django_lazyauth.openid.jose import TokenRejected
+
+from .challenge import IssuerUnavailable, challenge
+from .keys import KeysUnavailable
+from .verifier import ResourceServer
+
+logger = logging.getLogger("django_lazyauth.resource_server")
+
+
+class AccessTokenAuthentication(BaseAuthentication):
+    """``request.user`` and ``request.auth`` (:class:`~django_lazyauth.openid.access_token.AccessToken`).
+
+    No bearer in the request: the next authentication class is asked. A bad one: 401 with a challenge. The issuer's
+    keys cannot be had: 503.
+
+    Subclasses may say what the settings say, for their views alone.
+    """
+
+    issuer: ClassVar[str] = ""
+    audience: ClassVar[str | tuple[str, ...]] = ()
+    revocation_check: ClassVar[bool | None] = None
+
+    def server(self) -> ResourceServer:
+        """Return whose tokens are taken, and what for."""
+        server = ResourceServer.from_settings()
+        if not self.issuer and not self.audience and self.revocation_check is None:
+            return server
+        audience = (self.audience,) if isinstance(self.audience, str) else self.audience
+        settings = replace(
+            server.settings,
+            issuer=self.issuer or server.settings.issuer,
+            # Where another issuer keeps its keys, the settings do not know.
+            jwks_uri=server.settings.jwks_uri if self.issuer in ("", server.settings.issuer) else "",
+            audience=audience or server.settings.audience,
+        )
+        check = server.revocation_check if self.revocation_check is None else self.revocation_check
+        return ResourceServer(settings, check)
+
+    def authenticate(self, request: Request) -> tuple[Any, AccessToken] | None:
+        raw = bearer_of(request)
+        if raw is None:
+            return None
+        server = self.server()
+        # Built from Host only where the audience depends on it; ALLOWED_HOSTS has judged it then.
+        uri = "" if server.settings.audience else request._request.build_absolute_uri(request._request.path)
+        try:
+            verified = server.verify(raw, request_uri=uri)
+        except TokenRejected as rejected:
+            logger.info("an access token was refused (%s)", rejected.reason)
+            raise AuthenticationFailed(
+                "The access token is unknown, expired, revoked or meant for something else."
+            ) from None
+        except KeysUnavailable as unavailable:
+            logger.warning("no keys to check an access token with (%s)", unavailable.reason)
+            raise IssuerUnavailable(unavailable.retry_after) from None
+        return verified.user, verified.token
+
+    def authenticate_header(self, request: Request) -> str:
+        view = (request.parser_context or {}).get("view")
+        scopes = getattr(view, "required_scopes", None) or ()
+        error = "" if bearer_of(request) is None else "invalid_token"
+        scope = " ".join(scopes) if isinstance(scopes, (list, tuple)) else ""
+        return challenge(self.server(), error=error, scope=scope)
+
+
+def bearer_of(request: Request) -> str | None:
+    """Return the bearer token of the header (RFC 6750 §2.1), ``None`` if there is none; nowhere else is looked."""
+    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return token.strip(" ") if scheme.lower() == "bearer" else None

@@ -1,0 +1,148 @@
+"""Where are the keys of an issuer elsewhere? In its metadata, fetched once for all processes and kept in the cache.
+
+An hour fresh, an hour more while the issuer is down, and anew for a key id that nobody knows: once per 30 s, however
+many tokens name one (I15). A rotation at the issuer therefore needs nothing to be done here.
+
+Not here: what a token has to be, and the keys of an issuer in this very process (:mod:`.local`).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django_lazyauth import fetch
+from django_lazyauth.errors import LazyAuthError
+from django_lazyauth.openid import pilots
+from django_lazyauth.openid.jose import KeySet, KeySetInvalid, TokenRejected, check_clean
+from django_lazyauth.openid.key_document import RefreshFailed, public_key_set
+from django_lazyauth.openid.results import Failed, Pending, Ready, Result
+from django_lazyauth.openid.single_flight import FRESH, RENEW_INTERVAL, FlightFailed, SingleFlight
+
+#: Seconds that a request waits for keys it cannot do without, and between two looks.
+WAIT: Final = 4.0
+WAIT_STEP: Final = 0.05
+
+
+class KeysUnavailable(LazyAuthError):
+    """The issuer's keys cannot be had now; whether a token is good cannot be said."""
+
+    def __init__(self, reason: str, retry_after: int) -> None:
+        self.reason = reason
+        #: Seconds.
+        self.retry_after = retry_after
+        super().__init__(reason)
+
+
+def load(issuer: str, *, jwks_uri: str = "", unknown_kid: bool = False) -> KeySet:
+    """Return the keys of *issuer*, and have fetched what is missing. One read of the cache, as a rule.
+
+    Args:
+        issuer: Its identifier, which its metadata must repeat (RFC 8414 §3.3).
+        jwks_uri: Where its keys are, if not where its metadata says.
+        unknown_kid: A token names a key that is not there: fetch anew, if that was not done just now.
+
+    Raises:
+        KeysUnavailable: There are none, and none can be had.
+    """
+    cache_key = f"{issuer} {jwks_uri}"
+    found: Result[Any] = key_sets.drive(cache_key, renew=unknown_kid)
+    if unknown_kid or isinstance(found, Pending):
+        found = _wait(cache_key)
+    if isinstance(found, Ready):
+        return _read(found.value["jwks"])
+    raise KeysUnavailable(found.reason if isinstance(found, Failed) else "pending", found.retry_after)
+
+
+def _wait(cache_key: str) -> Result[Any]:
+    """Return what there is once nobody is fetching it any more, or after four seconds."""
+    ends_at = time.monotonic() + WAIT
+    while key_sets.is_in_the_air(cache_key) and time.monotonic() < ends_at:
+        time.sleep(WAIT_STEP)
+        key_sets.drive(cache_key)
+    return key_sets.peek(cache_key)
+
+
+@lru_cache(maxsize=64)
+def _read(jwks: str) -> KeySet:
+    """Return the keys of a document that was judged when it was fetched. Parsed once per content."""
+    try:
+        return KeySet.from_jwks(json.loads(jwks))
+    except (ValueError, KeySetInvalid):  # written by another version of this app
+        raise KeysUnavailable("unreadable", 1) from None
+
+
+# -- fetching ----------------------------------------------------------------------------------------------
+
+
+def _fetch(cache_key: str) -> dict[str, Any]:
+    """Return the key set as it is kept: the text of it, where it was, and when that was found out."""
+    issuer, _, jwks_uri = cache_key.partition(" ")
+    known = key_sets.peek(cache_key)
+    if not jwks_uri and isinstance(known, Ready) and key_sets.clock() < known.value["discovered_at"] + FRESH:
+        # It said so within the hour: for an unknown key id, one request is enough.
+        try:
+            return {**known.value, "jwks": _fetch_keys(known.value["jwks_uri"])}
+        except FlightFailed:
+            pass  # It may have moved.
+    discovered_at = key_sets.clock()
+    where = jwks_uri or _discover(issuer)
+    return {"jwks": _fetch_keys(where), "jwks_uri": where, "discovered_at": discovered_at}
+
+
+def _fetch_keys(url: str) -> str:
+    try:
+        response = fetch.get(
+            url,
+            policy=fetch.OPERATOR,
+            max_bytes=fetch.KEY_SET_LIMIT,
+            headers={"Accept": "application/json"},
+        )
+        return json.dumps(public_key_set(response))
+    except (fetch.FetchError, RefreshFailed) as error:
+        raise FlightFailed(error.reason) from None
+
+
+def _discover(issuer: str) -> str:
+    """Return ``jwks_uri`` of the issuer's metadata: RFC 8414's place first, then OpenID Connect's."""
+    failure = FlightFailed("status")
+    for url in _metadata_urls(issuer):
+        try:
+            response = fetch.get(url, policy=fetch.OPERATOR, headers={"Accept": "application/json"})
+            if not response.ok:
+                continue
+            document = response.json_object()
+            check_clean(document)
+        except (fetch.FetchError, TokenRejected) as error:
+            failure = FlightFailed(str(error.reason))
+            continue
+        return _jwks_uri(document, issuer)
+    raise failure
+
+
+def _metadata_urls(issuer: str) -> tuple[str, ...]:
+    parts = urlsplit(issuer)
+    origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
+    return (
+        f"{origin}/.well-known/oauth-authorization-server{path}",
+        f"{origin}{path}/.well-known/openid-configuration",
+    )
+
+
+def _jwks_uri(document: dict[str, Any], issuer: str) -> str:
+    if document.get("issuer") != issuer:
+        # RFC 8414 §3.3: it must not be used. Keys of somebody else would open everything here.
+        raise FlightFailed("issuer_mismatch")
+    url = document.get("jwks_uri")
+    try:
+        fetch.check_url(url)  # type: ignore[arg-type]  # it refuses what is not a string
+    except fetch.FetchError:
+        raise FlightFailed("jwks_uri") from None
+    return str(url)
+
+
+#: One for all issuers; a source that is down is asked again after as long as for an unknown key id.
+key_sets: Final = pilots.register(SingleFlight("issuer-keys", _fetch, longest_backoff=RENEW_INTERVAL))

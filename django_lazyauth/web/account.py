@@ -1,0 +1,263 @@
+"""The account page: where a person is signed in, how they can sign in, what they allowed; and the end of any of it.
+
+The page signs people in as a client of our own, so that a site without a login page needs none.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.crypto import salted_hmac
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidRequest, ProviderError
+from django_lazyauth.flows import account, identities, linking, sessions, sign_in, sso
+from django_lazyauth.flows.authorize import Browser
+from django_lazyauth.models import ProviderIdentity
+from django_lazyauth.models.fields import digest, uuid7
+from django_lazyauth.network import network_of
+from django_lazyauth.openid.descriptor import SSO_PREFIX
+from django_lazyauth.providers.registry import configured_providers, get_provider
+from django_lazyauth.toolkit import clients
+
+from . import binding
+from .carried import seconds
+from .decorators import page_view
+from .flow import account_of, chosen_provider, domain_is_closed, send
+from .pages import ClientCard, client_card, scope_lines, show, show_error
+from .redirects import go
+
+#: What the page is told in its address, and says.
+DONE: dict[str, Promise] = {
+    "linked": gettext_lazy("The account is connected. You can sign in with it from now on."),
+    "known": gettext_lazy("This account was connected already."),
+    "unlinked": gettext_lazy("The account is no longer connected."),
+    "ended": gettext_lazy("The application is signed out."),
+    "ended_all": gettext_lazy("All applications are signed out."),
+    "withdrawn": gettext_lazy("The application has no access any more."),
+}
+FAILED: dict[str, Promise] = {
+    "taken": gettext_lazy("This account belongs to somebody else here. Nothing was connected."),
+    "gone": gettext_lazy("That was over already."),
+    "last": gettext_lazy("This is your only way to sign in. Connect another one first."),
+    "again": gettext_lazy("Please sign in again first: what you asked for changes how you can sign in."),
+    "closed": domain_is_closed(),
+}
+
+
+def _person(request: HttpRequest) -> AbstractBaseUser | None:
+    user = request.user
+    return user if isinstance(user, AbstractBaseUser) and user.is_active else None
+
+
+def _form_token(request: HttpRequest, user: AbstractBaseUser) -> str:
+    """Return the token of this page's forms: nobody makes one without the secret in the session cookie."""
+    value = f"{request.session.session_key}\n{user.pk}"
+    return salted_hmac("django_lazyauth.account", value, algorithm="sha256").hexdigest()
+
+
+def _back(done: str) -> HttpResponse:
+    return go(f"{reverse('lazyauth:account')}?{urlencode({'done': done})}")
+
+
+@page_view("GET", "HEAD", "POST")
+def account_view(request: HttpRequest) -> HttpResponse:
+    """Show the page, or do what one of its forms asks for."""
+    if not request.user.is_authenticated:
+        sign_in.resume(request, list(binding.all_secrets(request).values()))
+    user = _person(request)
+    if user is None:
+        return go(reverse("lazyauth:account-sign-in"))
+    if request.method != "POST":
+        return _show(request, user)
+    posted = request.POST.get("form_token", "").encode("utf-8", "replace")
+    if not hmac.compare_digest(posted, _form_token(request, user).encode()):
+        raise InvalidRequest(_("This page is too old. Open it again and try once more."))
+    act = ACTIONS.get(request.POST.get("action", ""))
+    if act is None:
+        raise InvalidRequest(_("The form cannot be read."))
+    return act(request, user)
+
+
+# -- the page ----------------------------------------------------------------------------------------------
+
+
+def _show(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
+    done = request.GET.get("done", "")
+    found = account.of_user(user)
+    context: dict[str, Any] = {
+        "account": account_of(user),
+        "sessions": [_session_line(session) for session in found.sessions],
+        "identities": [_identity_line(row, row.pk in found.removable) for row in found.identities],
+        "allowed": [
+            {"card": _card(allowed.client), "client": allowed.client, "scopes": scope_lines(allowed.scopes)}
+            for allowed in found.allowed
+        ],
+        "is_fresh": identities.is_fresh(request),
+        "providers": [provider for provider in configured_providers() if provider.is_upstream],
+        "offers_sso": sso.is_offered(),
+        "post_url": reverse("lazyauth:account"),
+        "sign_in_url": f"{reverse('lazyauth:account-sign-in')}?again=1",
+        "sign_out_url": reverse("lazyauth:end-session"),
+        "form_token": _form_token(request, user),
+        "done": DONE.get(done, ""),
+        "notice": FAILED.get(done, ""),
+    }
+    return show(request, "django_lazyauth/account.html", context)
+
+
+def _card(client: clients.Client) -> ClientCard:
+    uris = client.redirect_uris.split()
+    return client_card(client, uris[0] if uris else "")
+
+
+def _session_line(session: sessions.Session) -> dict[str, Any]:
+    return {
+        "id": session.session_id,
+        "card": _card(session.client),
+        "provider": _provider_name(session.provider),
+        "since": session.since,
+        "last_used_at": session.last_used_at,
+    }
+
+
+def _identity_line(row: ProviderIdentity, is_removable: bool) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "provider": row.sso_name or _provider_name(row.provider),
+        "domain": row.sso_domain,
+        "who": row.email or row.name or row.subject,
+        "since": row.created_at,
+        "is_default": row.is_default,
+        "is_removable": is_removable,
+    }
+
+
+def _provider_name(name: str) -> str:
+    if not name or name.startswith(SSO_PREFIX):
+        return name.removeprefix(SSO_PREFIX)
+    try:
+        return get_provider(name).display_name
+    except ProviderError:
+        return name
+
+
+# -- signing in for it ---------------------------------------------------------------------------------------
+
+
+def _return_url() -> str:
+    return lazyauth_settings.issuer_origin + reverse("lazyauth:account-return")
+
+
+def _client() -> clients.Client:
+    return clients.account_client(name=str(_("Your account")), redirect_uri=_return_url())
+
+
+@page_view("GET", "HEAD")
+def account_sign_in_view(request: HttpRequest) -> HttpResponse:
+    """Begin a sign-in for this page; with ``again``, also of somebody who is signed in."""
+    query = {
+        "response_type": "code",
+        "client_id": _client().client_id,
+        "redirect_uri": _return_url(),
+        "scope": "openid",
+        # Nobody keeps the verifier: the code is not meant to be redeemed.
+        "code_challenge": secrets.token_urlsafe(32),
+        "code_challenge_method": "S256",
+    }
+    if request.GET.get("again"):
+        query["prompt"] = "login"
+    return go(f"{reverse('lazyauth:authorize')}?{urlencode(query)}")
+
+
+@page_view("GET", "HEAD")
+def account_return_view(request: HttpRequest) -> HttpResponse:
+    """Where that sign-in leads back to. What counts is who is signed in in this browser; the code is let lapse."""
+    if _person(request) is not None:
+        return go(reverse("lazyauth:account"))
+    if request.GET.get("error"):
+        return show_error(request, _("You are not signed in."))
+    return show_error(request, _("You have no account here yet. Start from the application you want to use."))
+
+
+# -- what its forms ask for --------------------------------------------------------------------------------
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise InvalidRequest(_("The form cannot be read.")) from None
+
+
+def _end(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
+    try:
+        sessions.end_session_of(user, _uuid(request.POST.get("session", "")))
+    except sessions.NoSuchSession:
+        return _back("gone")
+    return _back("ended")
+
+
+def _end_all(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
+    sessions.end_all_sessions(user)
+    return _back("ended_all")
+
+
+def _withdraw(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
+    client = clients.load_client(request.POST.get("client", ""))
+    if client is None:
+        return _back("gone")
+    sessions.withdraw(user, client)
+    return _back("withdrawn")
+
+
+def _unlink(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
+    number = request.POST.get("identity", "")
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        raise InvalidRequest(_("The form cannot be read."))
+    try:
+        identities.require_fresh(request)
+        identities.unlink(user, int(number))
+    except identities.ReauthenticationRequired:
+        return _back("again")
+    except ProviderIdentity.DoesNotExist:
+        return _back("gone")
+    except identities.LastWayIn:
+        return _back("last")
+    return _back("unlinked")
+
+
+def _link(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
+    name = chosen_provider(request)
+    if not name:
+        return _back("closed")
+    session_id, secret = uuid7(), binding.new_secret()
+    typed = request.POST.get("domain", "").strip()
+    try:
+        pending = linking.begin(
+            request,
+            user,
+            client=_client(),
+            redirect_uri=_return_url(),
+            session_id=session_id,
+            browser=Browser(digest(secret), network_of(request)),
+            login_hint=typed if "@" in typed and len(typed) <= 256 else "",
+        )
+    except identities.ReauthenticationRequired:
+        return _back("again")
+    response = send(request, pending, name, secret)
+    binding.bind(request, response, session_id, secret, max_age=seconds(lazyauth_settings.flow_lifetime))
+    return response
+
+
+ACTIONS = {"end": _end, "end_all": _end_all, "withdraw": _withdraw, "unlink": _unlink, "link": _link}

@@ -1,0 +1,140 @@
+"""The end-session endpoint, and the page that asks where nobody can know whether the person meant it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidRequest
+from django_lazyauth.flows import logout, sign_in
+from django_lazyauth.flows.logout import LogoutRequest
+from django_lazyauth.models.fields import digest, uuid7
+from django_lazyauth.toolkit import clients
+from django_lazyauth.toolkit.authorization import has_bad_characters
+from django_lazyauth.toolkit.logout_tokens import MAX_HINT_LENGTH
+
+from . import binding
+from .carried import seconds
+from .decorators import flow_is_gone, page_view
+from .flow import account_of
+from .pages import ClientCard, client_card, show
+from .redirects import go
+
+#: RP-Initiated Logout 1.0 §2. Others are ignored, as everywhere.
+MAX_LENGTHS = {
+    "id_token_hint": MAX_HINT_LENGTH,
+    "logout_hint": 256,
+    "client_id": clients.MAX_CLIENT_ID_LENGTH,
+    "post_logout_redirect_uri": 2048,
+    "state": 4096,
+    "ui_locales": 128,
+}
+
+
+@page_view("GET", "HEAD", "POST")
+def end_session_view(request: HttpRequest) -> HttpResponse:
+    """GET and POST alike (§2). A form posted from the client's site comes without our Lax cookies: a GET follows."""
+    parameters = _parameters(request)
+    if request.method == "POST":
+        return go(f"{reverse('lazyauth:end-session')}?{urlencode(parameters)}")
+    asked = logout.check(parameters)
+    if not request.user.is_authenticated:
+        # Somebody whom an exchange wrote is signed in on their next visit; this is one.
+        sign_in.resume(request, list(binding.all_secrets(request).values()))
+    user = _person(request)
+    if logout.is_own(asked, user):
+        return _sign_out(request, asked, user)
+    if user is None and asked.hint is None:
+        return _show_signed_out(request, asked)
+    return _ask(request, asked, user)
+
+
+def _parameters(request: HttpRequest) -> dict[str, str]:
+    given = request.POST if request.method == "POST" else request.GET
+    parameters = {}
+    for name, limit in MAX_LENGTHS.items():
+        values = given.getlist(name)
+        if len(values) > 1 or any(has_bad_characters(value) or len(value) > limit for value in values):
+            raise InvalidRequest(_("The application sent a request that cannot be served: %s") % name)
+        if values and values[0]:
+            parameters[name] = values[0]
+    return parameters
+
+
+def _person(request: HttpRequest) -> AbstractBaseUser | None:
+    return request.user if isinstance(request.user, AbstractBaseUser) else None
+
+
+def _purpose(user: AbstractBaseUser | None) -> str:
+    """The page names an account: its form must not speak for another that signed in since."""
+    return f"logout {user.pk if user else ''}"
+
+
+def _card(asked: LogoutRequest) -> ClientCard | None:
+    if asked.client is None:
+        return None
+    uris = asked.client.redirect_uris.split()
+    return client_card(asked.client, asked.redirect_uri or (uris[0] if uris else ""))
+
+
+def _ask(request: HttpRequest, asked: LogoutRequest, user: AbstractBaseUser | None) -> HttpResponse:
+    flow, secret = uuid7(), binding.new_secret()
+    response = show(
+        request,
+        "django_lazyauth/logout.html",
+        {
+            "client": _card(asked),
+            "account": account_of(user) if user else "",
+            "post_url": reverse("lazyauth:confirm-logout"),
+            "flow": flow,
+            "signed_request": asked.dumps(binding_digest=digest(secret)),
+            "form_token": binding.form_token(secret, _purpose(user)),
+        },
+        ui_locales=asked.ui_locales,
+    )
+    binding.bind(request, response, flow, secret, max_age=seconds(lazyauth_settings.flow_lifetime))
+    return response
+
+
+@page_view("POST")
+def confirm_logout_view(request: HttpRequest) -> HttpResponse:
+    """Do what the person decided. Only our own page can ask for it: its form carries what its cookie signs."""
+    try:
+        flow = UUID(request.POST.get("flow", ""))
+    except ValueError:
+        raise InvalidRequest(flow_is_gone()) from None
+    user = _person(request)
+    secret = binding.secret_of(request, flow)
+    if not binding.form_token_matches(request, secret, _purpose(user)):
+        raise InvalidRequest(flow_is_gone())
+    asked = logout.load(request.POST.get("request", ""), binding=secret)
+    if request.POST.get("decision") == "stay":
+        response = show(request, "django_lazyauth/still_signed_in.html", {}, ui_locales=asked.ui_locales)
+        binding.release(response, flow)
+        return response
+    if request.POST.get("decision") != "leave":
+        raise InvalidRequest(_("Choose whether to sign out or not."))
+    response = _sign_out(request, asked, user)
+    binding.release(response, flow)
+    return response
+
+
+def _sign_out(request: HttpRequest, asked: LogoutRequest, user: AbstractBaseUser | None) -> HttpResponse:
+    logout.sign_out(request, asked, user, bindings=binding.all_secrets(request).values())
+    return go(asked.return_url) if asked.redirect_uri else _show_signed_out(request, asked)
+
+
+def _show_signed_out(request: HttpRequest, asked: LogoutRequest) -> HttpResponse:
+    """Say so. Where nobody was signed out a person decides whether to follow the client's address."""
+    return show(
+        request,
+        "django_lazyauth/signed_out.html",
+        {"client": _card(asked), "return_url": asked.return_url},
+        ui_locales=asked.ui_locales,
+    )

@@ -1,0 +1,118 @@
+"""Clients that want to hear of logouts, people who are signed in at them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jwt
+import pytest
+from django.test import Client as Browser
+from django.utils import timezone
+
+from django_lazyauth.models import ClientRegistration, ClientSource
+from tests.support.journey import (
+    OAuthClient,
+    consent,
+    get,
+    make_browser,
+    post_form,
+    query_of,
+    redeem,
+    sign_in,
+)
+from tests.support.upstream import sso, upstream, upstream_process
+from tests.web.site import register_client
+
+__all__ = ["consent", "sso", "upstream", "upstream_process"]
+
+AFTER = "https://client.example/signed-out"
+
+
+@dataclass
+class SignedIn:
+    """A person's browser, and what one client got of it."""
+
+    browser: Browser
+    client: OAuthClient
+    tokens: dict
+
+    @property
+    def id_token(self) -> str:
+        return self.tokens["id_token"]
+
+    @property
+    def sid(self) -> str:
+        return jwt.decode(self.id_token, options={"verify_signature": False})["sid"]
+
+    def refresh(self):
+        answer = post_form(
+            make_browser(),
+            "/token",
+            {
+                "grant_type": "refresh_token",
+                "refresh_token": self.tokens["refresh_token"],
+                "client_id": self.client.client_id,
+            },
+        )
+        if answer.status_code == 200:
+            self.tokens = {**self.tokens, **answer.json()}
+        return answer
+
+    def userinfo(self):
+        headers = {"authorization": f"Bearer {self.tokens['access_token']}"}
+        return get(make_browser(), "/userinfo", headers=headers)
+
+    def is_alive(self) -> bool:
+        alive = self.userinfo().status_code == 200
+        assert (self.refresh().status_code == 200) == alive
+        return alive
+
+
+def signed_in_at(client: OAuthClient, *, subject: str = "ada", browser: Browser | None = None) -> SignedIn:
+    """Sign *subject* in at *client*; the browser is signed in on the site afterwards, as on its next visit."""
+    browser = browser or make_browser()
+    if "_auth_user_id" in browser.session:
+        answer = get(browser, f"/authorize?{client.authorize_query()}")
+        if answer.status_code == 200:
+            from tests.support.journey import submit
+
+            answer = submit(browser, answer, decision="allow")
+        location = answer.headers["Location"]
+    else:
+        location = sign_in(browser, client, subject=subject)
+    answer = redeem(client, query_of(location)["code"])
+    assert answer.status_code == 200, answer.content
+    return SignedIn(browser, client, answer.json())
+
+
+@pytest.fixture
+def trail(db) -> OAuthClient:
+    return register_client(
+        "trail", post_logout_redirect_uris=f"{AFTER} myapp.example:/out", name="Trail Journal"
+    )
+
+
+@pytest.fixture
+def maps(db) -> OAuthClient:
+    return register_client("maps", post_logout_redirect_uris="https://maps.example/out", name="Maps")
+
+
+@pytest.fixture
+def ada(trail) -> SignedIn:
+    return signed_in_at(trail)
+
+
+def wants_to_hear(client: OAuthClient, uri: str) -> None:
+    """Let *client* have registered a back-channel logout URI, as an operator enters it."""
+    from oauth2_provider.models import get_application_model
+
+    row = get_application_model().objects.get(client_id=client.client_id)
+    ClientRegistration.objects.update_or_create(
+        client=row,
+        defaults={"metadata": {"backchannel_logout_uri": uri}},
+        create_defaults={
+            "source": ClientSource.ELSEWHERE,
+            "metadata": {"backchannel_logout_uri": uri},
+            "last_used_at": timezone.now(),
+        },
+    )
