@@ -135,7 +135,7 @@ def _end_all(user_pk: Any, *, client_pk: Any = None) -> int:
         open_flows.update(status=Status.FAILED, last_error="ended", private="", updated_at=timezone.now())
         ended = sum(map(end_session, families.families_of(user_pk, client_pk=client_pk)))
         families.revoke_loose(user_pk, client_pk=client_pk)
-        UpstreamToken.objects.filter(user_id=user_pk, **only).delete()
+        store.delete_of_user(user_pk, client_id=client_pk)
     return ended
 
 

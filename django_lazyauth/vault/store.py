@@ -196,10 +196,21 @@ def delete(session_id: UUID) -> int:
     statement finds the new one. By primary key, as the migration takes it: of two that lock a row through
     different indexes, InnoDB sends one away.
     """
-    legacy = LegacyUpstreamToken.objects.using(database())
-    if old := list(legacy.filter(session_id=str(session_id)).values_list("pk", flat=True)):
-        legacy.filter(pk__in=old).delete()
+    _delete_legacy(session_id=str(session_id))
     return UpstreamToken.objects.of_session(session_id).delete()[0]
+
+
+def delete_of_user(user_id: Any, *, client_id: Any = None) -> None:
+    """Forget every bundle of a user, or of what one client holds for them, whatever session it belongs to."""
+    only = {"user_id": user_id} if client_id is None else {"user_id": user_id, "client_id": client_id}
+    _delete_legacy(**only)
+    UpstreamToken.objects.filter(**only).delete()
+
+
+def _delete_legacy(**where: Any) -> None:
+    legacy = LegacyUpstreamToken.objects.using(database())
+    if old := list(legacy.filter(**where).values_list("pk", flat=True)):
+        legacy.filter(pk__in=old).delete()
 
 
 def _open(row: UpstreamToken, cipher: Cipher) -> UpstreamBundle:
