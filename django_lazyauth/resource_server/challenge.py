@@ -12,18 +12,25 @@ from rest_framework.exceptions import APIException, PermissionDenied
 from .verifier import ResourceServer
 
 
-def challenge(server: ResourceServer, *, error: str = "", scope: str = "") -> str:
-    """Return the value of ``WWW-Authenticate``; without a token in the request there is no error to name."""
-    members = {"error": error, "scope": scope, "resource_metadata": resource_metadata_url(server) or ""}
+def challenge(server: ResourceServer, path: str, *, error: str = "", scope: str = "") -> str:
+    """Return the value of ``WWW-Authenticate``; without a token in the request there is no error to name.
+
+    Args:
+        server: Who asks for a token.
+        path: Of the request. Where the audience depends on it, so does the metadata: of anything but the URL that
+            it went to, a client must not use them (RFC 9728 §3.3).
+    """
+    members = {"error": error, "scope": scope, "resource_metadata": resource_metadata_url(server, path) or ""}
     parts = ['realm="api"', *(f'{name}="{value}"' for name, value in members.items() if value)]
     return f"Bearer {', '.join(parts)}"
 
 
-def resource_metadata_url(server: ResourceServer) -> str | None:
+def resource_metadata_url(server: ResourceServer, path: str) -> str | None:
     """Return where the metadata of this resource stands, if it is mounted here (RFC 9728 §3.1)."""
     local = server.local
     if local is not None:
-        return local.resource_metadata_url()
+        configured = server.settings.audience
+        return local.resource_metadata_url(urlsplit(configured[0]).path if configured else path)
     try:
         reverse("lazyauth_resource_server:metadata")
     except NoReverseMatch:
@@ -41,11 +48,11 @@ WELL_KNOWN = "/.well-known/oauth-protected-resource"
 class InsufficientScope(PermissionDenied):
     """403: the token is good and does not carry the scope; the challenge names it (RFC 6750 §3.1)."""
 
-    def __init__(self, scopes: Sequence[str], server: ResourceServer) -> None:
+    def __init__(self, scopes: Sequence[str], server: ResourceServer, path: str) -> None:
         scope = " ".join(scopes)
         super().__init__({"error": "insufficient_scope", "scope": scope})
         #: What DRF puts into ``WWW-Authenticate``.
-        self.auth_header = challenge(server, error="insufficient_scope", scope=scope)
+        self.auth_header = challenge(server, path, error="insufficient_scope", scope=scope)
 
 
 class IssuerUnavailable(APIException):
