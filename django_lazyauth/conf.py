@@ -139,6 +139,7 @@ KNOWN_SETTINGS = frozenset(
         "MAX_PENDING_PER_NETWORK",
         "MAX_UNUSED_CLIENTS",
         "NUM_PROXIES",
+        "PROTECTED_RESOURCES",
         "PROVIDERS",
         "REFRESH_GRACE",
         "REFRESH_TOKEN_IDLE_LIFETIME",
@@ -449,6 +450,20 @@ class LazyAuthSettings:
                 'LAZYAUTH["UPSTREAM_TOKEN_CLIENTS"] must map client ids to lists of providers.'
             )
         return {client_id: list(names) for client_id, names in value.items()}
+
+    @property
+    def protected_resources(self) -> tuple[str, ...] | None:
+        """Paths of this site that are described as protected resources (RFC 9728); ``None``: those it serves."""
+        value = self.raw.get("PROTECTED_RESOURCES")
+        if value is None:
+            return None
+        if not isinstance(value, (list, tuple)) or not all(
+            isinstance(path, str) and path.startswith("/") for path in value
+        ):
+            raise ImproperlyConfigured(
+                'LAZYAUTH["PROTECTED_RESOURCES"] must be a list of paths, such as "/mcp".'
+            )
+        return tuple(value)
 
     @property
     def allow_loopback_upstreams(self) -> bool:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from typing import Final
 
 from django.http import HttpRequest
 
 from .conf import lazyauth_settings
+
+#: As some proxies write it into ``X-Forwarded-For``.
+WITH_PORT: Final = re.compile(r"\[(?P<v6>[^\]]+)\](?::\d+)?|(?P<v4>[0-9.]+):\d+")
 
 
 def network_of(request: HttpRequest) -> str:
@@ -20,8 +25,9 @@ def network_of(request: HttpRequest) -> str:
         if len(forwarded) >= proxies:
             # Each proxy of ours appended one entry; what stands before them is the client's own claim.
             address = forwarded[-proxies]
+    with_port = WITH_PORT.fullmatch(address)
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(with_port["v6"] or with_port["v4"] if with_port else address)
     except ValueError:
         return "unknown"
     mapped = getattr(parsed, "ipv4_mapped", None)

@@ -14,7 +14,7 @@ from django.urls.converters import StringConverter
 
 from .api import id_token, identities, registration, sessions, sso
 from .api.views import UpstreamTokenView
-from .web import account, authorize, callback, endpoints, flow, logout
+from .web import account, authorize, callback, endpoints, flow, logout, ready
 from .well_known import metadata_patterns
 
 app_name = "lazyauth"
@@ -58,6 +58,7 @@ urlpatterns = [
     path("identities/<int:pk>", identities.IdentityView.as_view(), name="identity"),
     path("sessions", sessions.SessionsView.as_view(), name="sessions"),
     path("sessions/<uuid:session_id>", sessions.SessionView.as_view(), name="session"),
+    re_path(r"^ready/?$", ready.ready_view, name="ready"),
     path(".well-known/jwks.json", endpoints.jwks_view, name="jwks"),
     *metadata_patterns,
 ]

@@ -166,7 +166,7 @@ def play(console: Console, directory: Path) -> None:
             site_settings=site_settings,
             upstream_settings={"UPSTREAM_ACCESS_TOKEN_SECONDS": str(UPSTREAM_TOKEN_SECONDS)},
         ) as stage,
-        Client(CLIENT_ID, REDIRECT_URI, issuer=stage.site_url) as client,
+        Client(CLIENT_ID, REDIRECT_URI, issuer=stage.issuer) as client,
         Browser(stop_at=REDIRECT_URI) as browser,
     ):
         narrator = Narrator(console, stage.database)
@@ -198,7 +198,7 @@ def register(narrator: Narrator, stage: Stage, client: Client) -> None:
     stage.manage("createapplication", *arguments)
     narrator.say(f"manage.py createapplication public authorization-code --client-id={CLIENT_ID} …")
     client.discover()
-    check(client.metadata["issuer"] == stage.site_url, "The metadata should name the issuer (RFC 8414 §3.3).")
+    check(client.metadata["issuer"] == stage.issuer, "The metadata should name the issuer (RFC 8414 §3.3).")
     check(client.metadata["code_challenge_methods_supported"] == ["S256"], "Only S256 should be offered.")
     narrator.say(f"token endpoint, out of the metadata: {client.metadata['token_endpoint']}")
     narrator.standing()
@@ -262,7 +262,7 @@ def act_upstream(narrator: Narrator, stage: Stage, client: Client, access_token:
     """Let a tool act for Ada at the upstream, and a proxy swap her tokens."""
     narrator.step("The client calls a tool of the site, which acts for Ada at the upstream")
     check(read_vault_version(stage.database) == 1, "Nobody used the upstream tokens yet.")
-    response = client.call_tool(f"{client.issuer}/mcp", "read_notes", access_token)
+    response = client.call_tool(f"{stage.site_url}/mcp", "read_notes", access_token)
     check(response.status_code == 200, f"The tool server answers {response.status_code}: {response.text}")
     result = response.json()["result"]
     check(not result["isError"], f"The tool failed: {result}")
@@ -291,7 +291,7 @@ def live(narrator: Narrator, client: Client, tokens: dict[str, Any], answer: str
     check(person["email"] == ADA.email, "userinfo should be about Ada.")
     check(person["email_verified"] is True, "The upstream said that the address is hers.")
     narrator.say(f"GET /userinfo: {person['name']}, {person['email']}")
-    whoami = f"{client.issuer}/api/whoami"
+    whoami = f"{client.site}/api/whoami"
     response = client.call(whoami, tokens["access_token"])
     check(response.status_code == 200, f"The tool answers {response.status_code}.")
     check(response.json()["client_id"] == client.client_id, "The tool should know which client calls.")

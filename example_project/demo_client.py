@@ -129,8 +129,13 @@ class Client:
         self._oauth.close()
         self._http.close()
 
+    @property
+    def site(self) -> str:
+        """What paths are appended to (RFC 8414 §3.1)."""
+        return self.issuer.rstrip("/")
+
     def discover(self) -> None:
-        url = f"{self.issuer}/.well-known/oauth-authorization-server"
+        url = f"{self.site}/.well-known/oauth-authorization-server"
         self.metadata = self._document(url)
 
     def authorization_url(self) -> str:

@@ -168,6 +168,11 @@ class Stage:
         return f"http://{HOST}:{self.site_port}"
 
     @property
+    def issuer(self) -> str:
+        """The site's issuer: at the root it ends in a slash, as the documentation recommends."""
+        return f"{self.site_url}/"
+
+    @property
     def upstream_url(self) -> str:
         return f"http://{HOST}:{self.upstream_port}"
 
@@ -256,7 +261,7 @@ class Stage:
     def _site_env(self) -> dict[str, str]:
         return {
             "SITE_VAR_DIR": str(self.directory / "site"),
-            "LAZYAUTH_ISSUER": self.site_url,
+            "LAZYAUTH_ISSUER": self.issuer,
             "MAIL_DIR": str(self.directory / "mail"),
             "DEMO_UPSTREAM_ISSUER": self.upstream_url,
             "DEMO_UPSTREAM_CLIENT_ID": self._client["id"],

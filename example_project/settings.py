@@ -15,7 +15,7 @@ from .settings_common import *  # noqa: F403  Django's settings are one flat nam
 from .settings_common import BASE_DIR, OAUTH2_PROVIDER, PASSWORD_PROVIDER, VAR_DIR
 
 VAR_DIR = Path(environment.value("SITE_VAR_DIR", str(VAR_DIR)))
-ISSUER = environment.value("LAZYAUTH_ISSUER", "http://127.0.0.1:8000")
+ISSUER = environment.value("LAZYAUTH_ISSUER", "http://127.0.0.1:8000/")
 UPSTREAM_ISSUER = environment.value("DEMO_UPSTREAM_ISSUER", "http://127.0.0.1:8001")
 
 DEBUG = environment.flag("DEBUG", default=True)

@@ -2,7 +2,7 @@
 
 =========================  =====================================================================
 ``SECRET_KEY``             at least 50 random characters
-``LAZYAUTH_ISSUER``        ``https://auth.example.com``: what clients know this site by, for ever
+``LAZYAUTH_ISSUER``        ``https://auth.example.com/``: what clients know this site by, for ever
 ``LAZYAUTH_SIGNING_KEYS``  PEM private keys, one after the other; the first signs
 ``LAZYAUTH_VAULT_KEYS``    ``<key id>:<base64 of 32 bytes>``, separated by spaces; the first seals
 ``LAZYAUTH_PROVIDERS``     JSON: the ways to sign in besides e-mail and password

@@ -30,4 +30,4 @@ class LazyAuthAuthentication(BaseAuthentication):
         return bearer.user or AnonymousUser(), UpstreamBearer.of(bearer)
 
     def authenticate_header(self, request: Request) -> str:
-        return challenge(error="invalid_token" if has_bearer(request._request) else "")
+        return challenge(request.path, error="invalid_token" if has_bearer(request._request) else "")

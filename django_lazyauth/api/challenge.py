@@ -5,8 +5,13 @@ from __future__ import annotations
 from django_lazyauth.toolkit.metadata import resource_metadata_url
 
 
-def challenge(*, error: str = "", description: str = "", scope: str = "") -> str:
-    """Return the value of ``WWW-Authenticate``; without a token in the request there is no error to name."""
+def challenge(path: str, *, error: str = "", description: str = "", scope: str = "") -> str:
+    """Return the value of ``WWW-Authenticate``; without a token in the request there is no error to name.
+
+    Args:
+        path: Of the request. Metadata of anything but the URL that it went to, a client must not use
+            (RFC 9728 §3.3).
+    """
     parts = ['realm="api"']
     parts += [
         f'{name}="{value}"'
@@ -14,7 +19,7 @@ def challenge(*, error: str = "", description: str = "", scope: str = "") -> str
             ("error", error),
             ("error_description", description),
             ("scope", scope),
-            ("resource_metadata", resource_metadata_url()),
+            ("resource_metadata", resource_metadata_url(path)),
         )
         if value
     ]

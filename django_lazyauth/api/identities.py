@@ -5,6 +5,8 @@ By the browser's session only: an access token is in the hands of a client, and 
 
 from __future__ import annotations
 
+import secrets
+
 from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import status
@@ -26,11 +28,18 @@ from .serializers import (
     StateSerializer,
 )
 
+NONCE_KEY = "django_lazyauth.link"
+
 
 def link_nonce(request: Request) -> str:
-    """Return the nonce for links in this session: no token made for another session or person has it."""
+    """Return the nonce for links in this session: no token made for another session or person has it.
+
+    Not of the session's key: one in signed cookies has another after each change.
+    """
     session = request._request.session
-    value = f"{session.session_key}\n{request.user.pk}"
+    if NONCE_KEY not in session:
+        session[NONCE_KEY] = secrets.token_urlsafe(32)
+    value = f"{session[NONCE_KEY]}\n{request.user.pk}"
     return salted_hmac("django_lazyauth.link", value, algorithm="sha256").hexdigest()
 
 
@@ -47,7 +56,7 @@ class IdentitiesView(PersonView):
         listed = IdentityListSerializer(
             {"nonce": link_nonce(request), "identities": identities.of_user(person_of(request))}
         )
-        return Response(listed.data, headers={"Cache-Control": "no-store"})
+        return Response(listed.data)
 
     @described(
         summary="Link an identity",

@@ -156,12 +156,11 @@ def decide(request: HttpRequest, provider: str, settings: SwapSettings) -> Decis
 
 @sensitive_variables()
 def _decide(request: HttpRequest, provider: str, settings: SwapSettings) -> Decision:
-    if not has_bearer(request):
-        return _unswapped(settings, challenge())
-    if "," in request.headers["Authorization"]:
-        # Two headers arrive as one: which of them the tool server would read is anybody's guess.
+    if _is_ambiguous(request.headers.get("Authorization", "")):
         return Refused(HTTPStatus.BAD_REQUEST, "invalid_request")
-    refusal = challenge(error="invalid_token")
+    if not has_bearer(request):
+        return _unswapped(settings, challenge(request.path))
+    refusal = challenge(request.path, error="invalid_token")
     bearer = load_bearer(request)
     if bearer is None:
         return _unauthorized(refusal) if is_our_token(request) else _unswapped(settings, refusal)
@@ -183,6 +182,16 @@ def _decide(request: HttpRequest, provider: str, settings: SwapSettings) -> Deci
         if is_custom(settings)
         else f"{credential.token_type} {credential.access_token}"
     )
+
+
+def _is_ambiguous(authorization: str) -> bool:
+    """Say whether a bearer stands beside another credential, or after another blank than a space.
+
+    Two headers arrive as one: which of them the tool server would read is anybody's guess.
+    """
+    credentials = authorization.split(",")
+    bearers = [one for one in credentials if one.split()[:1] and one.split()[0].lower() == "bearer"]
+    return bool(bearers) and (len(credentials) > 1 or bearers[0].lower().partition(" ")[0] != "bearer")
 
 
 def _unswapped(settings: SwapSettings, refusal: str) -> Decision:

@@ -21,9 +21,9 @@ from .upstream import UpstreamBearer
 class InsufficientScope(PermissionDenied):
     """The token does not carry the scope; the challenge names it (RFC 6750 §3.1)."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, path: str) -> None:
         super().__init__({"error": "insufficient_scope", "scope": scope})
-        self.auth_header = challenge(error="insufficient_scope", scope=scope)
+        self.auth_header = challenge(path, error="insufficient_scope", scope=scope)
 
 
 class UpstreamTokenView(OwnView):
@@ -39,12 +39,6 @@ class UpstreamTokenView(OwnView):
             raise Http404
         super().initial(request, *args, **kwargs)
 
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        response = super().finalize_response(request, response, *args, **kwargs)
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["Pragma"] = "no-cache"
-        return response
-
     def get(self, request: Request, provider: str) -> Response:
         auth = request.auth
         if not isinstance(auth, UpstreamBearer):
@@ -53,7 +47,7 @@ class UpstreamTokenView(OwnView):
             raise PermissionDenied({"error": "access_denied"})
         scope = f"upstream:{provider}"
         if not auth.allow_scopes([scope]):
-            raise InsufficientScope(scope)
+            raise InsufficientScope(scope, request.path)
         refused = _version(request.query_params.get("refused_version", ""))
         return Response(_body(auth.upstream(provider, force=refused is not None, seen_version=refused)))
 

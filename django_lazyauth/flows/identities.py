@@ -15,13 +15,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import LazyAuthError, ProviderError
 from django_lazyauth.models import ProviderIdentity, UpstreamToken
 from django_lazyauth.models.lost_race import begun_again
 from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Identity
-from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.providers.password import PasswordProvider
+from django_lazyauth.providers.registry import configured_providers, get_provider
 
 from . import sign_in
 from .id_token import provider_of
@@ -165,5 +165,5 @@ def works(identity: ProviderIdentity) -> bool:
 
 
 def _has_password(user: AbstractBaseUser) -> bool:
-    types = [config.get("type") for config in lazyauth_settings.providers.values()]
-    return "password" in types and user.has_usable_password()
+    offered = any(isinstance(provider, PasswordProvider) for provider in configured_providers())
+    return offered and user.has_usable_password()

@@ -160,7 +160,7 @@ def write_person(
 def is_unique_violation(error: IntegrityError) -> bool:
     """Say whether a unique constraint was hit, rather than a missing value or a foreign key."""
     cause = error.__cause__
-    if getattr(cause, "sqlstate", None) == "23505":
+    if "23505" in (getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None)):  # psycopg 3 and 2
         return True
     if cause is not None and cause.args and cause.args[0] == 1062:  # MySQL, MariaDB: ER_DUP_ENTRY
         return True

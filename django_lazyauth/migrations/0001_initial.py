@@ -6,7 +6,7 @@ import django_lazyauth.models.fields
 from django.conf import settings
 from django.db import migrations, models
 
-from django_lazyauth.models.fields import client_model
+from django_lazyauth.models.fields import ExactCharField, client_model
 
 
 class Migration(migrations.Migration):
@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                 ('ui_locales', models.CharField(blank=True, max_length=128, verbose_name='UI locales')),
                 ('binding_digest', models.CharField(db_index=True, max_length=64, verbose_name='binding digest')),
                 ('network', models.CharField(blank=True, max_length=43, verbose_name='network')),
-                ('provider', models.CharField(blank=True, max_length=257, verbose_name='provider')),
+                ('provider', ExactCharField(blank=True, max_length=257, verbose_name='provider')),
                 ('state_digest', models.CharField(blank=True, max_length=64, null=True, unique=True, verbose_name='state digest')),
                 ('private', models.TextField(blank=True, verbose_name='sealed provider state')),
                 ('is_deferred', models.BooleanField(default=False, verbose_name='registration deferred')),
@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='ProviderKeySet',
             fields=[
-                ('provider', models.CharField(max_length=64, primary_key=True, serialize=False, verbose_name='provider')),
+                ('provider', ExactCharField(max_length=64, primary_key=True, serialize=False, verbose_name='provider')),
                 ('issuer', models.CharField(max_length=255, verbose_name='issuer')),
                 ('configuration', models.JSONField(default=dict, verbose_name='configuration')),
                 ('jwks', models.JSONField(default=dict, verbose_name='key set')),
@@ -84,9 +84,9 @@ class Migration(migrations.Migration):
             name='ProviderIdentity',
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('provider', models.CharField(max_length=257, verbose_name='provider')),
-                ('subject', models.CharField(max_length=255, verbose_name='subject')),
-                ('issuer', models.CharField(blank=True, max_length=255, verbose_name='issuer')),
+                ('provider', ExactCharField(max_length=257, verbose_name='provider')),
+                ('subject', ExactCharField(max_length=255, verbose_name='subject')),
+                ('issuer', ExactCharField(blank=True, max_length=255, verbose_name='issuer')),
                 ('email', models.CharField(blank=True, max_length=256, verbose_name='e-mail address')),
                 ('email_verified', models.BooleanField(default=False, verbose_name='e-mail address verified')),
                 ('name', models.CharField(blank=True, max_length=128, verbose_name='name')),
@@ -105,8 +105,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('session_id', models.UUIDField(verbose_name='session')),
-                ('provider', models.CharField(max_length=257, verbose_name='provider')),
-                ('subject', models.CharField(max_length=255, verbose_name='upstream subject')),
+                ('provider', ExactCharField(max_length=257, verbose_name='provider')),
+                ('subject', ExactCharField(max_length=255, verbose_name='upstream subject')),
                 ('access_token', models.TextField(blank=True, verbose_name='sealed access token')),
                 ('refresh_token', models.TextField(blank=True, verbose_name='sealed refresh token')),
                 ('id_token', models.TextField(blank=True, verbose_name='sealed ID token')),
@@ -152,8 +152,8 @@ class Migration(migrations.Migration):
             name='DeferredRegistration',
             fields=[
                 ('pending', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='deferred', serialize=False, to='lazyauth.pendingauthorization')),
-                ('provider', models.CharField(max_length=257, verbose_name='provider')),
-                ('subject', models.CharField(max_length=255, verbose_name='subject')),
+                ('provider', ExactCharField(max_length=257, verbose_name='provider')),
+                ('subject', ExactCharField(max_length=255, verbose_name='subject')),
                 ('commit', models.TextField(verbose_name='sealed payload')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
             ],

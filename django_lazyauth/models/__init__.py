@@ -5,11 +5,13 @@ from .client import ClientRegistration, ClientSource, InitialAccessToken
 from .consent import Consent
 from .identity import ProviderIdentity
 from .keys import ProviderKeySet
+from .legacy import LEGACY_TYPES, LegacyUpstreamToken
 from .logout import DeliveryState, LogoutDelivery
 from .successor import SealedSuccessor
 from .vault import UpstreamToken
 
 __all__ = [
+    "LEGACY_TYPES",
     "ClientRegistration",
     "ClientSession",
     "ClientSource",
@@ -17,6 +19,7 @@ __all__ = [
     "DeferredRegistration",
     "DeliveryState",
     "InitialAccessToken",
+    "LegacyUpstreamToken",
     "LogoutDelivery",
     "PendingAuthorization",
     "ProviderIdentity",

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_lazyauth.errors import InvalidGrant
 
-from .fields import PROVIDER_LENGTH, client_key, digest, uuid7
+from .fields import PROVIDER_LENGTH, ExactCharField, client_key, digest, uuid7
 from .lost_race import again
 
 
@@ -111,11 +111,17 @@ class PendingAuthorization(models.Model):
     max_age = models.PositiveIntegerField(_("maximum age"), null=True, blank=True)
     login_hint = models.CharField(_("login hint"), max_length=256, blank=True)
     ui_locales = models.CharField(_("UI locales"), max_length=128, blank=True)
+    subject_hint = models.CharField(
+        _("subject asked for"),
+        max_length=255,
+        blank=True,
+        help_text=_("Of the ID token that the client sent along: nobody else will do."),
+    )
 
     binding_digest = models.CharField(_("binding digest"), max_length=64, db_index=True)
     network = models.CharField(_("network"), max_length=43, blank=True)
 
-    provider = models.CharField(_("provider"), max_length=PROVIDER_LENGTH, blank=True)
+    provider = ExactCharField(_("provider"), max_length=PROVIDER_LENGTH, blank=True)
     state_digest = models.CharField(_("state digest"), max_length=64, unique=True, null=True, blank=True)
     private = models.TextField(_("sealed provider state"), blank=True)
 
@@ -236,8 +242,8 @@ class DeferredRegistration(models.Model):
     pending = models.OneToOneField(
         PendingAuthorization, on_delete=models.CASCADE, primary_key=True, related_name="deferred"
     )
-    provider = models.CharField(_("provider"), max_length=PROVIDER_LENGTH)
-    subject = models.CharField(_("subject"), max_length=255)
+    provider = ExactCharField(_("provider"), max_length=PROVIDER_LENGTH)
+    subject = ExactCharField(_("subject"), max_length=255)
     commit = models.TextField(_("sealed payload"))
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 

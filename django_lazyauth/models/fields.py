@@ -5,11 +5,17 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+if TYPE_CHECKING:
+    _CharField = models.CharField[Any, str]
+else:
+    _CharField = models.CharField
 
 #: Characters of a provider's logical name: ``sso:`` and a domain of 253.
 PROVIDER_LENGTH = 257
@@ -46,3 +52,18 @@ def client_key(**kwargs: Any) -> models.ForeignKey[Any, Any]:
     return models.ForeignKey(
         client_model(), on_delete=models.CASCADE, related_name="+", swappable=False, **kwargs
     )
+
+
+class ExactCharField(_CharField):
+    """Text in which ``Abc``, ``abc`` and ``abc `` are three values, on every database.
+
+    MySQL and MariaDB compare without regard to case, accents and trailing spaces unless a column says otherwise:
+    there two subjects of a provider would be one person (I5).
+    """
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
+        parameters = super().db_parameters(connection)
+        if connection.vendor == "mysql":
+            is_mariadb = getattr(connection, "mysql_is_mariadb", False)
+            parameters["collation"] = "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
+        return parameters

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from .fields import PROVIDER_LENGTH
+from .fields import PROVIDER_LENGTH, ExactCharField
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -32,9 +32,9 @@ class ProviderIdentity(models.Model):
         related_name="provider_identities",
         verbose_name=_("user"),
     )
-    provider = models.CharField(_("provider"), max_length=PROVIDER_LENGTH)
-    subject = models.CharField(_("subject"), max_length=255)
-    issuer = models.CharField(_("issuer"), max_length=255, blank=True)
+    provider = ExactCharField(_("provider"), max_length=PROVIDER_LENGTH)
+    subject = ExactCharField(_("subject"), max_length=255)
+    issuer = ExactCharField(_("issuer"), max_length=255, blank=True)
     email = models.CharField(_("e-mail address"), max_length=256, blank=True)
     email_verified = models.BooleanField(_("e-mail address verified"), default=False)
     name = models.CharField(_("name"), max_length=128, blank=True)

@@ -6,11 +6,13 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .fields import ExactCharField
+
 
 class ProviderKeySet(models.Model):
     """The last good configuration document and key set of one configured provider."""
 
-    provider = models.CharField(_("provider"), max_length=64, primary_key=True)
+    provider = ExactCharField(_("provider"), max_length=64, primary_key=True)
     issuer = models.CharField(_("issuer"), max_length=255)
     configuration = models.JSONField(_("configuration"), default=dict)
     jwks = models.JSONField(_("key set"), default=dict)

@@ -10,7 +10,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from .fields import PROVIDER_LENGTH, client_key
+from .fields import PROVIDER_LENGTH, ExactCharField, client_key
 
 
 class UpstreamTokenQuerySet(models.QuerySet["UpstreamToken"]):
@@ -24,12 +24,12 @@ class UpstreamToken(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     session_id = models.UUIDField(_("session"))
-    provider = models.CharField(_("provider"), max_length=PROVIDER_LENGTH)
+    provider = ExactCharField(_("provider"), max_length=PROVIDER_LENGTH)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", verbose_name=_("user")
     )
     client = client_key(verbose_name=_("client"))
-    subject = models.CharField(_("upstream subject"), max_length=255)
+    subject = ExactCharField(_("upstream subject"), max_length=255)
     access_token = models.TextField(_("sealed access token"), blank=True)
     refresh_token = models.TextField(_("sealed refresh token"), blank=True)
     id_token = models.TextField(_("sealed ID token"), blank=True)

@@ -223,7 +223,7 @@ class SingleFlight:
             token = self._take_off(digest, renew=renew)
         if token is not None:
             pilots.send(self.name, key, token)
-        return self._look(digest).result(now)
+        return self._look(digest).result(self.clock())
 
     def _cache_failed(self, error: Exception) -> Failed:
         logger.error("The cache failed %s: %s", self.name, type(error).__name__)

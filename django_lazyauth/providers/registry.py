@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import ProviderUnavailable
+from django_lazyauth.openid import domains
 from django_lazyauth.openid.descriptor import SSO_PREFIX, DescriptorError, with_preset
 
 from .base import Provider
@@ -43,10 +44,45 @@ def get_provider(name: str) -> Provider:
     return _build(name, mapping)
 
 
+def is_on(name: str) -> bool:
+    """Say whether *name* is in use at all: configured and not disabled, or an allowed domain. Builds nothing."""
+    if name.startswith(SSO_PREFIX):
+        return domains.find(name.removeprefix(SSO_PREFIX)) is not None
+    return _is_enabled(lazyauth_settings.providers.get(name))
+
+
 def configured_providers() -> list[Provider]:
     """Return the enabled providers in the order of the settings, which is the order of the buttons."""
     configured = lazyauth_settings.providers.items()
     return [_build(name, mapping) for name, mapping in configured if _is_enabled(mapping)]
+
+
+def upstream_types() -> dict[str, str]:
+    """Return the enabled providers whose people leave our site, each with its protocol: ``oidc`` or ``oauth2``."""
+    types = {}
+    for name, mapping in lazyauth_settings.providers.items():
+        if not _is_enabled(mapping):
+            continue
+        try:
+            config = with_preset(name, mapping)
+        except DescriptorError:
+            continue  # E008 says it.
+        kind = config.get("type", "oidc")
+        if kind in ("oidc", "oauth2"):
+            types[name] = kind
+    return types
+
+
+def configured_issuer(name: str) -> str:
+    """Return the OpenID issuer that the settings give for *name*; empty where none is fixed there."""
+    mapping = lazyauth_settings.providers.get(name)
+    try:
+        config = with_preset(name, mapping) if _is_enabled(mapping) else {}
+    except DescriptorError:
+        config = {}
+    issuer = config.get("issuer", "")
+    # A template such as Microsoft's stands for many issuers.
+    return issuer if isinstance(issuer, str) and "{" not in issuer else ""
 
 
 def _is_enabled(mapping: object) -> TypeGuard[Mapping[str, Any]]:

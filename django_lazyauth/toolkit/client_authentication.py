@@ -6,8 +6,8 @@ The rules are the validator's: which secret is right, which client may do anythi
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 from urllib.parse import unquote_plus
 
 from django.http import HttpRequest
@@ -17,17 +17,25 @@ from . import clients
 from .validator import LazyAuthValidator
 
 
-def authenticate_confidential(http_request: HttpRequest) -> Any | None:
-    """Return the confidential client that a checked form comes from, or ``None``. One query.
+def authenticate_confidential(
+    http_request: HttpRequest, load: Callable[[str], clients.Client | None] = clients.load_client
+) -> clients.Client | None:
+    """Return the confidential client that a checked form comes from, or ``None``.
 
     A public client has nothing to authenticate with: DOT would let it pass with its empty secret.
+
+    Args:
+        http_request: With credentials in the header or in the form.
+        load: Client id → client, with its registration; called once, with whatever was sent.
     """
     credentials = _from_header(http_request) or _from_body(http_request)
     if credentials is None:
         return None
     client_id, secret = credentials
-    client = clients.find_client(client_id)
-    if client is None or client.client_type != AbstractApplication.CLIENT_CONFIDENTIAL:
+    client = load(client_id)
+    if client is None or not clients.is_usable(client):
+        return None
+    if client.client_type != AbstractApplication.CLIENT_CONFIDENTIAL:
         return None
     validator = LazyAuthValidator()
     if not validator._check_secret(secret, client.client_secret):

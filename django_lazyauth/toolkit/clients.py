@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import router
@@ -26,7 +25,7 @@ from oauth2_provider.settings import oauth2_settings
 from django_lazyauth.models import ClientRegistration
 from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
 
-from .redirects import is_safe_redirect_uri, redirect_uri_matches
+from .redirects import is_of_origin, is_safe_redirect_uri, redirect_uri_matches
 from .secrets import digest_secret
 
 #: A row of the client model in force; DOT publishes no types, and the host may have swapped the model.
@@ -67,8 +66,12 @@ def load_client(client_id: str) -> Client | None:
     """Return the client of this id and its registration, usable or not. One query."""
     if not is_client_id(client_id):
         return None
-    model = get_application_model()
-    return _select(model, router.db_for_read(model)).get(client_id)
+    return select(router.db_for_read(get_application_model())).get(client_id)
+
+
+def select(using: str) -> PreparedSelect[Any]:
+    """Return the SELECT of a client and its registration by client id."""
+    return _select(get_application_model(), using)
 
 
 @cache
@@ -194,17 +197,12 @@ def metadata_digest(client: Client) -> str:
 
 
 def origin_allowed(client: Client, origin: str) -> bool:
-    """Say whether scripts of *origin* may read answers meant for *client*: it owns one of its redirect URIs."""
-    uris = [*client.redirect_uris.split(), *client.allowed_origins.split()]
-    return any(_origin_of(uri) == origin for uri in uris)
+    """Say whether scripts of *origin* may read answers meant for *client*: it owns one of its redirect URIs.
 
-
-def _origin_of(uri: str) -> str:
-    try:
-        parts = urlsplit(uri)
-    except ValueError:  # What an operator typed may be no URI at all; then it has no origin either.
-        return ""
-    return f"{parts.scheme}://{parts.netloc}"
+    On loopback at any port, as its redirect URIs are good there at any port.
+    """
+    uris = (*client.redirect_uris.split(), *client.allowed_origins.split())
+    return any(is_of_origin(uri, origin) for uri in uris)
 
 
 # -- rows of clients that registered themselves ----------------------------------------------------------
@@ -278,6 +276,27 @@ def account_client(*, name: str, redirect_uri: str) -> Client:
         client.redirect_uris = redirect_uri
         client.save(update_fields=["redirect_uris"])
     return client
+
+
+def app_client(client_id: str, *, name: str, make: bool) -> Client | None:
+    """Return the client that stands for a part of this site itself, made on first use if *make* says so.
+
+    It has no redirect URI and no secret: nobody can be sent through it, and no token is issued to it.
+    """
+    clients = get_application_model().objects
+    if not make:
+        return clients.filter(client_id=client_id).first()
+    return clients.get_or_create(
+        client_id=client_id,
+        defaults={
+            "name": name,
+            "client_type": AbstractApplication.CLIENT_PUBLIC,
+            "authorization_grant_type": AbstractApplication.GRANT_AUTHORIZATION_CODE,
+            "registration_source": AbstractApplication.RegistrationSource.MANUAL,
+            "client_secret": "",
+            "hash_client_secret": False,
+        },
+    )[0]
 
 
 def replace_client(pk: Any, fields: ClientFields) -> None:

@@ -14,6 +14,7 @@ SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):")
 URI_CHARACTERS = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+\Z")
 #: A host that reads the same to a person and to every parser (RFC 3986 §3.2): no userinfo, nothing encoded.
 AUTHORITY = re.compile(r"https://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:[/?].*)?\Z")
+DEFAULT_PORTS = {"https": 443, "http": 80}
 #: Schemes that run or read something in the browser instead of going to an app.
 DANGEROUS_SCHEMES = frozenset(
     {"about", "blob", "data", "file", "filesystem", "ftp", "http", "javascript", "vbscript", "ws", "wss"}
@@ -57,6 +58,29 @@ def redirect_uri_matches(requested: str, registered: str) -> bool:
         and ours is not None
         and (theirs["host"], theirs["rest"] or "") == (ours["host"], ours["rest"] or "")
     )
+
+
+def is_of_origin(uri: str, origin: str) -> bool:
+    """Say whether *uri* is of *origin*, as a browser writes it into the header; on loopback the port may differ."""
+    if not origin or origin == "null":
+        return False
+    theirs, ours = LOOPBACK.match(origin), LOOPBACK.match(uri)
+    if theirs is not None and ours is not None:
+        return theirs["host"] == ours["host"]
+    return _origin_of(uri) == origin
+
+
+def _origin_of(uri: str) -> str:
+    """Return scheme and host in lower case, and the port unless it is the scheme's own (RFC 6454 §6.2)."""
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError:  # What an operator typed may be no URI at all; then it has no origin either.
+        return ""
+    host = parts.netloc.rpartition("@")[2].lower()
+    if port is not None:
+        host = host.removesuffix(f":{DEFAULT_PORTS.get(parts.scheme)}")
+    return f"{parts.scheme}://{host}"
 
 
 def with_parameters(uri: str, parameters: Mapping[str, str]) -> str:

@@ -76,15 +76,31 @@ def check_form(http_request: HttpRequest, *, repeatable: frozenset[str] = frozen
 
 def _check_credentials(http_request: HttpRequest) -> None:
     """Refuse what DOT or the database would stumble over: other than base64 of UTF-8, and NUL."""
-    scheme, _, credentials = http_request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return
     try:
-        decoded = unquote_plus(base64.b64decode(credentials).decode())
+        credentials = _basic_credentials(http_request)
     except ValueError:
         raise InvalidClient from None
-    if has_bad_characters(decoded):
+    if has_bad_characters(unquote_plus(credentials)):
         raise InvalidClient
+
+
+def _basic_credentials(http_request: HttpRequest) -> str:
+    """Return what a Basic header holds, still form-encoded; empty without one (RFC 9110 §11.1).
+
+    Raises:
+        ValueError: It is not base64 of UTF-8.
+    """
+    scheme, _, credentials = http_request.headers.get("Authorization", "").partition(" ")
+    return base64.b64decode(credentials).decode() if scheme.lower() == "basic" else ""
+
+
+def client_id_of(http_request: HttpRequest) -> str:
+    """Return the client that a request says it comes from, which nothing proves; empty if it does not say."""
+    try:
+        in_header = unquote_plus(_basic_credentials(http_request).partition(":")[0])
+    except ValueError:
+        in_header = ""
+    return in_header or str(http_request.POST.get("client_id", ""))
 
 
 def grant_type_of(http_request: HttpRequest) -> str:

@@ -7,9 +7,11 @@ for the flow.
 
 from __future__ import annotations
 
+import base64
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import unquote_plus
 
 from django.utils import timezone
 from oauth2_provider.models import (
@@ -36,6 +38,9 @@ from .secrets import deserves_digest, digest_secret, is_digest, secret_matches
 
 class LazyAuthValidator(Rotation, OAuth2Validator):
     """What oauthlib asks, answered from our rows."""
+
+    #: The secret of a Basic header that was not form-encoded, once it proved to be the client's.
+    _secret_as_sent: str | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -175,6 +180,31 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
         scheme, _, credentials = request.headers.get("HTTP_AUTHORIZATION", "").partition(" ")
         return credentials.strip() or None if scheme.lower() == "basic" else None
 
+    def _authenticate_basic_auth(self, request: Any) -> bool:
+        """Read the header form-encoded (RFC 6749 §2.3.1), or else as it is.
+
+        curl, requests and Authlib do not encode; a secret with "+" or "%" then reads as another.
+        """
+        if super()._authenticate_basic_auth(request):
+            return True
+        client_id, raw, decoded = self._basic_credentials(request)
+        client = request.client
+        if client is None or client.client_id != client_id or raw == decoded:
+            return False
+        if not self._check_secret(raw, client.client_secret):
+            return False
+        self._secret_as_sent = raw
+        return True
+
+    def _basic_credentials(self, request: Any) -> tuple[str, str, str]:
+        """Return the client id of a Basic header, and its secret as it stands there and decoded."""
+        try:
+            sent = base64.b64decode(self._extract_basic_auth(request) or "").decode()
+        except ValueError:
+            return "", "", ""
+        client_id, _, secret = sent.partition(":")
+        return unquote_plus(client_id), secret, unquote_plus(secret)
+
     def authenticate_client(self, request: Any, *args: Any, **kwargs: Any) -> bool:
         authenticated = bool(super().authenticate_client(request, *args, **kwargs))
         if authenticated:
@@ -196,16 +226,10 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
             )
 
     def _presented_secret(self, request: Any) -> str:
-        import base64
-        from urllib.parse import unquote_plus
-
-        basic = self._extract_basic_auth(request)
-        if basic:
-            try:
-                _, _, secret = base64.b64decode(basic).decode().partition(":")
-            except ValueError:
-                return ""
-            return unquote_plus(secret)
+        if self._secret_as_sent is not None:
+            return self._secret_as_sent
+        if self._extract_basic_auth(request):
+            return self._basic_credentials(request)[2]
         return getattr(request, "client_secret", None) or ""
 
     def validate_redirect_uri(
@@ -420,8 +444,6 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
 
     @staticmethod
     def _half_hash(value: str, hash_function: Any) -> str:
-        import base64
-
         hashed = hash_function(value.encode()).digest()
         return base64.urlsafe_b64encode(hashed[: len(hashed) // 2]).decode().rstrip("=")
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import BundleNotFound, SealBroken
-from django_lazyauth.models import UpstreamToken
+from django_lazyauth.models import LegacyUpstreamToken, UpstreamToken
 
 from .cipher import Cipher, Place, get_cipher
 
@@ -190,7 +190,15 @@ def get_all(session_id: UUID) -> Iterator[UpstreamBundle]:
 
 
 def delete(session_id: UUID) -> int:
-    """Forget every bundle of a session; return how many there were."""
+    """Forget every bundle of a session; return how many there were.
+
+    One in the old format goes first: a migration that is moving it holds its row, and when it lets go, the next
+    statement finds the new one. By primary key, as the migration takes it: of two that lock a row through
+    different indexes, InnoDB sends one away.
+    """
+    legacy = LegacyUpstreamToken.objects.using(database())
+    if old := list(legacy.filter(session_id=str(session_id)).values_list("pk", flat=True)):
+        legacy.filter(pk__in=old).delete()
     return UpstreamToken.objects.of_session(session_id).delete()[0]
 
 

@@ -18,8 +18,7 @@ from django_lazyauth.errors import InvalidRequest, OAuthError
 from django_lazyauth.flows.revoke import answer_revocation_request
 from django_lazyauth.flows.token import answer_token_request
 from django_lazyauth.toolkit import clients, endpoints, introspection, metadata
-from django_lazyauth.toolkit.authorization import has_bad_characters
-from django_lazyauth.toolkit.token_endpoint import TokenAnswer, check_form
+from django_lazyauth.toolkit.token_endpoint import TokenAnswer, check_form, client_id_of
 from django_lazyauth.toolkit.tokens import published_key_set
 
 from .parameters import UNREADABLE, read_as_utf8
@@ -29,6 +28,8 @@ View = Callable[..., HttpResponse]
 #: Seconds that verifiers may keep the key set: as long as an access token lives, so a key that was taken off the
 #: list outlives no token by much. A new key is found sooner, by its unknown id.
 KEY_SET_MAX_AGE = 600
+#: What a script may read besides the body: without the challenge it cannot tell why it was refused (RFC 6750 §3).
+EXPOSED = "WWW-Authenticate, Retry-After"
 SECRETS = ("code", "code_verifier", "client_secret", "refresh_token", "token")
 
 
@@ -76,18 +77,17 @@ def _preflight(request: HttpRequest, methods: tuple[str, ...]) -> HttpResponse:
 def _with_origin(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """Let the script of a registered client's own origin read the answer; never with credentials."""
     origin = request.headers.get("Origin")
-    client_id = request.POST.get("client_id", "")
     if not origin or "Access-Control-Allow-Origin" in response.headers:
         return response
     response.headers["Vary"] = "Origin"
-    if client_id and not has_bad_characters(client_id) and len(client_id) <= 255:
-        try:
-            client = clients.find_client(client_id)
-        except (DatabaseError, InterfaceError):
-            # What was answered is answered, and may have been written.
-            return response
-        if client is not None and clients.origin_allowed(client, origin):
-            response.headers["Access-Control-Allow-Origin"] = origin
+    try:
+        client = clients.find_client(client_id_of(request))
+    except (DatabaseError, InterfaceError):
+        # What was answered is answered, and may have been written.
+        return response
+    if client is not None and clients.origin_allowed(client, origin):
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = EXPOSED
     return response
 
 
@@ -128,6 +128,7 @@ def userinfo_view(request: HttpRequest) -> HttpResponse:
     """OpenID Connect Core §5.3. The token is in the header, so any origin may be told: it cannot be forged."""
     response = _render(endpoints.userinfo(request))
     response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Access-Control-Expose-Headers"] = EXPOSED
     return response
 
 
@@ -158,6 +159,8 @@ def server_metadata_view(request: HttpRequest, issuer_path: str = "") -> HttpRes
 
 @client_endpoint("GET", "HEAD")
 def protected_resource_view(request: HttpRequest, resource_path: str = "") -> HttpResponse:
-    """RFC 9728 §3.1."""
-    document = metadata.protected_resource_metadata(resource_path.strip("/"))
+    """RFC 9728 §3.1: of what is a resource here, and of nothing else."""
+    if not metadata.is_resource(resource_path.strip("/")):
+        raise Http404
+    document = metadata.protected_resource_metadata(resource_path.lstrip("/"))
     return _public(JsonResponse(document), max_age=300)

@@ -76,7 +76,7 @@ class OAuthClient:
             **changes,
         }
         given = {name: value for name, value in parameters.items() if value is not None}
-        return f"{self.issuer}/authorize?{urlencode(given)}"
+        return f"{self.issuer}authorize?{urlencode(given)}"
 
     def answer(self, url: str) -> dict[str, str]:
         """Return the parameters of the authorization response, which is this request's and this issuer's."""
@@ -95,14 +95,14 @@ class OAuthClient:
             "client_id": self.client_id,
             "code_verifier": self.verifier,
         }
-        response = httpx.post(f"{self.issuer}/token", data=form, trust_env=False, timeout=20)
+        response = httpx.post(f"{self.issuer}token", data=form, trust_env=False, timeout=20)
         assert response.status_code == 200, response.text
         tokens: dict[str, Any] = response.json()
         return tokens
 
     def userinfo(self, tokens: dict[str, Any]) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {tokens['access_token']}"}
-        response = httpx.get(f"{self.issuer}/userinfo", headers=headers, trust_env=False, timeout=20)
+        response = httpx.get(f"{self.issuer}userinfo", headers=headers, trust_env=False, timeout=20)
         assert response.status_code == 200, response.text
         claims: dict[str, Any] = response.json()
         return claims

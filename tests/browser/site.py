@@ -43,7 +43,7 @@ class Site:
 
     def client(self, client_id: str = "trail-journal", redirect_uri: str = "") -> OAuthClient:
         """Return a new request of a registered client."""
-        return OAuthClient(self.url, client_id, redirect_uri or self.redirect_uri)
+        return OAuthClient(f"{self.url}/", client_id, redirect_uri or self.redirect_uri)
 
     # -- the database ------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
@@ -52,6 +54,31 @@ urlpatterns = [
     path("careful", CarefulTool.as_view()),
     path("", include("django_lazyauth.urls")),
 ]
+
+
+@pytest.mark.parametrize("prefix", ["", "oauth/"], ids=["issuer at the root", "issuer with a path"])
+def test_a_challenge_names_the_metadata_of_the_requested_url(db, settings, lazyauth, prefix):
+    """RFC 9728 §3.1, §5.1: at the root of the origin, and readable there."""
+    if prefix:
+        settings.ROOT_URLCONF = "tests.stock_clients.urls_below_a_path"
+        lazyauth(ISSUER="https://auth.example/oauth")
+    url = "/api/whoever" if prefix else "/guarded"
+    challenge = call(url).headers["WWW-Authenticate"]
+    place = f"https://auth.example/.well-known/oauth-protected-resource{url}"
+    assert f'resource_metadata="{place}"' in challenge
+    assert get(make_browser(), urlsplit(place).path).json()["resource"] == f"https://auth.example{url}"
+
+
+@pytest.mark.parametrize(
+    ("named", "described"), [(["/guarded/"], "/guarded/"), (["/"], "/"), (["/guar"], ""), ([], "")]
+)
+def test_a_challenge_names_the_closest_resource_that_is_described(db, lazyauth, named, described):
+    """RFC 9728 §5.1: never a document that does not exist."""
+    lazyauth(PROTECTED_RESOURCES=named)
+    challenge = call("/guarded").headers["WWW-Authenticate"]
+    place = f"/.well-known/oauth-protected-resource{described}".rstrip("/" if described == "/" else "")
+    assert f'resource_metadata="https://auth.example{place}"' in challenge
+    assert get(make_browser(), place).status_code == 200
 
 
 def call(url, token=None, **kwargs):

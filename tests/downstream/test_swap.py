@@ -94,6 +94,25 @@ def test_by_setting_it_passes_untouched_but_never_a_token_of_ours_that_is_over(h
 
 @SERVERS
 @pytest.mark.django_db(transaction=True)
+def test_a_token_of_ours_does_not_pass_beside_another_credential_or_another_blank(holder, server):
+    """Spec 3: a token of ours never passes unswapped, whichever credential the tool server would read."""
+    smuggled = [
+        [("Authorization", "Basic eDp5"), ("Authorization", holder.bearer)],
+        [("Authorization", f"Basic eDp5, {holder.bearer}")],
+        [("Authorization", holder.bearer.replace(" ", "\t"))],
+        [("Authorization", f"bearer  {holder.access_token}")],
+    ]
+    with serving(server, paths=PATHS, unswapped="pass") as port:
+        for headers in smuggled:
+            status, _, body = call(port, headers=headers)
+            assert status == 400 or seen(body, "authorization") == [f"Bearer {holder.upstream_token()}"]
+        digest = 'Digest username="x", realm="y", uri="/", response="0"'
+        _, _, body = call(port, headers=[("Authorization", digest)])
+        assert seen(body, "authorization") == [digest]
+
+
+@SERVERS
+@pytest.mark.django_db(transaction=True)
 def test_what_cannot_be_swapped_is_refused_also_where_strangers_pass(holder, server):
     ours = [("Authorization", holder.bearer)]
     with serving(server, paths=PATHS, unswapped="pass") as port:

@@ -40,7 +40,7 @@ def production() -> dict[str, str]:
     return {
         "DJANGO_SETTINGS_MODULE": "example_project.settings_production",
         "SECRET_KEY": secrets.token_urlsafe(64),
-        "LAZYAUTH_ISSUER": "https://auth.example",
+        "LAZYAUTH_ISSUER": "https://auth.example/",
         "LAZYAUTH_SIGNING_KEYS": key.replace("\n", "\\n"),
         "LAZYAUTH_VAULT_KEYS": "first:" + base64.b64encode(secrets.token_bytes(32)).decode(),
         "LAZYAUTH_PROVIDERS": json.dumps(

@@ -37,7 +37,7 @@ def stage(tmp_path_factory):
 
 def begin(stage: Stage, browser: Browser) -> tuple[str, UUID]:
     """Begin a flow up to the upstream's door; return the address there, and the session that it is."""
-    client = Client("a-client", REDIRECT_URI, issuer=stage.site_url)
+    client = Client("a-client", REDIRECT_URI, issuer=stage.issuer)
     client.discover()
     choice = browser.open(client.authorization_url())
     assert isinstance(choice, PageSeen)

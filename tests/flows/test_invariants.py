@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import copy
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import ClassVar
 from urllib.parse import urlencode
 
 import pytest
@@ -679,3 +681,32 @@ def test_i9_no_state_is_no_callback(client_):
     for query in ({"code": "ada"}, {"code": "ada", "state": ""}, {"code": "ada", "state": "guessed"}):
         assert get(browser, f"/callback/demo?{urlencode(query)}").status_code == 400
     assert sign_in(make_browser(), client_)
+
+
+class DomainProvider(BelievingProvider):
+    """The provider of a domain; who vouches for it may change."""
+
+    issuer: ClassVar[str] = "https://first.example"
+
+    def complete(self, request, pending, private):
+        success = super().complete(request, pending, private)
+        of_domain = replace(success.identity, issuer=self.issuer, sso_domain="corp.example")
+        return replace(success, identity=of_domain)
+
+
+def test_i19_a_code_of_a_domains_new_provider_is_not_a_person_of_its_old_one(client_, lazyauth, monkeypatch):
+    """I19: the same subject at another issuer is somebody else, also where both waited to be written."""
+    lazyauth(
+        PROVIDERS={
+            "demo": {"class": f"{__name__}.DomainProvider"},
+            "other": {"class": f"{__name__}.DomainProvider"},
+        }
+    )
+    before = code_for(client_)
+    monkeypatch.setattr(DomainProvider, "issuer", "https://second.example")
+    after = code_for(client_)
+    assert redeem(client_, before).status_code == 200
+    answer = redeem(client_, after)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+    assert ProviderIdentity.objects.get().issuer == "https://first.example"
+    assert RefreshToken.objects.count() == 1

@@ -108,6 +108,21 @@ def test_clicks_on_a_provider_make_one_row(client_):
     assert sorted(answer.status_code for answer in back) == [303] + [400] * (len(back) - 1)
 
 
+def test_i16_flows_begun_at_the_same_moment_never_exceed_the_cap(client_, lazyauth):
+    """I16: each of them saw the last free place."""
+    lazyauth(MAX_PENDING_PER_NETWORK=4)
+    doors = []
+    for _ in range(16):
+        browser = make_browser()
+        doors.append((browser, form_of(get(browser, f"/authorize?{client_.authorize_query()}"))))
+    clicks = [
+        partial(post, browser, action, fields | {"provider": "demo"}) for browser, (action, fields) in doors
+    ]
+    answers = together(*clicks)
+    assert {answer.status_code for answer in answers} <= {303, 503}
+    assert PendingAuthorization.objects.count() <= 4
+
+
 @pytest.mark.parametrize("mode", ["lazy", "immediate"])
 def test_i9_of_callbacks_with_one_state_one_goes_on(client_, lazyauth, mode):
     """I9, RFC 6749 §10.12."""

@@ -135,6 +135,20 @@ def test_a_key_signs_with_its_own_algorithm_only(algorithm, kid):
     assert refused(made(algorithm=algorithm, header={"kid": kid})) == "alg"
 
 
+@pytest.mark.parametrize("kid", ["kid-RS256", "kid-ES256", "kid-EdDSA"])
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "EdDSA"])
+def test_a_key_that_names_no_algorithm_still_signs_with_its_own_kind_only(algorithm, kid):
+    """RFC 8725 §3.1: RS256 against a key on a curve, and the other way round."""
+    bare = [{name: value for name, value in key.items() if name != "alg"} for key in JWKS["keys"]]
+    keys = KeySet.from_jwks({"keys": bare})
+    fits = {"RS256": "kid-RS256", "PS256": "kid-RS256"}.get(algorithm, f"kid-{algorithm}") == kid
+    token = made(algorithm=algorithm, key=PRIVATE_KEYS[algorithm], header={"kid": kid})
+    if not fits:
+        assert refused(token, keys=keys) == "alg"
+    elif algorithm != "PS256":  # whose key here is another one of the same kind
+        assert check(token, keys=keys)
+
+
 def test_an_algorithm_that_this_site_does_not_take_is_refused():
     assert refused(made(algorithm="ES256"), algorithms=("RS256",)) == "alg"
 

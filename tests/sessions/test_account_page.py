@@ -72,6 +72,15 @@ def test_what_a_client_calls_itself_is_escaped_and_marked(browser, ada):
     assert "unverified" in text(page)
 
 
+@pytest.mark.parametrize(
+    ("language", "words"), [("de", "Wo Sie angemeldet sind"), ("fr", "Où vous êtes connecté")]
+)
+def test_it_speaks_the_persons_language(browser, language, words):
+    page = browser.get(PAGE, secure=True, headers={"accept-language": language})
+    assert words in text(page)
+    assert page.headers["Content-Language"] == language
+
+
 def test_nobody_else_sees_it(ada):
     answer = get(make_browser(), PAGE)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/account/sign-in")
@@ -180,14 +189,14 @@ def test_a_form_needs_the_token_of_this_persons_page(browser, ada, trail):
 def test_a_site_without_a_login_page_signs_people_in_for_it(ada):
     browser = make_browser()
     choices = get(browser, get(browser, get(browser, PAGE).headers["Location"]).headers["Location"])
-    assert "Your account" in text(choices)
+    assert "auth.example" in text(choices)
     answer = come_back(browser, submit(browser, choices, provider="demo"), subject="ada")
     tokens = AccessToken.objects.count()
     back = answer.headers["Location"]
     assert back.startswith("https://auth.example/account/return?")
     page = get(browser, get(browser, back.removeprefix("https://auth.example")).headers["Location"])
     assert "Trail Journal" in text(page)
-    assert "Your account" not in [li.p.get_text() for li in soup_of(page).select(".lazyauth-list > li")]
+    assert "auth.example" not in [li.p.get_text() for li in soup_of(page).select(".lazyauth-list > li")]
     assert AccessToken.objects.count() == tokens
 
 

@@ -391,6 +391,29 @@ class TestIdentities:
         ProviderIdentity.objects.create(user=ada, provider="gone", subject="ada")
         assert send(signed_in, f"/identities/{pk}", method="delete", **CSRF).status_code == 409
 
+    def test_a_password_is_no_way_in_where_passwords_are_off(self, signed_in, ada, lazyauth, settings):
+        """Spec 2: never the last way in, as the site is configured now."""
+        ada.set_password("a password of hers")
+        ada.save()
+        signed_in = sign_in(ada)
+        lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {"local": {"type": "password", "enabled": False}})
+        pk = ProviderIdentity.objects.get().pk
+        answer = send(signed_in, f"/identities/{pk}", method="delete", **CSRF)
+        assert (answer.status_code, answer.json()["reason"]) == (409, "last_way_in")
+        lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {"local": {"type": "password"}})
+        assert send(signed_in, f"/identities/{pk}", method="delete", **CSRF).status_code == 204
+
+    def test_the_nonce_outlives_a_session_that_is_saved_on_each_request(self, upstream, ada, settings):
+        """The key of a session in signed cookies is the session: it changes whenever anything in it does."""
+        settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+        settings.SESSION_SAVE_EVERY_REQUEST = True
+        browser = sign_in(ada)
+        nonce = listed(browser)["nonce"]
+        time.sleep(1.1)  # The signature of such a session holds its second.
+        assert listed(browser)["nonce"] == nonce
+        body = {"id_token": token_for(upstream, nonce, sub="ada-at-acme")}
+        assert send(browser, "/identities", body, **CSRF).status_code == 201
+
     def test_another_way_in_may_go_with_what_it_gave(self, signed_in, ada, application, lazyauth):
         row = ProviderIdentity.objects.create(user=ada, provider="other", subject="ada")
         UpstreamToken.objects.create(

@@ -6,7 +6,7 @@ import anyio
 import pytest
 from oauth2_provider.models import AccessToken, Application
 
-from .conftest import REDIRECT_URI
+from .conftest import REDIRECT_URI, SET_UPS
 
 mcp_auth = pytest.importorskip("mcp.client.auth")
 httpx2 = pytest.importorskip("httpx2")
@@ -31,15 +31,16 @@ class Memory:
         self.client = client_info
 
 
+@pytest.mark.parametrize("issuer", SET_UPS, indirect=True)
 @pytest.mark.parametrize("method", ["none", "client_secret_basic", "client_secret_post"])
-def test_it_registers_and_runs_the_whole_flow(site, person, method):
+def test_it_registers_and_runs_the_whole_flow(issuer, ada, method):
     from mcp.shared.auth import OAuthClientMetadata
 
     memory = Memory()
     answered: list[str] = []
 
     async def redirect(url: str) -> None:
-        answered.append(await anyio.to_thread.run_sync(person.answer, url))
+        answered.append(await anyio.to_thread.run_sync(ada.answer, url))
 
     async def callback():
         from urllib.parse import parse_qs, urlsplit
@@ -50,7 +51,7 @@ def test_it_registers_and_runs_the_whole_flow(site, person, method):
         )
 
     provider = mcp_auth.OAuthClientProvider(
-        server_url=f"{site}/api/whoever",
+        server_url=issuer.api,
         client_metadata=OAuthClientMetadata(
             redirect_uris=[REDIRECT_URI], client_name="Stock client", token_endpoint_auth_method=method
         ),
@@ -61,10 +62,10 @@ def test_it_registers_and_runs_the_whole_flow(site, person, method):
 
     async def call_twice():
         async with httpx2.AsyncClient(auth=provider, trust_env=False) as http:
-            first = await http.get(f"{site}/api/whoever")
+            first = await http.get(issuer.api)
             # What it does once its access token has expired.
             provider.context.token_expiry_time = 1
-            second = await http.get(f"{site}/api/whoever")
+            second = await http.get(issuer.api)
             return first, second
 
     first, second = anyio.run(call_twice)

@@ -81,3 +81,10 @@ def encode(raw):
 
 def verify(token, *, provider=PROVIDER, keys=KEYS, nonce=NONCE, now=NOW, **options):
     return verify_id_token(token, provider=provider, keys=keys, nonce=nonce, now=now, **options)
+
+
+def unsigned(**claims) -> str:
+    """Return the shape of an ID token with *claims*: what was checked long ago and is only looked at."""
+    parts = ({"alg": "RS256"}, claims)
+    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+    return ".".join([*encoded, "c2lnbmF0dXJl"])

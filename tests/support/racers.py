@@ -1,4 +1,4 @@
-"""A process of its own on the test's database: refreshes or POSTs with many threads, or rotates vault keys.
+"""A process of its own that works on the test's database: refreshes, POSTs, rotates vault keys, or migrates.
 
 ``python -m tests.support.racers`` reads one job from its input, says ``ready``, waits for a line, works, and
 prints what came of it as JSON.
@@ -135,6 +135,17 @@ def _rotate(job: dict[str, Any]) -> dict[str, int]:
     return {done.kind: done.count for done in reseal(batch_size=job["batch_size"])}
 
 
+def _migrate(job: dict[str, Any]) -> dict[str, Any]:
+    import io
+
+    from django.core.management import call_command
+
+    out = io.StringIO()
+    call_command("migrate_legacy_tokens", *job["arguments"], "--json", stdout=out, stderr=io.StringIO())
+    report: dict[str, Any] = json.loads(out.getvalue())
+    return report
+
+
 if __name__ == "__main__":
     import django
 
@@ -146,5 +157,6 @@ if __name__ == "__main__":
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    work = {"refresh": _refresh, "post": _post, "rotate": _rotate}[received["work"]]
+    kinds = {"refresh": _refresh, "post": _post, "rotate": _rotate, "migrate": _migrate}
+    work = kinds[received["work"]]
     sys.stdout.write(json.dumps(work(received)) + "\n")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from django_lazyauth.toolkit.redirects import (
     host_of,
+    is_of_origin,
     is_safe_redirect_uri,
     redirect_uri_matches,
     with_parameters,
@@ -232,3 +233,47 @@ def test_every_value_arrives_as_it_was_sent(parameters):
 def test_a_person_is_shown_the_host_or_the_app(uri, host):
     """Threat model: the redirect host is prominent."""
     assert host_of(uri) == host
+
+
+# -- origins -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("uri", "origin"),
+    [
+        ("https://client.example/cb", "https://client.example"),
+        ("https://Client.Example/cb", "https://client.example"),
+        ("https://client.example:443/cb", "https://client.example"),
+        ("https://client.example:8443", "https://client.example:8443"),
+        ("https://[2001:DB8::1]:443/cb", "https://[2001:db8::1]"),
+        ("http://127.0.0.1/cb", "http://127.0.0.1:5173"),
+        ("http://localhost:43210/cb", "http://localhost:5173"),
+        ("http://[::1]/cb", "http://[::1]:5173"),
+        ("capacitor://localhost", "capacitor://localhost"),
+    ],
+)
+def test_a_uri_is_of_the_origin_that_browsers_write(uri, origin):
+    """RFC 6454 §6.2; RFC 8252 §7.3 for the port on loopback."""
+    assert is_of_origin(uri, origin)
+
+
+@pytest.mark.parametrize(
+    ("uri", "origin"),
+    [
+        ("https://client.example/cb", ""),
+        ("https://client.example/cb", "null"),
+        ("null", "null"),
+        ("https://client.example:80/cb", "https://client.example"),
+        ("https://client.example/cb", "https://client.example:443"),
+        ("https://client.example/cb", "http://client.example"),
+        ("https://client.example@evil.test/cb", "https://client.example"),
+        ("https://client.example.evil.test", "https://client.example"),
+        ("http://localhost/cb", "http://127.0.0.1:5173"),
+        ("http://localhost/cb", "http://localhost.evil.test"),
+        ("http://localhost/cb", "https://localhost"),
+        ("https://[", "https://["),
+        ("https://client.example:port", "https://client.example:port"),
+    ],
+)
+def test_a_uri_is_of_no_other_origin(uri, origin):
+    assert not is_of_origin(uri, origin)

@@ -670,6 +670,18 @@ def test_the_cap_of_one_network_leaves_room_for_others(client_, lazyauth):
     assert [choose("fe80::1%eth0"), choose("")] == [303, 303]
 
 
+def test_flows_that_fail_count_until_they_make_room(client_, lazyauth):
+    """I16: a stranger ends a flow as easily as he begins one; its row stands until it is swept, or room is needed."""
+    lazyauth(MAX_PENDING_PER_NETWORK=3)
+    for _ in range(8):
+        browser = make_browser()
+        state = query_of(start(browser, client_).headers["Location"])["state"]
+        mixed_up = get(browser, f"/callback/other?state={state}&code=x")
+        assert query_of(mixed_up.headers["Location"])["error"] == "server_error"
+        assert PendingAuthorization.objects.count() <= 3
+    assert set(PendingAuthorization.objects.values_list("status", flat=True)) == {Status.FAILED}
+
+
 def test_the_cap_in_all_holds_across_networks_and_says_when_to_come_again(client_, lazyauth):
     """I16, RFC 9110 §10.2.3."""
     lazyauth(MAX_PENDING_AUTHORIZATIONS=1)

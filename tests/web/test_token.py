@@ -871,6 +871,24 @@ def test_scripts_of_a_clients_own_origin_may_read_answers_and_errors(client_):
     assert revoked.headers["Access-Control-Allow-Origin"] == "https://client.example"
 
 
+def test_scripts_of_a_client_that_authenticates_in_the_header_may_read_too(confidential):
+    """Spec 7, CORS: the client is known by its Basic header where the body does not name it."""
+    form = confidential.token_form("wrong", client_id=None, client_secret=None)
+    own, foreign = (
+        call("/token", form, origin=origin, authorization=authorization)
+        for origin, authorization in (
+            ("https://client.example", basic(confidential.client_id, confidential.client_secret)),
+            ("https://evil.test", basic(confidential.client_id, confidential.client_secret)),
+        )
+    )
+    assert own.json()["error"] == foreign.json()["error"] == "invalid_grant"
+    assert own.headers["Access-Control-Allow-Origin"] == "https://client.example"
+    assert own.headers["Access-Control-Expose-Headers"].startswith("WWW-Authenticate")
+    assert "Access-Control-Allow-Origin" not in foreign.headers
+    unknown = call("/token", form, origin="https://client.example", authorization="Basic !")
+    assert "Access-Control-Allow-Origin" not in unknown.headers
+
+
 @pytest.mark.parametrize(
     "origin",
     [

@@ -1,11 +1,9 @@
-// auth() of @modelcontextprotocol/sdk, as a command-line client uses it. Talks to the test in lines of JSON.
-import { createInterface } from "node:readline";
+// auth() of @modelcontextprotocol/sdk, as a command-line client uses it.
 import { auth } from "@modelcontextprotocol/sdk/client/auth.js";
+import { ask, say } from "./talk.mjs";
 
 const [serverUrl, redirectUrl, method] = process.argv.slice(2);
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const kept = {};
-const say = (message) => process.stdout.write(JSON.stringify(message) + "\n");
 
 const provider = {
   redirectUrl,
@@ -23,20 +21,19 @@ const provider = {
   saveTokens: (tokens) => { kept.tokens = tokens; },
   saveCodeVerifier: (verifier) => { kept.verifier = verifier; },
   codeVerifier: () => kept.verifier,
-  redirectToAuthorization: (url) => say({ open: url.href }),
+  redirectToAuthorization: (url) => { kept.url = url; },
 };
 
 const first = await auth(provider, { serverUrl });
-const { value } = await lines.next();
-const code = new URL(value).searchParams.get("code");
-const second = await auth(provider, { serverUrl, authorizationCode: code });
+const answer = new URL(await ask(kept.url.href));
+const second = await auth(provider, { serverUrl, authorizationCode: answer.searchParams.get("code") });
 const token = kept.tokens.access_token;
 const third = await auth(provider, { serverUrl });
-const answer = await fetch(serverUrl, { headers: { Authorization: `Bearer ${kept.tokens.access_token}` } });
+const called = await fetch(serverUrl, { headers: { Authorization: `Bearer ${kept.tokens.access_token}` } });
 say({
   steps: [first, second, third],
-  status: answer.status,
+  status: called.status,
   renewed: token !== kept.tokens.access_token,
   hasSecret: Boolean(kept.client.client_secret),
+  resource: kept.url.searchParams.get("resource"),
 });
-process.exit(0);
