@@ -12,7 +12,7 @@ from oauth2_provider.models import AccessToken, get_application_model
 
 from django_lazyauth.models import Consent, PendingAuthorization, ProviderIdentity, Status, UpstreamToken
 from tests.sessions.conftest import signed_in_at
-from tests.support.journey import come_back, get, make_browser, post, query_of, submit
+from tests.support.journey import OAuthClient, come_back, get, make_browser, post, query_of, redeem, submit
 from tests.support.waiting import follow_waiting
 from tests.web.site import assert_error_page, signed_in, soup_of
 
@@ -207,6 +207,17 @@ def test_who_has_no_account_is_told_so_and_none_is_made(db):
     page = get(browser, answer.headers["Location"].removeprefix("https://auth.example"))
     assert "no account here yet" in assert_error_page(page)
     assert not get_user_model().objects.exists()
+
+
+def test_the_codes_of_the_page_are_redeemed_by_nobody(ada):
+    """Nobody was asked for consent; a code that somebody got hold of opens nothing."""
+    get(make_browser(), "/account/sign-in")
+    page = OAuthClient("lazyauth-account", redirect_uri="https://auth.example/account/return")
+    browser = signed_in(get_user_model().objects.get())
+    answer = get(browser, f"/authorize?{page.authorize_query()}")
+    refused = redeem(page, query_of(answer.headers["Location"])["code"])
+    assert (refused.status_code, refused.json()["error"]) == (400, "unauthorized_client")
+    assert AccessToken.objects.count() == 1
 
 
 def test_the_address_it_signs_in_for_follows_the_issuer(browser, lazyauth):
