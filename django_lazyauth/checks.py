@@ -22,7 +22,7 @@ from django.db import DatabaseError, connections, router, transaction
 
 from .conf import KNOWN_SETTINGS, lazyauth_settings
 from .errors import LazyAuthError
-from .flows.migrate_legacy import rows_remain
+from .flows.migrate_legacy import identities_remain, tokens_remain
 from .flows.register import USER_RESOLVER, mode_of
 from .models import PendingAuthorization, ProviderIdentity, UpstreamToken
 from .openid.domains import check_configuration as check_sso_configuration
@@ -453,7 +453,7 @@ def check_legacy_rows(
         return []
     try:
         with transaction.atomic(using=using):
-            remaining = rows_remain()
+            waits = {"tokens": tokens_remain(), "identities": identities_remain()}
     except (DatabaseError, ImproperlyConfigured):
         return []  # Before the first migrate there is no table; settings that cannot be read are E003.
     return [
@@ -463,7 +463,7 @@ def check_legacy_rows(
             id=check_id,
         )
         for kind, check_id in LEGACY_CHECKS.items()
-        if kind in remaining
+        if waits[kind]
     ]
 
 
