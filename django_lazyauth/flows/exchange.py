@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, router, transaction
@@ -165,7 +164,7 @@ def _after(exchange: TokenRequest) -> None:
     """A code that was exchanged before shows that a copy is about: end what came of it (I2)."""
     pending = exchange.pending
     if pending is not None and pending.status == Status.EXCHANGED:
-        again(partial(sessions.end_session, pending.pk))
+        sessions.end_session(pending.pk)
 
 
 @begun_again

@@ -38,5 +38,5 @@ def answer_revocation_request(http_request: HttpRequest) -> TokenAnswer:
 def _revoke(http_request: HttpRequest) -> TokenAnswer:
     answer, ended = again(partial(endpoints.revoke, http_request))
     for session_id in ended:
-        again(partial(sessions.end_session, session_id))
+        sessions.end_session(session_id)
     return answer

@@ -31,7 +31,7 @@ def refresh(http_request: HttpRequest) -> TokenAnswer:
     """
     request, answer = again(partial(_answer, http_request))
     for session_id in request.ended_sessions:
-        again(partial(sessions.end_session, session_id))
+        sessions.end_session(session_id)
     if answer.status == 200:
         request.announce()
     return answer
