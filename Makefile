@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -p tests.support.require_services
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-services test-browser lint bench pins clean
+.PHONY: help demo serve test test-services test-mariadb test-browser lint bench pins clean
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ test: lint  ## Linters, types, layers, migrations, and every test that needs no 
 test-services: $(VENV)/dev.stamp  ## The whole suite on PostgreSQL (LAZYAUTH_TEST_POSTGRES_URL)
 	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 2 -m "not services and not browser"
 	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser"
+
+test-mariadb: $(VENV)/dev.stamp  ## The core flow and the legacy migration on MariaDB (LAZYAUTH_TEST_MARIADB_URL)
+	LAZYAUTH_TEST_DATABASE=mariadb $(PYTEST) tests/migration tests/flows/test_exchange.py tests/flows/test_invariants.py \
+		tests/vault/test_store.py
 
 test-browser: $(VENV)/dev.stamp  ## The tests that drive a real Chromium
 	$(PYTEST) -m browser

@@ -140,7 +140,7 @@ def _end_all(user_pk: Any, *, client_pk: Any = None, but: UUID | None = None) ->
         open_flows.update(status=Status.FAILED, last_error="ended", private="", updated_at=timezone.now())
         ended = sum(map(end_session, families.families_of(user_pk, client_pk=client_pk)))
         families.revoke_loose(user_pk, client_pk=client_pk)
-        UpstreamToken.objects.filter(user_id=user_pk, **only).exclude(session_id=but or NOTHING).delete()
+        store.delete_of_user(user_pk, client_id=client_pk, but=but)
     return ended
 
 

@@ -395,6 +395,8 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
     def _check_and_set_request_resource(self, request: Any) -> None:
         if request.grant_type != "authorization_code":
             super()._check_and_set_request_resource(request)
+            if request.grant_type == "refresh_token":
+                self.check_audience_of_refresh(request)
             return
         granted = list(self._require_pending().resource)
         asked = [value for key, value in request.decoded_body or [] if key == "resource"]

@@ -44,6 +44,7 @@ class Claim:
         sides: Returns ours and the peer on a fresh, migrated, empty database.
         rounds: How often inputs are made anew.
         samples: Runs of each side in a round.
+        vendors: Databases that it is about; the others do not measure it.
     """
 
     text: str
@@ -51,6 +52,7 @@ class Claim:
     sides: Callable[[], tuple[Side, Side]]
     rounds: int = 15
     samples: int = 30
+    vendors: frozenset[str] = frozenset({"sqlite", "postgresql"})
 
 
 @dataclass(frozen=True)

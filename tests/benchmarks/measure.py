@@ -29,6 +29,8 @@ def main() -> None:
     results = []
     try:
         for claim in all_claims():
+            if connection.vendor not in claim.vendors:
+                continue
             print(f"{connection.vendor}: {claim.text} …", file=sys.stderr)
             call_command("flush", interactive=False, verbosity=0)
             found = measure(claim)

@@ -237,6 +237,7 @@ def test_accounts_of_several_providers_need_a_name_and_keep_their_own(app, tmp_p
         ("github", "77", "{}"),
         ("demo", "ada@people.example", "{}"),
         ("demo", "subject-3", json.dumps({"iss": "https://elsewhere.example", "sub": "subject-3"})),
+        ("demo", "taken", "{}"),
         ("demo", "x" * 256 if app == "social-auth" else "x" * 190, "{}"),
     ]  # fmt: skip
     with closing(sqlite3.connect(tmp_path / "site.sqlite3")) as database, database:
@@ -249,14 +250,21 @@ def test_accounts_of_several_providers_need_a_name_and_keep_their_own(app, tmp_p
             database.execute(
                 f"INSERT INTO {table} ({columns}) VALUES (?, ?, ?, ?, {extra})", [number, provider, uid, data]
             )
+        # Somebody else has this subject already: it stays theirs (I5).
+        database.execute(
+            "INSERT INTO lazyauth_provideridentity (provider, subject, issuer, email, email_verified, name, sso_domain,"
+            " sso_name, is_default, created_at, user_id) VALUES ('demo', 'taken', '', '', 0, '', '', '', 0,"
+            " '2026-01-01', 2)"
+        )
     report = site.migrate_legacy(status=1)
+    assert report["reasons"]["identity_of_another_user"] == 1
     assert report["reasons"]["name_the_provider"] == 2
     assert report["reasons"]["subject_is_address"] == 1
     assert report["reasons"]["issuer_differs"] == 1
     linked = set(site.rows("SELECT provider, subject, user_id FROM lazyauth_provideridentity"))
-    expected = {("demo", "subject-1", 1)}
+    expected = {("demo", "subject-1", 1), ("demo", "taken", 2)}
     if app == "allauth":
-        expected.add(("demo", "x" * 190, 6))
+        expected.add(("demo", "x" * 190, 7))
     else:
         assert report["reasons"]["malformed"] == 1
     assert linked == expected

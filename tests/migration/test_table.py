@@ -381,6 +381,16 @@ def test_a_sign_out_takes_the_old_row_along(ada, application):
     assert UpstreamToken.objects.get().session_id == store.UUID(other.session_id)
 
 
+def test_a_deactivation_takes_all_old_rows_of_the_person_along(application):
+    """I11: their sessions end, those in the old format too."""
+    ada, bob = make_user("ada"), make_user("bob")
+    make_legacy(ada, application)
+    stays = make_legacy(bob, application)
+    ada.is_active = False
+    ada.save()
+    assert LegacyUpstreamToken.objects.get() == stays
+
+
 def test_rows_of_many_clients_and_users_keep_their_binding(application):
     clients = [application, register(client_id="second"), register(client_id="third")]
     rows = [make_legacy(make_user(f"user{number}"), clients[number % 3]) for number in range(12)]

@@ -397,7 +397,8 @@ def test_without_the_scope_the_answer_says_which(client_, url, scope):
     assert answer.status_code == 403
     challenge = answer.headers["WWW-Authenticate"]
     assert f'error="insufficient_scope", scope="{scope}"' in challenge
-    assert f'resource_metadata="{ISSUER}/.well-known/oauth-protected-resource"' in challenge
+    # RFC 9728 §3.3: of the very URL that was asked.
+    assert f'resource_metadata="{ISSUER}/.well-known/oauth-protected-resource{url}"' in challenge
     assert call(url, sign_in(client_)["access_token"]).status_code == 200
 
 
