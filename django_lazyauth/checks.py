@@ -22,7 +22,7 @@ from django.db import DatabaseError, connections, router, transaction
 
 from .conf import KNOWN_SETTINGS, lazyauth_settings
 from .errors import LazyAuthError
-from .flows.migrate_legacy import rows_remain
+from .flows.migrate_legacy import identities_remain, tokens_remain
 from .flows.register import USER_RESOLVER, mode_of
 from .models import PendingAuthorization, ProviderIdentity, UpstreamToken
 from .openid.domains import check_configuration as check_sso_configuration
@@ -94,6 +94,7 @@ def _known_names() -> Messages:
 
 
 def _plain_values() -> Messages:
+    told: set[str] = set()
     for name in (
         "registration",
         "providers",
@@ -132,7 +133,10 @@ def _plain_values() -> Messages:
         try:
             getattr(lazyauth_settings, name)
         except ImproperlyConfigured as error:
-            yield Error(_complaint(error), id="lazyauth.E003")
+            # A setting that stands in for another one complains for both.
+            if (complaint := _complaint(error)) not in told:
+                told.add(complaint)
+                yield Error(complaint, id="lazyauth.E003")
     yield from _resource_server()
 
 
@@ -467,7 +471,7 @@ def check_legacy_rows(
         return []
     try:
         with transaction.atomic(using=using):
-            remaining = rows_remain()
+            waits = {"tokens": tokens_remain(), "identities": identities_remain()}
     except (DatabaseError, ImproperlyConfigured):
         return []  # Before the first migrate there is no table; settings that cannot be read are E003.
     return [
@@ -477,7 +481,7 @@ def check_legacy_rows(
             id=check_id,
         )
         for kind, check_id in LEGACY_CHECKS.items()
-        if kind in remaining
+        if waits[kind]
     ]
 
 

@@ -103,6 +103,28 @@ def test_head_and_a_slash_work_too():
     assert Client().get("/ready/", secure=True).status_code == 200
 
 
+def test_a_settled_site_is_not_searched_on_each_call(django_assert_num_queries):
+    """Anybody may call it: what takes a look at every identity is asked once a minute."""
+    ada = make_user()
+    make_identity(ada)
+    migrate()
+    assert ready().status_code == 200
+    with django_assert_num_queries(1):
+        assert ready().status_code == 200
+
+
+def test_without_its_cache_it_answers_all_the_same(settings, application):
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": "redis://127.0.0.1:1/0",
+        }
+    }
+    assert ready().status_code == 200
+    make_legacy(make_user(), application)
+    assert ready().status_code == 503
+
+
 def test_it_costs_a_few_queries_however_many_rows_there_are(application, django_assert_max_num_queries):
     ada = make_user()
     for _ in range(20):
