@@ -36,7 +36,8 @@ READERS = 4
 def _acme(settings):
     """A provider that is not configured gives nobody a token, whatever is stored."""
     believing = {"class": "tests.support.providers.BelievingProvider"}
-    settings.LAZYAUTH = settings.LAZYAUTH | {"PROVIDERS": {"acme": believing}}
+    providers = settings.LAZYAUTH["PROVIDERS"] | {"acme": believing}
+    settings.LAZYAUTH = settings.LAZYAUTH | {"PROVIDERS": providers}
 
 
 @pytest.fixture
