@@ -24,6 +24,7 @@ class LazyAuthConfig(AppConfig):
         introduce(ThisIssuer())
         if apps.is_installed("drf_spectacular"):
             from .api import openapi  # noqa: F401 - drf-spectacular collects what was imported.
+            from .resource_server import openapi as _openapi  # noqa: F401 - the same
 
     def _watch_people(self) -> None:
         """Whoever deactivates or deletes a user ends their sessions, also in a page that knows nothing of us."""

@@ -29,6 +29,7 @@ from .openid.domains import check_configuration as check_sso_configuration
 from .providers.base import Provider
 from .providers.registry import get_provider
 from .registration.store import get_store
+from .resource_server.settings import read_settings
 from .toolkit.clients import token_models
 from .toolkit.tokens import signing_keys
 from .vault.cipher import get_cipher, vault_keys
@@ -122,9 +123,9 @@ def _plain_values() -> Messages:
         "backchannel_logout_runner",
         "backchannel_logout_timeout",
         "chains",
+        "protected_resources",
         "upstream_swap",
         "upstream_token_clients",
-        "resource_server",
         "revocation_check",
         "introspection_clients",
     ):
@@ -132,6 +133,19 @@ def _plain_values() -> Messages:
             getattr(lazyauth_settings, name)
         except ImproperlyConfigured as error:
             yield Error(_complaint(error), id="lazyauth.E003")
+    yield from _resource_server()
+
+
+def _resource_server() -> Messages:
+    try:
+        if "RESOURCE_SERVER" not in lazyauth_settings.raw:
+            return  # Then it is about our own issuer, and E001 is.
+    except ImproperlyConfigured:
+        return  # E002 says it
+    try:
+        read_settings()
+    except ImproperlyConfigured as error:
+        yield Error(_complaint(error), id="lazyauth.E003")
 
 
 def _keys() -> Messages:

@@ -72,48 +72,6 @@ class SwapSettings:
             raise ImproperlyConfigured('LAZYAUTH["UPSTREAM_SWAP"]: "unswapped" must be "refuse" or "pass".')
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceServerSettings:
-    """Whose access tokens this site takes as a resource server, and as whom (spec: token lifecycle).
-
-    Attributes:
-        issuer: The authorization server; its ``iss``, exactly.
-        audience: The resource indicators that mean this site (RFC 8707). Empty: on the issuer's own site, what the
-            requested URL lies below; elsewhere a mistake.
-        jwks_uri: Where the issuer's keys are, if not where its metadata says.
-        algorithms: Those that are accepted.
-        user: What makes a user of a token: a callable, or the dotted path of one. Default: the issuer's own user
-            on its own site, a principal elsewhere.
-    """
-
-    issuer: str
-    audience: tuple[str, ...] = ()
-    jwks_uri: str = ""
-    algorithms: tuple[str, ...] = ("RS256", "PS256", "ES256", "EdDSA")
-    user: Callable[[Any], Any] | None = None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.issuer, str) or not self.issuer:
-            raise ImproperlyConfigured(
-                'Set LAZYAUTH["RESOURCE_SERVER"]["issuer"], or LAZYAUTH["ISSUER"], to the URL of the issuer.'
-            )
-        for name in ("audience", "algorithms"):
-            value = getattr(self, name)
-            if not isinstance(value, tuple) or not all(isinstance(item, str) and item for item in value):
-                raise ImproperlyConfigured(f'LAZYAUTH["RESOURCE_SERVER"]: "{name}" must be a list of texts.')
-        if not self.algorithms or not set(self.algorithms) <= SIGNATURE_ALGORITHMS:
-            raise ImproperlyConfigured(
-                f'LAZYAUTH["RESOURCE_SERVER"]: "algorithms" may hold {", ".join(sorted(SIGNATURE_ALGORITHMS))}.'
-            )
-        if not isinstance(self.jwks_uri, str) or not (self.user is None or callable(self.user)):
-            raise ImproperlyConfigured(
-                'LAZYAUTH["RESOURCE_SERVER"]: "jwks_uri" must be a URL, "user" a callable.'
-            )
-
-
-#: What may sign a token that we take. No HMAC: who could check one could make one.
-SIGNATURE_ALGORITHMS = frozenset({"RS256", "PS256", "ES256", "EdDSA"})
-
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 KNOWN_SETTINGS = frozenset(
@@ -139,6 +97,7 @@ KNOWN_SETTINGS = frozenset(
         "MAX_PENDING_PER_NETWORK",
         "MAX_UNUSED_CLIENTS",
         "NUM_PROXIES",
+        "PROTECTED_RESOURCES",
         "PROVIDERS",
         "REFRESH_GRACE",
         "REFRESH_TOKEN_IDLE_LIFETIME",
@@ -180,6 +139,8 @@ class LazyAuthSettings:
     @property
     def raw(self) -> Mapping[str, Any]:
         value = getattr(settings, "LAZYAUTH", None)
+        if type(value) is dict:  # asked a dozen times in a request, and a dict as a rule
+            return value
         if value is None:
             return {}
         if not isinstance(value, Mapping):
@@ -374,25 +335,6 @@ class LazyAuthSettings:
         return list(value)
 
     @property
-    def resource_server(self) -> ResourceServerSettings:
-        """Whose access tokens this site takes. Without anything said: its own."""
-        value = self.raw.get("RESOURCE_SERVER", {})
-        if not isinstance(value, Mapping) or not set(value) <= set(ResourceServerSettings.__slots__):
-            raise ImproperlyConfigured(
-                'LAZYAUTH["RESOURCE_SERVER"] must be a dict of issuer, audience, jwks_uri, algorithms, user.'
-            )
-        given = dict(value)
-        given.setdefault("issuer", self.raw.get("ISSUER", ""))
-        for name in ("audience", "algorithms"):
-            if isinstance(given.get(name), list):
-                given[name] = tuple(given[name])
-        if isinstance(given.get("audience"), str):
-            given["audience"] = (given["audience"],)
-        if isinstance(given.get("user"), str):
-            given["user"] = _import("RESOURCE_SERVER", given["user"])
-        return ResourceServerSettings(**given)
-
-    @property
     def revocation_check(self) -> bool:
         """Whether a resource server on the issuer's own site asks the database about each token. One query."""
         return self._flag("REVOCATION_CHECK", default=False)
@@ -449,6 +391,20 @@ class LazyAuthSettings:
                 'LAZYAUTH["UPSTREAM_TOKEN_CLIENTS"] must map client ids to lists of providers.'
             )
         return {client_id: list(names) for client_id, names in value.items()}
+
+    @property
+    def protected_resources(self) -> tuple[str, ...] | None:
+        """Paths of this site that are described as protected resources (RFC 9728); ``None``: those it serves."""
+        value = self.raw.get("PROTECTED_RESOURCES")
+        if value is None:
+            return None
+        if not isinstance(value, (list, tuple)) or not all(
+            isinstance(path, str) and path.startswith("/") for path in value
+        ):
+            raise ImproperlyConfigured(
+                'LAZYAUTH["PROTECTED_RESOURCES"] must be a list of paths, such as "/mcp".'
+            )
+        return tuple(value)
 
     @property
     def allow_loopback_upstreams(self) -> bool:
@@ -541,14 +497,10 @@ class LazyAuthSettings:
         path = self.raw.get(name, default)
         if not isinstance(path, str):
             return path
-        return _import(name, path)
-
-
-def _import(name: str, path: str) -> Any:
-    try:
-        return import_string(path)
-    except ImportError as error:
-        raise ImproperlyConfigured(f"LAZYAUTH[{name!r}] = {path!r} cannot be imported.") from error
+        try:
+            return import_string(path)
+        except ImportError as error:
+            raise ImproperlyConfigured(f"LAZYAUTH[{name!r}] = {path!r} cannot be imported.") from error
 
 
 lazyauth_settings = LazyAuthSettings()

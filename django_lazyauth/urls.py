@@ -56,9 +56,9 @@ urlpatterns = [
     path("authorizations/<uuid:session_id>/id-token", id_token.IdTokenView.as_view(), name="id-token"),
     path("identities", identities.IdentitiesView.as_view(), name="identities"),
     path("identities/<int:pk>", identities.IdentityView.as_view(), name="identity"),
-    re_path(r"^ready/?$", ready.ready_view, name="ready"),
     path("sessions", sessions.SessionsView.as_view(), name="sessions"),
     path("sessions/<uuid:session_id>", sessions.SessionView.as_view(), name="session"),
+    re_path(r"^ready/?$", ready.ready_view, name="ready"),
     path(".well-known/jwks.json", endpoints.jwks_view, name="jwks"),
     *metadata_patterns,
 ]

@@ -95,6 +95,13 @@ class OwnView(APIView):
     def get_exception_handler(self) -> Callable[..., Any]:
         return exception_handler
 
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Every answer is of one moment and one person, errors included: no cache keeps it (RFC 9111 §5.2.2.5)."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Pragma"] = "no-cache"
+        return response
+
 
 class JSONView(OwnView):
     """Base of our endpoints that read JSON and count who asks."""

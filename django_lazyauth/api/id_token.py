@@ -50,7 +50,7 @@ class IdTokenView(JSONView):
             _, secret = self._own(request, session_id)
         except InvalidGrant:
             return refusal("invalid_grant", status.HTTP_404_NOT_FOUND)
-        return Response({"nonce": binding.form_token(secret, PURPOSE)}, headers={"Cache-Control": "no-store"})
+        return Response({"nonce": binding.form_token(secret, PURPOSE)})
 
     @described(
         summary="Sign in with an ID token",
@@ -95,7 +95,6 @@ class IdTokenView(JSONView):
         location = page.headers.get("Location") or reverse("lazyauth:flow", args=[session_id])
         response = Response({"state": "authenticated", "location": location})
         response.cookies.update(page.cookies)
-        response.headers["Cache-Control"] = "no-store"
         return response
 
     def _own(self, request: Request, session_id: UUID) -> tuple[PendingAuthorization, str]:

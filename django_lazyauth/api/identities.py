@@ -56,7 +56,7 @@ class IdentitiesView(PersonView):
         listed = IdentityListSerializer(
             {"nonce": link_nonce(request), "identities": identities.of_user(person_of(request))}
         )
-        return Response(listed.data, headers={"Cache-Control": "no-store"})
+        return Response(listed.data)
 
     @described(
         summary="Link an identity",

@@ -41,8 +41,8 @@ class ThisIssuer:
     def covers(self, audience: str, request_uri: str) -> bool:
         return same_resource(audience, self.issuer()) or lies_below(request_uri, audience)
 
-    def resource_metadata_url(self) -> str | None:
-        return resource_metadata_url()
+    def resource_metadata_url(self, path: str) -> str | None:
+        return resource_metadata_url(path)
 
 
 @lru_cache(maxsize=8)

@@ -39,12 +39,6 @@ class UpstreamTokenView(OwnView):
             raise Http404
         super().initial(request, *args, **kwargs)
 
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        response = super().finalize_response(request, response, *args, **kwargs)
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["Pragma"] = "no-cache"
-        return response
-
     def get(self, request: Request, provider: str) -> Response:
         auth = request.auth
         if not isinstance(auth, UpstreamBearer):

@@ -19,19 +19,28 @@ from django.urls import reverse
 from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import AccessDenied, InvalidGrant, SealBroken
+from django_lazyauth.errors import (
+    AccessDenied,
+    InvalidGrant,
+    ProviderError,
+    SealBroken,
+)
 from django_lazyauth.models import Consent, DeferredRegistration, PendingAuthorization, Status
 from django_lazyauth.models.consent import resources_key
 from django_lazyauth.models.fields import digest
 from django_lazyauth.models.lost_race import begun_again
 from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Json, Page, Provider, Redirect
+from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.authorization import AuthorizationRequest
 from django_lazyauth.vault.cipher import Place, get_cipher
 
 from . import answer, chain, register, room, sessions
 from .client_use import note_use
+
+#: Characters of a subject of ours, a user's primary key: those of the column are more than it has.
+SUBJECT_LENGTH = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,7 @@ def keep(
         max_age=request.max_age,
         login_hint=request.login_hint,
         ui_locales=request.ui_locales,
+        subject_hint=(request.subject_hint or "")[:SUBJECT_LENGTH],
         binding_digest=browser.binding_digest,
         network=browser.network,
         link_to=link_to,  # type: ignore[misc]  # the host's user model
@@ -393,6 +403,24 @@ def _remember_for_known(pending: PendingAuthorization) -> None:
         resources=pending.resource,
         known=known or "",
     )
+
+
+def signs_in_later(pending: PendingAuthorization) -> bool:
+    """Say whether the exchange of *pending*, which was just allowed, may have to sign this browser in.
+
+    It writes a new person; or a password, which ends what the browser has.
+    """
+    if pending.status != Status.AUTHENTICATED:
+        return False
+    if pending.is_deferred:
+        return True
+    if not pending.provider or pending.user_id is None:
+        return False
+    try:
+        has_pages_here = not get_provider(pending.provider).is_upstream
+    except ProviderError:
+        return False
+    return has_pages_here and DeferredRegistration.objects.filter(pk=pending.pk).exists()
 
 
 def deny(pending: PendingAuthorization) -> str:

@@ -22,7 +22,7 @@ from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.signals import finalize_failed
 from django_lazyauth.toolkit.token_endpoint import TokenAnswer, TokenRequest, refuse_grant
 
-from . import authorize, register, sessions
+from . import authorize, register, sessions, sign_in
 from .failure import log_failure
 
 logger = logging.getLogger("django_lazyauth.exchange")
@@ -37,6 +37,7 @@ class _Outcome:
 
     discard: bool = False
     committed: bool = False
+    changed_password: bool = False
 
     def note_commit(self) -> None:
         self.committed = True
@@ -93,6 +94,9 @@ def _exchange(exchange: TokenRequest) -> TokenAnswer:
             answer = exchange.answer(on_validated=finalize)
             if answer.status != 200:
                 transaction.set_rollback(True, using=database)
+            elif outcome.changed_password:
+                # Whoever changed it did so in this browser, and the change ended its sign-in too.
+                sign_in.let_resume(exchange.require_pending())
     except Exception as error:
         if not outcome.committed:
             raise
@@ -118,7 +122,10 @@ def _finalize(exchange: TokenRequest, oauth_request: Any, outcome: _Outcome) -> 
         if pending.user is None:
             _register(pending, deferred, oauth_request)
         if deferred.commit is not None:
-            provider.finalize(deferred.commit, user=oauth_request.user, session_id=pending.pk)
+            changed = sessions.finalize(
+                provider, deferred.commit, user=oauth_request.user, session_id=pending.pk
+            )
+            outcome.changed_password = changed
         for leg in deferred.legs:
             get_provider(leg.provider).finalize(leg.commit, user=oauth_request.user, session_id=pending.pk)
     except RegistrationRefused as refused:

@@ -36,7 +36,7 @@ from django_lazyauth.errors import (
 from django_lazyauth.models import UpstreamToken
 from django_lazyauth.models.lost_race import again
 from django_lazyauth.providers.base import CanRefresh, CanRevoke, TokenAnswer
-from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.providers.registry import get_provider, is_on
 from django_lazyauth.signals import upstream_token_expired, upstream_token_refreshed
 from django_lazyauth.vault import store
 from django_lazyauth.vault.lease import Lease, take_lease
@@ -114,6 +114,9 @@ def fresh_token(
     """
     binding = Binding(session_id, provider, user_id, client_id)
     held = binding.read()
+    if not is_on(provider):
+        # An operator who disabled a provider means its tokens too, from the next request on.
+        raise RefreshUnavailable(provider, "not_configured")
     if held.is_dead:
         raise RefreshExpired(provider, "invalid_grant")
     if _is_due(held, skew, refused=force and seen_version in (None, held.version)):

@@ -16,6 +16,7 @@ from django.db import router, transaction
 from django.utils import timezone
 
 from django_lazyauth.models import Consent, PendingAuthorization, Status, UpstreamToken
+from django_lazyauth.providers.base import Json, Provider
 from django_lazyauth.toolkit import clients, families
 from django_lazyauth.vault import store
 
@@ -38,6 +39,10 @@ class Session:
     provider: str
     since: datetime
     last_used_at: datetime
+
+
+#: No session has it (RFC 9562 §5.9).
+NOTHING = UUID(int=0)
 
 
 class NoSuchSession(LookupError):
@@ -125,18 +130,32 @@ def end_all_sessions(user: AbstractBaseUser) -> int:
     return _end_all(user.pk)
 
 
-def _end_all(user_pk: Any, *, client_pk: Any = None) -> int:
+def _end_all(user_pk: Any, *, client_pk: Any = None, but: UUID | None = None) -> int:
     only = {} if client_pk is None else {"client_id": client_pk}
     with transaction.atomic(using=_database()):
         # First the codes: an exchange that is under way is waited for, and then its tokens are seen below.
         open_flows = PendingAuthorization.objects.filter(
             user_id=user_pk, status__in=[Status.AUTHENTICATED, Status.CODE_ISSUED], **only
-        )
+        ).exclude(pk=but or NOTHING)
         open_flows.update(status=Status.FAILED, last_error="ended", private="", updated_at=timezone.now())
         ended = sum(map(end_session, families.families_of(user_pk, client_pk=client_pk)))
         families.revoke_loose(user_pk, client_pk=client_pk)
-        store.delete_of_user(user_pk, client_id=client_pk)
+        store.delete_of_user(user_pk, client_id=client_pk, but=but)
     return ended
+
+
+def finalize(provider: Provider, commit: Json, *, user: AbstractBaseUser, session_id: UUID) -> bool:
+    """Write what *provider* committed, in the caller's transaction; say whether it changed the user's password.
+
+    A changed password ends the person's other sessions: who knew the old one is out (NIST SP 800-63B §4.4, and
+    what Django does with its own sessions).
+    """
+    before = user.password if user.password and user.has_usable_password() else ""
+    provider.finalize(commit, user=user, session_id=session_id)
+    if not before or user.password == before:
+        return False
+    _end_all(user.pk, but=session_id)
+    return True
 
 
 def withdraw(user: AbstractBaseUser, client: clients.Client) -> int:

@@ -20,12 +20,18 @@ from django_lazyauth.models.fields import digest
 from django_lazyauth.models.lost_race import again, begun_again
 from django_lazyauth.providers.base import Provider, Success
 
-from . import accounts, register
+from . import accounts, register, sessions
 
 SESSION_KEY = "django_lazyauth"
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 #: Two people may register the same (provider, subject) at once; the second finds the first on its next try.
 ATTEMPTS = 3
+
+
+class SomebodyElse(AccessDenied):
+    """The client asked for one person, and another signed in (OpenID Connect Core §3.1.2.1, ``id_token_hint``)."""
+
+    error = "login_required"
 
 
 def complete(
@@ -37,7 +43,7 @@ def complete(
     on this browser.
 
     Raises:
-        AccessDenied: The person may not sign in here.
+        AccessDenied: The person may not sign in here, or is not the one whom the client asked for.
         InvalidGrant: The row moved on in another tab, or is over.
     """
     auth_time = success.auth_time or timezone.now()
@@ -80,6 +86,8 @@ def _write_at_once(
     user = success.user or register.known_user(identity)
     if user is not None and not user.is_active:
         raise register.Deactivated
+    if pending.subject_hint and (user is None or str(user.pk) != pending.subject_hint):
+        raise SomebodyElse("The client asked for somebody else.")
     lazy = register.mode_of(provider) == "lazy"
     if user is None and not lazy:
         user, _ = register.write_person(identity, session_id=pending.pk, client=pending.client)
@@ -102,7 +110,7 @@ def _write_at_once(
     if user is None or (lazy and success.commit is not None):
         register.defer(pending, identity, success.commit)
     elif success.commit is not None:
-        provider.finalize(success.commit, user=user, session_id=pending.pk)
+        sessions.finalize(provider, success.commit, user=user, session_id=pending.pk)
     return user, user is None
 
 
@@ -160,6 +168,13 @@ def resume(request: HttpRequest, bindings: list[str]) -> bool:
             )
             return True
     return False
+
+
+def let_resume(pending: PendingAuthorization) -> None:
+    """Let the browser of an exchanged row sign in on its next visit, in the caller's transaction."""
+    PendingAuthorization.objects.filter(pk=pending.pk, status=Status.EXCHANGED).update(
+        is_deferred=True, resumed_at=None
+    )
 
 
 def forget(bindings: list[str]) -> None:

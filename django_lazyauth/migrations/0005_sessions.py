@@ -50,6 +50,12 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='pendingauthorization',
+            name='subject_hint',
+            field=models.CharField(blank=True, default='', help_text='Of the ID token that the client sent along: nobody else will do.', max_length=255, verbose_name='subject asked for'),
+            preserve_default=False,
+        ),
+        migrations.AddField(
+            model_name='pendingauthorization',
             name='link_to',
             field=models.ForeignKey(blank=True, help_text='Who is signed in here and adds an account, instead of signing in with it.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='adds a way in for'),
         ),

@@ -111,6 +111,12 @@ class PendingAuthorization(models.Model):
     max_age = models.PositiveIntegerField(_("maximum age"), null=True, blank=True)
     login_hint = models.CharField(_("login hint"), max_length=256, blank=True)
     ui_locales = models.CharField(_("UI locales"), max_length=128, blank=True)
+    subject_hint = models.CharField(
+        _("subject asked for"),
+        max_length=255,
+        blank=True,
+        help_text=_("Of the ID token that the client sent along: nobody else will do."),
+    )
 
     binding_digest = models.CharField(_("binding digest"), max_length=64, db_index=True)
     network = models.CharField(_("network"), max_length=43, blank=True)

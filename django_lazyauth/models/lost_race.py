@@ -58,7 +58,9 @@ def again(work: Callable[[], T]) -> T:
         try:
             return work()
         except DatabaseError as error:
-            over = attempt == ATTEMPTS - 1 or time.monotonic() - started > PATIENCE
+            # However long it waited for the other before it was refused, it looks again once.
+            late = attempt > 0 and time.monotonic() - started > PATIENCE
+            over = attempt == ATTEMPTS - 1 or late
             if over or _is_in_transaction() or not is_lost_race(error):
                 raise
         pause(attempt)

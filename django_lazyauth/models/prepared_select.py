@@ -14,6 +14,7 @@ from django.db import connections
 from django.db.models import Model, QuerySet
 
 M = TypeVar("M", bound=Model)
+N = TypeVar("N", bound=Model)
 
 #: Stands in the compiled query for the value that comes later.
 ASKED_FOR = "the value asked for"
@@ -40,9 +41,11 @@ class PreparedSelect(Generic[M]):
             paths += part.paths
             self._parts.append((relation, part))
         self._annotated = len(paths)
+        self._width = self._annotated + len(annotations)
         self._query = query_set.values_list(*paths, *annotations).query
         compiler = self._query.get_compiler(self._using)
-        self._sql, self._parameters = compiler.as_sql()
+        # Each column under a name of its own, so that the whole can stand in another SELECT.
+        self._sql, self._parameters = compiler.as_sql(with_col_aliases=True)
         expressions = [expression for expression, *_ in compiler.select]
         converted = compiler.get_converters(expressions)
         #: By column; ``None`` where the driver's value is the field's already.
@@ -52,11 +55,30 @@ class PreparedSelect(Generic[M]):
 
     def get(self, value: str) -> M | None:
         """Return the instance that *value* names, or ``None``."""
-        parameters = [value if parameter == ASKED_FOR else parameter for parameter in self._parameters]
         with connections[self._using].cursor() as cursor:
-            cursor.execute(self._sql, parameters)
+            cursor.execute(self._sql, self._parameters_for(value))
             row = cursor.fetchone()
         return None if row is None else self._instance(self._converted(row))
+
+    def _parameters_for(self, value: str) -> list[Any]:
+        return [value if parameter == ASKED_FOR else parameter for parameter in self._parameters]
+
+    def get_beside(self, value: str, other: PreparedSelect[N], other_value: str) -> tuple[M | None, N | None]:
+        """Return what :meth:`get` would of this and of *other*, in one query.
+
+        Without this instance there is no other: it is only asked for beside it.
+        """
+        sql = f"SELECT this.*, that.* FROM ({self._sql}) this LEFT JOIN ({other._sql}) that ON 1 = 1"  # noqa: S608
+        with connections[self._using].cursor() as cursor:
+            cursor.execute(sql, [*self._parameters_for(value), *other._parameters_for(other_value)])
+            row = cursor.fetchone()
+        if row is None:
+            return None, None
+        mine, others = row[: self._width], row[self._width :]
+        return self._instance(self._converted(mine)), other._instance_if_any(others)
+
+    def _instance_if_any(self, row: Sequence[Any]) -> M | None:
+        return self._instance(self._converted(row)) if self._own.is_there(row) else None
 
     def _converted(self, row: Sequence[Any]) -> list[Any]:
         """Return the fields' own values for the driver's; converters belong to this thread's connection."""
@@ -100,8 +122,12 @@ class _Columns:
         """
         return row[self._primary_key] is not None and row[self._witness] is None
 
+    def is_there(self, row: Sequence[Any]) -> bool:
+        """Say whether the join found anything."""
+        return row[self._primary_key] is not None
+
     def instance(self, row: list[Any], using: str) -> Model | None:
         """Return the instance, or ``None`` where the join found nothing."""
-        if row[self._primary_key] is None:
+        if not self.is_there(row):
             return None
         return self.model.from_db(using, self.attributes, row[self._slice])

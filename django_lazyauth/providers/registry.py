@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import ProviderUnavailable
+from django_lazyauth.openid import domains
 from django_lazyauth.openid.descriptor import SSO_PREFIX, DescriptorError, with_preset
 
 from .base import Provider
@@ -41,6 +42,13 @@ def get_provider(name: str) -> Provider:
     if not _is_enabled(mapping):
         raise ProviderUnavailable("not_configured")
     return _build(name, mapping)
+
+
+def is_on(name: str) -> bool:
+    """Say whether *name* is in use at all: configured and not disabled, or an allowed domain. Builds nothing."""
+    if name.startswith(SSO_PREFIX):
+        return domains.find(name.removeprefix(SSO_PREFIX)) is not None
+    return _is_enabled(lazyauth_settings.providers.get(name))
 
 
 def configured_providers() -> list[Provider]:

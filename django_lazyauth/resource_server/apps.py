@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 
 class ResourceServerConfig(AppConfig):
@@ -13,3 +13,5 @@ class ResourceServerConfig(AppConfig):
         from .checks import register_checks
 
         register_checks()
+        if apps.is_installed("drf_spectacular"):
+            from . import openapi  # noqa: F401 - drf-spectacular collects what was imported.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.urls import NoReverseMatch, reverse
 from rest_framework.exceptions import APIException, PermissionDenied
@@ -12,27 +12,45 @@ from rest_framework.exceptions import APIException, PermissionDenied
 from .verifier import ResourceServer
 
 
-def challenge(server: ResourceServer, *, error: str = "", scope: str = "") -> str:
-    """Return the value of ``WWW-Authenticate``; without a token in the request there is no error to name."""
-    members = {"error": error, "scope": scope, "resource_metadata": resource_metadata_url(server) or ""}
+def challenge(server: ResourceServer, path: str, *, error: str = "", scope: str = "") -> str:
+    """Return the value of ``WWW-Authenticate``; without a token in the request there is no error to name.
+
+        Args:
+    <<<<<<< HEAD
+            server: Whose tokens would do.
+            path: Of the request. Metadata of anything that it does not lie below, a client must not use (RFC 9728 §3.3).
+            error, scope: RFC 6750 §3.
+    =======
+            server: Who asks for a token.
+            path: Of the request. Where the audience depends on it, so does the metadata: of anything but the URL that
+                it went to, a client must not use them (RFC 9728 §3.3).
+    >>>>>>> main
+    """
+    members = {"error": error, "scope": scope, "resource_metadata": resource_metadata_url(server, path) or ""}
     parts = ['realm="api"', *(f'{name}="{value}"' for name, value in members.items() if value)]
     return f"Bearer {', '.join(parts)}"
 
 
-def resource_metadata_url(server: ResourceServer) -> str | None:
-    """Return where the metadata of this resource stands, if it is mounted here (RFC 9728 §3.1)."""
+def resource_metadata_url(server: ResourceServer, path: str) -> str | None:
+    """Return where the metadata of the resource at *path* stands, if it is mounted here (RFC 9728 §3.1)."""
+    resource = _closest(server, path)
     local = server.local
     if local is not None:
-        return local.resource_metadata_url()
+        return local.resource_metadata_url(path if resource is None else resource.path)
     try:
         reverse("lazyauth_resource_server:metadata")
     except NoReverseMatch:
         return None
-    for audience in server.settings.audience:
-        parts = urlsplit(audience)
-        if parts.scheme in ("https", "http") and parts.netloc:
-            return f"{parts.scheme}://{parts.netloc}{WELL_KNOWN}{parts.path.rstrip('/')}"
-    return None
+    if resource is None:
+        return None
+    return f"{resource.scheme}://{resource.netloc}{WELL_KNOWN}{resource.path.rstrip('/')}"
+
+
+def _closest(server: ResourceServer, path: str) -> SplitResult | None:
+    """Return the configured audience that *path* lies below, as closely as there is one; else the first."""
+    resources = [parts for one in server.settings.audience if (parts := urlsplit(one)).netloc]
+    above = [parts for parts in resources if f"{path}/".startswith(f"{parts.path.rstrip('/')}/")]
+    return max(above or resources[:1], key=lambda parts: len(parts.path), default=None)
 
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
@@ -41,11 +59,11 @@ WELL_KNOWN = "/.well-known/oauth-protected-resource"
 class InsufficientScope(PermissionDenied):
     """403: the token is good and does not carry the scope; the challenge names it (RFC 6750 §3.1)."""
 
-    def __init__(self, scopes: Sequence[str], server: ResourceServer) -> None:
+    def __init__(self, scopes: Sequence[str], server: ResourceServer, path: str) -> None:
         scope = " ".join(scopes)
         super().__init__({"error": "insufficient_scope", "scope": scope})
         #: What DRF puts into ``WWW-Authenticate``.
-        self.auth_header = challenge(server, error="insufficient_scope", scope=scope)
+        self.auth_header = challenge(server, path, error="insufficient_scope", scope=scope)
 
 
 class IssuerUnavailable(APIException):

@@ -15,6 +15,7 @@ from django_lazyauth import fetch
 from django_lazyauth.conf import lazyauth_settings
 
 from .local import local_issuer
+from .settings import read_settings
 
 #: Caches that other processes cannot see, or that forget at once.
 PROCESS_LOCAL_CACHES = ("locmem.LocMemCache", "dummy.DummyCache")
@@ -27,7 +28,7 @@ def check_resource_server(app_configs: Sequence[AppConfig] | None, **kwargs: Any
 
 def _resource_server() -> Iterator[CheckMessage]:
     try:
-        server, revocation_check = lazyauth_settings.resource_server, lazyauth_settings.revocation_check
+        server, revocation_check = read_settings(), lazyauth_settings.revocation_check
     except ImproperlyConfigured as error:
         yield Error(str(error), id="lazyauth.E060")
         return
@@ -58,7 +59,7 @@ def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 
 def _deployment() -> Iterator[CheckMessage]:
     try:
-        server = lazyauth_settings.resource_server
+        server = read_settings()
     except ImproperlyConfigured:
         return  # E060 says it
     if local_issuer(server.issuer) is not None:

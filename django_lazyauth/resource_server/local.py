@@ -35,8 +35,8 @@ class LocalIssuer(Protocol):
         """Say whether *audience* is this site, or a part of it that *request_uri* belongs to (RFC 8707 §2)."""
         ...
 
-    def resource_metadata_url(self) -> str | None:
-        """Return where the metadata of our resources stands (RFC 9728 §3)."""
+    def resource_metadata_url(self, path: str) -> str | None:
+        """Return where the metadata of our resource at *path* stands (RFC 9728 §3)."""
         ...
 
 

@@ -71,7 +71,11 @@ def find_bearer(token: str) -> Bearer | None:
 
     Whether it is for this resource was checked by whoever asks.
     """
-    row = find_row(token)
+    return bearer_of(find_row(token))
+
+
+def bearer_of(row: Any | None) -> Bearer | None:
+    """The same of the row of a token, which :mod:`.access_token_rows` found. No query."""
     if row is None or not row.is_valid():
         return None
     if row.application is not None and not clients.is_usable(row.application):

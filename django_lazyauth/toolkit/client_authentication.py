@@ -6,8 +6,8 @@ The rules are the validator's: which secret is right, which client may do anythi
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 from urllib.parse import unquote_plus
 
 from django.http import HttpRequest
@@ -17,27 +17,40 @@ from . import clients
 from .validator import LazyAuthValidator
 
 
-def authenticate_confidential(http_request: HttpRequest) -> Any | None:
-    """Return the confidential client that a checked form comes from, or ``None``. One query.
+def authenticate_confidential(
+    http_request: HttpRequest, load: Callable[[str], clients.Client | None] = clients.load_client
+) -> clients.Client | None:
+    """Return the confidential client that a checked form comes from, or ``None``.
 
     A public client has nothing to authenticate with: DOT would let it pass with its empty secret.
+
+    Args:
+        http_request: With credentials in the header or in the form.
+        load: Client id → client, with its registration; called once, with whatever was sent.
     """
     credentials = _from_header(http_request) or _from_body(http_request)
     if credentials is None:
         return None
-    client_id, secret = credentials
-    client = clients.find_client(client_id)
-    if client is None or client.client_type != AbstractApplication.CLIENT_CONFIDENTIAL:
+    client_id, readings = credentials
+    client = load(client_id)
+    if client is None or not clients.is_usable(client):
+        return None
+    if client.client_type != AbstractApplication.CLIENT_CONFIDENTIAL:
         return None
     validator = LazyAuthValidator()
-    if not validator._check_secret(secret, client.client_secret):
-        return None
-    validator._upgrade_secret(SimpleNamespace(client=client, client_secret=secret, headers={}))
-    return client
+    for secret in readings:
+        if validator._check_secret(secret, client.client_secret):
+            validator._upgrade_secret(SimpleNamespace(client=client, client_secret=secret, headers={}))
+            return client
+    return None
 
 
-def _from_header(http_request: HttpRequest) -> tuple[str, str] | None:
-    """Return the credentials of a Basic header; id and secret are form-encoded in it."""
+#: A client id and how its secret may be read.
+Credentials = tuple[str, tuple[str, ...]]
+
+
+def _from_header(http_request: HttpRequest) -> Credentials | None:
+    """Return the credentials of a Basic header: form-encoded, or the secret as it is (see the validator)."""
     scheme, _, encoded = http_request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -45,9 +58,10 @@ def _from_header(http_request: HttpRequest) -> tuple[str, str] | None:
         client_id, separator, secret = base64.b64decode(encoded).decode().partition(":")
     except ValueError:
         return None
-    return (unquote_plus(client_id), unquote_plus(secret)) if separator else None
+    readings = tuple(dict.fromkeys((unquote_plus(secret), secret)))
+    return (unquote_plus(client_id), readings) if separator else None
 
 
-def _from_body(http_request: HttpRequest) -> tuple[str, str] | None:
+def _from_body(http_request: HttpRequest) -> Credentials | None:
     client_id = http_request.POST.get("client_id", "")
-    return (client_id, http_request.POST.get("client_secret", "")) if client_id else None
+    return (client_id, (http_request.POST.get("client_secret", ""),)) if client_id else None

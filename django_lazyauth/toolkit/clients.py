@@ -66,8 +66,12 @@ def load_client(client_id: str) -> Client | None:
     """Return the client of this id and its registration, usable or not. One query."""
     if not is_client_id(client_id):
         return None
-    model = get_application_model()
-    return _select(model, router.db_for_read(model)).get(client_id)
+    return select(router.db_for_read(get_application_model())).get(client_id)
+
+
+def select(using: str) -> PreparedSelect[Any]:
+    """Return the SELECT of a client and its registration by client id."""
+    return _select(get_application_model(), using)
 
 
 @cache
@@ -246,26 +250,6 @@ def add_client(client_id: str, fields: ClientFields) -> Client:
     return client
 
 
-def app_client(client_id: str, *, name: str, make: bool) -> Client | None:
-    """Return the client that stands for a part of this site itself, made on first use if *make* says so.
-
-    It has no redirect URI and no secret: nobody can be sent through it, and no token is issued to it.
-    """
-    clients = get_application_model().objects
-    if not make:
-        return clients.filter(client_id=client_id).first()
-    return clients.get_or_create(
-        client_id=client_id,
-        defaults={
-            "name": name,
-            "client_type": AbstractApplication.CLIENT_PUBLIC,
-            "authorization_grant_type": AbstractApplication.GRANT_AUTHORIZATION_CODE,
-            "client_secret": "",
-            "hash_client_secret": False,
-        },
-    )[0]
-
-
 #: Our own account page, as a client of ours: so that people sign in for it as for any other.
 ACCOUNT_CLIENT_ID = "lazyauth-account"
 
@@ -292,6 +276,27 @@ def account_client(*, name: str, redirect_uri: str) -> Client:
         client.redirect_uris = redirect_uri
         client.save(update_fields=["redirect_uris"])
     return client
+
+
+def app_client(client_id: str, *, name: str, make: bool) -> Client | None:
+    """Return the client that stands for a part of this site itself, made on first use if *make* says so.
+
+    It has no redirect URI and no secret: nobody can be sent through it, and no token is issued to it.
+    """
+    clients = get_application_model().objects
+    if not make:
+        return clients.filter(client_id=client_id).first()
+    return clients.get_or_create(
+        client_id=client_id,
+        defaults={
+            "name": name,
+            "client_type": AbstractApplication.CLIENT_PUBLIC,
+            "authorization_grant_type": AbstractApplication.GRANT_AUTHORIZATION_CODE,
+            "registration_source": AbstractApplication.RegistrationSource.MANUAL,
+            "client_secret": "",
+            "hash_client_secret": False,
+        },
+    )[0]
 
 
 def replace_client(pk: Any, fields: ClientFields) -> None:

@@ -16,7 +16,9 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClient, InvalidRequest
 from django_lazyauth.resource_indicators import same_resource
 
-from .bearer import Bearer, find_bearer
+from . import clients
+from .access_token_rows import find_row_beside_client
+from .bearer import Bearer, bearer_of
 from .client_authentication import authenticate_confidential
 from .resources import audience_of
 from .token_endpoint import TokenAnswer
@@ -30,14 +32,22 @@ def introspect(http_request: HttpRequest) -> TokenAnswer:
     token = http_request.POST.get("token", "")
     if not token:
         return TokenAnswer.of_error(InvalidRequest("Missing token parameter."))
-    client = authenticate_confidential(http_request)
+    row: Any | None = None
+
+    def load(client_id: str) -> clients.Client | None:
+        # One query for both: what the token is worth is told to nobody who fails to authenticate.
+        nonlocal row
+        row, client = find_row_beside_client(token, client_id)
+        return client
+
+    client = authenticate_confidential(http_request, load)
     if client is None:
         return TokenAnswer.of_error(InvalidClient())
-    return TokenAnswer(json.dumps(_describe(token, client)), int(HTTPStatus.OK))
+    return TokenAnswer(json.dumps(_describe(token, row, client)), int(HTTPStatus.OK))
 
 
-def _describe(token: str, client: Any) -> dict[str, Any]:
-    bearer = find_bearer(token)
+def _describe(token: str, row: Any | None, client: clients.Client) -> dict[str, Any]:
+    bearer = bearer_of(row)
     if bearer is not None:
         return _of_access_token(bearer) if _may_know(client, bearer) else INACTIVE
     # Active means that it would work. A spent one ends no session here: nobody tried to use it.

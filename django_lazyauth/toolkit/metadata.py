@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 from django.utils.encoding import escape_uri_path
 from oauth2_provider.settings import oauth2_settings
 
@@ -89,7 +89,7 @@ def resource_metadata_url(path: str = "") -> str | None:
 
     At the root of the origin where that is mounted, whatever path the issuer has (RFC 9728 §3.1).
     """
-    wanted = path.lstrip("/")
+    wanted = _described_at(path).lstrip("/")
     name, args = ("resource-metadata-of-path", [wanted]) if wanted else ("resource-metadata", [])
     for namespace in ("lazyauth_well_known", "lazyauth"):
         try:
@@ -97,6 +97,41 @@ def resource_metadata_url(path: str = "") -> str | None:
         except NoReverseMatch:
             continue
     return None
+
+
+def _described_at(path: str) -> str:
+    """Return the path whose description covers *path*: itself, or the closest that the settings name."""
+    named = lazyauth_settings.protected_resources
+    if named is None:
+        return path
+    above = [name for name in named if f"{path}/".startswith(f"{name.rstrip('/')}/")]
+    return max(above, key=len, default="")
+
+
+def is_resource(path: str) -> bool:
+    """Say whether *path*, without slashes at its ends, is a resource of this site that a client may ask about.
+
+    The site as a whole always is. Beside it those that the settings name; or, where they name none, what this
+    site's addresses lead to, and what stands behind ``UpstreamSwap``.
+    """
+    if not path:
+        return True
+    named = lazyauth_settings.protected_resources
+    if named is not None:
+        return path in {resource.strip("/") for resource in named}
+    if any(
+        f"/{path}/".startswith(f"{prefix.rstrip('/')}/") for prefix in lazyauth_settings.upstream_swap.paths
+    ):
+        return True
+    return any(_leads_somewhere(candidate) for candidate in (f"/{path}", f"/{path}/"))
+
+
+def _leads_somewhere(path: str) -> bool:
+    try:
+        resolve(path)
+    except Resolver404:
+        return False
+    return True
 
 
 def protected_resource_metadata(resource_path: str) -> dict[str, Any]:

@@ -42,8 +42,6 @@ class RotatingGrant(PlainRefreshTokenGrant):
         if not request.refresh_token:
             raise errors.InvalidRequestError(description="Missing refresh token parameter.", request=request)
         self.validate_client_authentication(request)
-        # Who authenticates by header need not repeat it; it is the audience of the ID token.
-        request.client_id = request.client.client_id
         self.validate_grant_type(request)
 
     def _answer(self, request: Any, token_handler: Any) -> str:

@@ -25,6 +25,7 @@ from django_lazyauth.models.prepared_write import PreparedWrite, insert, prepare
 
 from . import refresh_tokens, sealed_answer
 from .refresh_tokens import RefreshTokenRow
+from .resources import lies_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Answered:
 
     Attributes:
         body: The token response, byte for byte.
-        resource: The audience of its access token; empty where nothing bounds it.
+        resource: The audience of its access token; empty where that is this site.
     """
 
     body: str
@@ -93,6 +94,21 @@ class Rotation:
         if not row.user.is_active or not refresh_tokens.is_young(row, now):
             raise errors.InvalidGrantError(request=request)
         return answered
+
+    def check_audience_of_refresh(self, request: Any) -> None:
+        """Check what DOT does not: a session that named no resource is for this site, and stays here (I20).
+
+        Raises:
+            CustomOAuth2Error: ``invalid_target``: a resource elsewhere.
+        """
+        granted = request.refresh_token_instance.resource
+        here = lazyauth_settings.issuer_origin
+        if not granted and not all(lies_below(resource, here) for resource in request.resource):
+            raise errors.CustomOAuth2Error(
+                error="invalid_target",
+                description="A resource was not part of the authorization request.",
+                request=request,
+            )
 
     def spend_refresh_token(self, request: Any) -> RefreshTokenRow:
         """Spend the token that was taken, and return its row.

@@ -165,6 +165,9 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
     ) -> bool:
         if grant_type == "refresh_token" and not clients.may_refresh(client):
             return False
+        if client.client_id == clients.ACCOUNT_CLIENT_ID:
+            # It signs people in on our own page, and holds no tokens: nobody asked them for consent.
+            return False
         return bool(super().validate_grant_type(client_id, grant_type, client, request, *args, **kwargs))
 
     def _check_secret(self, provided_secret: str, stored_secret: str) -> bool:
@@ -392,6 +395,8 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
     def _check_and_set_request_resource(self, request: Any) -> None:
         if request.grant_type != "authorization_code":
             super()._check_and_set_request_resource(request)
+            if request.grant_type == "refresh_token":
+                self.check_audience_of_refresh(request)
             return
         granted = list(self._require_pending().resource)
         asked = [value for key, value in request.decoded_body or [] if key == "resource"]

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connections, models, router
+from django.db.models import Q
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
@@ -196,20 +197,20 @@ def delete(session_id: UUID) -> int:
     statement finds the new one. By primary key, as the migration takes it: of two that lock a row through
     different indexes, InnoDB sends one away.
     """
-    _delete_legacy(session_id=str(session_id))
+    _delete_legacy(Q(session_id=str(session_id)))
     return UpstreamToken.objects.of_session(session_id).delete()[0]
 
 
-def delete_of_user(user_id: Any, *, client_id: Any = None) -> None:
-    """Forget every bundle of a user, or of what one client holds for them, whatever session it belongs to."""
-    only = {"user_id": user_id} if client_id is None else {"user_id": user_id, "client_id": client_id}
-    _delete_legacy(**only)
-    UpstreamToken.objects.filter(**only).delete()
+def delete_of_user(user_id: Any, *, client_id: Any = None, but: UUID | None = None) -> None:
+    """Forget every bundle of a user, or of what one client holds for them, of whatever session but one."""
+    only = Q(user_id=user_id) if client_id is None else Q(user_id=user_id, client_id=client_id)
+    _delete_legacy(only & ~Q(session_id=str(but)))
+    UpstreamToken.objects.filter(only if but is None else only & ~Q(session_id=but)).delete()
 
 
-def _delete_legacy(**where: Any) -> None:
+def _delete_legacy(where: Q) -> None:
     legacy = LegacyUpstreamToken.objects.using(database())
-    if old := list(legacy.filter(**where).values_list("pk", flat=True)):
+    if old := list(legacy.filter(where).values_list("pk", flat=True)):
         legacy.filter(pk__in=old).delete()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -160,7 +160,9 @@ def _return_url() -> str:
 
 
 def _client() -> clients.Client:
-    return clients.account_client(name=str(_("Your account")), redirect_uri=_return_url())
+    # Its name is kept for everybody: a word of one language would not do.
+    name = urlsplit(lazyauth_settings.issuer).netloc
+    return clients.account_client(name=name, redirect_uri=_return_url())
 
 
 @page_view("GET", "HEAD")

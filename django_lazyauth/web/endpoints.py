@@ -159,6 +159,8 @@ def server_metadata_view(request: HttpRequest, issuer_path: str = "") -> HttpRes
 
 @client_endpoint("GET", "HEAD")
 def protected_resource_view(request: HttpRequest, resource_path: str = "") -> HttpResponse:
-    """RFC 9728 §3.1."""
+    """RFC 9728 §3.1: of what is a resource here, and of nothing else."""
+    if not metadata.is_resource(resource_path.strip("/")):
+        raise Http404
     document = metadata.protected_resource_metadata(resource_path.lstrip("/"))
     return _public(JsonResponse(document), max_age=300)

@@ -310,7 +310,7 @@ def decide(request: HttpRequest, pending: PendingAuthorization) -> HttpResponse:
 def leave(request: HttpRequest, pending: PendingAuthorization, url: str) -> HttpResponse:
     """Send the browser to the client. It keeps its binding only where that will sign it in later."""
     response = go(url)
-    if pending.is_deferred and pending.status == Status.AUTHENTICATED:
+    if authorize.signs_in_later(pending):
         secret = binding.secret_of(request, pending.pk)
         retention = seconds(lazyauth_settings.code_retention)
         binding.bind(request, response, pending.pk, secret, max_age=retention)

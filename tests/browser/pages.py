@@ -60,6 +60,24 @@ def error(person: Somebody, client: OAuthClient) -> None:
     person.excuse_status(400)
 
 
+def account(person: Somebody, client: OAuthClient) -> None:
+    """With a session and a consent on it."""
+    consent(person, client)
+    person.press("Allow")
+    client.redeem(person.page.url)
+    person.page.goto(f"{client.issuer}/account/sessions")
+
+
+def sign_out(person: Somebody, client: OAuthClient) -> None:
+    account(person, client)
+    person.follow("Sign out")
+
+
+def signed_out(person: Somebody, client: OAuthClient) -> None:
+    sign_out(person, client)
+    person.press("Sign out")
+
+
 PAGES: dict[str, Callable[[Somebody, OAuthClient], None]] = {
     page.__name__.replace("_", "-"): page
     for page in (
@@ -72,5 +90,8 @@ PAGES: dict[str, Callable[[Somebody, OAuthClient], None]] = {
         password_code,
         password_change,
         error,
+        account,
+        sign_out,
+        signed_out,
     )
 }

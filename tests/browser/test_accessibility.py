@@ -100,7 +100,7 @@ def test_every_page_works_without_scripts(site: Site, somebody, name):
     """And its policy forbids them: whatever a browser complains about ends this test."""
     person = somebody(java_script_enabled=False)
     PAGES[name](person, site.client())
-    policy = person.page.request.get(site.client().url()).headers["content-security-policy"]
+    policy = person.page.request.get(site.client().url(prompt="login")).headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "script-src" not in policy
     assert "unsafe" not in policy

@@ -69,6 +69,18 @@ def test_a_challenge_names_the_metadata_of_the_requested_url(db, settings, lazya
     assert get(make_browser(), urlsplit(place).path).json()["resource"] == f"https://auth.example{url}"
 
 
+@pytest.mark.parametrize(
+    ("named", "described"), [(["/guarded/"], "/guarded/"), (["/"], "/"), (["/guar"], ""), ([], "")]
+)
+def test_a_challenge_names_the_closest_resource_that_is_described(db, lazyauth, named, described):
+    """RFC 9728 §5.1: never a document that does not exist."""
+    lazyauth(PROTECTED_RESOURCES=named)
+    challenge = call("/guarded").headers["WWW-Authenticate"]
+    place = f"/.well-known/oauth-protected-resource{described}".rstrip("/" if described == "/" else "")
+    assert f'resource_metadata="https://auth.example{place}"' in challenge
+    assert get(make_browser(), place).status_code == 200
+
+
 def call(url, token=None, **kwargs):
     headers = {"authorization": f"Bearer {token}"} if token else {}
     return get(make_browser(), url, headers=headers, **kwargs)

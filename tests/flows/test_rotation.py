@@ -438,6 +438,46 @@ def test_i20_the_audience_of_a_chain_of_refreshes_never_grows(client_, granted, 
             assert set(rows.latest("pk").resource) == held
 
 
+@pytest.mark.parametrize("form", ["jwt", "opaque"])
+def test_i20_a_session_without_a_resource_stays_at_this_site(client_, lazyauth, form):
+    """I20, RFC 9068 §3: a token without one is for this site, where a refresh may narrow it to a part."""
+    lazyauth(ACCESS_TOKEN_FORMAT=form)
+    token = redeem(client_, code_for(client_)).json()["refresh_token"]
+    for elsewhere in (
+        "https://api.example/a",
+        "https://auth.example.evil.test/",
+        "https://auth.example:8443/",
+        "http://auth.example/",
+        ["https://auth.example/mcp", "https://api.example/a"],
+    ):
+        assert_refused(refresh(client_, token, resource=elsewhere), "invalid_target")
+    token = refresh(client_, token).json()["refresh_token"]
+    assert AccessToken.objects.get().resource == []
+    token = refresh(client_, token, resource="https://auth.example/mcp").json()["refresh_token"]
+    assert AccessToken.objects.get().resource == ["https://auth.example/mcp"]
+    assert_refused(refresh(client_, token, resource="https://auth.example/other"), "invalid_target")
+
+
+def test_i20_the_claims_of_a_jwt_do_not_grow_either(client_):
+    """I20, RFC 9068 §2.2: what a resource server reads, which asks nobody."""
+    both = list(RESOURCES[:2])
+    answer = redeem(client_, code_for(client_, resource=both, scope="openid email"))
+    first = jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
+    answer = refresh(client_, answer.json()["refresh_token"], scope="openid", resource=both[1])
+    second = jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
+    third = jwt.decode(
+        refresh(client_, answer.json()["refresh_token"]).json()["access_token"],
+        options={"verify_signature": False},
+    )
+    assert (set(first["aud"]), set(first["scope"].split())) == (set(both), {"openid", "email"})
+    for claims in (second, third):
+        assert (claims["aud"], claims["scope"]) == (both[1], "openid")
+        assert {name: claims[name] for name in ("iss", "sub", "client_id", "tsid")} == {
+            name: first[name] for name in ("iss", "sub", "client_id", "tsid")
+        }
+        assert claims["jti"] != first["jti"]
+
+
 def test_i20_what_was_given_up_does_not_come_back(client_):
     """I20: the narrower token is what the next refresh starts from."""
     both = list(RESOURCES[:2])
@@ -509,7 +549,7 @@ def test_i20_a_retry_that_asks_for_more_gets_what_the_first_request_got(client_)
 
 
 def test_i20_a_retry_that_names_an_audience_gets_no_token_without_one(client_, first):
-    """I20, RFC 8707 §2.2: a token for nobody in particular is more than one for a resource."""
+    """I20, RFC 8707 §2.2: a token for this site is not one for a part of it."""
     refresh(client_, first)
     assert_refused(refresh(client_, first, resource=RESOURCES[0]), "invalid_target")
 

@@ -167,6 +167,27 @@ def test_i11_where_every_request_is_a_transaction_a_replay_ends_the_session_too(
     assert not UpstreamToken.objects.exists()
 
 
+@pytest.mark.parametrize("name", ["refresh_token", "access_token"])
+def test_i11_a_revocation_that_fails_says_so_and_the_next_one_ends_the_session(client_, name):
+    """RFC 7009 §2.2.1: after a 503 the client must assume that the token still exists, and may try again."""
+    for n in itertools.count(1):
+        body = redeem(client_, code_for(client_, subject=f"person{n}")).json()
+        session_id = RefreshToken.objects.latest("pk").token_family
+        form = {"token": body[name], "client_id": client_.client_id}
+        fault = FailAt(n, OperationalError(CANARY))
+        with connection.execute_wrapper(fault):
+            answer = post_form(make_browser(), "/revoke_token", form)
+        if fault.fired:
+            assert (answer.status_code, answer.json()) == (503, {"error": "temporarily_unavailable"})
+            assert_json_and_not_kept(answer)
+            answer = post_form(make_browser(), "/revoke_token", form)
+        assert answer.status_code == 200
+        assert_nothing_lives(session_id)
+        if not fault.fired:
+            break
+    assert n > 4
+
+
 @pytest.mark.parametrize(("error", "lasting"), FAULTS)
 def test_i18_a_failure_of_client_credentials_is_an_error_in_json(confidential, error, lasting):
     """RFC 6749 §5.2."""

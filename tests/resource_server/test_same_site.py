@@ -397,7 +397,8 @@ def test_without_the_scope_the_answer_says_which(client_, url, scope):
     assert answer.status_code == 403
     challenge = answer.headers["WWW-Authenticate"]
     assert f'error="insufficient_scope", scope="{scope}"' in challenge
-    assert f'resource_metadata="{ISSUER}/.well-known/oauth-protected-resource"' in challenge
+    # RFC 9728 §3.3: of the very URL that was asked.
+    assert f'resource_metadata="{ISSUER}/.well-known/oauth-protected-resource{url}"' in challenge
     assert call(url, sign_in(client_)["access_token"]).status_code == 200
 
 
@@ -527,3 +528,32 @@ def test_a_refusal_tells_the_log_which_check_failed_and_nothing_of_the_token(hel
     assert "(exp)" in caplog.text
     assert token not in caplog.text
     assert json.dumps(decoded(token)[1]["sub"]) not in caplog.text
+
+
+def test_a_described_api_says_how_it_is_called():
+    """OpenAPI: also for subclasses."""
+    from drf_spectacular.generators import SchemaGenerator
+
+    # Our apps do so where drf-spectacular is among the apps, too.
+    from django_lazyauth.resource_server import openapi  # noqa: F401
+
+    patterns = [path("tools", Tools.as_view()), path("offline", Offline.as_view())]
+    schema = SchemaGenerator(patterns=patterns).get_schema(request=None, public=True)
+    assert schema["components"]["securitySchemes"] == {
+        "lazyauthAccessToken": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    }
+    assert schema["paths"]["/tools"]["get"]["security"] == [{"lazyauthAccessToken": []}]
+
+
+@pytest.mark.parametrize("kind", ["id_token", "logout_token", "twin"])
+def test_what_is_no_access_token_revokes_nothing(client_, held, kind):
+    """RFC 7009 §2.2: an unknown token is no error, and it ends no session that it merely names."""
+    claims = decoded(held["access_token"])[1]
+    token = {
+        "id_token": held["id_token"],
+        "logout_token": tokens.sign(claims, key=tokens.key_for(), typ="logout+jwt"),
+        "twin": tokens.sign(claims | {"jti": "twin"}, key=tokens.key_for(), typ="at+jwt"),
+    }[kind]
+    answer = post_form(make_browser(), "/revoke_token", {"token": token, "client_id": client_.client_id})
+    assert answer.status_code == 200
+    assert call("/checked", held["access_token"]).status_code == 200

@@ -12,7 +12,7 @@ from oauth2_provider.models import AccessToken, get_application_model
 
 from django_lazyauth.models import Consent, PendingAuthorization, ProviderIdentity, Status, UpstreamToken
 from tests.sessions.conftest import signed_in_at
-from tests.support.journey import come_back, get, make_browser, post, query_of, submit
+from tests.support.journey import OAuthClient, come_back, get, make_browser, post, query_of, redeem, submit
 from tests.support.waiting import follow_waiting
 from tests.web.site import assert_error_page, signed_in, soup_of
 
@@ -70,6 +70,15 @@ def test_what_a_client_calls_itself_is_escaped_and_marked(browser, ada):
     assert b"<b>Bank" not in page.content
     assert "\u202e" not in page.content.decode()
     assert "unverified" in text(page)
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("de", "Wo Sie angemeldet sind"), ("fr", "Où vous êtes connecté")]
+)
+def test_it_speaks_the_persons_language(browser, language, words):
+    page = browser.get(PAGE, secure=True, headers={"accept-language": language})
+    assert words in text(page)
+    assert page.headers["Content-Language"] == language
 
 
 def test_nobody_else_sees_it(ada):
@@ -180,14 +189,14 @@ def test_a_form_needs_the_token_of_this_persons_page(browser, ada, trail):
 def test_a_site_without_a_login_page_signs_people_in_for_it(ada):
     browser = make_browser()
     choices = get(browser, get(browser, get(browser, PAGE).headers["Location"]).headers["Location"])
-    assert "Your account" in text(choices)
+    assert "auth.example" in text(choices)
     answer = come_back(browser, submit(browser, choices, provider="demo"), subject="ada")
     tokens = AccessToken.objects.count()
     back = answer.headers["Location"]
     assert back.startswith("https://auth.example/account/return?")
     page = get(browser, get(browser, back.removeprefix("https://auth.example")).headers["Location"])
     assert "Trail Journal" in text(page)
-    assert "Your account" not in [li.p.get_text() for li in soup_of(page).select(".lazyauth-list > li")]
+    assert "auth.example" not in [li.p.get_text() for li in soup_of(page).select(".lazyauth-list > li")]
     assert AccessToken.objects.count() == tokens
 
 
@@ -198,6 +207,17 @@ def test_who_has_no_account_is_told_so_and_none_is_made(db):
     page = get(browser, answer.headers["Location"].removeprefix("https://auth.example"))
     assert "no account here yet" in assert_error_page(page)
     assert not get_user_model().objects.exists()
+
+
+def test_the_codes_of_the_page_are_redeemed_by_nobody(ada):
+    """Nobody was asked for consent; a code that somebody got hold of opens nothing."""
+    get(make_browser(), "/account/sign-in")
+    page = OAuthClient("lazyauth-account", redirect_uri="https://auth.example/account/return")
+    browser = signed_in(get_user_model().objects.get())
+    answer = get(browser, f"/authorize?{page.authorize_query()}")
+    refused = redeem(page, query_of(answer.headers["Location"])["code"])
+    assert (refused.status_code, refused.json()["error"]) == (400, "unauthorized_client")
+    assert AccessToken.objects.count() == 1
 
 
 def test_the_address_it_signs_in_for_follows_the_issuer(browser, lazyauth):

@@ -131,6 +131,7 @@ def ask() -> dict[str, list[object]]:
                 sent = {"data": body, "content_type": "application/x-www-form-urlencoded"}
             answer = getattr(browser, method)(path, secure=True, **sent)
             assert answer.headers["Content-Type"] == "application/json", (path, answer.content)
+            assert answer.headers["Cache-Control"] == "no-store", path
             assert "envelope" not in answer.json(), (path, answer.json())
             found[f"{number} {method} {path.split('/')[1]}"] = [
                 answer.status_code,

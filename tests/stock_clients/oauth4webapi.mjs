@@ -69,6 +69,8 @@ const half = createHash("sha256").update(tokens.access_token).digest().subarray(
 const userinfo = await oauth.processUserInfoResponse(as, client, claims.sub,
   await oauth.userInfoRequest(as, client, tokens.access_token, http));
 const called = await oauth.protectedResourceRequest(tokens.access_token, "GET", new URL(api), undefined, undefined, http);
+const verified = await oauth.validateJwtAccessToken(as,
+  new Request(api, { headers: { Authorization: `Bearer ${tokens.access_token}` } }), as.issuer, http);
 const introspect = async (token, auth = authentication) =>
   oauth.processIntrospectionResponse(as, client, await oauth.introspectionRequest(as, client, auth, token, http));
 const introspected = method === "none" ? await failure(() => introspect(tokens.access_token)) : await introspect(tokens.access_token);
@@ -107,7 +109,7 @@ say({
     expires: client.client_secret_expires_at, scope: client.scope },
   badRegistration, wrongVerifier, wrongRedirect, wrongSecret,
   atHash: claims.at_hash === half, authTime: claims.auth_time, amr: claims.amr, subject: claims.sub,
-  scope: tokens.scope, userinfo, called: called.status, introspected,
+  scope: tokens.scope, userinfo, called: called.status, verified, introspected,
   refreshed: { scope: refreshed.scope, sameSubject: renewedClaims?.sub === claims.sub,
     authTime: renewedClaims?.auth_time, nonce: renewedClaims?.nonce ?? null },
   afterRevocation, deadUserinfo, deadRefresh,

@@ -53,6 +53,9 @@ def test_every_step_passes_its_checks_and_every_error_is_read(node, issuer, ada,
     assert said["userinfo"]["sub"] == said["subject"]
     assert said["userinfo"]["email"] == "ada@people.example"
     assert said["called"] == 200
+    # RFC 9068 §4, by the library's own resource server.
+    assert said["verified"]["sub"] == said["subject"]
+    assert set(said["verified"]["scope"].split()) == DEFAULT_SCOPE
     if method == "none":
         assert said["introspected"]["status"] == 401
     else:

@@ -93,7 +93,8 @@ def test_a_basic_header_is_read_form_encoded_and_as_it_is(endpoints, hashed):
             timeout=20,
         )
 
-    for sent in (quote_plus(HARD_SECRET), HARD_SECRET, quote_plus(HARD_SECRET), HARD_SECRET):
+    # First as it is: what is kept of a secret after its first use has to be the secret itself.
+    for sent in (HARD_SECRET, quote_plus(HARD_SECRET), HARD_SECRET):
         answer = authenticate(sent)
         assert (answer.status_code, answer.json()) == (200, {"active": False})
     for sent in (

@@ -1,4 +1,4 @@
-"""A process of its own on the test's database: refreshes or POSTs with many threads, rotates vault keys, migrates.
+"""A process of its own that works on the test's database: refreshes, POSTs, rotates vault keys, or migrates.
 
 ``python -m tests.support.racers`` reads one job from its input, says ``ready``, waits for a line, works, and
 prints what came of it as JSON.
@@ -157,5 +157,6 @@ if __name__ == "__main__":
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    work = {"refresh": _refresh, "post": _post, "rotate": _rotate, "migrate": _migrate}[received["work"]]
+    kinds = {"refresh": _refresh, "post": _post, "rotate": _rotate, "migrate": _migrate}
+    work = kinds[received["work"]]
     sys.stdout.write(json.dumps(work(received)) + "\n")

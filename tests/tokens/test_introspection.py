@@ -200,11 +200,11 @@ def test_garbage_is_inactive(api, token):
     assert said(api, token) == INACTIVE
 
 
-def test_an_introspection_is_two_queries(client_, api, django_assert_num_queries):
-    """The client with its registration, the token with client and user."""
+def test_an_introspection_is_one_query(client_, api, django_assert_num_queries):
+    """The client with its registration, and beside it the token with its client and user."""
     token = sign_in(client_, resources=(API,))["access_token"]
     said(api, token)  # The first use of a secret replaces its stretched hash.
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(1):
         assert said(api, token)["active"] is True
 
 

@@ -32,6 +32,13 @@ ROWS = 10_000
 READERS = 4
 
 
+@pytest.fixture(autouse=True)
+def _acme(settings):
+    """A provider that is not configured gives nobody a token, whatever is stored."""
+    believing = {"class": "tests.support.providers.BelievingProvider"}
+    settings.LAZYAUTH = settings.LAZYAUTH | {"PROVIDERS": {"acme": believing}}
+
+
 @pytest.fixture
 def keys(lazyauth):
     """Put keys in force: ``keys(NEW, OLD)``."""

@@ -239,8 +239,9 @@ def test_the_whole_journey_works_below_a_path(below_a_path, client_):
     assert token.status_code == 200, token.content
 
 
-def test_the_resources_of_this_site_name_our_issuer():
+def test_the_resources_of_this_site_name_our_issuer(lazyauth):
     """RFC 9728 §3.1."""
+    lazyauth(PROTECTED_RESOURCES=["/mcp"])
     found = document("/.well-known/oauth-protected-resource/mcp")
     assert found["resource"] == f"{ISSUER}/mcp"
     assert found["authorization_servers"] == [ISSUER]
@@ -251,8 +252,9 @@ def test_the_resources_of_this_site_name_our_issuer():
     ("path", "resource"),
     [("mcp", "/mcp"), ("mcp/", "/mcp/"), ("a/b", "/a/b"), ("caf%C3%A9/%22", "/caf%C3%A9/%22")],
 )
-def test_a_resource_is_named_as_it_was_requested(path, resource):
+def test_a_resource_is_named_as_it_was_requested(path, resource, lazyauth):
     """RFC 9728 §3.3: identical to the URL of the request, or the client must not use the document."""
+    lazyauth(PROTECTED_RESOURCES=["/mcp", "/a/b", '/café/"'])
     found = document(f"/.well-known/oauth-protected-resource/{path}")
     assert found["resource"] == f"{ISSUER}{resource}"
 
@@ -260,8 +262,23 @@ def test_a_resource_is_named_as_it_was_requested(path, resource):
 # -- who may read it -------------------------------------------------------------------------------------
 
 
+def test_what_is_no_resource_of_this_site_is_not_described(lazyauth):
+    """RFC 9728 §3: the document of a resource, not of any path that somebody thinks of."""
+    place = "/.well-known/oauth-protected-resource"
+    assert get(make_browser(), f"{place}/mcp").status_code == 404
+    assert document(f"{place}/userinfo")["resource"] == f"{ISSUER}/userinfo"
+    lazyauth(UPSTREAM_SWAP={"paths": {"/tools/": "demo"}})
+    for path in ("tools", "tools/notes"):
+        assert document(f"{place}/{path}")["resource"] == f"{ISSUER}/{path}"
+    assert get(make_browser(), f"{place}/toolsmith").status_code == 404
+    lazyauth(PROTECTED_RESOURCES=["/mcp/"])
+    assert document(f"{place}/mcp")["resource"] == f"{ISSUER}/mcp"
+    for path in ("userinfo", "tools", "mcp/x", "https://evil.test", "%00", "x" * 3000):
+        assert get(make_browser(), f"{place}/{path}").status_code == 404
+
+
 @pytest.mark.parametrize(
-    "path", [*PLACES, "/.well-known/jwks.json", "/.well-known/oauth-protected-resource/mcp"]
+    "path", [*PLACES, "/.well-known/jwks.json", "/.well-known/oauth-protected-resource/userinfo"]
 )
 def test_every_origin_may_read_the_documents_and_keep_them_for_a_while(path):
     """Spec 7, CORS: without credentials."""

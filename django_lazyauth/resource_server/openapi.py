@@ -1,0 +1,16 @@
+"""How OpenAPI describes the bearer, where a host has drf-spectacular: loaded only then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+
+class AccessTokenDescription(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "django_lazyauth.resource_server.authentication.AccessTokenAuthentication"
+    match_subclasses = True
+    name = "lazyauthAccessToken"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
