@@ -15,16 +15,11 @@ from .verifier import ResourceServer
 def challenge(server: ResourceServer, path: str, *, error: str = "", scope: str = "") -> str:
     """Return the value of ``WWW-Authenticate``; without a token in the request there is no error to name.
 
-        Args:
-    <<<<<<< HEAD
-            server: Whose tokens would do.
-            path: Of the request. Metadata of anything that it does not lie below, a client must not use (RFC 9728 §3.3).
-            error, scope: RFC 6750 §3.
-    =======
-            server: Who asks for a token.
-            path: Of the request. Where the audience depends on it, so does the metadata: of anything but the URL that
-                it went to, a client must not use them (RFC 9728 §3.3).
-    >>>>>>> main
+    Args:
+        server: Whose tokens would do.
+        path: Of the request. Metadata of anything that it does not lie below, a client must not use (RFC 9728
+            §3.3).
+        error, scope: RFC 6750 §3.
     """
     members = {"error": error, "scope": scope, "resource_metadata": resource_metadata_url(server, path) or ""}
     parts = ['realm="api"', *(f'{name}="{value}"' for name, value in members.items() if value)]
