@@ -94,6 +94,7 @@ def _known_names() -> Messages:
 
 
 def _plain_values() -> Messages:
+    told: set[str] = set()
     for name in (
         "registration",
         "providers",
@@ -132,7 +133,10 @@ def _plain_values() -> Messages:
         try:
             getattr(lazyauth_settings, name)
         except ImproperlyConfigured as error:
-            yield Error(_complaint(error), id="lazyauth.E003")
+            # A setting that stands in for another one complains for both.
+            if (complaint := _complaint(error)) not in told:
+                told.add(complaint)
+                yield Error(complaint, id="lazyauth.E003")
     yield from _resource_server()
 
 

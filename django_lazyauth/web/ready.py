@@ -13,13 +13,15 @@ from typing import Final
 from django.contrib.auth.decorators import login_not_required
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from django_lazyauth.flows.migrate_legacy import identities_remain, tokens_remain
+
+from .transactions import outside_transactions
 
 #: Where it is noted that no identity waits, and for how many seconds: to find that out takes a look at each.
 SETTLED: Final = "lazyauth:legacy-identities-settled"
@@ -45,7 +47,7 @@ WAITS: Final = {"legacy_tokens": tokens_remain, "legacy_identities": _identities
 
 @login_not_required
 @csrf_exempt
-@transaction.non_atomic_requests
+@outside_transactions
 @never_cache
 @require_safe
 def ready_view(request: HttpRequest) -> HttpResponse:
