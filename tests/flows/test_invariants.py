@@ -568,6 +568,7 @@ def test_i9_of_two_callbacks_that_read_the_same_state_one_asks_the_upstream(clie
     upstream = start(browser, client_)
     gate, asked = threading.Barrier(2, timeout=PATIENCE), []
     complete = BelievingProvider.complete
+    table = connection.ops.quote_name(PendingAuthorization._meta.db_table)
 
     def complete_and_count(*args):
         asked.append(args)
@@ -577,7 +578,7 @@ def test_i9_of_two_callbacks_that_read_the_same_state_one_asks_the_upstream(clie
         met = []
 
         def meet(execute, sql, params, many, context):
-            if sql.startswith(f'UPDATE "{PendingAuthorization._meta.db_table}"') and not met:
+            if sql.startswith(f"UPDATE {table}") and not met:
                 met.append(gate.wait())
             return execute(sql, params, many, context)
 
