@@ -6,7 +6,7 @@ import django_lazyauth.models.fields
 from django.conf import settings
 from django.db import migrations, models
 
-from django_lazyauth.models.fields import ExactCharField, client_model
+from django_lazyauth.models.fields import ExactCharField, cascade_at_once, client_model
 
 
 class Migration(migrations.Migration):
@@ -54,7 +54,7 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='updated at')),
                 ('expires_at', models.DateTimeField(verbose_name='expires at')),
                 ('client', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=client_model(), verbose_name='client')),
-                ('user', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='user')),
+                ('user', models.ForeignKey(blank=True, null=True, on_delete=cascade_at_once, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='user')),
             ],
             options={
                 'verbose_name': 'pending authorization',

@@ -5,7 +5,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-from django_lazyauth.models.fields import client_model
+from django_lazyauth.models.fields import cascade_at_once, client_model
 
 
 class Migration(migrations.Migration):
@@ -57,7 +57,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='pendingauthorization',
             name='link_to',
-            field=models.ForeignKey(blank=True, help_text='Who is signed in here and adds an account, instead of signing in with it.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='adds a way in for'),
+            field=models.ForeignKey(blank=True, help_text='Who is signed in here and adds an account, instead of signing in with it.', null=True, on_delete=cascade_at_once, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='adds a way in for'),
         ),
         migrations.AddConstraint(
             model_name='pendingauthorization',

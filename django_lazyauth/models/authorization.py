@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_lazyauth.errors import InvalidGrant
 
-from .fields import PROVIDER_LENGTH, ExactCharField, client_key, digest, uuid7
+from .fields import PROVIDER_LENGTH, ExactCharField, cascade_at_once, client_key, digest, uuid7
 from .lost_race import again
 
 
@@ -127,7 +127,7 @@ class PendingAuthorization(models.Model):
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.CASCADE,
+        on_delete=cascade_at_once,
         null=True,
         blank=True,
         related_name="+",
@@ -135,7 +135,7 @@ class PendingAuthorization(models.Model):
     )
     link_to = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.CASCADE,
+        on_delete=cascade_at_once,
         null=True,
         blank=True,
         related_name="+",

@@ -67,3 +67,18 @@ class ExactCharField(_CharField):
             is_mariadb = getattr(connection, "mysql_is_mariadb", False)
             parameters["collation"] = "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
         return parameters
+
+
+def cascade_at_once(collector: Any, field: Any, sub_objs: Any, using: str) -> None:
+    """Delete the rows that point to what goes, as ``CASCADE`` does, and never empty their key before.
+
+    Django does that where a database cannot defer its checks (MySQL, MariaDB) and the key may be empty; but a row's
+    own constraint may want it filled in the state that the row is in.
+    """
+    collector.collect(
+        sub_objs,
+        source=field.remote_field.model,
+        source_attr=field.name,
+        nullable=False,
+        fail_on_restricted=False,
+    )
