@@ -399,7 +399,7 @@ class InitialAccessTokenAdmin(ShowsOnce):
     def save_model(self, request: HttpRequest, obj: InitialAccessToken, form: Any, change: bool) -> None:
         if request.user.is_authenticated:
             obj.created_by = request.user
-        obj.shown_once = operate_clients.issue_initial_access_token(obj)  # type: ignore[attr-defined]
+        obj.shown_once = operate_clients.issue_initial_access_token(obj)  # type: ignore[attr-defined]  # for the next page only, never stored
 
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None

@@ -33,14 +33,14 @@ def _errors(*statuses: int) -> dict[int, OpenApiResponse]:
     return {status: OpenApiResponse(ErrorSerializer, description=words[status]) for status in statuses}
 
 
-class RegisterViewDescription(OpenApiViewExtension):  # type: ignore[no-untyped-call]
+class RegisterViewDescription(OpenApiViewExtension):  # type: ignore[no-untyped-call]  # its metaclass is untyped
     target_class = "django_lazyauth.api.registration.RegisterView"
 
     def view_replacement(self) -> Any:
         target: Any = self.target
 
         @extend_schema(tags=[TAG])
-        class Described(target):  # type: ignore[misc]
+        class Described(target):  # type: ignore[misc]  # known at run time only
             @extend_schema(
                 operation_id="register_client",
                 summary="Register a client (RFC 7591)",
@@ -54,7 +54,7 @@ class RegisterViewDescription(OpenApiViewExtension):  # type: ignore[no-untyped-
         return Described
 
 
-class RegisteredClientViewDescription(OpenApiViewExtension):  # type: ignore[no-untyped-call]
+class RegisteredClientViewDescription(OpenApiViewExtension):  # type: ignore[no-untyped-call]  # its metaclass is untyped
     target_class = "django_lazyauth.api.registration.RegisteredClientView"
 
     def view_replacement(self) -> Any:
@@ -62,7 +62,7 @@ class RegisteredClientViewDescription(OpenApiViewExtension):  # type: ignore[no-
         refused = _errors(400, 401, 503)
 
         @extend_schema(tags=[TAG], parameters=[CLIENT_ID])
-        class Described(target):  # type: ignore[misc]
+        class Described(target):  # type: ignore[misc]  # known at run time only
             @extend_schema(
                 operation_id="read_client",
                 summary="Read a registration (RFC 7592)",
@@ -94,13 +94,13 @@ class RegisteredClientViewDescription(OpenApiViewExtension):  # type: ignore[no-
         return Described
 
 
-class UpstreamTokenViewDescription(OpenApiViewExtension):  # type: ignore[no-untyped-call]
+class UpstreamTokenViewDescription(OpenApiViewExtension):  # type: ignore[no-untyped-call]  # its metaclass is untyped
     target_class = "django_lazyauth.api.views.UpstreamTokenView"
 
     def view_replacement(self) -> Any:
         target: Any = self.target
 
-        class Described(target):  # type: ignore[misc]
+        class Described(target):  # type: ignore[misc]  # known at run time only
             @extend_schema(
                 operation_id="upstream_token",
                 summary="Fetch a fresh token of an upstream for the person behind the access token",
@@ -116,7 +116,7 @@ class UpstreamTokenViewDescription(OpenApiViewExtension):  # type: ignore[no-unt
         return Described
 
 
-class BearerDescription(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class BearerDescription(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # its metaclass is untyped
     target_class = "django_lazyauth.api.authentication.LazyAuthAuthentication"
     name = "lazyauthBearer"
 

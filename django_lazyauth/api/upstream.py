@@ -34,7 +34,7 @@ class UpstreamNotConnected(BundleNotFound, PermissionDenied):
 
     def __init__(self, provider: str) -> None:
         super().__init__()
-        self.detail = _detail(  # type: ignore[assignment]
+        self.detail = _detail(  # type: ignore[assignment]  # DRF takes a dict as well
             "upstream_not_connected", provider, "This session has no account there."
         )
 
@@ -44,7 +44,7 @@ class UpstreamExpired(RefreshExpired, AuthenticationFailed):
 
     def __init__(self, provider: str, code: str) -> None:
         super().__init__(provider, code)
-        self.detail = _detail(  # type: ignore[assignment]
+        self.detail = _detail(  # type: ignore[assignment]  # DRF takes a dict as well
             "upstream_expired", provider, "The person has to sign in there again."
         )
 
@@ -58,7 +58,7 @@ class UpstreamTransient(RefreshTransient, APIException):
         super().__init__(provider, code)
         #: What DRF puts into ``Retry-After``.
         self.wait = self.retry_after
-        self.detail = _detail(  # type: ignore[assignment]
+        self.detail = _detail(  # type: ignore[assignment]  # DRF takes a dict as well
             "upstream_unavailable", provider, "It does not answer at the moment."
         )
 
@@ -70,7 +70,7 @@ class UpstreamUnavailable(RefreshUnavailable, APIException):
 
     def __init__(self, provider: str, code: str) -> None:
         super().__init__(provider, code)
-        self.detail = _detail(  # type: ignore[assignment]
+        self.detail = _detail(  # type: ignore[assignment]  # DRF takes a dict as well
             "upstream_not_renewable", provider, "There is nothing to renew the token with."
         )
 

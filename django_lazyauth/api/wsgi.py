@@ -35,7 +35,7 @@ class UpstreamSwap(Swap):
             decision: Decision = AMBIGUOUS
         else:
             if provider is None:
-                return self.app(environ, start_response)  # type: ignore[no-any-return]
+                return self.app(environ, start_response)  # type: ignore[no-any-return]  # the wrapped app is anybody's
             decision = decide(WSGIRequest(dict(environ)), provider, settings)
         if isinstance(decision, Refused):
             start_response(f"{decision.status.value} {decision.status.phrase}", decision.all_headers)
@@ -51,4 +51,4 @@ class UpstreamSwap(Swap):
             kept["HTTP_" + settings.header.upper().replace("-", "_")] = decision.value
         elif not is_custom(settings):
             kept = environ
-        return self.app(kept, start_response)  # type: ignore[no-any-return]
+        return self.app(kept, start_response)  # type: ignore[no-any-return]  # the wrapped app is anybody's

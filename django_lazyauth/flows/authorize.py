@@ -281,7 +281,7 @@ def adopt_signed_in(
     )
     if not moved:
         raise InvalidGrant("This sign-in went on in another tab.")
-    pending.status, pending.user = Status.AUTHENTICATED, user  # type: ignore[assignment]
+    pending.status, pending.user = Status.AUTHENTICATED, user  # type: ignore[assignment]  # the host's user model
     return pending
 
 

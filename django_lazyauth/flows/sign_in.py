@@ -50,7 +50,7 @@ def complete(
     user, deferred = _settle(pending, provider, success, auth_time)
     if user is not None:
         log_in(request, user, auth_time=auth_time, amr=list(success.amr), acr=success.acr)
-    pending.user, pending.is_deferred = user, deferred  # type: ignore[assignment]
+    pending.user, pending.is_deferred = user, deferred  # type: ignore[assignment]  # the host's user model
     pending.status, pending.auth_time = Status.AUTHENTICATED, auth_time
     return pending
 
@@ -123,7 +123,7 @@ def log_in(
     """Sign the browser in on this site; Django changes the session key, so nothing can be fixated."""
     backends = settings.AUTHENTICATION_BACKENDS
     backend = MODEL_BACKEND if MODEL_BACKEND in backends else backends[0]
-    login(request, user, backend=getattr(user, "backend", backend))  # type: ignore[arg-type]
+    login(request, user, backend=getattr(user, "backend", backend))  # type: ignore[arg-type]  # the same
     request.session[SESSION_KEY] = {"auth_time": auth_time.timestamp(), "amr": amr, "acr": acr}
 
 

@@ -62,7 +62,7 @@ def _copy(model: type[Model], rows: Sequence[Row], unique: Sequence[str], using:
     # Names of our own tables, columns and types only; every value is copied, or a parameter.
     with connection.cursor() as cursor:
         cursor.execute(
-            f"CREATE TEMPORARY TABLE {STAGING} ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA"  # noqa: S608
+            f"CREATE TEMPORARY TABLE {STAGING} ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA"  # noqa: S608 - names of our own tables, no value
         )
         # Django wraps the errors of execute(), not those of copy().
         with (
@@ -77,7 +77,7 @@ def _copy(model: type[Model], rows: Sequence[Row], unique: Sequence[str], using:
                     ]
                 )
         cursor.execute(
-            f"INSERT INTO {table} ({target}) SELECT {selected} FROM {STAGING}"  # noqa: S608
+            f"INSERT INTO {table} ({target}) SELECT {selected} FROM {STAGING}"  # noqa: S608 - names of our own tables, no value
             f" ON CONFLICT ({conflict}) DO NOTHING",
             defaults,
         )

@@ -68,7 +68,7 @@ class PreparedSelect(Generic[M]):
 
         Without this instance there is no other: it is only asked for beside it.
         """
-        sql = f"SELECT this.*, that.* FROM ({self._sql}) this LEFT JOIN ({other._sql}) that ON 1 = 1"  # noqa: S608
+        sql = f"SELECT this.*, that.* FROM ({self._sql}) this LEFT JOIN ({other._sql}) that ON 1 = 1"  # noqa: S608 - names of our own tables, no value
         with connections[self._using].cursor() as cursor:
             cursor.execute(sql, [*self._parameters_for(value), *other._parameters_for(other_value)])
             row = cursor.fetchone()

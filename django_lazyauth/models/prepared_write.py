@@ -48,7 +48,7 @@ def prepare_update(
     """
     to_write = ", ".join(_comparisons(model, using, values))
     compared = [*_comparisons(model, using, where), *_comparisons(model, using, while_null, "IS NULL")]
-    sql = f"UPDATE {_table(model, using)} SET {to_write} WHERE {' AND '.join(compared)}"  # noqa: S608
+    sql = f"UPDATE {_table(model, using)} SET {to_write} WHERE {' AND '.join(compared)}"  # noqa: S608 - names of our own tables, no value
     return PreparedWrite(sql, _fields(model, [*values, *where]), using)
 
 
@@ -61,7 +61,7 @@ def prepare_delete(
         before: Attributes that must be smaller than their values, which come after those of *where*.
     """
     compared = [*_comparisons(model, using, where), *_comparisons(model, using, before, "< %s")]
-    sql = f"DELETE FROM {_table(model, using)} WHERE {' AND '.join(compared)}"  # noqa: S608
+    sql = f"DELETE FROM {_table(model, using)} WHERE {' AND '.join(compared)}"  # noqa: S608 - names of our own tables, no value
     return PreparedWrite(sql, _fields(model, [*where, *before]), using)
 
 
@@ -132,7 +132,7 @@ def _insert(model: type[Model], using: str) -> PreparedWrite | None:
     quote = connection.ops.quote_name
     columns = ", ".join(quote(field.column) for field in fields)
     placeholders = ", ".join(["%s"] * len(fields))
-    sql = f"INSERT INTO {_table(model, using)} ({columns}) VALUES ({placeholders})"  # noqa: S608
+    sql = f"INSERT INTO {_table(model, using)} ({columns}) VALUES ({placeholders})"  # noqa: S608 - names of our own tables, no value
     return PreparedWrite(f"{sql} RETURNING {quote(automatic.column)}", fields, using)
 
 

@@ -150,7 +150,7 @@ class PasswordProvider(Provider):
             ProviderUnavailable: A mail could not be sent, whoever it was for.
         """
         # What django.views.decorators.debug.sensitive_post_parameters sets, which takes views only.
-        request.sensitive_post_parameters = "__ALL__"  # type: ignore[attr-defined]
+        request.sensitive_post_parameters = "__ALL__"  # type: ignore[attr-defined]  # what Django's own decorator sets
         challenge = Challenge.load(private)
         action = request.POST.get("action") if request.method == "POST" else None
         match action:

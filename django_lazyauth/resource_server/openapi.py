@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 
-class AccessTokenDescription(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class AccessTokenDescription(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # its metaclass is untyped
     target_class = "django_lazyauth.resource_server.authentication.AccessTokenAuthentication"
     match_subclasses = True
     name = "lazyauthAccessToken"

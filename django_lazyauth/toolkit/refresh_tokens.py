@@ -94,7 +94,7 @@ def started_at(row: RefreshTokenRow) -> datetime:
     """
     family = row.token_family
     if family is None:
-        return row.created  # type: ignore[no-any-return]
+        return row.created  # type: ignore[no-any-return]  # DOT publishes no types
     if family.version == 7:
         return datetime.fromtimestamp((family.int >> 80) / 1000, tz=UTC)
     first = type(row).objects.using(row._state.db).filter(token_family=family).order_by("created").first()

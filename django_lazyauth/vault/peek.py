@@ -136,7 +136,7 @@ def _select(alias: str) -> str:
     # No value is in it: names of our own table and columns only. The key finds the row; that it is this
     # user's and client's is a CASE, so that no planner weighs up their indexes, on each call anew.
     return (
-        f"SELECT {columns} FROM {quote(meta.db_table)} WHERE {session} = %s AND {provider} = %s"  # noqa: S608
+        f"SELECT {columns} FROM {quote(meta.db_table)} WHERE {session} = %s AND {provider} = %s"  # noqa: S608 - names of our own tables, no value
         f" AND CASE WHEN {user} = %s AND {client} = %s THEN 1 ELSE 0 END = 1"
     )
 
