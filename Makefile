@@ -28,8 +28,8 @@ test-services: $(VENV)/dev.stamp  ## The whole suite on PostgreSQL (LAZYAUTH_TES
 	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser"
 
 test-mariadb: $(VENV)/dev.stamp  ## The core flow and the legacy migration on MariaDB (LAZYAUTH_TEST_MARIADB_URL)
-	LAZYAUTH_TEST_DATABASE=mariadb $(PYTEST) tests/migration tests/flows/test_exchange.py tests/flows/test_invariants.py \
-		tests/flows/test_rotation.py tests/sessions/test_ending.py tests/vault/test_store.py
+	LAZYAUTH_TEST_DATABASE=mariadb $(PYTEST) tests/legacy tests/grants/test_exchange.py tests/grants/test_invariants.py \
+		tests/grants/test_rotation.py tests/sessions/test_ending.py tests/vault/test_store.py
 
 test-browser: $(VENV)/dev.stamp  ## The tests that drive a real Chromium
 	$(PYTEST) -m browser

@@ -13,25 +13,25 @@ class LazyAuthConfig(AppConfig):
 
     def ready(self) -> None:
         # Imported here: checks reach the models, which exist only once every app is loaded.
-        from .api.local_issuer import ThisIssuer
-        from .checks import register_checks
-        from .resource_server.local import introduce
-        from .toolkit.documents import use_our_fetcher
+        from django_lazyauth.api.local_issuer import ThisIssuer
+        from django_lazyauth.checks import register_checks
+        from django_lazyauth.resource_server.local import introduce
+        from django_lazyauth.toolkit.documents import use_our_fetcher
 
         register_checks()
         self._watch_people()
         use_our_fetcher()
         introduce(ThisIssuer())
         if apps.is_installed("drf_spectacular"):
-            from .api import openapi  # noqa: F401 - drf-spectacular collects what was imported.
-            from .resource_server import openapi as _openapi  # noqa: F401 - the same
+            from django_lazyauth.api import openapi  # noqa: F401 - drf-spectacular collects what was imported.
+            from django_lazyauth.resource_server import openapi as _openapi  # noqa: F401 - the same
 
     def _watch_people(self) -> None:
         """Whoever deactivates or deletes a user ends their sessions, also in a page that knows nothing of us."""
         from django.contrib.auth import get_user_model
 
-        from .flows import sessions
+        from django_lazyauth.sessions import end
 
         model = get_user_model()
-        post_save.connect(sessions.note_deactivation, sender=model, dispatch_uid="lazyauth.deactivation")
-        pre_delete.connect(sessions.note_deletion, sender=model, dispatch_uid="lazyauth.deletion")
+        post_save.connect(end.note_deactivation, sender=model, dispatch_uid="lazyauth.deactivation")
+        pre_delete.connect(end.note_deletion, sender=model, dispatch_uid="lazyauth.deletion")

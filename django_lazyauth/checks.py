@@ -20,19 +20,19 @@ from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections, router, transaction
 
-from .conf import KNOWN_SETTINGS, lazyauth_settings
-from .errors import LazyAuthError
-from .flows.migrate_legacy import identities_remain, tokens_remain
-from .flows.register import USER_RESOLVER, mode_of
-from .models import PendingAuthorization, ProviderIdentity, UpstreamToken
-from .openid.domains import check_configuration as check_sso_configuration
-from .providers.base import Provider
-from .providers.registry import get_provider
-from .registration.store import get_store
-from .resource_server.settings import read_settings
-from .toolkit.clients import token_models
-from .toolkit.tokens import signing_keys
-from .vault.cipher import get_cipher, vault_keys
+from django_lazyauth.clients.store import get_store
+from django_lazyauth.conf import KNOWN_SETTINGS, lazyauth_settings
+from django_lazyauth.errors import LazyAuthError
+from django_lazyauth.legacy.migrate import identities_remain, tokens_remain
+from django_lazyauth.models import PendingAuthorization, ProviderIdentity, UpstreamToken
+from django_lazyauth.openid.domains import check_configuration as check_sso_configuration
+from django_lazyauth.providers.base import Provider
+from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.resource_server.settings import read_settings
+from django_lazyauth.sign_in.deferred import USER_RESOLVER, mode_of
+from django_lazyauth.tokens.keys import signing_keys
+from django_lazyauth.toolkit.clients import token_models
+from django_lazyauth.vault.cipher import get_cipher, vault_keys
 
 Messages = Iterator[CheckMessage]
 TAG = "lazyauth"

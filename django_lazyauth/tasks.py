@@ -12,9 +12,11 @@ from typing import Any
 
 from celery import shared_task
 
-from django_lazyauth.flows import backchannel, key_rotation, postman
-from django_lazyauth.flows.sweep import sweep
-from django_lazyauth.openid import discovery, pilots
+from django_lazyauth.kit import background
+from django_lazyauth.openid import discovery
+from django_lazyauth.providers import key_refresh
+from django_lazyauth.sessions import backchannel, delivery
+from django_lazyauth.upkeep.sweep import sweep
 
 #: How often the keys of configured providers are looked at; each is fetched when its own ``max-age`` is over.
 KEY_INTERVAL = timedelta(minutes=15)
@@ -37,28 +39,28 @@ def sweep_task() -> None:
 @shared_task(name="django_lazyauth.refresh_provider_keys", ignore_result=True)
 def refresh_provider_keys() -> None:
     """Keep the stored keys of configured providers fresh; what fails is logged, and what is stored stands."""
-    key_rotation.refresh_providers()
+    key_refresh.refresh_providers()
 
 
-@shared_task(name=pilots.TASK, ignore_result=True)
+@shared_task(name=background.TASK, ignore_result=True)
 def fly(name: str, key: str, token: str) -> None:
     """Fetch what an SSO domain says (``DISCOVERY_RUNNER = "celery"``)."""
-    pilots.fly(name, key, token)
+    background.fly(name, key, token)
 
 
-@shared_task(name=postman.TASK, ignore_result=True)
+@shared_task(name=delivery.TASK, ignore_result=True)
 def deliver_logout(session_id: str) -> None:
     """Tell the client of a session that it ended, and come again where that failed."""
     pause = backchannel.deliver_session(session_id)
     if pause is not None and pause <= LONGEST_COUNTDOWN:
-        postman.send_message(session_id, countdown=pause.total_seconds())
+        delivery.send_message(session_id, countdown=pause.total_seconds())
 
 
 @shared_task(name="django_lazyauth.deliver_logouts", ignore_result=True)
 def deliver_logouts() -> None:
     """Send a message for each client that waits to be told: those that were lost, and those for later."""
     for session_id in backchannel.due_sessions():
-        postman.send_message(session_id)
+        delivery.send_message(session_id)
 
 
 def schedule(

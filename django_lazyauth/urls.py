@@ -12,10 +12,10 @@ served with and without a slash at its end.
 from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
-from .api import id_token, identities, registration, sessions, sso
-from .api.views import UpstreamTokenView
-from .web import account, authorize, callback, endpoints, flow, logout, ready
-from .well_known import metadata_patterns
+from django_lazyauth.api import id_token, identities, registration, sessions, sso
+from django_lazyauth.api.views import UpstreamTokenView
+from django_lazyauth.web import account, authorize, callback, endpoints, flow, logout, ready
+from django_lazyauth.well_known import metadata_patterns
 
 app_name = "lazyauth"
 

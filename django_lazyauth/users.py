@@ -10,8 +10,8 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import FieldDoesNotExist
 
-from .errors import RegistrationRefused
-from .providers.base import Identity
+from django_lazyauth.errors import RegistrationRefused
+from django_lazyauth.providers.base import Identity
 
 
 class UserResolver:

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from .web import endpoints
+from django_lazyauth.web import endpoints
 
 app_name = "lazyauth_well_known"
 

@@ -22,8 +22,8 @@ django.setup()
 
 from django.conf import settings  # noqa: E402  Settings first.
 
-from django_lazyauth import fetch  # noqa: E402 - needs the settings above
 from django_lazyauth.api.wsgi import UpstreamSwap  # noqa: E402 - needs the settings above
+from django_lazyauth.kit import fetch  # noqa: E402 - needs the settings above
 
 PREFIX = "/notes"
 

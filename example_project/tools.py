@@ -14,9 +14,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from django_lazyauth import fetch
 from django_lazyauth.api.authentication import LazyAuthAuthentication
 from django_lazyauth.api.upstream import UpstreamBearer, UpstreamTokenPermission
+from django_lazyauth.kit import fetch
 
 PROVIDER = "demo"
 PROTOCOL_VERSION = "2025-06-18"

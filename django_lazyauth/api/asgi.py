@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.views.decorators.debug import sensitive_variables
 
-from .swap import (
+from django_lazyauth.upstream.swap import (
     AMBIGUOUS,
     AmbiguousPath,
     Decision,
@@ -35,7 +35,7 @@ POLICY_VIOLATION: Final = 1008
 
 
 class UpstreamSwap(Swap):
-    """Put the upstream's token into the place of ours; see :mod:`django_lazyauth.api.swap`."""
+    """Put the upstream's token into the place of ours; see :mod:`django_lazyauth.upstream.swap`."""
 
     def __init__(self, app: Any, **settings: Any) -> None:
         super().__init__(app, **settings)

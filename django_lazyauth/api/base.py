@@ -22,9 +22,9 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView, exception_handler
 
-from django_lazyauth.network import network_of
+from django_lazyauth.kit.network import network_of
+from django_lazyauth.kit.throttle import Throttle
 from django_lazyauth.openid.results import Pending
-from django_lazyauth.throttle import Throttle
 from django_lazyauth.web.transactions import outside_transactions
 
 View = TypeVar("View", bound=Callable[..., Any])

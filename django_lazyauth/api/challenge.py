@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django_lazyauth.toolkit.metadata import resource_metadata_url
+from django_lazyauth.grants.server_metadata import resource_metadata_url
 
 
 def challenge(path: str, *, error: str = "", description: str = "", scope: str = "") -> str:

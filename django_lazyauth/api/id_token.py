@@ -10,12 +10,12 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from django_lazyauth.authorize.pending import Browser, find_pending
 from django_lazyauth.errors import AccessDenied, IdentityRejected, InvalidGrant, ProviderUnavailable
-from django_lazyauth.flows import authorize, id_token
-from django_lazyauth.flows.authorize import Browser
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.models.fields import digest
 from django_lazyauth.openid.results import Pending
+from django_lazyauth.sign_in import native_token
 from django_lazyauth.web import binding
 from django_lazyauth.web.flow import next_step
 
@@ -73,7 +73,7 @@ class IdTokenView(JSONView):
         given.is_valid(raise_exception=True)
         try:
             pending, secret = self._own(request, session_id)
-            signed_in = id_token.sign_in_with(
+            signed_in = native_token.sign_in_with(
                 request._request,
                 pending,
                 given.validated_data["id_token"],
@@ -101,4 +101,4 @@ class IdTokenView(JSONView):
         secret = binding.secret_of(request._request, session_id)
         if not secret:
             raise InvalidGrant
-        return authorize.find(session_id, browser=Browser(digest(secret))), secret
+        return find_pending(session_id, browser=Browser(digest(secret))), secret

@@ -14,10 +14,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
-from django_lazyauth.flows import identities
-from django_lazyauth.flows.identities import IdentityTaken, LastWayIn, ReauthenticationRequired
 from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.openid.results import Pending
+from django_lazyauth.sign_in import identities
+from django_lazyauth.sign_in.identities import IdentityTaken, LastWayIn, ReauthenticationRequired
 
 from .base import PersonView, described, pending_response, person_of, refusal
 from .serializers import (

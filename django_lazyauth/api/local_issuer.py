@@ -13,13 +13,13 @@ from django.utils.functional import SimpleLazyObject, empty
 from rest_framework.exceptions import AuthenticationFailed
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.grants.server_metadata import resource_metadata_url
 from django_lazyauth.openid.access_token import AccessToken
 from django_lazyauth.openid.jose import KeySet
-from django_lazyauth.resource_indicators import same_resource
-from django_lazyauth.toolkit.bearer import find_bearer
-from django_lazyauth.toolkit.metadata import resource_metadata_url
-from django_lazyauth.toolkit.resources import lies_below
-from django_lazyauth.toolkit.tokens import PublishedKeySet, public_key_set, published_key_set
+from django_lazyauth.openid.resource_indicators import same_resource
+from django_lazyauth.tokens.bearer import find_bearer
+from django_lazyauth.tokens.keys import PublishedKeySet, public_key_set, published_key_set
+from django_lazyauth.tokens.resources import lies_below
 
 
 class ThisIssuer:

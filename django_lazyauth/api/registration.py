@@ -19,10 +19,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from django_lazyauth.clients import register
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClientMetadata, InvalidRequest, InvalidToken, OAuthError
-from django_lazyauth.flows import register_client
-from django_lazyauth.network import network_of
+from django_lazyauth.kit.network import network_of
 from django_lazyauth.web.transactions import outside_transactions
 
 from .cors import allow_origin, preflight
@@ -156,7 +156,7 @@ class RegisterView(RegistrationAPIView):
     """Register a client (RFC 7591 §3.1)."""
 
     def post(self, request: Request) -> Response:
-        answer = register_client.register(
+        answer = register.register(
             self.read_body(request),
             network=network_of(request._request),
             initial_access_token=self.bearer(request),
@@ -168,16 +168,16 @@ class RegisteredClientView(RegistrationAPIView):
     """Read, replace or delete a registration with its token (RFC 7592 §2)."""
 
     def get(self, request: Request, client_id: str) -> Response:
-        return Response(register_client.read(client_id, self.bearer(request)))
+        return Response(register.read(client_id, self.bearer(request)))
 
     def put(self, request: Request, client_id: str) -> Response:
-        replaced = register_client.replace(
+        replaced = register.replace(
             client_id, self.bearer(request), read_document=lambda: self.read_body(request)
         )
         return Response(replaced)
 
     def delete(self, request: Request, client_id: str) -> Response:
-        register_client.unregister(client_id, self.bearer(request))
+        register.unregister(client_id, self.bearer(request))
         return Response(status=HTTPStatus.NO_CONTENT)
 
 

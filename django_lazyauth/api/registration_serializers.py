@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
-from django_lazyauth.registration.metadata import (
+from django_lazyauth.clients.metadata import (
     APPLICATION_TYPES,
     AUTHENTICATION_METHODS,
     GRANT_TYPES,

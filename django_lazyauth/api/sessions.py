@@ -12,14 +12,14 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_lazyauth.flows import sessions
+from django_lazyauth.sessions import end
 from django_lazyauth.toolkit import clients
 
 from .base import PersonView, described, person_of, refusal
 from .serializers import RejectedSerializer, SessionListSerializer
 
 
-def _body(session: sessions.Session) -> dict[str, Any]:
+def _body(session: end.Session) -> dict[str, Any]:
     client = session.client
     return {
         "id": session.session_id,
@@ -40,7 +40,7 @@ class SessionsView(PersonView):
     @described(summary="List your sessions", responses={200: SessionListSerializer}, tags=["sessions"])
     def get(self, request: Request) -> Response:
         """List where you are signed in, last used first."""
-        found = [_body(session) for session in sessions.of_user(person_of(request))]
+        found = [_body(session) for session in end.of_user(person_of(request))]
         return Response(
             SessionListSerializer({"sessions": found}).data, headers={"Cache-Control": "no-store"}
         )
@@ -57,7 +57,7 @@ class SessionView(PersonView):
     def delete(self, request: Request, session_id: UUID) -> Response:
         """End it: its tokens and upstream tokens are gone, and its client is told if it asked for that."""
         try:
-            sessions.end_session_of(person_of(request), session_id)
-        except sessions.NoSuchSession:
+            end.end_session_of(person_of(request), session_id)
+        except end.NoSuchSession:
             return refusal("not_found", status.HTTP_404_NOT_FOUND)
         return Response(status=status.HTTP_204_NO_CONTENT)

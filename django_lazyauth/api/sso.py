@@ -8,8 +8,8 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_lazyauth.flows import sso
-from django_lazyauth.throttle import Throttle
+from django_lazyauth.kit.throttle import Throttle
+from django_lazyauth.sign_in import sso_domain
 
 from .base import JSONView, described
 from .serializers import DomainSerializer, FailedSerializer, NotAllowedSerializer, StateSerializer
@@ -30,7 +30,7 @@ class DiscoverView(JSONView):
     )
     def post(self, request: Request, domain: str) -> Response:
         """Start what is due and return. The answer is the same for a domain that may not: it tells nothing."""
-        sso.discover(domain)
+        sso_domain.discover(domain)
         return Response({"state": "pending"}, status=status.HTTP_202_ACCEPTED, headers={"Retry-After": "1"})
 
 
@@ -52,7 +52,7 @@ class DomainView(JSONView):
     )
     def get(self, request: Request, domain: str) -> Response:
         """Look, and fetch nothing: discovery is driven by ``POST``."""
-        found = sso.state_of(domain)
+        found = sso_domain.state_of(domain)
         wait = {"Retry-After": str(found.retry_after)}
         match found.state:
             case "resolved":

@@ -21,8 +21,8 @@ from django_lazyauth.errors import (
     RefreshTransient,
     RefreshUnavailable,
 )
-from django_lazyauth.flows.refresh import UpstreamCredential, fresh_token
-from django_lazyauth.toolkit.bearer import Bearer
+from django_lazyauth.tokens.bearer import Bearer
+from django_lazyauth.upstream.fresh_token import UpstreamCredential, fresh_token
 
 
 def _detail(error: str, provider: str, description: str) -> dict[str, str]:
@@ -99,7 +99,7 @@ class UpstreamBearer(Bearer):
 
         Args:
             provider: Logical name.
-            force, seen_version: After a 401 of the upstream; see :func:`~django_lazyauth.flows.refresh.fresh_token`.
+            force, seen_version: After a 401 of the upstream; see :func:`.fresh_token.fresh_token`.
 
         Raises:
             UpstreamNotConnected, UpstreamExpired, UpstreamTransient, UpstreamUnavailable: 403, 401, 503, 409.

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.flows.refresh import UpstreamCredential, expires_in
+from django_lazyauth.upstream.fresh_token import UpstreamCredential, expires_in
 
 from .authentication import LazyAuthAuthentication
 from .base import OwnView

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.handlers.wsgi import WSGIRequest
 from django.views.decorators.debug import sensitive_variables
 
-from .swap import (
+from django_lazyauth.upstream.swap import (
     AMBIGUOUS,
     AmbiguousPath,
     Decision,
@@ -23,7 +23,7 @@ from .swap import (
 
 
 class UpstreamSwap(Swap):
-    """Put the upstream's token into the place of ours; see :mod:`django_lazyauth.api.swap`."""
+    """Put the upstream's token into the place of ours; see :mod:`django_lazyauth.upstream.swap`."""
 
     @sensitive_variables()
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

@@ -11,8 +11,8 @@ from django_lazyauth.models.fields import client_model
 
 
 def move(apps, schema_editor):
-    from django_lazyauth.flows.migrate_legacy import migrate_table
-    from django_lazyauth.flows.migrate_legacy_report import MigrationStopped
+    from django_lazyauth.legacy.migrate import migrate_table
+    from django_lazyauth.legacy.report import MigrationStopped
 
     logger = logging.getLogger("django_lazyauth.migration")
     try:

@@ -17,9 +17,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from django_lazyauth.errors import InvalidGrant
+from django_lazyauth.kit.retry import again
 
 from .fields import PROVIDER_LENGTH, ExactCharField, cascade_at_once, client_key, digest, uuid7
-from .lost_race import again
 
 
 class Status(models.TextChoices):

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from django_lazyauth import fetch
+from django_lazyauth.kit import background, fetch
 
-from . import domains, pilots
+from . import domains
 from .descriptor import (
     ALGORITHMS,
     IDENTIFIER_LIMIT,
@@ -256,5 +256,5 @@ def _fetch_keys(cache_key: str) -> dict[str, Any]:
         raise FlightFailed(error.reason) from None
 
 
-configurations: Final = pilots.register(SingleFlight("configuration", _fetch_configuration))
-key_sets: Final = pilots.register(SingleFlight("keys", _fetch_keys))
+configurations: Final = background.register(SingleFlight("configuration", _fetch_configuration))
+key_sets: Final = background.register(SingleFlight("keys", _fetch_keys))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from django_lazyauth import fetch
 from django_lazyauth.errors import LazyAuthError
+from django_lazyauth.kit import fetch
 
 from .jose import KeySet, KeySetInvalid, TokenRejected, check_clean, is_public
 

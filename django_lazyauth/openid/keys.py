@@ -24,8 +24,8 @@ from django.db import router
 from django.db.models import F, Q
 from django.utils import timezone
 
-from django_lazyauth import fetch
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.kit import fetch
 from django_lazyauth.models import ProviderKeySet
 from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
 

@@ -42,8 +42,8 @@ from uuid import uuid4
 from django.core.cache import cache
 
 from django_lazyauth.errors import LazyAuthError
+from django_lazyauth.kit import background
 
-from . import pilots
 from .results import Failed, Pending, Ready, Result
 
 logger = logging.getLogger("django_lazyauth.openid")
@@ -222,7 +222,7 @@ class SingleFlight:
         with self._locks[int(digest[0], 16)]:
             token = self._take_off(digest, renew=renew)
         if token is not None:
-            pilots.send(self.name, key, token)
+            background.send(self.name, key, token)
         return self._look(digest).result(self.clock())
 
     def _cache_failed(self, error: Exception) -> Failed:
@@ -259,7 +259,7 @@ class SingleFlight:
         if cache.get(self._key("boarded", flight.token)) is None and cache.add(
             self._key("called", flight.token), 1, _FATE_LIFETIME
         ):
-            pilots.send_thread(self.name, key, flight.token)
+            background.send_thread(self.name, key, flight.token)
 
     def fly(self, key: str, token: str) -> None:
         """Fetch and land. Called by a pilot; of several for one token, the first flies."""

@@ -20,7 +20,6 @@ from uuid import UUID
 
 from django.views.decorators.debug import sensitive_variables
 
-from django_lazyauth import fetch
 from django_lazyauth.errors import (
     IdentityRejected,
     ProviderDenied,
@@ -28,6 +27,7 @@ from django_lazyauth.errors import (
     RefreshTransient,
     RefreshUnavailable,
 )
+from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import DescriptorError, ProviderDescriptor, descriptor_from_settings
 from django_lazyauth.vault import store as vault
 

@@ -30,9 +30,9 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import ProviderUnavailable, RegistrationRefused
+from django_lazyauth.kit.throttle import Throttle
 from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.models.fields import digest
-from django_lazyauth.throttle import Throttle
 
 from .base import Identity, Json, Page, Provider, Success
 from .password_forms import (

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from django_lazyauth import fetch
 from django_lazyauth.errors import ProviderUnavailable, RefreshExpired, RefreshTransient
+from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.verify import IdTokenRejected, check_clean
 from django_lazyauth.vault import store as vault

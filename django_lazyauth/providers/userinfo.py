@@ -6,8 +6,8 @@ from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
 
-from django_lazyauth import fetch
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
+from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import IDENTIFIER_LIMIT
 from django_lazyauth.openid.verify import IdTokenRejected, Profile, check_clean
 

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
-from django_lazyauth import fetch
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.kit import fetch
 
 from .local import local_issuer
 from .settings import read_settings

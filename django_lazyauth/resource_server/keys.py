@@ -14,9 +14,8 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from django_lazyauth import fetch
 from django_lazyauth.errors import LazyAuthError
-from django_lazyauth.openid import pilots
+from django_lazyauth.kit import background, fetch
 from django_lazyauth.openid.jose import KeySet, KeySetInvalid, TokenRejected, check_clean
 from django_lazyauth.openid.key_document import RefreshFailed, public_key_set
 from django_lazyauth.openid.results import Failed, Pending, Ready, Result
@@ -145,4 +144,4 @@ def _jwks_uri(document: dict[str, Any], issuer: str) -> str:
 
 
 #: One for all issuers; a source that is down is asked again after as long as for an unknown key id.
-key_sets: Final = pilots.register(SingleFlight("issuer-keys", _fetch, longest_backoff=RENEW_INTERVAL))
+key_sets: Final = background.register(SingleFlight("issuer-keys", _fetch, longest_backoff=RENEW_INTERVAL))

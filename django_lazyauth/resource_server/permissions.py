@@ -13,7 +13,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from django_lazyauth.openid.access_token import AccessToken
-from django_lazyauth.resource_indicators import same_resource
+from django_lazyauth.openid.resource_indicators import same_resource
 
 from .authentication import AccessTokenAuthentication
 from .challenge import InsufficientScope

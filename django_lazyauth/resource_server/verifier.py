@@ -16,7 +16,7 @@ from django.utils import timezone
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.openid.access_token import AccessToken, verify_access_token
 from django_lazyauth.openid.jose import Reason, TokenRejected
-from django_lazyauth.resource_indicators import same_resource
+from django_lazyauth.openid.resource_indicators import same_resource
 
 from . import keys
 from .local import LocalIssuer, local_issuer

@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 from django.utils import timezone
 
+from django_lazyauth.clients.secrets import digest_secret, secret_matches
+from django_lazyauth.clients.store import ClientAttributes, RegisteredClient, RegistrationStore
 from django_lazyauth.errors import RegistrationConflict
 from django_lazyauth.models.fields import digest, uuid7
-from django_lazyauth.registration.store import ClientAttributes, RegisteredClient, RegistrationStore
-from django_lazyauth.toolkit.secrets import digest_secret, secret_matches
 
 METADATA = {
     "redirect_uris": ["https://client.example/cb", "http://127.0.0.1/cb"],

@@ -22,11 +22,10 @@ from oauth2_provider.models import (
 )
 from oauth2_provider.settings import oauth2_settings
 
+from django_lazyauth.clients.redirects import is_of_origin, is_safe_redirect_uri, redirect_uri_matches
+from django_lazyauth.clients.secrets import digest_secret
 from django_lazyauth.models import ClientRegistration
 from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
-
-from .redirects import is_of_origin, is_safe_redirect_uri, redirect_uri_matches
-from .secrets import digest_secret
 
 #: A row of the client model in force; DOT publishes no types, and the host may have swapped the model.
 Client: TypeAlias = Any
@@ -213,7 +212,7 @@ class ClientFields:
     """What django-oauth-toolkit keeps of a registered client.
 
     Attributes:
-        secret_digest: Of :func:`~django_lazyauth.toolkit.secrets.digest_secret`; empty for a public client,
+        secret_digest: Of :func:`~django_lazyauth.clients.secrets.digest_secret`; empty for a public client,
             ``None`` to leave what is there.
     """
 

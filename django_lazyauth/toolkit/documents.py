@@ -25,7 +25,7 @@ from oauth2_provider.models import (
 from oauth2_provider.settings import oauth2_settings
 from oauthlib.common import Request
 
-from django_lazyauth import fetch
+from django_lazyauth.kit import fetch
 
 from .clients import REGISTRATION, Client, is_client_id
 

@@ -14,7 +14,7 @@ from oauthlib.oauth2.rfc6749 import errors, utils
 from oauthlib.oauth2.rfc6749.grant_types import RefreshTokenGrant as PlainRefreshTokenGrant
 from oauthlib.openid.connect.core.grant_types import RefreshTokenGrant as OpenIdRefreshTokenGrant
 
-from .rotation import Answered
+from django_lazyauth.tokens.rotation import Answered
 
 #: Opens the transaction that a refresh happens in. It is the flow's; an exception rolls it back.
 Together = Callable[[], AbstractContextManager[None]]

@@ -32,8 +32,8 @@ from oauthlib.openid.connect.core.grant_types.dispatchers import (
 )
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.tokens.access import new_access_token
 
-from .access_tokens import new_access_token
 from .refresh_grant import RefreshTokenGrant, Together
 from .validator import LazyAuthValidator
 

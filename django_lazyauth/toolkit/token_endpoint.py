@@ -17,9 +17,9 @@ from oauth2_provider.signals import app_authorized
 from oauthlib.oauth2.rfc6749 import errors
 
 from django_lazyauth.errors import InvalidClient, InvalidRequest, OAuthError
+from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.models import PendingAuthorization
 
-from .authorization import has_bad_characters
 from .refresh_grant import Together
 from .server import GRANT_TYPES, LazyAuthCore, OnValidated
 

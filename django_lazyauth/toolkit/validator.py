@@ -23,17 +23,18 @@ from oauth2_provider.models import (
 from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauthlib.oauth2.rfc6749 import errors
 
+from django_lazyauth.clients.secrets import deserves_digest, digest_secret, is_digest, secret_matches
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, Status
 from django_lazyauth.models.authorization_code import drop_deferred, lock_code, spend_code
 from django_lazyauth.models.fields import digest
 from django_lazyauth.models.prepared_write import insert
+from django_lazyauth.tokens import keys
+from django_lazyauth.tokens.access_row import find_row
+from django_lazyauth.tokens.resources import are_sound_resources
+from django_lazyauth.tokens.rotation import Rotation
 
-from . import clients, tokens
-from .access_token_rows import find_row
-from .resources import are_sound_resources
-from .rotation import Rotation
-from .secrets import deserves_digest, digest_secret, is_digest, secret_matches
+from . import clients
 
 
 class LazyAuthValidator(Rotation, OAuth2Validator):
@@ -414,7 +415,7 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
     def finalize_id_token(
         self, id_token: dict[str, Any], token: Any, token_handler: Any, request: Any
     ) -> str:
-        key = tokens.key_for(clients.id_token_algorithm(request.client))
+        key = keys.key_for(clients.id_token_algorithm(request.client))
         now = timezone.now()
         expires = now + lazyauth_settings.id_token_lifetime
         jti = uuid.uuid4()
@@ -443,7 +444,7 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
         )
         insert(row)
         self._id_token = row
-        return tokens.sign(id_token, key=key, typ="JWT")
+        return keys.sign(id_token, key=key, typ="JWT")
 
     @staticmethod
     def _half_hash(value: str, hash_function: Any) -> str:

@@ -19,15 +19,16 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from django_lazyauth.authorize.pending import Browser, keep_link
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest, ProviderError
-from django_lazyauth.flows import account, identities, linking, sessions, sign_in, sso
-from django_lazyauth.flows.authorize import Browser
+from django_lazyauth.kit.network import network_of
 from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.models.fields import digest, uuid7
-from django_lazyauth.network import network_of
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.registry import configured_providers, get_provider
+from django_lazyauth.sessions import browser, end
+from django_lazyauth.sign_in import account, identities, sso_domain
 from django_lazyauth.toolkit import clients
 
 from . import binding
@@ -74,7 +75,7 @@ def _back(done: str) -> HttpResponse:
 def account_view(request: HttpRequest) -> HttpResponse:
     """Show the page, or do what one of its forms asks for."""
     if not request.user.is_authenticated:
-        sign_in.resume(request, list(binding.all_secrets(request).values()))
+        browser.resume(request, list(binding.all_secrets(request).values()))
     user = _person(request)
     if user is None:
         return go(reverse("lazyauth:account-sign-in"))
@@ -105,7 +106,7 @@ def _show(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
         ],
         "is_fresh": identities.is_fresh(request),
         "providers": [provider for provider in configured_providers() if provider.is_upstream],
-        "offers_sso": sso.is_offered(),
+        "offers_sso": sso_domain.is_offered(),
         "post_url": reverse("lazyauth:account"),
         "sign_in_url": f"{reverse('lazyauth:account-sign-in')}?again=1",
         "sign_out_url": reverse("lazyauth:end-session"),
@@ -121,7 +122,7 @@ def _card(client: clients.Client) -> ClientCard:
     return client_card(client, uris[0] if uris else "")
 
 
-def _session_line(session: sessions.Session) -> dict[str, Any]:
+def _session_line(session: end.Session) -> dict[str, Any]:
     return {
         "id": session.session_id,
         "card": _card(session.client),
@@ -204,14 +205,14 @@ def _uuid(text: str) -> UUID:
 
 def _end(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
     try:
-        sessions.end_session_of(user, _uuid(request.POST.get("session", "")))
-    except sessions.NoSuchSession:
+        end.end_session_of(user, _uuid(request.POST.get("session", "")))
+    except end.NoSuchSession:
         return _back("gone")
     return _back("ended")
 
 
 def _end_all(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
-    sessions.end_all_sessions(user)
+    end.end_all_sessions(user)
     return _back("ended_all")
 
 
@@ -219,7 +220,7 @@ def _withdraw(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
     client = clients.load_client(request.POST.get("client", ""))
     if client is None:
         return _back("gone")
-    sessions.withdraw(user, client)
+    end.withdraw(user, client)
     return _back("withdrawn")
 
 
@@ -246,7 +247,7 @@ def _link(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
     session_id, secret = uuid7(), binding.new_secret()
     typed = request.POST.get("domain", "").strip()
     try:
-        pending = linking.begin(
+        pending = keep_link(
             request,
             user,
             client=_client(),

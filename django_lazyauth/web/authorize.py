@@ -13,6 +13,15 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
+from django_lazyauth.authorize.code import allow
+from django_lazyauth.authorize.consent import consent_needed
+from django_lazyauth.authorize.pending import keep_request
+from django_lazyauth.authorize.request import (
+    AuthorizationRefused,
+    AuthorizationRequest,
+    validate_authorization,
+)
+from django_lazyauth.clients import answer, document, register
 from django_lazyauth.errors import (
     ConsentRequired,
     InteractionRequired,
@@ -21,17 +30,14 @@ from django_lazyauth.errors import (
     ProviderError,
     TemporarilyUnavailable,
 )
-from django_lazyauth.flows import answer, authorize, chain, client_document, register_client, sign_in, sso
+from django_lazyauth.kit.network import network_of
 from django_lazyauth.models import PendingAuthorization
-from django_lazyauth.network import network_of
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.sessions import browser
+from django_lazyauth.sign_in import chain, sso_domain
+from django_lazyauth.sign_in.complete import adopt_signed_in
 from django_lazyauth.toolkit import clients
-from django_lazyauth.toolkit.authorization import (
-    AuthorizationRefused,
-    AuthorizationRequest,
-    validate_authorization,
-)
 
 from . import binding
 from .carried import Carried
@@ -71,11 +77,11 @@ def authorize_view(request: HttpRequest) -> HttpResponse:
 def _check(request: HttpRequest) -> AuthorizationRequest:
     """Return the checked request; of a client that a host's store keeps elsewhere, or a document, too."""
     client_id = request.GET.get("client_id", "")
-    client_document.look_up(client_id, request, network=network_of(request))
+    document.look_up(client_id, request, network=network_of(request))
     try:
         return validate_authorization(request)
     except AuthorizationRefused as refused:
-        if refused.redirect_uri is not None or not register_client.materialise(client_id):
+        if refused.redirect_uri is not None or not register.materialise(client_id):
             raise
     return validate_authorization(request)
 
@@ -93,7 +99,7 @@ def _refuse(request: HttpRequest, refused: AuthorizationRefused) -> HttpResponse
 
 def _begin(request: HttpRequest, checked: AuthorizationRequest) -> HttpResponse:
     if not request.user.is_authenticated:
-        sign_in.resume(request, list(binding.all_secrets(request).values()))
+        browser.resume(request, list(binding.all_secrets(request).values()))
     user = _usable_user(request, checked)
     if "none" in checked.prompts:
         return _answer_silently(request, checked, user)
@@ -111,7 +117,7 @@ def _usable_user(request: HttpRequest, checked: AuthorizationRequest) -> Abstrac
         return None
     if checked.subject_hint is not None and checked.subject_hint != str(user.pk):
         return None
-    since, _amr, _acr = sign_in.signed_in_since(request)
+    since, _amr, _acr = browser.signed_in_since(request)
     if checked.max_age is not None and timezone.now() - since > timedelta(seconds=checked.max_age):
         return None
     return user
@@ -132,7 +138,7 @@ def _answer_silently(
 
 
 def _needs_consent(checked: AuthorizationRequest, user: AbstractBaseUser) -> bool:
-    return authorize.consent_needed(
+    return consent_needed(
         user,
         client=checked.client,
         scopes=checked.scopes,
@@ -164,7 +170,7 @@ def _connect_as(
         carried = Carried.new(request, checked)
         if _needs_consent(checked, user):
             return _show_choices(request, carried, user=user)
-    pending = authorize.keep(checked, session_id=carried.session_id, browser=carried.browser)
+    pending = keep_request(checked, session_id=carried.session_id, browser=carried.browser)
     return carried.bind(request, next_step(request, _adopt(request, pending, user), carried.secret))
 
 
@@ -172,15 +178,15 @@ def _issue_at_once(
     request: HttpRequest, checked: AuthorizationRequest, user: AbstractBaseUser
 ) -> HttpResponse:
     carried = Carried.new(request, checked)
-    pending = authorize.keep(checked, session_id=carried.session_id, browser=carried.browser)
-    return go(authorize.allow(_adopt(request, pending, user)))
+    pending = keep_request(checked, session_id=carried.session_id, browser=carried.browser)
+    return go(allow(_adopt(request, pending, user)))
 
 
 def _adopt(
     request: HttpRequest, pending: PendingAuthorization, user: AbstractBaseUser
 ) -> PendingAuthorization:
-    since, amr, acr = sign_in.signed_in_since(request)
-    return authorize.adopt_signed_in(pending, user, auth_time=since, amr=amr, acr=acr)
+    since, amr, acr = browser.signed_in_since(request)
+    return adopt_signed_in(pending, user, auth_time=since, amr=amr, acr=acr)
 
 
 def _straight_to(checked: AuthorizationRequest) -> str:
@@ -190,18 +196,18 @@ def _straight_to(checked: AuthorizationRequest) -> str:
     """
     if clients.is_self_registered(checked.client) or "select_account" in checked.prompts:
         return ""
-    hinted = sso.provider_name_of(checked.login_hint)
+    hinted = sso_domain.provider_name_of(checked.login_hint)
     if hinted and chain.is_way_in(hinted, checked.client, checked.scopes):
         return hinted
     providers = chain.ways_in(checked.client, checked.scopes)
-    if len(providers) != 1 or not providers[0].is_upstream or sso.is_offered():
+    if len(providers) != 1 or not providers[0].is_upstream or sso_domain.is_offered():
         return ""
     return providers[0].name
 
 
 def _go_straight(request: HttpRequest, checked: AuthorizationRequest, provider_name: str) -> HttpResponse:
     carried = Carried.new(request, checked)
-    pending = authorize.keep(checked, session_id=carried.session_id, browser=carried.browser)
+    pending = keep_request(checked, session_id=carried.session_id, browser=carried.browser)
     return carried.bind(request, send(request, pending, provider_name, carried.secret))
 
 
@@ -220,8 +226,8 @@ def _show_choices(
             "providers": chain.ways_in(checked.client, checked.scopes),
             "account": account_of(user) if user is not None and "login" not in checked.prompts else "",
             "is_new": "create" in checked.prompts,
-            "offers_sso": sso.is_offered(),
-            "typed": checked.login_hint if sso.provider_name_of(checked.login_hint) else "",
+            "offers_sso": sso_domain.is_offered(),
+            "typed": checked.login_hint if sso_domain.provider_name_of(checked.login_hint) else "",
             "post_url": reverse("lazyauth:choose"),
             "signed_request": carried.signed,
             "form_token": binding.form_token(carried.secret, "choose"),
@@ -250,7 +256,7 @@ def choose_view(request: HttpRequest) -> HttpResponse:
         get_provider(provider_name)
     except ProviderError:
         return _show_choices(request, carried, user=user, notice=way_is_closed())
-    pending = authorize.keep(checked, session_id=carried.session_id, browser=carried.browser)
+    pending = keep_request(checked, session_id=carried.session_id, browser=carried.browser)
     return carried.bind(request, send(request, pending, provider_name, carried.secret))
 
 
@@ -288,5 +294,5 @@ def consent_view(request: HttpRequest) -> HttpResponse:
     if not isinstance(user, AbstractBaseUser) or not user.is_active:
         raise InvalidGrant
     carried = Carried.of_form(request, lambda checked: consent_form(checked.client, user))
-    pending = authorize.keep(carried.checked, session_id=carried.session_id, browser=carried.browser)
+    pending = keep_request(carried.checked, session_id=carried.session_id, browser=carried.browser)
     return decide(request, _adopt(request, pending, user))

@@ -8,10 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from django_lazyauth.errors import InvalidGrant
-from django_lazyauth.flows import callback
-from django_lazyauth.flows.linking import Linked
+from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.results import Pending
-from django_lazyauth.toolkit.authorization import has_bad_characters
+from django_lazyauth.sign_in import callback
+from django_lazyauth.sign_in.linking import Linked
 
 from . import binding
 from .decorators import page_view

@@ -8,13 +8,13 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 
+from django_lazyauth.authorize.pending import Browser
+from django_lazyauth.authorize.request import AuthorizationRequest
+from django_lazyauth.authorize.signed_request import SignedRequest, load_signed_request
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest
-from django_lazyauth.flows.authorize import Browser
-from django_lazyauth.flows.signed_request import SignedRequest, load_signed_request
+from django_lazyauth.kit.network import network_of
 from django_lazyauth.models.fields import digest, uuid7
-from django_lazyauth.network import network_of
-from django_lazyauth.toolkit.authorization import AuthorizationRequest
 
 from . import binding
 from .decorators import flow_is_gone

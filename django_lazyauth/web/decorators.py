@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 
 from django_lazyauth.errors import InvalidGrant, InvalidRequest, TemporarilyUnavailable
-from django_lazyauth.toolkit.authorization import has_bad_characters
+from django_lazyauth.kit.text import has_bad_characters
 
 from .pages import show_error
 from .parameters import UNREADABLE, read_as_utf8

@@ -15,11 +15,12 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest, OAuthError
-from django_lazyauth.flows.revoke import answer_revocation_request
-from django_lazyauth.flows.token import answer_token_request
-from django_lazyauth.toolkit import clients, endpoints, introspection, metadata
+from django_lazyauth.grants import introspection, server_metadata, userinfo
+from django_lazyauth.grants.endpoint import answer_token_request
+from django_lazyauth.grants.revocation import answer_revocation_request
+from django_lazyauth.tokens.keys import published_key_set
+from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.token_endpoint import TokenAnswer, check_form, client_id_of
-from django_lazyauth.toolkit.tokens import published_key_set
 
 from .parameters import UNREADABLE, read_as_utf8
 from .transactions import outside_transactions
@@ -126,7 +127,7 @@ def introspect_view(request: HttpRequest) -> HttpResponse:
 @client_endpoint("GET", "POST")
 def userinfo_view(request: HttpRequest) -> HttpResponse:
     """OpenID Connect Core §5.3. The token is in the header, so any origin may be told: it cannot be forged."""
-    response = _render(endpoints.userinfo(request))
+    response = _render(userinfo.userinfo(request))
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Access-Control-Expose-Headers"] = EXPOSED
     return response
@@ -154,13 +155,13 @@ def server_metadata_view(request: HttpRequest, issuer_path: str = "") -> HttpRes
     mounted_below = request.path.partition("/.well-known/")[0]
     if (issuer_path or mounted_below).strip("/") != lazyauth_settings.issuer_path:
         raise Http404
-    return _public(JsonResponse(metadata.server_metadata()), max_age=300)
+    return _public(JsonResponse(server_metadata.server_metadata()), max_age=300)
 
 
 @client_endpoint("GET", "HEAD")
 def protected_resource_view(request: HttpRequest, resource_path: str = "") -> HttpResponse:
     """RFC 9728 §3.1: of what is a resource here, and of nothing else."""
-    if not metadata.is_resource(resource_path.strip("/")):
+    if not server_metadata.is_resource(resource_path.strip("/")):
         raise Http404
-    document = metadata.protected_resource_metadata(resource_path.lstrip("/"))
+    document = server_metadata.protected_resource_metadata(resource_path.lstrip("/"))
     return _public(JsonResponse(document), max_age=300)

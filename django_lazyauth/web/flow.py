@@ -14,16 +14,19 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from django_lazyauth.authorize.code import allow, deny, signs_in_later
+from django_lazyauth.authorize.consent import consent_needed, deferred_account
+from django_lazyauth.authorize.pending import Browser, find_pending
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, InvalidRequest, ProviderError
-from django_lazyauth.flows import authorize, callback, chain, sso
-from django_lazyauth.flows.authorize import Browser
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Page, Provider, Redirect
 from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.sign_in import callback, chain, leg, sso_domain
+from django_lazyauth.sign_in.leg import send_to_provider
 from django_lazyauth.toolkit import clients
 
 from . import binding
@@ -53,7 +56,7 @@ def own(request: HttpRequest, session_id: UUID) -> tuple[PendingAuthorization, s
     secret = binding.secret_of(request, session_id)
     if not secret:
         raise InvalidGrant
-    return authorize.find(session_id, browser=Browser(digest(secret))), secret
+    return find_pending(session_id, browser=Browser(digest(secret))), secret
 
 
 def check_form(request: HttpRequest, secret: str, purpose: str) -> None:
@@ -81,8 +84,8 @@ def show_choices(
             "providers": ways_of(pending),
             "is_new": "create" in pending.prompts,
             "is_link": pending.link_to_id is not None,
-            "offers_sso": sso.is_offered(),
-            "typed": pending.login_hint if sso.provider_name_of(pending.login_hint) else "",
+            "offers_sso": sso_domain.is_offered(),
+            "typed": pending.login_hint if sso_domain.provider_name_of(pending.login_hint) else "",
             "post_url": reverse("lazyauth:flow", args=[pending.pk]),
             "form_token": binding.form_token(secret, "flow"),
             "notice": notice,
@@ -124,9 +127,9 @@ def send(
     # Only at the address that waits for this provider: any other would begin anew when it is asked again.
     is_waiting = request.method != "POST" and pending.provider == provider_name
     try:
-        step = authorize.send_to_provider(pending, get_provider(provider_name), connect=connect)
+        step = send_to_provider(pending, get_provider(provider_name), connect=connect)
     except ProviderError as error:
-        callback.reopen(pending)
+        leg.reopen(pending)
         return show_choices(request, pending, secret, notice=way_is_closed(provider_name, error.reason))
     if isinstance(step, Redirect):
         return go(step.url)
@@ -200,7 +203,7 @@ def show_waiting(request: HttpRequest, pending: PendingAuthorization, waiting: P
 def chosen_provider(request: HttpRequest) -> str:
     """Return the provider that the person chose; empty for a domain that may not sign people in here."""
     name = request.POST.get("provider", "")
-    return sso.provider_name_of(request.POST.get("domain", "")) if name == SSO_PREFIX else name
+    return sso_domain.provider_name_of(request.POST.get("domain", "")) if name == SSO_PREFIX else name
 
 
 def domain_is_closed() -> Promise:
@@ -234,7 +237,7 @@ def next_step(request: HttpRequest, pending: PendingAuthorization, secret: str =
     if leg := chain.next_leg(pending):
         secret = secret or binding.secret_of(request, pending.pk)
         return send(request, pending, leg, secret, connect=True)
-    if authorize.consent_needed(
+    if consent_needed(
         pending.user,
         client=pending.client,
         scopes=pending.scopes,
@@ -242,7 +245,7 @@ def next_step(request: HttpRequest, pending: PendingAuthorization, secret: str =
         prompts=pending.prompts,
     ):
         return go(reverse("lazyauth:flow", args=[pending.pk]))
-    return leave(request, pending, authorize.allow(pending))
+    return leave(request, pending, allow(pending))
 
 
 # -- consent ---------------------------------------------------------------------------------------------
@@ -291,7 +294,7 @@ def _show_consent_of_row(request: HttpRequest, pending: PendingAuthorization, se
         scopes=pending.scopes,
         resources=pending.resource,
         ui_locales=pending.ui_locales,
-        account=account_of(pending.user) if pending.user else authorize.deferred_account(pending),
+        account=account_of(pending.user) if pending.user else deferred_account(pending),
         post_url=reverse("lazyauth:flow", args=[pending.pk]),
         form_token=binding.form_token(secret, consent_form(pending.client)),
     )
@@ -301,16 +304,16 @@ def decide(request: HttpRequest, pending: PendingAuthorization) -> HttpResponse:
     """Do what the person decided on the consent page."""
     decision = request.POST.get("decision")
     if decision == "allow":
-        return leave(request, pending, authorize.allow(pending))
+        return leave(request, pending, allow(pending))
     if decision == "deny":
-        return turn_away(pending, authorize.deny(pending))
+        return turn_away(pending, deny(pending))
     raise InvalidRequest(_("Choose whether to allow it or not."))
 
 
 def leave(request: HttpRequest, pending: PendingAuthorization, url: str) -> HttpResponse:
     """Send the browser to the client. It keeps its binding only where that will sign it in later."""
     response = go(url)
-    if authorize.signs_in_later(pending):
+    if signs_in_later(pending):
         secret = binding.secret_of(request, pending.pk)
         retention = seconds(lazyauth_settings.code_retention)
         binding.bind(request, response, pending.pk, secret, max_age=retention)

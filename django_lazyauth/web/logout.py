@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest
-from django_lazyauth.flows import logout, sign_in
-from django_lazyauth.flows.logout import LogoutRequest
+from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.models.fields import digest, uuid7
+from django_lazyauth.sessions import browser, logout
+from django_lazyauth.sessions.logout import LogoutRequest
+from django_lazyauth.tokens.logout_token import MAX_HINT_LENGTH
 from django_lazyauth.toolkit import clients
-from django_lazyauth.toolkit.authorization import has_bad_characters
-from django_lazyauth.toolkit.logout_tokens import MAX_HINT_LENGTH
 
 from . import binding
 from .carried import seconds
@@ -46,7 +46,7 @@ def end_session_view(request: HttpRequest) -> HttpResponse:
     asked = logout.check(parameters)
     if not request.user.is_authenticated:
         # Somebody whom an exchange wrote is signed in on their next visit; this is one.
-        sign_in.resume(request, list(binding.all_secrets(request).values()))
+        browser.resume(request, list(binding.all_secrets(request).values()))
     user = _person(request)
     if logout.is_own(asked, user):
         return _sign_out(request, asked, user)

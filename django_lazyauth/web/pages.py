@@ -14,11 +14,11 @@ from django.shortcuts import render
 from django.utils import translation
 from django.utils.translation import gettext
 
+from django_lazyauth.clients.redirects import host_of
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import ProviderError
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
-from django_lazyauth.toolkit.redirects import host_of
 
 MAX_NAME_LENGTH = 80
 #: Letters as they are; no controls, no invisible format characters (bidi overrides), no private use.

@@ -19,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
-from django_lazyauth.flows.migrate_legacy import identities_remain, tokens_remain
+from django_lazyauth.legacy.migrate import identities_remain, tokens_remain
 
 from .transactions import outside_transactions
 

@@ -24,10 +24,10 @@ from oauth2_provider.contrib.rest_framework import OAuth2Authentication
 from oauth2_provider.models import get_access_token_model, get_application_model
 from rest_framework.request import Request
 
+from django_lazyauth.clients.secrets import digest_secret
 from django_lazyauth.models.fields import uuid7
 from django_lazyauth.resource_server.authentication import AccessTokenAuthentication
-from django_lazyauth.toolkit import tokens
-from django_lazyauth.toolkit.secrets import digest_secret
+from django_lazyauth.tokens import keys
 
 from .harness import Side
 
@@ -79,7 +79,7 @@ class Tokens:
             "scope": "openid",
             "tsid": str(uuid7()),
         }
-        return tokens.sign(claims, key=tokens.key_for(), typ="at+jwt")
+        return keys.sign(claims, key=keys.key_for(), typ="at+jwt")
 
     def some(self, count: int) -> list[str]:
         return random.choices(self.presented, k=count)

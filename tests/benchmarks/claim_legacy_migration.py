@@ -9,9 +9,9 @@ from typing import Any
 
 from django.conf import settings
 
-from django_lazyauth.flows.migrate_legacy import Options, migrate
-from django_lazyauth.flows.migrate_legacy_source import Models
-from django_lazyauth.flows.migrate_legacy_table import TableSource
+from django_lazyauth.legacy.migrate import Options, migrate
+from django_lazyauth.legacy.source import Models
+from django_lazyauth.legacy.table import TableSource
 from django_lazyauth.models import LegacyUpstreamToken, UpstreamToken
 
 from .harness import Claim, Side

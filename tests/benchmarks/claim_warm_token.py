@@ -16,9 +16,9 @@ from django.db import connection
 from django.utils import timezone
 from oauth2_provider.models import get_application_model
 
-from django_lazyauth.flows.refresh import fresh_token
 from django_lazyauth.models import UpstreamToken
 from django_lazyauth.models.fields import uuid7
+from django_lazyauth.upstream.fresh_token import fresh_token
 from django_lazyauth.vault import store
 from django_lazyauth.vault.cipher import NONCE_BYTES, Place, vault_keys
 

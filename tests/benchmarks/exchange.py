@@ -29,13 +29,16 @@ from oauth2_provider.models import (
     get_refresh_token_model,
 )
 
-from django_lazyauth.flows import authorize, sign_in
+from django_lazyauth.authorize.code import allow
+from django_lazyauth.authorize.pending import Browser, find_pending, keep_request
+from django_lazyauth.authorize.request import AuthorizationRequest
+from django_lazyauth.clients.secrets import is_digest
 from django_lazyauth.models import ProviderIdentity, UpstreamToken
 from django_lazyauth.models.fields import uuid7
 from django_lazyauth.providers.base import Identity, Success
 from django_lazyauth.providers.registry import get_provider
-from django_lazyauth.toolkit.authorization import AuthorizationRequest
-from django_lazyauth.toolkit.secrets import is_digest
+from django_lazyauth.sign_in import complete
+from django_lazyauth.sign_in.leg import send_to_provider
 
 from .harness import Side
 
@@ -136,12 +139,12 @@ class LazyExchanges:
             nonce=NONCE,
             code_challenge=challenge,
         )
-        browser, provider = authorize.Browser(binding_digest=secrets.token_hex(32)), get_provider("demo")
-        pending = authorize.keep(request, session_id=uuid7(), browser=browser)
-        authorize.send_to_provider(pending, provider)
-        pending = authorize.find(pending.pk, browser=browser)
-        pending = sign_in.complete(HttpRequest(), pending, provider, self._new_person())
-        (code,) = parse_qs(urlsplit(authorize.allow(pending)).query)["code"]
+        browser, provider = Browser(binding_digest=secrets.token_hex(32)), get_provider("demo")
+        pending = keep_request(request, session_id=uuid7(), browser=browser)
+        send_to_provider(pending, provider)
+        pending = find_pending(pending.pk, browser=browser)
+        pending = complete.complete(HttpRequest(), pending, provider, self._new_person())
+        (code,) = parse_qs(urlsplit(allow(pending)).query)["code"]
         return self.client.token_request("/token", code, verifier)
 
     def _new_person(self) -> Success:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from django_lazyauth import fetch
+from django_lazyauth.kit import fetch
 from django_lazyauth.openid import discovery, domains, sources
 from django_lazyauth.openid.results import Failed, Pending, Ready
 from django_lazyauth.openid.sources import DiscoveredKeys

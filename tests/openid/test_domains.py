@@ -7,9 +7,9 @@ from django.core.checks import run_checks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_lazyauth.flows.sso import provider_name_of
 from django_lazyauth.openid import domains
 from django_lazyauth.openid.domains import DomainInvalid, normalise
+from django_lazyauth.sign_in.sso_domain import provider_name_of
 
 
 @pytest.mark.parametrize(

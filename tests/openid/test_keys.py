@@ -10,11 +10,11 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from django_lazyauth.flows import key_rotation
 from django_lazyauth.models import ProviderKeySet
 from django_lazyauth.openid import keys
 from django_lazyauth.openid.key_document import KEY_MEMBERS, RefreshFailed
 from django_lazyauth.openid.keys import Outcome, backoff, max_age
+from django_lazyauth.providers import key_refresh
 
 JWKS, METADATA = "/jwks", "/.well-known/openid-configuration"
 
@@ -253,5 +253,5 @@ class TestCommand:
         assert "nobody: failed (not_configured)" in capsys.readouterr().err
 
     def test_the_schedule_refreshes_what_is_due(self, upstream):
-        assert [report.outcome for report in key_rotation.refresh_providers()] == [Outcome.STORED]
-        assert [report.outcome for report in key_rotation.refresh_providers()] == [Outcome.SKIPPED]
+        assert [report.outcome for report in key_refresh.refresh_providers()] == [Outcome.STORED]
+        assert [report.outcome for report in key_refresh.refresh_providers()] == [Outcome.SKIPPED]

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from django_lazyauth.openid import pilots
+from django_lazyauth.kit import background
 from django_lazyauth.openid.results import Failed, Pending, Ready
 from django_lazyauth.openid.single_flight import FlightFailed, SingleFlight, backoff
 from tests.support.caches import redis_cache
@@ -59,7 +59,7 @@ def clock():
 
 @pytest.fixture
 def flights(source, clock):
-    return pilots.register(SingleFlight("test", source.fetch, clock=clock))
+    return background.register(SingleFlight("test", source.fetch, clock=clock))
 
 
 def another_process(flights):
@@ -261,7 +261,7 @@ class TestRenewal:
 
 class TestCapacity:
     def test_the_least_recently_driven_goes_first(self, source, clock):
-        flights = pilots.register(SingleFlight("small", source.fetch, capacity=3, clock=clock))
+        flights = background.register(SingleFlight("small", source.fetch, capacity=3, clock=clock))
         for name in "abc":
             flown(flights, name)
             clock.now += 60
@@ -271,7 +271,7 @@ class TestCapacity:
         assert [isinstance(flights.peek(name), Ready) for name in "abcd"] == [True, False, True, True]
 
     def test_peek_never_touches_the_order(self, source, clock):
-        flights = pilots.register(SingleFlight("small", source.fetch, capacity=2, clock=clock))
+        flights = background.register(SingleFlight("small", source.fetch, capacity=2, clock=clock))
         for name in "ab":
             flown(flights, name)
             clock.now += 60
@@ -281,7 +281,7 @@ class TestCapacity:
         assert [isinstance(flights.peek(name), Ready) for name in "abc"] == [False, True, True]
 
     def test_eviction_is_pending_and_not_a_failure(self, source, clock):
-        flights = pilots.register(SingleFlight("small", source.fetch, capacity=1, clock=clock))
+        flights = background.register(SingleFlight("small", source.fetch, capacity=1, clock=clock))
         flown(flights, "a")
         clock.now += 1
         flown(flights, "b")
@@ -289,7 +289,7 @@ class TestCapacity:
         assert flown(flights, "a") == ready("first", "a")
 
     def test_never_more_than_5000(self, clock):
-        flights = pilots.register(SingleFlight("many", lambda key: key, clock=clock))
+        flights = background.register(SingleFlight("many", lambda key: key, clock=clock))
         assert flights.shard_count * flights.shard_size == 5000
         for number in range(7000):
             key = f"d{number}.example"

@@ -18,8 +18,8 @@ from django.db import transaction
 from django.test import RequestFactory
 from django.utils import timezone
 
-from django_lazyauth import fetch
 from django_lazyauth.errors import IdentityRejected, ProviderDenied, ProviderError, ProviderUnavailable
+from django_lazyauth.kit import fetch
 from django_lazyauth.models import ProviderKeySet, UpstreamToken
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.vault import store as vault

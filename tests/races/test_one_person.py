@@ -9,7 +9,6 @@ from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from oauth2_provider.models import RefreshToken
 
-from django_lazyauth.flows.register import open_deferred
 from django_lazyauth.models import (
     DeferredRegistration,
     PendingAuthorization,
@@ -17,6 +16,7 @@ from django_lazyauth.models import (
     Status,
     UpstreamToken,
 )
+from django_lazyauth.sign_in.deferred import open_deferred
 from django_lazyauth.users import UserResolver, username_for
 from tests.races.rows import NOTHING, each, rows
 from tests.support.journey import code_for, come_back, get, make_browser, redeem, start

@@ -22,8 +22,8 @@ from django_lazyauth.models import ClientRegistration, ClientSource
 from django_lazyauth.resource_server.authentication import AccessTokenAuthentication
 from django_lazyauth.resource_server.permissions import RequireScope, TokenHasAudience, TokenHasScope
 from django_lazyauth.resource_server.verifier import ResourceServer
-from django_lazyauth.toolkit import tokens
-from tests.registration.conftest import PUBLIC
+from django_lazyauth.tokens import keys
+from tests.clients.conftest import PUBLIC
 from tests.support.id_tokens import OTHER_KEY
 from tests.support.journey import ISSUER, get, make_browser, post_form
 from tests.tokens.conftest import decoded, machine_token, sign_in
@@ -139,7 +139,7 @@ def call(url, token=None, scheme="Bearer", **kwargs):
 def forged(token, *, typ="at+jwt", algorithm="", **changes):
     """Return a token that this site signed, with other claims; ``...`` removes one."""
     claims = {name: value for name, value in (decoded(token)[1] | changes).items() if value is not ...}
-    return tokens.sign(claims, key=tokens.key_for(algorithm), typ=typ)
+    return keys.sign(claims, key=keys.key_for(algorithm), typ=typ)
 
 
 def refuses(url, token):
@@ -251,7 +251,7 @@ def test_an_id_token_opens_nothing(held, url):
     claims = decoded(held["access_token"])[1]
     for typ in ("JWT", "jwt"):
         # Even with every claim of an access token.
-        refused_as_bearer(url, tokens.sign(claims, key=tokens.key_for(), typ=typ))
+        refused_as_bearer(url, keys.sign(claims, key=keys.key_for(), typ=typ))
 
 
 @EVERYWHERE
@@ -273,7 +273,7 @@ def test_a_logout_token_opens_nothing(held, url):
         **decoded(held["access_token"])[1],
         "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
     }
-    refused_as_bearer(url, tokens.sign(claims, key=tokens.key_for(), typ="logout+jwt"))
+    refused_as_bearer(url, keys.sign(claims, key=keys.key_for(), typ="logout+jwt"))
 
 
 @EVERYWHERE
@@ -551,8 +551,8 @@ def test_what_is_no_access_token_revokes_nothing(client_, held, kind):
     claims = decoded(held["access_token"])[1]
     token = {
         "id_token": held["id_token"],
-        "logout_token": tokens.sign(claims, key=tokens.key_for(), typ="logout+jwt"),
-        "twin": tokens.sign(claims | {"jti": "twin"}, key=tokens.key_for(), typ="at+jwt"),
+        "logout_token": keys.sign(claims, key=keys.key_for(), typ="logout+jwt"),
+        "twin": keys.sign(claims | {"jti": "twin"}, key=keys.key_for(), typ="at+jwt"),
     }[kind]
     answer = post_form(make_browser(), "/revoke_token", {"token": token, "client_id": client_.client_id})
     assert answer.status_code == 200

@@ -16,7 +16,7 @@ from joserfc import jwt as joserfc_jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from django_lazyauth.toolkit import tokens
+from django_lazyauth.tokens import keys
 from tests.support.access_tokens import good_claims
 from tests.support.caches import redis_caches, require_redis
 from tests.support.id_tokens import OTHER_KEY, PRIVATE_KEYS, sign
@@ -120,20 +120,20 @@ def test_tokens_for_other_sites_and_of_other_issuers_are_refused(site, issuer, p
     assert site.call(good)[0] == 200
     header, claims = decoded(good)
     lazyauth(SIGNING_KEYS=[pems["RS256"]])
-    key = tokens.key_for()
+    key = keys.key_for()
     elsewhere = issuer.token("machine", SECRET, scope="openid", resource="https://other.example")
     nowhere = issuer.token("machine", SECRET, scope="openid")
     bad = {
         "for another site": elsewhere["access_token"],
         "for the issuer itself": nowhere["access_token"],
-        "ID token": tokens.sign(claims, key=key, typ="JWT"),
-        "logout token": tokens.sign(claims, key=key, typ="logout+jwt"),
+        "ID token": keys.sign(claims, key=key, typ="JWT"),
+        "logout token": keys.sign(claims, key=key, typ="logout+jwt"),
         "no type": jwt.encode(claims, key.private_key, "RS256", {"kid": key.kid, "typ": None}),
-        "other issuer": tokens.sign({**claims, "iss": "https://evil.test"}, key=key, typ="at+jwt"),
+        "other issuer": keys.sign({**claims, "iss": "https://evil.test"}, key=key, typ="at+jwt"),
         "other key": jwt.encode(claims, OTHER_KEY, "RS256", {**header}),
         "other algorithm": jwt.encode(claims, PRIVATE_KEYS["ES256"], "ES256", {**header, "alg": "ES256"}),
         "none": jwt.encode(claims, None, "none", {**header, "alg": "none"}),
-        "expired": tokens.sign({**claims, "exp": 1}, key=key, typ="at+jwt"),
+        "expired": keys.sign({**claims, "exp": 1}, key=key, typ="at+jwt"),
         "garbage": "a.b.c",
         "of ours": sign(good_claims(), header={"typ": "at+jwt"}),
     }

@@ -49,8 +49,8 @@ def main():
 
     call_command("migrate", run_syncdb=True, verbosity=0)
 
-    from django_lazyauth.flows.sweep import sweep
     from django_lazyauth.models import PendingAuthorization
+    from django_lazyauth.upkeep.sweep import sweep
     from tests.sessions.conftest import signed_in_at
     from tests.support.journey import get
     from tests.web.site import register_client

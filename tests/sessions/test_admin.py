@@ -40,9 +40,9 @@ def act(operator, where, action, *keys):
 def test_live_sessions_are_listed_and_others_are_not(operator, ada, maps, django_assert_max_num_queries):
     signed_in_at(maps, subject="grace")
     over = signed_in_at(maps, subject="grace")
-    from django_lazyauth.flows import sessions
+    from django_lazyauth.sessions import end
 
-    sessions.end_session(over.sid)
+    end.end_session(over.sid)
     with django_assert_max_num_queries(12):
         page = operator.get(SESSIONS)
     assert sorted(cells(page, "client")) == ["Maps", "Trail Journal"]
@@ -101,9 +101,9 @@ def test_the_domain_that_vouches_for_a_person_is_shown(operator, ada):
 
 def test_deliveries_are_listed(operator, ada):
     wants_to_hear(ada.client, "https://client.example/out")
-    from django_lazyauth.flows import sessions
+    from django_lazyauth.sessions import end
 
-    sessions.end_session(ada.sid)
+    end.end_session(ada.sid)
     page = operator.get("/admin/lazyauth/logoutdelivery/")
     assert cells(page, "state") == ["waiting"]
 

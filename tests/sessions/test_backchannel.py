@@ -14,9 +14,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from oauth2_provider.models import get_application_model
 
-from django_lazyauth.flows import backchannel, postman, sessions
-from django_lazyauth.flows.sweep import sweep
 from django_lazyauth.models import DeliveryState, LogoutDelivery
+from django_lazyauth.sessions import backchannel, end
+from django_lazyauth.sessions import delivery as postman
+from django_lazyauth.upkeep.sweep import sweep
 from tests.sessions.conftest import signed_in_at, wants_to_hear
 from tests.support.journey import get, make_browser, post_form
 from tests.support.second_site import EVENT, SecondSite
@@ -79,7 +80,7 @@ def make_due():
 def test_the_second_site_hears_it_and_can_check_it(ada, second_site, trail):
     """§2.4, §2.5, §2.6: done when 5."""
     before = int(time.time())
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     wait_for(is_state("delivered"))
     (heard,) = second_site.heard()
     assert "error" not in heard
@@ -145,8 +146,8 @@ WAYS = {
     "deactivation": deactivate,
     "deactivation by SQL": deactivate_behind_our_back,
     "deletion": lambda ada: ada_of(ada).delete(),
-    "all of a person's": lambda ada: sessions.end_all_sessions(ada_of(ada)),
-    "consent withdrawn": lambda ada: sessions.withdraw(
+    "all of a person's": lambda ada: end.end_all_sessions(ada_of(ada)),
+    "consent withdrawn": lambda ada: end.withdraw(
         ada_of(ada), get_application_model().objects.get(client_id=ada.client.client_id)
     ),
 }
@@ -160,26 +161,26 @@ def test_however_a_session_ends_its_client_hears_of_it_once(ada, by_hand, way):
     assert (str(delivery.session_id), delivery.state) == (ada.sid, "waiting")
     assert by_hand == [ada.sid]
     assert ada.userinfo().status_code == 401
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     assert LogoutDelivery.objects.count() == 1
 
 
 def test_a_client_that_did_not_ask_hears_nothing(here, maps, by_hand):
     elsewhere = signed_in_at(maps)
-    sessions.end_session(UUID(elsewhere.sid))
+    end.end_session(UUID(elsewhere.sid))
     assert not LogoutDelivery.objects.exists()
     assert by_hand == []
 
 
 def test_what_never_was_a_session_is_told_to_nobody(ada, by_hand):
-    assert sessions.end_session(uuid4()) is False
+    assert end.end_session(uuid4()) is False
     assert not LogoutDelivery.objects.exists()
 
 
 def test_a_session_that_did_not_end_is_told_to_nobody(ada, by_hand):
     """The row is of the transaction that ended the session: rolled back together."""
     with transaction.atomic():
-        sessions.end_session(UUID(ada.sid))
+        end.end_session(UUID(ada.sid))
         assert LogoutDelivery.objects.exists()
         transaction.set_rollback(True)
     assert not LogoutDelivery.objects.exists()
@@ -193,7 +194,7 @@ def test_a_session_that_did_not_end_is_told_to_nobody(ada, by_hand):
 def test_it_is_told_again_while_the_other_site_is_down(ada, second_site):
     """Done when 5: by the thread of the web process, without anybody asking."""
     second_site.stop()
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     wait_for(lambda: LogoutDelivery.objects.get().attempts >= 2)
     row = LogoutDelivery.objects.get()
     assert (row.state, row.last_error) == ("waiting", "connect")
@@ -206,7 +207,7 @@ def test_it_is_told_again_while_the_other_site_is_down(ada, second_site):
 def test_each_try_carries_a_token_of_its_own(ada, second_site, by_hand):
     """A token lives two minutes; a retry an hour later needs another."""
     second_site.answers(status=500)
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     backchannel.deliver_due()
     make_due()
     second_site.answers(status=200)
@@ -219,7 +220,7 @@ def test_each_try_carries_a_token_of_its_own(ada, second_site, by_hand):
 def test_after_so_many_tries_it_gives_up_as_configured(ada, second_site, by_hand, lazyauth, caplog, status):
     lazyauth(BACKCHANNEL_LOGOUT_ATTEMPTS=3)
     second_site.answers(status=status)
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     for attempt in range(1, 4):
         make_due()
         assert backchannel.deliver_due() == 1
@@ -236,7 +237,7 @@ def test_after_so_many_tries_it_gives_up_as_configured(ada, second_site, by_hand
 def test_a_client_that_refuses_the_token_is_not_asked_again(ada, second_site, by_hand):
     """§2.8: 400 says that the request was invalid, and it would be the same the next time."""
     second_site.answers(status=400)
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     backchannel.deliver_due()
     row = LogoutDelivery.objects.get()
     assert (row.state, row.attempts) == ("refused", 1)
@@ -247,7 +248,7 @@ def test_a_client_that_refuses_the_token_is_not_asked_again(ada, second_site, by
 def test_ok_and_no_content_are_success(ada, second_site, by_hand, status):
     """§2.8."""
     second_site.answers(status=status)
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     backchannel.deliver_due()
     assert LogoutDelivery.objects.get().state == "delivered"
 
@@ -255,7 +256,7 @@ def test_ok_and_no_content_are_success(ada, second_site, by_hand, status):
 def test_a_client_that_does_not_answer_costs_its_time_and_no_more(ada, second_site, by_hand, lazyauth):
     lazyauth(BACKCHANNEL_LOGOUT_TIMEOUT=0.3)
     second_site.answers(sleep=3)
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     began = time.monotonic()
     backchannel.deliver_due()
     assert time.monotonic() - began < 2
@@ -269,7 +270,7 @@ def test_pauses_double_up_to_an_hour(lazyauth):
 
 
 def test_a_client_that_gave_its_address_up_is_left_alone(ada, trail, by_hand):
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     wants_to_hear(trail, "")
     backchannel.deliver_due()
     assert LogoutDelivery.objects.get().state == "given_up"
@@ -281,7 +282,7 @@ def test_a_client_that_gave_its_address_up_is_left_alone(ada, trail, by_hand):
 def test_of_workers_at_once_one_tells_it(ada, second_site, by_hand):
     """The claim is one conditional UPDATE."""
     second_site.answers(sleep=0.5)
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     pk = LogoutDelivery.objects.get().pk
     barrier = threading.Barrier(4)
 
@@ -300,7 +301,7 @@ def test_of_workers_at_once_one_tells_it(ada, second_site, by_hand):
 
 
 def test_a_worker_that_died_loses_its_claim(ada, second_site, by_hand):
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     pk = LogoutDelivery.objects.get().pk
     lost = LogoutDelivery.objects.claim(pk)
     assert LogoutDelivery.objects.claim(pk) is None
@@ -315,7 +316,7 @@ def test_a_worker_that_died_loses_its_claim(ada, second_site, by_hand):
 
 
 def test_no_transaction_is_open_while_the_client_is_told(ada, second_site, by_hand):
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     pk = LogoutDelivery.objects.get().pk
     with transaction.atomic(), pytest.raises(RuntimeError):
         backchannel.deliver(pk)
@@ -349,14 +350,14 @@ def test_a_strangers_address_leads_to_no_internal_host(ada, second_site, by_hand
 
 
 def test_the_command_tells_what_waits(ada, second_site, by_hand, capsys):
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     call_command("deliver_logouts")
     assert "1" in capsys.readouterr().out
     assert len(second_site.heard()) == 1
 
 
 def test_the_sweep_forgets_what_was_told_after_a_week(ada, second_site, by_hand):
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     backchannel.deliver_due()
     list(sweep(now=timezone.now() + timedelta(days=6)))
     assert LogoutDelivery.objects.exists()
@@ -365,7 +366,7 @@ def test_the_sweep_forgets_what_was_told_after_a_week(ada, second_site, by_hand)
 
 
 def test_what_waits_is_not_swept(ada, by_hand):
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     list(sweep(now=timezone.now() + timedelta(days=80)))
     assert LogoutDelivery.objects.get().state == "waiting"
 
@@ -380,6 +381,6 @@ def test_what_waits_is_not_swept(ada, by_hand):
     ],
 )
 def test_the_database_refuses_rows_that_make_no_sense(ada, by_hand, wrong):
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     with pytest.raises(IntegrityError), transaction.atomic():
         LogoutDelivery.objects.update(**wrong)

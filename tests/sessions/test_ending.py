@@ -15,10 +15,10 @@ from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 from oauth2_provider.models import AccessToken, Grant, IDToken, RefreshToken, get_application_model
 
-from django_lazyauth.flows import sessions
-from django_lazyauth.flows.sweep import sweep
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity, UpstreamToken
 from django_lazyauth.models.fields import uuid7
+from django_lazyauth.sessions import end
+from django_lazyauth.upkeep.sweep import sweep
 from tests.conftest import CONFIDENTIAL_SECRET
 from tests.sessions.conftest import signed_in_at
 from tests.support.journey import (
@@ -166,7 +166,7 @@ def test_a_user_model_without_is_active_is_served():
 
 def test_all_sessions_of_a_person_end_and_nobody_elses(ada, maps, trail):
     other, grace = signed_in_at(maps), signed_in_at(trail, subject="grace")
-    assert sessions.end_all_sessions(get_user_model().objects.get(email="ada@people.example")) == 2
+    assert end.end_all_sessions(get_user_model().objects.get(email="ada@people.example")) == 2
     assert not ada.is_alive()
     assert not other.is_alive()
     assert grace.is_alive()
@@ -174,7 +174,7 @@ def test_all_sessions_of_a_person_end_and_nobody_elses(ada, maps, trail):
 
 def test_what_could_become_a_session_ends_too(ada):
     code = code_for(ada.client)
-    sessions.end_all_sessions(person())
+    end.end_all_sessions(person())
     assert redeem(ada.client, code).json()["error"] == "invalid_grant"
 
 
@@ -191,7 +191,7 @@ def test_tokens_from_before_this_app_end_too(ada):
     RefreshToken.objects.create(user=person(), application=client, access_token=access, token="old-refresh")
     headers = {"authorization": "Bearer old"}
     assert get(make_browser(), "/userinfo", headers=headers).status_code == 200
-    sessions.end_all_sessions(person())
+    end.end_all_sessions(person())
     assert get(make_browser(), "/userinfo", headers=headers).status_code == 401
     assert not RefreshToken.objects.filter(revoked__isnull=True).exists()
     assert not Grant.objects.exists()
@@ -334,4 +334,4 @@ class TestIdTokenHint:
 
 
 def test_of_sessions_that_end_a_random_one_is_no_error(db):
-    assert sessions.end_session(uuid7()) is False
+    assert end.end_session(uuid7()) is False

@@ -9,8 +9,8 @@ from django.contrib.auth import get_user_model
 from django.db import connection, connections
 from oauth2_provider.models import AccessToken, RefreshToken
 
-from django_lazyauth.flows import sessions
 from django_lazyauth.models import LogoutDelivery, UpstreamToken
+from django_lazyauth.sessions import end
 from tests.sessions.conftest import signed_in_at, wants_to_hear
 from tests.support.journey import code_for, redeem
 
@@ -58,7 +58,7 @@ def test_an_exchange_under_way_does_not_outrun_the_end_of_all_sessions(ada):
     for _ in range(TRIALS):
         code = code_for(ada.client)
         answer, _ended = together(
-            lambda code=code: redeem(ada.client, code), lambda: sessions.end_all_sessions(user)
+            lambda code=code: redeem(ada.client, code), lambda: end.end_all_sessions(user)
         )
         statuses.add(answer.status_code)
         assert live() == 0
@@ -71,16 +71,16 @@ def test_a_refresh_under_way_does_not_outrun_the_end_of_all_sessions(trail):
     for _ in range(TRIALS):
         ada = signed_in_at(trail)
         user = get_user_model().objects.get()
-        together(ada.refresh, lambda user=user: sessions.end_all_sessions(user))
+        together(ada.refresh, lambda user=user: end.end_all_sessions(user))
         assert live() == 0
 
 
 def test_whoever_ends_it_first_the_client_is_told_once(trail, monkeypatch):
     """Four ends of one session at once: one row."""
-    monkeypatch.setattr("django_lazyauth.flows.postman.send", lambda session_id: None)
+    monkeypatch.setattr("django_lazyauth.sessions.delivery.send", lambda session_id: None)
     wants_to_hear(trail, "https://client.example/out")
     for trial in range(1, TRIALS + 1):
         ada = signed_in_at(trail)
-        together(*[lambda sid=ada.sid: sessions.end_session(sid)] * 4)
+        together(*[lambda sid=ada.sid: end.end_session(sid)] * 4)
         assert live() == 0
         assert LogoutDelivery.objects.count() == trial

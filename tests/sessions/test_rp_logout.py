@@ -12,9 +12,9 @@ import pytest
 from django.contrib.auth import get_user_model
 from oauth2_provider.models import get_application_model
 
-from django_lazyauth.flows import sessions
 from django_lazyauth.models import ClientRegistration, PendingAuthorization, UpstreamToken
-from django_lazyauth.toolkit import tokens
+from django_lazyauth.sessions import end
+from django_lazyauth.tokens import keys
 from tests.sessions.conftest import AFTER, signed_in_at
 from tests.support.journey import ISSUER, get, make_browser, post, query_of, redeem, sign_in, submit
 from tests.web.site import assert_error_page, soup_of
@@ -36,7 +36,7 @@ def is_signed_in(browser) -> bool:
 
 def signed(claims, *, typ="JWT", header=None):
     """Sign *claims* with the site's own key, whatever they are."""
-    return tokens.sign(claims, key=tokens.key_for(), typ=typ)
+    return keys.sign(claims, key=keys.key_for(), typ=typ)
 
 
 def claims_of(token) -> dict:
@@ -102,7 +102,7 @@ def test_what_else_this_browser_registered_does_not_sign_it_in_either(trail, map
 
 def test_a_session_that_ended_signs_no_browser_in(ada):
     """After it ended nothing of the session works, its promise to the browser included."""
-    sessions.end_session(UUID(ada.sid))
+    end.end_session(UUID(ada.sid))
     get(ada.browser, f"/authorize?{ada.client.authorize_query()}")
     assert not is_signed_in(ada.browser)
 

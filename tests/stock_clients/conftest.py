@@ -109,7 +109,7 @@ class Person:
 def site(live_server, lazyauth, settings) -> str:
     """The origin of a running site that is its own issuer; it has an API at ``/api/whoever``."""
     settings.DEBUG = True
-    settings.ROOT_URLCONF = "tests.registration.test_managing"
+    settings.ROOT_URLCONF = "tests.clients.test_managing"
     lazyauth(ISSUER=live_server.url)
     return live_server.url
 

@@ -68,7 +68,7 @@ def racer(**job: Any) -> Iterator[Racer]:
 
 def _refresh(job: dict[str, Any]) -> list[dict[str, Any]]:
     """Ask for a fresh token in so many threads at once; return what each got."""
-    from django_lazyauth.flows.refresh import fresh_token
+    from django_lazyauth.upstream.fresh_token import fresh_token
 
     start = threading.Barrier(job["threads"])
     places = threading.BoundedSemaphore(CONNECTIONS)
@@ -130,7 +130,7 @@ def _post(job: dict[str, Any]) -> list[tuple[int, str]]:
 
 
 def _rotate(job: dict[str, Any]) -> dict[str, int]:
-    from django_lazyauth.flows.reseal import reseal
+    from django_lazyauth.vault.reseal import reseal
 
     return {done.kind: done.count for done in reseal(batch_size=job["batch_size"])}
 

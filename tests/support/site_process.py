@@ -25,10 +25,10 @@ else:
 from django.db import connections
 
 from django_lazyauth.errors import IdentityRejected
-from django_lazyauth.flows import sessions
 from django_lazyauth.openid import discovery, domains
 from django_lazyauth.openid.results import Ready
 from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.sessions import end
 
 
 def together(count, work):
@@ -100,7 +100,7 @@ def answer(job):
             threads = job["threads"]
             return together(threads, lambda: unknown_kids(job["provider"], job["count"] // threads))
         case "end_session":
-            return sessions.end_session(UUID(job["session_id"]))
+            return end.end_session(UUID(job["session_id"]))
         case "name":
             found = discovery.peek(domains.find(job["domain"]))
             return found.value.name if isinstance(found, Ready) else repr(found)

@@ -218,10 +218,10 @@ def test_both_formats_live_side_by_side_when_the_setting_changes(client_, lazyau
 
 def test_a_token_that_is_not_in_the_database_opens_nothing_here(client_, settings):
     """A good signature is not enough where the database is asked."""
-    from django_lazyauth.toolkit import tokens
+    from django_lazyauth.tokens import keys
 
     token = sign_in(client_)["access_token"]
-    twin = tokens.sign(decoded(token)[1] | {"jti": "twin"}, key=tokens.key_for(), typ="at+jwt")
+    twin = keys.sign(decoded(token)[1] | {"jti": "twin"}, key=keys.key_for(), typ="at+jwt")
     assert userinfo(twin).status_code == 401
 
 

@@ -10,8 +10,8 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
 from django_lazyauth.models import ClientRegistration, ClientSource
+from tests.clients.conftest import PUBLIC
 from tests.conftest import CONFIDENTIAL_SECRET, register
-from tests.registration.conftest import PUBLIC
 from tests.support.journey import ISSUER, OAuthClient, get, make_browser, post_form
 from tests.tokens.conftest import decoded, machine_token, refresh, sign_in
 

@@ -11,9 +11,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command, load_command_class
 from django.test import override_settings
 
-from django_lazyauth.toolkit import tokens
+from django_lazyauth.tokens import keys as tokens
+from tests.clients.conftest import PUBLIC
 from tests.conftest import register
-from tests.registration.conftest import PUBLIC
 from tests.support.journey import OAuthClient, get, make_browser
 from tests.tokens.conftest import decoded, sign_in
 

@@ -11,10 +11,10 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from django_lazyauth.flows.refresh import fresh_token
 from django_lazyauth.models import UpstreamToken
 from django_lazyauth.models.fields import uuid7
 from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.upstream.fresh_token import fresh_token
 from django_lazyauth.vault import store
 from tests.support.legs import leg, pending_of
 from tests.support.upstream import upstream, upstream_process  # noqa: F401

@@ -19,7 +19,6 @@ from rest_framework.views import exception_handler as drf_handler
 
 from django_lazyauth.api.authentication import LazyAuthAuthentication
 from django_lazyauth.errors import LazyAuthError
-from django_lazyauth.flows.refresh import fresh_token
 from django_lazyauth.models import (
     DeferredRegistration,
     PendingAuthorization,
@@ -27,9 +26,10 @@ from django_lazyauth.models import (
     ProviderKeySet,
     UpstreamToken,
 )
+from django_lazyauth.upstream.fresh_token import fresh_token
 from django_lazyauth.vault import store
-from tests.downstream.conftest import go_upstream
 from tests.support.journey import consent, get, make_browser, post_form, query_of, redeem, start
+from tests.upstream.conftest import go_upstream
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
 

@@ -15,16 +15,11 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_lazyauth.errors import (
-    BundleNotFound,
-    RefreshExpired,
-    RefreshTransient,
-    RefreshUnavailable,
-)
-from django_lazyauth.flows import sessions
+from django_lazyauth.errors import BundleNotFound, RefreshExpired, RefreshTransient, RefreshUnavailable
 from django_lazyauth.models import UpstreamToken
 from django_lazyauth.models.fields import uuid7
 from django_lazyauth.providers import code_flow, token_requests
+from django_lazyauth.sessions import end as sessions
 from django_lazyauth.signals import upstream_token_expired, upstream_token_refreshed
 from django_lazyauth.vault import store
 from tests.conftest import register

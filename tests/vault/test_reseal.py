@@ -16,12 +16,13 @@ from django.db import connections
 from django.utils import timezone
 
 from django_lazyauth.errors import RefreshExpired, SealBroken
-from django_lazyauth.flows import authorize, register
-from django_lazyauth.flows.refresh import fresh_token
-from django_lazyauth.flows.reseal import SEALED, reseal
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, UpstreamToken
 from django_lazyauth.models.fields import uuid7
+from django_lazyauth.sign_in import deferred
+from django_lazyauth.sign_in.leg import open_private
+from django_lazyauth.upstream.fresh_token import fresh_token
 from django_lazyauth.vault import store
+from django_lazyauth.vault.reseal import SEALED, reseal
 from django_lazyauth.vault.store import UpstreamBundle
 from tests.support.journey import code_for, make_browser, redeem, start
 from tests.support.racers import racer
@@ -171,9 +172,9 @@ def test_what_waits_for_its_exchange_and_what_a_provider_keeps_are_sealed_anew_t
         "pending authorizations": 1,
     }
     keys(NEW)
-    assert register.open_deferred(DeferredRegistration.objects.get()).identity.subject == "ada"
+    assert deferred.open_deferred(DeferredRegistration.objects.get()).identity.subject == "ada"
     waiting = PendingAuthorization.objects.exclude(private="").get()
-    assert authorize.open_private(waiting) == {"nonce": "n"}
+    assert open_private(waiting) == {"nonce": "n"}
     assert redeem(client_, code).status_code == 200
 
 

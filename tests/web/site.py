@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from oauth2_provider.models import get_application_model
 
 from django_lazyauth.errors import IdentityRejected, ProviderDenied, ProviderUnavailable
-from django_lazyauth.flows.sign_in import SESSION_KEY
+from django_lazyauth.sessions.browser import SESSION_KEY
 from tests.support.journey import ISSUER, REDIRECT_URI, OAuthClient, get, make_browser
 from tests.support.providers import BelievingProvider
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from django_lazyauth.flows.backchannel import deliver_due
+from django_lazyauth.sessions.backchannel import deliver_due
 
 
 class Command(BaseCommand):

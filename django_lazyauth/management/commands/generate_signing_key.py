@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from django_lazyauth.toolkit.tokens import GENERATORS, generate_signing_key
+from django_lazyauth.tokens.keys import GENERATORS, generate_signing_key
 
 ADVICE = """\
 {algorithm} key {kid}. Keep it secret; it is printed once.

@@ -1,4 +1,4 @@
-"""``manage.py migrate_legacy_tokens``: see :mod:`django_lazyauth.flows.migrate_legacy` and docs/upgrading.md."""
+"""``manage.py migrate_legacy_tokens``: see :mod:`django_lazyauth.legacy.migrate` and docs/upgrading.md."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_lazyauth.flows.migrate_legacy import BATCH_SIZE, MAX_BATCH_SIZE, Options, migrate
-from django_lazyauth.flows.migrate_legacy_allauth import AllauthSource
-from django_lazyauth.flows.migrate_legacy_redis import RedisSource
-from django_lazyauth.flows.migrate_legacy_report import EXPLAINED, MigrationStopped, Report
-from django_lazyauth.flows.migrate_legacy_social_auth import SocialAuthSource
-from django_lazyauth.flows.migrate_legacy_source import Models, Source
-from django_lazyauth.flows.migrate_legacy_table import TableSource
+from django_lazyauth.legacy.allauth import AllauthSource
+from django_lazyauth.legacy.migrate import BATCH_SIZE, MAX_BATCH_SIZE, Options, migrate
+from django_lazyauth.legacy.redis import RedisSource
+from django_lazyauth.legacy.report import EXPLAINED, MigrationStopped, Report
+from django_lazyauth.legacy.social_auth import SocialAuthSource
+from django_lazyauth.legacy.source import Models, Source
+from django_lazyauth.legacy.table import TableSource
 from django_lazyauth.management._progress import watcher
 
 #: A URL with a password is better not an argument that every user of the machine can read.

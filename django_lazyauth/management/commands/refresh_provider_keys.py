@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from django_lazyauth.flows import key_rotation
+from django_lazyauth.providers import key_refresh
 
 
 class Command(BaseCommand):
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--due", action="store_true", help="Only what is due, as the schedule does it.")
 
     def handle(self, *args: Any, names: list[str], due: bool, **options: Any) -> None:
-        reports = key_rotation.refresh_providers(names, force=not due)
+        reports = key_refresh.refresh_providers(names, force=not due)
         for report in reports:
             if report.outcome is not None:
                 self.stdout.write(f"{report.provider}: {report.outcome.value}")

@@ -1,4 +1,4 @@
-"""``manage.py rotate_vault_keys``: see :mod:`django_lazyauth.flows.reseal`."""
+"""``manage.py rotate_vault_keys``: see :mod:`django_lazyauth.vault.reseal`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from django_lazyauth.flows.reseal import BATCH_SIZE, reseal
+from django_lazyauth.vault.reseal import BATCH_SIZE, reseal
 
 
 class Command(BaseCommand):

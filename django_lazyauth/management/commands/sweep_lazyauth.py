@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from django_lazyauth.flows.sweep import BATCH_SIZE, sweep
+from django_lazyauth.upkeep.sweep import BATCH_SIZE, sweep
 
 
 class Command(BaseCommand):

@@ -1,0 +1,409 @@
+"""The operators' view of clients: one list of those they made, those that registered, and metadata documents.
+
+What a client says about itself is shown escaped and cannot be edited; a secret is shown once, on the answer to
+the request that made it, and never stands in a message, a session or a cache.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+
+from django_lazyauth.clients import operate
+from django_lazyauth.clients.metadata import check_backchannel_logout_uri
+from django_lazyauth.clients.redirects import host_of
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidClientMetadata
+from django_lazyauth.models import InitialAccessToken
+from django_lazyauth.toolkit import clients
+from django_lazyauth.toolkit.admin import CONFIDENTIAL, GRANTS, MANUAL
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+else:  # Django's own class takes no type argument at run time.
+    ModelAdmin = admin.ModelAdmin
+
+RECENT = timedelta(days=30)
+BESIDE = clients.REGISTRATION
+
+
+class LastUsedFilter(admin.SimpleListFilter):
+    title = _("last used")
+    parameter_name = "used"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("recent", _("In the past 30 days")),
+            ("longer", _("Longer ago")),
+            ("never", _("Never, as far as is known")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        since = timezone.now() - RECENT
+        if self.value() == "recent":
+            return queryset.filter(**{f"{BESIDE}__last_used_at__gte": since})
+        if self.value() == "longer":
+            return queryset.filter(**{f"{BESIDE}__last_used_at__lt": since})
+        if self.value() == "never":
+            return queryset.filter(**{f"{BESIDE}__last_used_at__isnull": True})
+        return queryset
+
+
+class VerificationFilter(admin.SimpleListFilter):
+    title = _("verification")
+    parameter_name = "verified"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("no", _("Unverified")), ("yes", _("Verified, or made by an operator"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        stood_for = Q(registration_source=MANUAL) | Q(**{f"{BESIDE}__verified_at__isnull": False})
+        if self.value() == "yes":
+            return queryset.filter(stood_for)
+        if self.value() == "no":
+            return queryset.exclude(registration_source=MANUAL).filter(
+                **{f"{BESIDE}__verified_at__isnull": True}
+            )
+        return queryset
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("works", _("Works")), ("disabled", _("Disabled")), ("waits", _("Expires unless used"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == "works":
+            return queryset.filter(**{f"{BESIDE}__disabled_at__isnull": True})
+        if self.value() == "disabled":
+            return queryset.filter(**{f"{BESIDE}__disabled_at__isnull": False})
+        if self.value() == "waits":
+            return queryset.filter(**{f"{BESIDE}__expires_at__isnull": False})
+        return queryset
+
+
+class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own takes no type argument at run time.
+    """A client of an operator's, with what stands beside its row."""
+
+    backchannel_logout_uri = forms.CharField(
+        required=False,
+        label=_("Back-channel logout URI"),
+        help_text=_("Is told when a session ends. https, and reachable from this site."),
+        widget=forms.TextInput(attrs={"size": 80}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is not None:
+            self.initial["backchannel_logout_uri"] = clients.backchannel_logout_uri(self.instance)
+
+    def clean_backchannel_logout_uri(self) -> str:
+        uri = str(self.cleaned_data["backchannel_logout_uri"])
+        try:
+            if uri:
+                allows_loopback = lazyauth_settings.allow_loopback_upstreams
+                check_backchannel_logout_uri(uri, allows_loopback=allows_loopback)
+        except InvalidClientMetadata as error:
+            raise forms.ValidationError(error.description) from None
+        return uri
+
+
+class ShowsOnce(ModelAdmin):
+    """An admin whose objects have something that is shown once, on a page that nothing keeps."""
+
+    def show_once(
+        self, request: HttpRequest, row: Any, *, title: Any, label: Any, value: str
+    ) -> HttpResponse:
+        """Return the page that shows *value*. It is the answer to a POST, and never stored."""
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
+        response = TemplateResponse(
+            request,
+            "django_lazyauth/admin/shown_once.html",
+            {
+                **self.admin_site.each_context(request),
+                "title": title,
+                "label": label,
+                "value": value,
+                "row": row,
+                "opts": self.opts,
+                "list_url": reverse(name, current_app=self.admin_site.name),
+            },
+        )
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+
+class ClientAdmin(ShowsOnce):
+    """Every client there is, whatever brought it here."""
+
+    form = ClientForm
+    change_form_template = "django_lazyauth/admin/client_change.html"
+    list_display = (
+        "name_or_id",
+        "source",
+        "hosts",
+        "client_type",
+        "is_verified",
+        "state",
+        "last_used_at",
+        "created",
+    )
+    list_filter = ("registration_source", VerificationFilter, LastUsedFilter, StateFilter, "client_type")
+    list_select_related = (BESIDE,)
+    search_fields = ("name", "client_id", "redirect_uris", f"{BESIDE}__network")
+    search_help_text = _("Name, client id, redirect URI or network")
+    show_full_result_count = False
+    # DOT's own page of a client, which need not be mounted.
+    view_on_site = False
+    ordering = ("-created",)
+    actions = ("verify", "withdraw_verification", "disable", "enable")
+    raw_id_fields = ("user",)
+
+    operators_fields = (
+        "name",
+        "redirect_uris",
+        "post_logout_redirect_uris",
+        "allowed_origins",
+        "client_type",
+        "authorization_grant_type",
+        "skip_authorization",
+        "user",
+    )
+    shown_fields = ("client_id", "source", "is_verified", "state", "last_used_at", "created", "updated")
+    registered_fields = ("network", "metadata")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        fieldsets: list[Any] = [(None, {"fields": (*self.operators_fields, "backchannel_logout_uri")})]
+        if obj is not None and clients.is_self_registered(obj):
+            fieldsets = [(None, {"fields": self.operators_fields})]
+        if obj is not None:
+            fieldsets.append((_("What is known of it"), {"fields": self.shown_fields}))
+            if clients.is_self_registered(obj):
+                fieldsets.append((_("What it says about itself"), {"fields": self.registered_fields}))
+        return fieldsets
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        known = (*self.shown_fields, *self.registered_fields)
+        if obj is not None and clients.is_self_registered(obj):
+            return (*self.operators_fields, *known)
+        return known
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        obj = kwargs.get("obj")
+        if obj is not None and clients.is_self_registered(obj):
+            # Nothing on the page can be edited.
+            hidden = ("show_save", "show_save_and_continue", "show_save_and_add_another")
+            context.update(dict.fromkeys(hidden, False))
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "authorization_grant_type":
+            kwargs["choices"] = [choice for choice in db_field.choices if choice[0] in GRANTS]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name.endswith(("_uris", "_origins")):
+            kwargs["widget"] = forms.Textarea(attrs={"rows": 3, "cols": 80})
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    # -- columns -------------------------------------------------------------------------------------------
+
+    @admin.display(description=_("client"), ordering="name")
+    def name_or_id(self, client: Any) -> str:
+        said = "".join(character for character in client.name if unicodedata.category(character)[0] != "C")
+        return said or str(client.client_id)
+
+    @admin.display(description=_("source"), ordering="registration_source")
+    def source(self, client: Any) -> str:
+        registration = clients.registration_of(client)
+        text = str(client.get_registration_source_display())
+        if registration is not None and registration.initial_access_token_id:
+            return f"{text} ({registration.get_source_display()})"
+        return text
+
+    @admin.display(description=_("redirects to"))
+    def hosts(self, client: Any) -> str:
+        return ", ".join(dict.fromkeys(host_of(uri) for uri in client.redirect_uris.split()))
+
+    @admin.display(description=_("verified"), boolean=True)
+    def is_verified(self, client: Any) -> bool:
+        return clients.is_verified(client)
+
+    @admin.display(description=_("state"))
+    def state(self, client: Any) -> Any:
+        registration = clients.registration_of(client)
+        if registration is None:
+            return _("works")
+        if registration.disabled_at is not None:
+            return _("disabled")
+        if registration.expires_at is not None:
+            return _("unused, until %s") % registration.expires_at.date().isoformat()
+        return _("works")
+
+    @admin.display(description=_("last used"), ordering=f"{BESIDE}__last_used_at")
+    def last_used_at(self, client: Any) -> Any:
+        registration = clients.registration_of(client)
+        known = registration.last_used_at if registration is not None else None
+        return known or "–"
+
+    @admin.display(description=_("network"), empty_value="–")
+    def network(self, client: Any) -> str | None:
+        registration = clients.registration_of(client)
+        return registration.network if registration is not None else None
+
+    @admin.display(description=_("metadata"), empty_value="–")
+    def metadata(self, client: Any) -> str | None:
+        """What a stranger wrote: escaped, and controls that could turn the text around spelled out."""
+        registration = clients.registration_of(client)
+        if registration is None or not registration.metadata:
+            return None
+        return format_html("<pre>{}</pre>", json.dumps(registration.metadata, indent=2, sort_keys=True))
+
+    # -- decisions -----------------------------------------------------------------------------------------
+
+    @admin.action(description=_("Verify: stand for who they are"), permissions=["change"])
+    def verify(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        count = operate.verify(queryset.values_list("pk", flat=True))
+        self.message_user(
+            request, ngettext("%d client is verified.", "%d clients are verified.", count) % count
+        )
+
+    @admin.action(description=_("Withdraw the verification"), permissions=["change"])
+    def withdraw_verification(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        count = operate.withdraw(queryset.values_list("pk", flat=True))
+        self.message_user(
+            request, ngettext("%d client is unverified.", "%d clients are unverified.", count) % count
+        )
+
+    @admin.action(description=_("Disable: refuse them from now on"), permissions=["change"])
+    def disable(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        count = operate.disable(queryset.values_list("pk", flat=True))
+        self.message_user(
+            request,
+            ngettext("%d client is disabled.", "%d clients are disabled.", count) % count,
+            messages.WARNING,
+        )
+
+    @admin.action(description=_("Enable"), permissions=["change"])
+    def enable(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        count = operate.enable(queryset.values_list("pk", flat=True))
+        self.message_user(request, ngettext("%d client works.", "%d clients work.", count) % count)
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        actions: dict[str, Any] = super().get_actions(request)
+        if "delete_selected" in actions:
+            function, name, _description = actions["delete_selected"]
+            actions["delete_selected"] = (function, name, _("Delete with all their tokens"))
+        return actions
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[Any, dict[Any, int], set[Any], list[Any]]:
+        """Name the clients only: DOT forbids to delete tokens by hand, and these end with their client."""
+        names = [str(client) for client in objs]
+        return names, {self.opts.verbose_name_plural: len(names)}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        operate.delete([obj.pk])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        operate.delete(queryset.values_list("pk", flat=True))
+
+    # -- secrets -------------------------------------------------------------------------------------------
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Save an operator's client. One that becomes confidential gets a secret; a public one has none."""
+        needs_secret = obj.client_type == CONFIDENTIAL and (not change or "client_type" in form.changed_data)
+        if not change or obj.client_type != CONFIDENTIAL:
+            obj.client_secret, obj.hash_client_secret = "", False
+        super().save_model(request, obj, form, change)
+        operate.set_backchannel_logout_uri(obj, form.cleaned_data["backchannel_logout_uri"])
+        obj.shown_once = operate.new_secret(obj.pk) if needs_secret else ""
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        return self._show_secret(request, obj) or super().response_add(request, obj, post_url_continue)
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        return self._show_secret(request, obj) or super().response_change(request, obj)
+
+    def _show_secret(self, request: HttpRequest, obj: Any) -> HttpResponse | None:
+        secret = getattr(obj, "shown_once", "")
+        if not secret:
+            return None
+        title = _("The secret of %s") % obj
+        return self.show_once(request, obj, title=title, label=_("Client secret"), value=secret)
+
+    def get_urls(self) -> list[Any]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_new_secret"
+        view = self.admin_site.admin_view(never_cache(self.new_secret_view))
+        return [path("<path:object_id>/new-secret/", view, name=name), *super().get_urls()]
+
+    def new_secret_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Ask first: the old secret stops working at once. Then show the new one."""
+        client = self.get_object(request, unquote(object_id))
+        if client is None or client.client_type != CONFIDENTIAL:
+            raise Http404
+        if not self.has_change_permission(request, client):
+            raise PermissionDenied
+        if request.method == "POST":
+            client.shown_once = operate.new_secret(client.pk)
+            self.log_change(request, client, "New secret.")
+            return self._show_secret(request, client) or HttpResponse(status=204)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("A new secret for %s") % client,
+            "row": client,
+            "opts": self.opts,
+        }
+        return TemplateResponse(request, "django_lazyauth/admin/new_secret.html", context)
+
+
+class InitialAccessTokenAdmin(ShowsOnce):
+    """Tokens for people who may register clients. To take one back, delete it; its clients stay."""
+
+    list_display = ("__str__", "uses", "max_uses", "expires_at", "created_by", "created_at")
+    fields = ("note", "max_uses", "expires_at")
+    search_fields = ("note",)
+    ordering = ("-created_at",)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        expires_at = (timezone.now() + operate.INITIAL_TOKEN_LIFETIME).replace(microsecond=0)
+        return {"expires_at": expires_at, **super().get_changeform_initial_data(request)}
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: InitialAccessToken, form: Any, change: bool) -> None:
+        if request.user.is_authenticated:
+            obj.created_by = request.user
+        obj.shown_once = operate.issue_initial_access_token(obj)  # type: ignore[attr-defined]  # for the next page only, never stored
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        return self.show_once(
+            request, obj, title=_("Initial access token"), label=_("Token"), value=obj.shown_once
+        )

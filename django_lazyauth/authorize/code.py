@@ -1,0 +1,86 @@
+"""What the person said: a code for the client, or a denial."""
+
+from __future__ import annotations
+
+import secrets
+
+from django.db import router, transaction
+from django.utils import timezone
+
+from django_lazyauth.clients import answer
+from django_lazyauth.clients.use import note_use
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import AccessDenied, InvalidGrant, ProviderError
+from django_lazyauth.kit.retry import begun_again
+from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
+from django_lazyauth.models.fields import digest
+from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.sign_in import chain
+from django_lazyauth.sign_in.leg import fail_flow
+from django_lazyauth.toolkit import clients
+
+from .consent import remember_for_known
+
+
+@begun_again
+def allow(pending: PendingAuthorization) -> str:
+    """Record that the person allowed the request, issue its code, and return the URL that carries it.
+
+    Raises:
+        InvalidGrant: The row is not waiting for consent (any more), or the client changed since it asked.
+    """
+    client = pending.client
+    if not clients.is_usable(client) or not clients.redirect_uri_allowed(client, pending.redirect_uri):
+        raise InvalidGrant("The application is not registered here any more.")
+    if chain.next_leg(pending) is not None:
+        raise InvalidGrant("An account is still to be connected. Go back to the application and start again.")
+    code = secrets.token_urlsafe(32)
+    now = timezone.now()
+    with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
+        issued = PendingAuthorization.objects.advance(
+            pending.pk,
+            from_status=(Status.AUTHENTICATED,),
+            status=Status.CODE_ISSUED,
+            code_digest=digest(code),
+            code_expires_at=now + lazyauth_settings.code_lifetime,
+            expires_at=now + lazyauth_settings.code_lifetime,
+            consented_at=now,
+        )
+        if not issued:
+            raise InvalidGrant(
+                "This request was answered already. Go back to the application and start again."
+            )
+        if pending.user is not None:
+            remember_for_known(pending)
+        note_use(pending.client)
+    return answer.code_answer(pending.redirect_uri, code=code, state=pending.state)
+
+
+def signs_in_later(pending: PendingAuthorization) -> bool:
+    """Say whether the exchange of *pending*, which was just allowed, may have to sign this browser in.
+
+    It writes a new person; or a password, which ends what the browser has.
+    """
+    if pending.status != Status.AUTHENTICATED:
+        return False
+    if pending.is_deferred:
+        return True
+    if not pending.provider or pending.user_id is None:
+        return False
+    try:
+        has_pages_here = not get_provider(pending.provider).is_upstream
+    except ProviderError:
+        return False
+    return has_pages_here and DeferredRegistration.objects.filter(pk=pending.pk).exists()
+
+
+def deny(pending: PendingAuthorization) -> str:
+    """Record that the person said no, and return the URL that tells the client.
+
+    Raises:
+        InvalidGrant: The row is not waiting for consent (any more).
+    """
+    if pending.status != Status.AUTHENTICATED:
+        raise InvalidGrant("This request was answered already. Go back to the application and start again.")
+    refused = AccessDenied("The person did not allow it.")
+    return fail_flow(pending, error=refused.error, description=refused.description)

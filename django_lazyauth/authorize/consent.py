@@ -1,0 +1,103 @@
+"""What a person allowed a client, and whether they have to be asked again (I8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import connections, router
+from django.utils import timezone
+
+from django_lazyauth.errors import InvalidGrant, SealBroken
+from django_lazyauth.models import Consent, DeferredRegistration, PendingAuthorization
+from django_lazyauth.models.consent import resources_key
+from django_lazyauth.sign_in import deferred
+from django_lazyauth.toolkit import clients
+
+
+def deferred_account(pending: PendingAuthorization) -> str:
+    """Return how the consent page names a person who is not written yet.
+
+    Raises:
+        InvalidGrant: What was kept cannot be opened any more: the person starts again.
+    """
+    try:
+        identity = deferred.open_deferred(pending.deferred).identity
+    except (SealBroken, DeferredRegistration.DoesNotExist):
+        raise InvalidGrant("This sign-in is over. Go back to the application and start again.") from None
+    return identity.email or identity.name or identity.subject
+
+
+# -- consent and code ----------------------------------------------------------------------------------------
+
+
+def consent_needed(
+    user: AbstractBaseUser | None,
+    *,
+    client: Any,
+    scopes: tuple[str, ...] | list[str],
+    resources: tuple[str, ...] | list[str],
+    prompts: frozenset[str],
+) -> bool:
+    """Say whether the person has to be asked (I8).
+
+    Not for an operator's client that may skip it; not where this was allowed before and neither scopes nor
+    the client changed. A person who is not written yet has allowed nothing yet.
+    """
+    if "consent" in prompts:
+        return True
+    if clients.may_skip_consent(client):
+        return False
+    if user is None:
+        return True
+    consent = Consent.objects.filter(
+        user_id=user.pk, client=client, resources_digest=resources_key(resources)
+    ).first()
+    return consent is None or not consent.covers(scopes, clients.metadata_digest(client))
+
+
+def remember_consent(
+    user_id: Any, *, client: Any, scopes: list[str], resources: list[str], known: str = ""
+) -> None:
+    """Write or widen the consent of a user, in the caller's transaction. One statement for a new user."""
+    now = timezone.now()
+    consent = Consent(
+        user_id=user_id,
+        client=client,
+        resources_digest=resources_key(resources),
+        resources=resources,
+        scope=" ".join(dict.fromkeys([*known.split(), *scopes])),
+        client_digest=clients.metadata_digest(client),
+        updated_at=now,
+    )
+    on_conflict = (
+        None
+        if connections[router.db_for_write(Consent)].vendor == "mysql"
+        else ["user", "client", "resources_digest"]
+    )
+    Consent.objects.bulk_create(
+        [consent],
+        update_conflicts=True,
+        unique_fields=on_conflict,
+        update_fields=["resources", "scope", "client_digest", "updated_at"],
+    )
+
+
+def remember_for_known(pending: PendingAuthorization) -> None:
+    known = (
+        Consent.objects.filter(
+            user=pending.user,
+            client=pending.client,
+            resources_digest=resources_key(pending.resource),
+            client_digest=clients.metadata_digest(pending.client),
+        )
+        .values_list("scope", flat=True)
+        .first()
+    )
+    remember_consent(
+        pending.user_id,
+        client=pending.client,
+        scopes=pending.scopes,
+        resources=pending.resource,
+        known=known or "",
+    )

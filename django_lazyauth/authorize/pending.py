@@ -1,0 +1,140 @@
+"""The row of an authorization request: written when a person acts, found again by their browser (I7, I16).
+
+Not here: the way to a provider (:mod:`django_lazyauth.sign_in.leg`), consent and code.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import IntegrityError, router, transaction
+from django.http import HttpRequest
+from django.utils import timezone
+
+from django_lazyauth.authorize import quota
+from django_lazyauth.authorize.request import AuthorizationRequest
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidGrant
+from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.sign_in import identities
+from django_lazyauth.toolkit import clients
+
+#: Characters of a subject of ours, a user's primary key: those of the column are more than it has.
+SUBJECT_LENGTH = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """What ties a flow to one browser.
+
+    Attributes:
+        binding_digest: SHA-256 of the secret in this flow's binding cookie.
+        network: Where it comes from, cut to /24 or /56; counts, never identifies.
+    """
+
+    binding_digest: str
+    network: str = ""
+
+
+# -- the row ---------------------------------------------------------------------------------------------
+
+
+def keep_request(
+    request: AuthorizationRequest,
+    *,
+    session_id: UUID,
+    browser: Browser,
+    link_to: AbstractBaseUser | None = None,
+) -> PendingAuthorization:
+    """Write the pending row of *request*, or return the one that a double click wrote.
+
+    With *link_to* the account that the person signs in with is added to that user, and nobody is signed in.
+
+    Raises:
+        TemporarilyUnavailable: Strangers hold as many rows as they may (I16).
+        InvalidGrant: The row stands, but belongs to another browser or is over.
+    """
+    is_tight = quota.make_room(browser.network)
+    now = timezone.now()
+    pending = PendingAuthorization(
+        session_id=session_id,
+        client=request.client,
+        redirect_uri=request.redirect_uri,
+        scope=" ".join(request.scopes),
+        resource=list(request.resources),
+        state=request.state,
+        nonce=request.nonce,
+        code_challenge=request.code_challenge,
+        prompt=" ".join(sorted(request.prompts)),
+        max_age=request.max_age,
+        login_hint=request.login_hint,
+        ui_locales=request.ui_locales,
+        subject_hint=(request.subject_hint or "")[:SUBJECT_LENGTH],
+        binding_digest=browser.binding_digest,
+        network=browser.network,
+        link_to=link_to,  # type: ignore[misc]  # the host's user model
+        expires_at=now + lazyauth_settings.flow_lifetime,
+    )
+    try:
+        with transaction.atomic(using=_database()):
+            pending.save(force_insert=True)
+    except IntegrityError:
+        return find_pending(session_id, browser=browser)
+    if is_tight:
+        quota.take_back_if_exceeded(pending)
+    return pending
+
+
+def _database() -> str:
+    return router.db_for_write(PendingAuthorization)
+
+
+def find_pending(session_id: UUID, *, browser: Browser) -> PendingAuthorization:
+    """Return the live row of this flow if this browser began it (I7).
+
+    Raises:
+        InvalidGrant: Unknown, over, or another browser's: not told apart.
+    """
+    pending = (
+        PendingAuthorization.objects.live()
+        .select_related(f"client__{clients.REGISTRATION}", "user", "deferred")
+        .filter(pk=session_id, binding_digest=browser.binding_digest)
+        .first()
+    )
+    if pending is None or not clients.is_usable(pending.client):
+        raise InvalidGrant("This sign-in is over. Go back to the application and start again.")
+    return pending
+
+
+def keep_link(
+    request: HttpRequest,
+    user: AbstractBaseUser,
+    *,
+    client: clients.Client,
+    redirect_uri: str,
+    session_id: UUID,
+    browser: Browser,
+    login_hint: str = "",
+) -> PendingAuthorization:
+    """Write the row of a link for *user*; the provider is chosen by sending it there.
+
+    Raises:
+        ReauthenticationRequired: The sign-in of this browser is too old.
+        TemporarilyUnavailable: Too many flows are open.
+    """
+    identities.require_fresh(request)
+    asked = AuthorizationRequest(
+        client=client,
+        redirect_uri=redirect_uri,
+        scopes=("openid",),
+        state="",
+        nonce="",
+        # No code will be issued; the challenge of a verifier that nobody knows.
+        code_challenge=secrets.token_urlsafe(32),
+        login_hint=login_hint,
+        prompts=frozenset({"select_account"}),
+    )
+    return keep_request(asked, session_id=session_id, browser=browser, link_to=user)

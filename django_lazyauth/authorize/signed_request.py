@@ -1,0 +1,96 @@
+"""An authorization request that a page carries until the person acts.
+
+What an anonymous GET could write would be a stranger's to fill (I16): so it writes nothing. The checked
+request travels in the page, signed, and bound to the browser that asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.core import signing
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidRequest
+from django_lazyauth.toolkit import clients
+
+from .request import AuthorizationRequest
+
+SALT = "django_lazyauth.authorization_request"
+MAX_LENGTH = 48 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """A request on its way through the browser.
+
+    Attributes:
+        session_id: Primary key of the row that will be, and name of its binding cookie.
+        binding_digest: SHA-256 of the secret in that cookie (I7).
+    """
+
+    request: AuthorizationRequest
+    session_id: UUID
+    binding_digest: str
+
+    def dumps(self) -> str:
+        request = self.request
+        return signing.dumps(
+            {
+                "c": request.client.client_id,
+                "r": request.redirect_uri,
+                "sc": " ".join(request.scopes),
+                "st": request.state,
+                "n": request.nonce,
+                "cc": request.code_challenge,
+                "rs": list(request.resources),
+                "p": " ".join(sorted(request.prompts)),
+                "ma": request.max_age,
+                "lh": request.login_hint,
+                "ul": request.ui_locales,
+                "sh": request.subject_hint,
+                "s": str(self.session_id),
+                "b": self.binding_digest,
+            },
+            salt=SALT,
+            compress=True,
+        )
+
+
+def load_signed_request(text: str) -> SignedRequest:
+    """Return what :meth:`SignedRequest.dumps` wrote; the client is looked up anew.
+
+    Raises:
+        InvalidRequest: Forged, too old, or the client is gone or changed its redirect URIs since.
+    """
+    if len(text) > MAX_LENGTH:
+        raise InvalidRequest("The request is too long.")
+    try:
+        data: dict[str, Any] = signing.loads(
+            text, salt=SALT, max_age=int(lazyauth_settings.flow_lifetime.total_seconds())
+        )
+    except (signing.BadSignature, ValueError):
+        raise InvalidRequest("This page is too old. Go back to the application and start again.") from None
+    client = clients.find_client(data["c"])
+    if client is None or not clients.redirect_uri_allowed(client, data["r"]):
+        raise InvalidRequest("The application is not registered here any more.")
+    return SignedRequest(
+        request=AuthorizationRequest(
+            client=client,
+            redirect_uri=data["r"],
+            scopes=tuple(data["sc"].split()),
+            state=data["st"],
+            nonce=data["n"],
+            code_challenge=data["cc"],
+            resources=tuple(data["rs"]),
+            prompts=frozenset(data["p"].split()),
+            max_age=data["ma"],
+            login_hint=data["lh"],
+            ui_locales=data["ul"],
+            subject_hint=data["sh"],
+        ),
+        session_id=UUID(data["s"]),
+        binding_digest=data["b"],
+    )

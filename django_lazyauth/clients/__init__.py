@@ -1,0 +1,1 @@
+"""Who may be a client, and is it this one?"""

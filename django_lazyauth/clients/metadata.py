@@ -1,0 +1,381 @@
+"""What a client says about itself (RFC 7591 §2), checked. Pure: no database, no request, nothing is fetched.
+
+Everything here comes from a stranger. A member that is understood is checked whole; a member that is not is
+dropped, so nothing a client sends can set a field of ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from django_lazyauth.errors import InvalidClientMetadata, InvalidRedirectUri
+
+from .redirects import LOOPBACK, is_safe_redirect_uri
+
+Json = Any
+
+AUTHENTICATION_METHODS = ("client_secret_basic", "client_secret_post", "none")
+#: What strangers may use: no grant that works without a person in front of it.
+GRANT_TYPES = ("authorization_code", "refresh_token")
+RESPONSE_TYPES = ("code",)
+APPLICATION_TYPES = ("web", "native")
+
+MAX_REDIRECT_URIS = 10
+MAX_URI_LENGTH = 2048
+MAX_SCOPE_LENGTH = 8 * 1024
+MAX_TEXT_LENGTH = 255
+MAX_CONTACTS = 10
+MAX_KEYS = 20
+#: Members that may come in several languages (RFC 7591 §2.2).
+LOCALIZED = ("client_name", "client_uri", "logo_uri", "tos_uri", "policy_uri")
+MAX_LOCALIZED = 50
+#: RFC 5646 §2.1, as far as its shape goes.
+LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,8}\Z")
+#: RFC 6749 §3.3.
+SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
+#: Only the owner's own pages may be linked under its name; a logo of somebody else's would lend a false face.
+OF_OWN_HOST = ("logo_uri", "tos_uri", "policy_uri")
+#: Parameters of private keys (RFC 7518 §6); ``k`` is a shared secret.
+PRIVATE_PARAMETERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What this site lets a client register.
+
+    Attributes:
+        scopes: Those that a client may name at all.
+        default_scopes: Those of a client that names none.
+        extra_schemes: Private-use schemes without a dot that the operator named.
+        signing_algorithms: Those that we have a key for.
+        allows_loopback: Whether servers on loopback may be named, for development.
+    """
+
+    scopes: frozenset[str]
+    default_scopes: tuple[str, ...]
+    extra_schemes: frozenset[str] = frozenset()
+    signing_algorithms: tuple[str, ...] = ()
+    allows_loopback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClientMetadata:
+    """Metadata as it will be registered: the values that are in force, whatever was asked for."""
+
+    redirect_uris: tuple[str, ...]
+    token_endpoint_auth_method: str
+    grant_types: tuple[str, ...]
+    response_types: tuple[str, ...]
+    scope: str
+    client_name: str = ""
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    more: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def is_public(self) -> bool:
+        return self.token_endpoint_auth_method == "none"
+
+    def as_dict(self) -> dict[str, Json]:
+        """Return the members as the client reads them (RFC 7591 §3.2.1)."""
+        members: dict[str, Json] = {
+            "redirect_uris": list(self.redirect_uris),
+            "token_endpoint_auth_method": self.token_endpoint_auth_method,
+            "grant_types": list(self.grant_types),
+            "response_types": list(self.response_types),
+            "scope": self.scope,
+        }
+        if self.client_name:
+            members["client_name"] = self.client_name
+        if self.post_logout_redirect_uris:
+            members["post_logout_redirect_uris"] = list(self.post_logout_redirect_uris)
+        return members | dict(self.more)
+
+    @property
+    def digest(self) -> str:
+        """The same for the same metadata, however it was written down."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedMetadata:
+    """A replacement (RFC 7592 §2.2): the metadata, and what the client says about the registration it has."""
+
+    metadata: ClientMetadata
+    client_id: str | None
+    client_secret: str | None = field(default=None, repr=False)
+
+
+def parse_metadata(document: Json, policy: Policy) -> ClientMetadata:
+    """Return what may be registered of *document*, the parsed body of a registration (RFC 7591 §3.1).
+
+    Raises:
+        InvalidRedirectUri: A redirect URI that nobody may register, or none.
+        InvalidClientMetadata: Anything else that cannot be registered.
+    """
+    members = _members(document)
+    redirect_uris = _redirect_uris(members, policy)
+    return ClientMetadata(
+        redirect_uris=redirect_uris,
+        token_endpoint_auth_method=_choice(
+            members, "token_endpoint_auth_method", AUTHENTICATION_METHODS, "client_secret_basic"
+        ),
+        grant_types=_grant_types(members),
+        response_types=_choices(members, "response_types", RESPONSE_TYPES, RESPONSE_TYPES),
+        scope=_scope(members, policy),
+        client_name=_text(members, "client_name") or "",
+        post_logout_redirect_uris=_post_logout_redirect_uris(members, policy),
+        more=_id_token_algorithm(members, policy) | _more(members, redirect_uris, policy),
+    )
+
+
+def parse_replacement(document: Json, policy: Policy) -> ReplacedMetadata:
+    """Return what may replace a registration; every member is checked anew.
+
+    Raises:
+        InvalidRedirectUri: As :func:`parse_metadata`.
+        InvalidClientMetadata: As :func:`parse_metadata`.
+    """
+    members = _members(document)
+    return ReplacedMetadata(
+        parse_metadata(members, policy), _text(members, "client_id"), _text(members, "client_secret")
+    )
+
+
+def _members(document: Json) -> Mapping[str, Json]:
+    if not isinstance(document, Mapping):
+        raise InvalidClientMetadata("The body must be a JSON object.")
+    # Stock clients send members that they have no value for as null or as an empty text.
+    return {name: value for name, value in document.items() if value is not None and value != ""}
+
+
+# -- the parts ---------------------------------------------------------------------------------------------
+
+
+def is_sound(text: str) -> bool:
+    """Say whether a text can be stored and shown: no NUL, no lone surrogate."""
+    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _text(members: Mapping[str, Json], name: str, limit: int = MAX_TEXT_LENGTH) -> str | None:
+    value = members.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not is_sound(value):
+        raise InvalidClientMetadata(f"{_base(name)} must be a string.")
+    if len(value) > limit:
+        raise InvalidClientMetadata(f"{_base(name)} is longer than {limit} characters.")
+    return value
+
+
+def _base(name: str) -> str:
+    return name.partition("#")[0]
+
+
+def _texts(members: Mapping[str, Json], name: str, limit: int) -> tuple[str, ...] | None:
+    value = members.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(one, str) and is_sound(one) for one in value):
+        raise InvalidClientMetadata(f"{name} must be an array of strings.")
+    if len(value) > limit or any(len(one) > MAX_TEXT_LENGTH for one in value):
+        raise InvalidClientMetadata(f"{name} has too many or too long entries.")
+    return tuple(dict.fromkeys(value))
+
+
+def _choice(members: Mapping[str, Json], name: str, allowed: tuple[str, ...], default: str) -> str:
+    value = members.get(name, default)
+    if value not in allowed:
+        raise InvalidClientMetadata(f"{name} must be one of: {', '.join(allowed)}.")
+    return str(value)
+
+
+def _choices(
+    members: Mapping[str, Json], name: str, allowed: tuple[str, ...], default: tuple[str, ...]
+) -> tuple[str, ...]:
+    values = _texts(members, name, limit=20)
+    if values is None:
+        return default
+    if not values or not set(values) <= set(allowed):
+        raise InvalidClientMetadata(f"{name} may hold: {', '.join(allowed)}.")
+    return values
+
+
+def _grant_types(members: Mapping[str, Json]) -> tuple[str, ...]:
+    # RFC 7591 says that who names none uses codes only; we give refresh tokens then too, and say so.
+    values = _choices(members, "grant_types", GRANT_TYPES, GRANT_TYPES)
+    if "authorization_code" not in values:
+        raise InvalidClientMetadata("grant_types must hold authorization_code.")
+    return values
+
+
+def _scope(members: Mapping[str, Json], policy: Policy) -> str:
+    asked = (_text(members, "scope", MAX_SCOPE_LENGTH) or "").split()
+    if not asked:
+        return " ".join(policy.default_scopes)
+    if not all(SCOPE_TOKEN.match(scope) for scope in asked):
+        raise InvalidClientMetadata("scope holds characters that it cannot hold.")
+    known = [scope for scope in dict.fromkeys(asked) if scope in policy.scopes]
+    if not known:
+        raise InvalidClientMetadata("None of the scopes is known here.")
+    return " ".join(known)
+
+
+def _id_token_algorithm(members: Mapping[str, Json], policy: Policy) -> dict[str, Json]:
+    """Return the algorithm that the client wants its ID tokens signed with (OpenID Connect Registration §2)."""
+    name = "id_token_signed_response_alg"
+    return {name: _choice(members, name, policy.signing_algorithms, "")} if name in members else {}
+
+
+def _redirect_uris(members: Mapping[str, Json], policy: Policy) -> tuple[str, ...]:
+    value = members.get("redirect_uris")
+    if not isinstance(value, list) or not value:
+        raise InvalidRedirectUri("redirect_uris must be an array of at least one URI.")
+    if len(value) > MAX_REDIRECT_URIS:
+        raise InvalidRedirectUri(f"More than {MAX_REDIRECT_URIS} redirect_uris.")
+    if not all(_is_redirect_uri(uri, policy.extra_schemes) for uri in value):
+        raise InvalidRedirectUri(
+            "A redirect URI must be absolute and without fragment: https, http on loopback, "
+            "or a private-use scheme in reverse-DNS form."
+        )
+    return tuple(dict.fromkeys(value))
+
+
+def _post_logout_redirect_uris(members: Mapping[str, Json], policy: Policy) -> tuple[str, ...]:
+    value = members.get("post_logout_redirect_uris")
+    if value is None:
+        return ()
+    if not isinstance(value, list) or len(value) > MAX_REDIRECT_URIS:
+        raise InvalidClientMetadata(
+            f"post_logout_redirect_uris must be an array of at most {MAX_REDIRECT_URIS}."
+        )
+    if not all(_is_redirect_uri(uri, policy.extra_schemes) for uri in value):
+        raise InvalidClientMetadata("A post-logout redirect URI is of a kind that cannot be registered.")
+    return tuple(dict.fromkeys(value))
+
+
+def _is_redirect_uri(value: Json, extra_schemes: Iterable[str]) -> bool:
+    return (
+        isinstance(value, str)
+        and len(value) <= MAX_URI_LENGTH
+        and is_safe_redirect_uri(value, extra_schemes=extra_schemes)
+        and _can_be_split(value)
+    )
+
+
+def _can_be_split(uri: str) -> bool:
+    """Say whether host and port make sense: ``https://[`` and port 99999 do not."""
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError:
+        return False
+    return (parts.scheme not in ("http", "https") or bool(parts.hostname)) and port != 0
+
+
+def _host(uri: str) -> str:
+    return urlsplit(uri).hostname or ""
+
+
+def _web_uri(members: Mapping[str, Json], name: str, *, schemes: tuple[str, ...] = ("https", "http")) -> str:
+    value = _text(members, name, MAX_URI_LENGTH) or ""
+    if not value.startswith(tuple(f"{scheme}://" for scheme in schemes)) or not value.isascii():
+        raise InvalidClientMetadata(f"{_base(name)} must be a URL ({' or '.join(schemes)}).")
+    if any(character <= " " or character in '"<>\\^`{|}\x7f' for character in value) or not _can_be_split(
+        value
+    ):
+        raise InvalidClientMetadata(f"{_base(name)} is not a URL.")
+    return value
+
+
+def _more(members: Mapping[str, Json], redirect_uris: tuple[str, ...], policy: Policy) -> dict[str, Json]:
+    more: dict[str, Json] = {}
+    for name in ("software_id", "software_version"):
+        if (text := _text(members, name)) is not None:
+            more[name] = text
+    if (contacts := _texts(members, "contacts", MAX_CONTACTS)) is not None:
+        more["contacts"] = list(contacts)
+    if "application_type" in members:
+        more["application_type"] = _choice(members, "application_type", APPLICATION_TYPES, "web")
+    return more | _backchannel_logout(members, policy) | _keys(members) | _localized(members, redirect_uris)
+
+
+def _backchannel_logout(members: Mapping[str, Json], policy: Policy) -> dict[str, Json]:
+    """Return where the client hears that sessions ended (Back-Channel Logout §2.2). It always hears which."""
+    found: dict[str, Json] = {}
+    if "backchannel_logout_uri" in members:
+        uri = _text(members, "backchannel_logout_uri", MAX_URI_LENGTH) or ""
+        check_backchannel_logout_uri(uri, allows_loopback=policy.allows_loopback)
+        found["backchannel_logout_uri"] = uri
+    if (required := members.get("backchannel_logout_session_required")) is not None:
+        if not isinstance(required, bool):
+            raise InvalidClientMetadata("backchannel_logout_session_required must be true or false.")
+        found["backchannel_logout_session_required"] = required
+    return found
+
+
+def check_backchannel_logout_uri(uri: str, *, allows_loopback: bool) -> None:
+    """Refuse what nothing could be sent to (Back-Channel Logout §2.2); an operator's entry too.
+
+    Raises:
+        InvalidClientMetadata: Not https with a host (or, for development, loopback), or with a fragment.
+    """
+    is_server = uri.startswith("https://") or (allows_loopback and LOOPBACK.match(uri) is not None)
+    if not is_server or len(uri) > MAX_URI_LENGTH or not is_safe_redirect_uri(uri) or not _can_be_split(uri):
+        raise InvalidClientMetadata("backchannel_logout_uri must be an https URL without fragment.")
+
+
+def _localized(members: Mapping[str, Json], redirect_uris: tuple[str, ...]) -> dict[str, Json]:
+    """Return names and links in every language that they came in."""
+    own_hosts = {_host(uri) for uri in redirect_uris}
+    found: dict[str, Json] = {}
+    for name in members:
+        base, tagged, tag = name.partition("#")
+        if base not in LOCALIZED or name == "client_name" or (tagged and not LANGUAGE_TAG.match(tag)):
+            continue
+        if base == "client_name":
+            found[name] = _text(members, name)
+            continue
+        uri = _web_uri(members, name)
+        if base not in OF_OWN_HOST or _host(uri) in own_hosts:
+            found[name] = uri
+    if len(found) > MAX_LOCALIZED:
+        raise InvalidClientMetadata(f"More than {MAX_LOCALIZED} names and links.")
+    return found
+
+
+def _keys(members: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the client's public keys, by value or by reference (RFC 7591 §2: never both)."""
+    if "jwks" in members and "jwks_uri" in members:
+        raise InvalidClientMetadata("jwks and jwks_uri exclude each other.")
+    if "jwks_uri" in members:
+        return {"jwks_uri": _web_uri(members, "jwks_uri", schemes=("https",))}
+    if "jwks" not in members:
+        return {}
+    jwks = members["jwks"]
+    keys = jwks.get("keys") if isinstance(jwks, Mapping) else None
+    if not isinstance(keys, list) or len(keys) > MAX_KEYS or not all(_is_public_key(key) for key in keys):
+        raise InvalidClientMetadata(f"jwks must hold at most {MAX_KEYS} public keys.")
+    return {"jwks": {"keys": [dict(key) for key in keys]}}
+
+
+def _is_public_key(key: Json) -> bool:
+    """Say whether a key is one (RFC 7517 §4): flat, of a known kind, and without its private half."""
+    if not isinstance(key, Mapping) or key.get("kty") not in ("RSA", "EC", "OKP"):
+        return False
+    if PRIVATE_PARAMETERS & set(key):
+        return False
+    return all(is_sound(name) and _is_flat(value) for name, value in key.items())
+
+
+def _is_flat(value: Json) -> bool:
+    if isinstance(value, str):
+        return is_sound(value)
+    if isinstance(value, list):
+        return all(isinstance(one, str) and is_sound(one) for one in value)
+    return isinstance(value, bool)

@@ -1,0 +1,1 @@
+"""Tools that know no OAuth: fetching, counting, running in the background, retrying."""

@@ -1,0 +1,69 @@
+"""How often something may happen: a fixed-window counter on Django's cache.
+
+The counter is as atomic as the cache's ``incr``: local memory, Redis and Memcached count exactly, the
+database and file caches may lose a few of many parallel attempts. An address never becomes a key: keys are
+keyed digests, so a dump of the cache names nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.core.cache import cache
+from django.utils.crypto import salted_hmac
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """At most ``limit`` attempts per ``window`` for each key; around a window's edge at most twice that.
+
+    Attributes:
+        scope: Name of what is counted; keys of two scopes never meet.
+        limit: Attempts that one window allows.
+        window: Length of a window. Windows begin at multiples of it, and attempts beyond the limit do not
+            prolong them: who locks somebody out must keep at it.
+        fails_open: The answer while the cache is down. Open where people would be locked out and something
+            else still bounds the harm; closed where an attempt costs a third person something, like a mail.
+    """
+
+    scope: str
+    limit: int
+    window: timedelta
+    fails_open: bool = False
+
+    def take(self, key: str) -> bool:
+        """Count one attempt and say whether it is within the limit.
+
+        Counting comes first, so parallel attempts cannot all see the same free place.
+        """
+        name, seconds = self._cache_key(key), self.window.total_seconds()
+        try:
+            cache.add(name, 0, seconds)
+            count = cache.incr(name)
+            # Some backends rewrite the value with their default lifetime when they count.
+            cache.touch(name, seconds)
+        except Exception as error:  # noqa: BLE001 - every cache backend raises errors of its own library.
+            logger.error("The cache did not count %s: %s", self.scope, type(error).__name__)
+            return self.fails_open
+        return count <= self.limit
+
+    def give_back(self, key: str) -> None:
+        """Uncount one attempt that turned out not to be meant, such as the right password."""
+        try:
+            cache.decr(self._cache_key(key))
+        except ValueError:
+            pass  # The window has ended meanwhile.
+        except Exception as error:  # noqa: BLE001 - every cache backend raises errors of its own library.
+            logger.error("The cache did not uncount %s: %s", self.scope, type(error).__name__)
+
+    def _cache_key(self, key: str) -> str:
+        window = int(time.time() // self.window.total_seconds())
+        named = salted_hmac(
+            "django_lazyauth.kit.throttle", f"{self.scope}\n{window}\n{key}", algorithm="sha256"
+        )
+        return f"lazyauth:throttle:{named.hexdigest()}"

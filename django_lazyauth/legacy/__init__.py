@@ -1,0 +1,1 @@
+"""How do earlier deployments move in? Nothing else imports this room; it hooks in."""

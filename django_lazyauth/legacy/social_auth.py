@@ -1,0 +1,83 @@
+"""python-social-auth: a ``UserSocialAuth`` is who somebody is, and holds their tokens as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Final
+
+from .accounts import AccountSource, AddressOnly, identity_of, problem_of
+from .report import Problem
+from .source import MAX_TOKEN, LegacyRow, Malformed, Tokens, moment, scope, text
+
+#: ``expires`` above it is a time, below it a duration in seconds: what social-core goes by.
+LONGEST_DURATION: Final = 2 * 365 * 24 * 3600
+
+
+class SocialAuthSource(AccountSource):
+    """The accounts of ``social_django``."""
+
+    name: ClassVar[str] = "social-auth"
+    app: ClassVar[str] = "social_django"
+    account_model: ClassVar[str] = "social_django.UserSocialAuth"
+    client_id: ClassVar[str] = "moved-from-social-auth"
+
+    def rows_of(self, accounts: Sequence[Any]) -> Iterator[LegacyRow | Problem]:
+        for account in accounts:
+            key = f"usersocialauth:{account.pk}"
+            extra = account.extra_data if isinstance(account.extra_data, Mapping) else {}
+            try:
+                # It may have been told to key people on the claim "sub": then an address is a subject.
+                is_subject = getattr(account, "id_key", "") == "sub"
+                identity = identity_of(account.uid, extra, is_address_allowed=is_subject)
+                tokens = _tokens(extra)
+            except (Malformed, AddressOnly) as error:
+                yield problem_of(key, error)
+                continue
+            yield LegacyRow(
+                key=key,
+                handle=account.pk,
+                provider_id=account.provider,
+                user_id=account.user_id,
+                session=str(self.session_of(account.pk)),
+                client_id=self.client_key,
+                subject=identity.subject,
+                tokens=tokens,
+                identity=identity,
+                issuer=identity.issuer,
+            )
+
+
+def _tokens(extra: Mapping[str, Any]) -> Tokens | None:
+    access_token = extra.get("access_token")
+    if isinstance(access_token, Mapping):
+        return None  # OAuth 1: a token and its secret, which nothing here can use.
+    tokens = Tokens(
+        text(access_token, limit=MAX_TOKEN),
+        text(extra.get("refresh_token"), limit=MAX_TOKEN),
+        text(extra["id_token"], limit=MAX_TOKEN) if isinstance(extra.get("id_token"), str) else "",
+        text(extra.get("token_type"), limit=MAX_TOKEN),
+        scope(extra.get("scope")),
+        _expires_at(extra),
+    )
+    return tokens if tokens.access_token or tokens.refresh_token else None
+
+
+def _expires_at(extra: Mapping[str, Any]) -> datetime | None:
+    if extra.get("expires_on") is not None:
+        return moment(extra["expires_on"])
+    value = extra.get("expires_in", extra.get("expires"))
+    if value in (None, ""):
+        return None
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise Malformed from None
+    if "expires_in" not in extra and seconds > LONGEST_DURATION:
+        return moment(seconds)
+    asked_at = moment(extra.get("auth_time"))
+    try:
+        # When the upstream was asked is not known: the token counts as over, and is renewed at its first use.
+        return asked_at + timedelta(seconds=seconds) if asked_at else moment(1)
+    except OverflowError:
+        raise Malformed from None

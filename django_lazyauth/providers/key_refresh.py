@@ -1,0 +1,71 @@
+"""Keep the stored keys of configured providers fresh: at deploy, by a schedule, or by hand.
+
+It decides which providers, and reports on each; how one is refreshed, and that a bad answer never replaces
+good keys, is in :mod:`django_lazyauth.openid.keys`. Nothing here opens a transaction: a fetch is inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import ProviderError
+from django_lazyauth.openid import keys
+from django_lazyauth.openid.descriptor import DescriptorError
+from django_lazyauth.openid.key_document import RefreshFailed
+from django_lazyauth.openid.keys import Outcome
+
+from .openid import OpenIDProvider
+from .registry import get_provider
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How the refresh of one provider went.
+
+    Attributes:
+        provider: Logical name.
+        outcome: ``None`` where it failed.
+        reason: One word for why it failed, or the hint of a wrong configuration; never a secret.
+    """
+
+    provider: str
+    outcome: Outcome | None
+    reason: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.outcome is not None
+
+
+def refresh_provider(name: str, *, force: bool = False) -> Report:
+    """Fetch metadata and keys of one configured OpenID provider, if they are due or *force* is set.
+
+    Failures are reported, not raised: what is stored stands.
+    """
+    try:
+        return Report(name, keys.refresh(keys.configured_descriptor(name), force=force))
+    except KeyError:
+        return Report(name, None, "not_configured")
+    except DescriptorError as error:
+        return Report(name, None, error.hint)
+    except RefreshFailed as error:
+        return Report(name, None, error.reason)
+
+
+def refresh_providers(names: Iterable[str] = (), *, force: bool = False) -> list[Report]:
+    """Refresh *names*, or every configured OpenID provider; one that fails does not hold up the others."""
+    return [refresh_provider(name, force=force) for name in (list(names) or openid_provider_names())]
+
+
+def openid_provider_names() -> list[str]:
+    """Return the providers that have keys: enabled, and of type ``oidc``."""
+    return [name for name in lazyauth_settings.providers if _has_keys(name)]
+
+
+def _has_keys(name: str) -> bool:
+    try:
+        return isinstance(get_provider(name), OpenIDProvider)
+    except ProviderError:
+        return False

@@ -1,1 +1,0 @@
-"""Clients that register themselves: what they may say (``metadata``), and where it is kept (``store``)."""

@@ -1,0 +1,1 @@
+"""What is a session, and how does it end?"""

@@ -1,0 +1,91 @@
+"""The sign-in of a browser on this site itself: begun, resumed after a lazy registration, forgotten."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, login
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.http import HttpRequest
+from django.utils import timezone
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.kit.retry import again
+from django_lazyauth.models import PendingAuthorization, Status
+from django_lazyauth.models.fields import digest
+
+SESSION_KEY = "django_lazyauth"
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+def log_in(
+    request: HttpRequest, user: AbstractBaseUser, *, auth_time: datetime, amr: list[str], acr: str
+) -> None:
+    """Sign the browser in on this site; Django changes the session key, so nothing can be fixated."""
+    backends = settings.AUTHENTICATION_BACKENDS
+    backend = MODEL_BACKEND if MODEL_BACKEND in backends else backends[0]
+    login(request, user, backend=getattr(user, "backend", backend))  # type: ignore[arg-type]  # the same
+    request.session[SESSION_KEY] = {"auth_time": auth_time.timestamp(), "amr": amr, "acr": acr}
+
+
+def signed_in_since(request: HttpRequest) -> tuple[datetime, list[str], str]:
+    """Return when and how the signed-in person proved who they are (``auth_time``, ``amr``, ``acr``)."""
+    kept: dict[str, Any] = request.session.get(SESSION_KEY) or {}
+    if "auth_time" in kept and BACKEND_SESSION_KEY in request.session:
+        return datetime.fromtimestamp(kept["auth_time"], tz=UTC), list(kept["amr"]), kept["acr"]
+    # Signed in by another page of the site: Django wrote down when.
+    last_login: datetime | None = getattr(request.user, "last_login", None)
+    return last_login or datetime.fromtimestamp(0, tz=UTC), [], ""
+
+
+def resume(request: HttpRequest, bindings: list[str]) -> bool:
+    """Sign in a browser that holds the binding of an exchanged lazy registration. Once per registration.
+
+    Args:
+        bindings: Secrets of the binding cookies that the browser sent.
+    """
+    if not bindings:
+        return False
+    now = timezone.now()
+    finished = PendingAuthorization.objects.filter(
+        binding_digest__in=[digest(secret) for secret in bindings],
+        status=Status.EXCHANGED,
+        is_deferred=True,
+        resumed_at__isnull=True,
+        exchanged_at__gt=now - lazyauth_settings.code_retention,
+    ).select_related("user")
+    for pending in finished.order_by("-exchanged_at"):
+        # Asked of the object: not every user model has a column for it.
+        if pending.user is None or not pending.user.is_active:
+            continue
+        unresumed = PendingAuthorization.objects.filter(pk=pending.pk, resumed_at__isnull=True)
+        if again(partial(unresumed.update, resumed_at=now)):
+            log_in(
+                request,
+                pending.user,
+                auth_time=pending.auth_time or now,
+                amr=list(pending.amr),
+                acr=pending.acr,
+            )
+            return True
+    return False
+
+
+def let_resume(pending: PendingAuthorization) -> None:
+    """Let the browser of an exchanged row sign in on its next visit, in the caller's transaction."""
+    PendingAuthorization.objects.filter(pk=pending.pk, status=Status.EXCHANGED).update(
+        is_deferred=True, resumed_at=None
+    )
+
+
+def forget(bindings: list[str]) -> None:
+    """Let none of these bindings sign this browser in any more: somebody signed out here."""
+    PendingAuthorization.objects.filter(
+        binding_digest__in=[digest(secret) for secret in bindings],
+        status=Status.EXCHANGED,
+        is_deferred=True,
+        resumed_at__isnull=True,
+    ).update(resumed_at=timezone.now())

@@ -1,0 +1,129 @@
+"""Several upstreams in one authorization: the first leg says who it is, the others connect accounts.
+
+A connected account gives this session its tokens and nothing else: it is no way to sign in, and links nobody. Each
+leg has a state, a nonce and a PKCE verifier of its own, as every way to a provider has. Until the last leg is done
+there is no code, and a leg that fails takes all that this authorization stored with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import router, transaction
+from django.utils import timezone
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidGrant, ProviderUnavailable, SealBroken
+from django_lazyauth.kit.retry import begun_again
+from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
+from django_lazyauth.openid.descriptor import SSO_PREFIX
+from django_lazyauth.providers.base import Provider, Success
+from django_lazyauth.providers.registry import configured_providers
+from django_lazyauth.vault import store
+
+from . import deferred as register
+
+
+def asked_for(client: Any, scopes: Iterable[str]) -> list[str]:
+    """Return the providers that an authorization of *client* for *scopes* has to go through, in order."""
+    granted = set(scopes)
+    names = [
+        name
+        for chain in lazyauth_settings.chains
+        if chain.client == client.client_id or chain.scope in granted
+        for name in chain.providers
+    ]
+    return list(dict.fromkeys(names))
+
+
+def ways_in(client: Any, scopes: Iterable[str]) -> list[Provider]:
+    """Return the providers that may say who it is: with a chain, its first leg only."""
+    chain = asked_for(client, scopes)
+    return [provider for provider in configured_providers() if not chain or provider.name == chain[0]]
+
+
+def is_way_in(name: str, client: Any, scopes: Iterable[str]) -> bool:
+    """Say whether the provider *name* may say who it is. An SSO domain is on no list, and begins no chain."""
+    if name.startswith(SSO_PREFIX):
+        return not asked_for(client, scopes)
+    return any(provider.name == name for provider in ways_in(client, scopes))
+
+
+def next_leg(pending: PendingAuthorization) -> str | None:
+    """Return the provider that is still missing, ``None`` where the chain is complete or there is none.
+
+    A leg whose tokens this authorization holds already, and can use, is skipped.
+    """
+    chain = asked_for(pending.client, pending.scopes)
+    if not chain:
+        return None
+    held = _held(pending)
+    return next((name for name in chain if name not in held), None)
+
+
+def _held(pending: PendingAuthorization) -> set[str]:
+    now = timezone.now()
+    held = {
+        bundle.provider
+        for bundle in store.get_all(pending.pk)
+        if not bundle.is_dead and (bundle.refresh_token or not bundle.is_expired(now))
+    }
+    row = DeferredRegistration.objects.filter(pk=pending.pk).first()
+    if row is not None:
+        deferred = _open(row)
+        held |= {leg.provider for leg in deferred.legs}
+        if deferred.commit is not None:
+            held.add(row.provider)
+    return held
+
+
+def _open(row: DeferredRegistration) -> register.Deferred:
+    try:
+        return register.open_deferred(row)
+    except SealBroken:
+        raise InvalidGrant("This sign-in is over. Go back to the application and start again.") from None
+
+
+def is_connecting(pending: PendingAuthorization) -> bool:
+    """Say whether the person is on a leg after the first: who it is stands already."""
+    return pending.status == Status.SENT_UPSTREAM and pending.auth_time is not None
+
+
+@begun_again
+def connect(pending: PendingAuthorization, provider: Provider, success: Success) -> PendingAuthorization:
+    """Keep what *provider* gave on a later leg: at once, or with the deferred registration.
+
+    Raises:
+        ProviderUnavailable: It gave no tokens, so there is nothing to connect.
+        InvalidGrant: The row moved on in another tab, or is over.
+    """
+    if success.commit is None:
+        raise ProviderUnavailable("nothing_to_connect")
+    with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
+        moved = PendingAuthorization.objects.of_leg(pending).advance(
+            pending.pk,
+            from_status=(Status.SENT_UPSTREAM,),
+            status=Status.AUTHENTICATED,
+            state_digest=None,
+            private="",
+        )
+        if not moved:
+            raise InvalidGrant("This sign-in is over. Go back to the application and start again.")
+        if pending.user is not None and register.mode_of(provider) == "immediate":
+            provider.finalize(success.commit, user=pending.user, session_id=pending.pk)
+        else:
+            _defer(pending, provider, success)
+    pending.status = Status.AUTHENTICATED
+    return pending
+
+
+def _defer(pending: PendingAuthorization, provider: Provider, success: Success) -> None:
+    leg = register.Leg(provider.name, success.commit or {})
+    row = DeferredRegistration.objects.select_for_update().filter(pk=pending.pk).first()
+    if row is None:
+        register.defer(pending, success.identity, None, legs=(leg,))
+        return
+    deferred = _open(row)
+    others = tuple(other for other in deferred.legs if other.provider != leg.provider)
+    register.defer(pending, deferred.identity, deferred.commit, legs=(*others, leg))

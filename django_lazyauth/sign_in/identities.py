@@ -1,0 +1,169 @@
+"""The ways in that a signed-in person has: list them, add one, take one away, but never the last.
+
+Adding and removing need somebody who proved themselves just now: an open browser is not enough.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import IntegrityError, router, transaction
+from django.http import HttpRequest
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from django_lazyauth.errors import LazyAuthError, ProviderError
+from django_lazyauth.kit.retry import begun_again
+from django_lazyauth.models import ProviderIdentity, UpstreamToken
+from django_lazyauth.openid.results import Pending
+from django_lazyauth.providers.base import Identity
+from django_lazyauth.providers.password import PasswordProvider
+from django_lazyauth.providers.registry import configured_providers, get_provider
+from django_lazyauth.sessions import browser
+
+from .deferred import is_unique_violation
+from .native_token import provider_of
+
+#: How long ago the person may have proved who they are.
+REAUTHENTICATED_WITHIN: Final = timedelta(minutes=10)
+
+
+class ReauthenticationRequired(LazyAuthError):
+    """The person has to sign in again first (``prompt=login`` or ``max_age=0``)."""
+
+
+class IdentityTaken(LazyAuthError):
+    """That (provider, subject) belongs to somebody else, for ever (I5)."""
+
+
+class LastWayIn(LazyAuthError):
+    """Without this identity nobody could sign in to the account any more."""
+
+
+def require_fresh(request: HttpRequest) -> None:
+    """
+    Raises:
+        ReauthenticationRequired: The sign-in of this browser is older than ten minutes.
+    """
+    since, _, _ = browser.signed_in_since(request)
+    if timezone.now() - since > REAUTHENTICATED_WITHIN:
+        raise ReauthenticationRequired
+
+
+def of_user(user: AbstractBaseUser) -> list[ProviderIdentity]:
+    """Return the identities of *user*, oldest first."""
+    return list(ProviderIdentity.objects.filter(user_id=user.pk).order_by("pk"))
+
+
+@sensitive_variables("id_token")
+def link(
+    user: AbstractBaseUser, id_token: str, *, discovery_domain: str, nonce: str
+) -> tuple[ProviderIdentity, bool] | Pending:
+    """Link the person whom *id_token* names to *user*; say whether that is new.
+
+    Raises:
+        IdentityRejected: A check of the token failed.
+        ProviderUnavailable: The provider's keys cannot be had.
+        IdentityTaken: It is somebody else's.
+    """
+    provider = provider_of(id_token, discovery_domain=discovery_domain)
+    verified = provider.try_verify(id_token, nonce=nonce)
+    if isinstance(verified, Pending):
+        return verified
+    return write_link(user, provider.success(verified, verified.profile).identity)
+
+
+def write_link(user: AbstractBaseUser, identity: Identity) -> tuple[ProviderIdentity, bool]:
+    """Link *identity*, which was verified, to *user*; say whether that is new.
+
+    Raises:
+        IdentityTaken: It is somebody else's.
+    """
+    row = _row(user, identity)
+    try:
+        with transaction.atomic(using=_database()):
+            row.save(force_insert=True)
+    except IntegrityError as error:
+        if not is_unique_violation(error):
+            raise
+        known = ProviderIdentity.objects.filter(
+            provider=identity.provider, subject=identity.subject, issuer=identity.issuer, user_id=user.pk
+        ).first()
+        if known is None:
+            raise IdentityTaken from None
+        return known, False
+    return row, True
+
+
+def _row(user: AbstractBaseUser, identity: Identity) -> ProviderIdentity:
+    return ProviderIdentity(
+        user_id=user.pk,
+        provider=identity.provider,
+        subject=identity.subject,
+        issuer=identity.issuer,
+        email=identity.email,
+        email_verified=identity.email_verified,
+        name=identity.name,
+        sso_domain=identity.sso_domain,
+        sso_name=identity.sso_name,
+    )
+
+
+def _database() -> str:
+    return router.db_for_write(ProviderIdentity)
+
+
+@begun_again
+def unlink(user: AbstractBaseUser, pk: int) -> None:
+    """Take an identity away, and with it what its provider gave to this person's sessions.
+
+    Raises:
+        ProviderIdentity.DoesNotExist: It is not one of theirs.
+        LastWayIn: It is the last one that works.
+    """
+    with transaction.atomic(using=_database()):
+        # Two tabs that remove one of two each must not both find the other still there.
+        locked = get_user_model()._default_manager.select_for_update().get(pk=user.pk)
+        identities = {identity.pk: identity for identity in of_user(locked)}
+        if pk not in identities:
+            raise ProviderIdentity.DoesNotExist
+        leaving = identities.pop(pk)
+        if not _has_password(locked) and not any(works(other) for other in identities.values()):
+            raise LastWayIn
+        leaving.delete()
+        if not any(other.provider == leaving.provider for other in identities.values()):
+            UpstreamToken.objects.filter(user_id=user.pk, provider=leaving.provider).delete()
+
+
+def removable(user: AbstractBaseUser, owned: list[ProviderIdentity]) -> set[int]:
+    """Return which of all of *user*'s identities could be taken away; a page need not offer the others."""
+    working = {identity.pk for identity in owned if works(identity)}
+    if _has_password(user):
+        return {identity.pk for identity in owned}
+    return {identity.pk for identity in owned if working - {identity.pk}}
+
+
+def is_fresh(request: HttpRequest) -> bool:
+    """Say whether the person in this browser proved who they are just now."""
+    try:
+        require_fresh(request)
+    except ReauthenticationRequired:
+        return False
+    return True
+
+
+def works(identity: ProviderIdentity) -> bool:
+    """Say whether somebody could sign in with this identity as the site is configured now."""
+    try:
+        get_provider(identity.provider)
+    except ProviderError:
+        return False
+    return True
+
+
+def _has_password(user: AbstractBaseUser) -> bool:
+    offered = any(isinstance(provider, PasswordProvider) for provider in configured_providers())
+    return offered and user.has_usable_password()

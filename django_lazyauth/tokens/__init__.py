@@ -1,0 +1,1 @@
+"""What do our tokens look like, where are they, how do they die?"""

@@ -1,0 +1,139 @@
+"""A family of refresh tokens, and the access tokens that came with them: what a session hangs on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import router
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from oauth2_provider.models import get_access_token_model, get_refresh_token_model
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.models import SealedSuccessor
+from django_lazyauth.toolkit import clients
+
+from . import refresh as refresh_tokens
+
+LIVE = Q(revoked__isnull=True) | Q(access_token__isnull=False)
+
+
+def revoke(family: UUID) -> None:
+    """Revoke every refresh token of *family* and delete its access tokens, in the caller's transaction.
+
+    With them goes what is kept for a retry: it holds tokens of the family (I11).
+    """
+    get_refresh_token_model().revoke_family(family)
+    SealedSuccessor.objects.of_family(family).delete()
+
+
+def is_alive(family: UUID) -> bool:
+    """Say whether any token of *family* still works."""
+    refresh = _refresh_tokens(family)
+    access = (
+        get_access_token_model().objects.using(refresh.db).filter(pk__in=refresh.values("access_token_id"))
+    )
+    return bool(refresh.filter(revoked__isnull=True).exists() or access.exists())
+
+
+def _refresh_tokens(family: UUID) -> Any:
+    """Return the rows of *family*, from where they are written: a replica may be behind."""
+    model = get_refresh_token_model()
+    return model.objects.using(router.db_for_write(model)).filter(token_family=family)
+
+
+def live_member(family: UUID) -> Any:
+    """Return a refresh token of *family* that works or whose access token does, with its client; or ``None``."""
+    return (
+        get_refresh_token_model()
+        .objects.filter(LIVE, token_family=family)
+        .select_related(f"application__{clients.REGISTRATION}")
+        .order_by("-pk")
+        .first()
+    )
+
+
+def families_of(user_pk: Any, *, client_pk: Any = None) -> list[UUID]:
+    """Return the families of a person that hold a token which works, of one client or of all."""
+    members = get_refresh_token_model().objects.filter(LIVE, user_id=user_pk, token_family__isnull=False)
+    if client_pk is not None:
+        members = members.filter(application_id=client_pk)
+    return list(members.order_by().values_list("token_family", flat=True).distinct())
+
+
+def revoke_loose(user_pk: Any, *, client_pk: Any = None) -> None:
+    """Revoke a person's tokens that belong to no family, in the caller's transaction: DOT made them before us."""
+    refresh = get_refresh_token_model().objects.filter(user_id=user_pk, revoked__isnull=True)
+    access = get_access_token_model().objects.filter(user_id=user_pk, refresh_token__isnull=True)
+    if client_pk is not None:
+        refresh, access = refresh.filter(application_id=client_pk), access.filter(application_id=client_pk)
+    for token in refresh.filter(token_family__isnull=True):
+        token.revoke()
+    access.delete()
+
+
+def newest_live(user_pk: Any, now: datetime) -> list[Any]:
+    """Return the refresh tokens by which *user_pk* is signed in somewhere, one per family, last used first.
+
+    Its ``created`` is when the family was last used: each refresh writes a new one, and nothing else is written
+    for it. Loaded with client and registration. One query for sessions of ours.
+    """
+    rows = (
+        get_refresh_token_model()
+        .objects.filter(
+            user_id=user_pk,
+            token_family__isnull=False,
+            revoked__isnull=True,
+            access_token__isnull=False,
+            created__gt=now - lazyauth_settings.refresh_token_idle_lifetime,
+        )
+        .select_related(f"application__{clients.REGISTRATION}")
+        .order_by("-created", "-pk")
+    )
+    newest: dict[UUID, Any] = {}
+    for row in rows:
+        newest.setdefault(row.token_family, row)
+    oldest_start = now - lazyauth_settings.refresh_token_lifetime
+    return [row for row in newest.values() if refresh_tokens.started_at(row) > oldest_start]
+
+
+def started_at(refresh_token: Any) -> datetime:
+    """Return when the session of a refresh token began."""
+    return refresh_tokens.started_at(refresh_token)
+
+
+def with_live_tokens(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Keep the pending authorizations whose session lives: a refresh token of it was not spent or revoked.
+
+    ``last_used_at`` is when that one was written.
+    """
+    live = _live_tokens()
+    newest = live.order_by("-created").values("created")[:1]
+    alive: QuerySet[Any] = rows.filter(Exists(live)).annotate(last_used_at=Subquery(newest))
+    return alive
+
+
+def without_live_tokens(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Keep the pending authorizations of which nothing is left."""
+    return rows.filter(~Exists(_live_tokens()))
+
+
+def _live_tokens() -> QuerySet[Any]:
+    live: QuerySet[Any] = get_refresh_token_model().objects.filter(
+        token_family=OuterRef("session_id"), revoked__isnull=True
+    )
+    return live
+
+
+def inactive_owners(limit: int) -> list[Any]:
+    """Return users (at most *limit*) who were deactivated and whose tokens stand; none where users cannot be."""
+    from django.contrib.auth import get_user_model
+    from django.core.exceptions import FieldDoesNotExist
+
+    try:
+        get_user_model()._meta.get_field("is_active")
+    except FieldDoesNotExist:
+        return []
+    members = get_refresh_token_model().objects.filter(LIVE, user__is_active=False)
+    return list(members.order_by().values_list("user_id", flat=True).distinct()[:limit])

@@ -1,0 +1,1 @@
+"""What has to run now and then?"""

@@ -1,0 +1,112 @@
+"""Delete what is over: batches by primary key, short transactions, constant memory; safe to kill and to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connections, router, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from django_lazyauth.clients.store import forget_unused
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.models import (
+    ClientRegistration,
+    LogoutDelivery,
+    PendingAuthorization,
+    SealedSuccessor,
+    Status,
+    UpstreamToken,
+)
+from django_lazyauth.sessions import end
+from django_lazyauth.tokens import family
+from django_lazyauth.tokens.expired import expired_tokens
+from django_lazyauth.toolkit import documents
+
+#: Rows of one transaction: enough to be quick, few enough to block nobody.
+BATCH_SIZE = 500
+#: How long operators can see what became of a delivery.
+DELIVERY_RETENTION = timedelta(days=7)
+#: How long a client of a document may take to get its place.
+GRACE = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """How many rows of one kind went."""
+
+    kind: str
+    count: int
+
+
+def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Iterator[Swept]:
+    """Delete everything whose time is over, and yield what went, kind by kind."""
+    now = now or timezone.now()
+    yield Swept("sessions of deactivated people", end.end_sessions_of_inactive())
+    yield Swept("pending authorizations", _sweep_pending(now, batch_size))
+    yield Swept(
+        "upstream tokens", _delete_in_batches(UpstreamToken.objects.filter(retain_until__lt=now), batch_size)
+    )
+    yield Swept("sealed successors", _delete_in_batches(SealedSuccessor.objects.all().over(now), batch_size))
+    yield Swept("unused clients", _sweep_clients(now, batch_size))
+    told = LogoutDelivery.objects.finished(now - DELIVERY_RETENTION)
+    yield Swept("logout deliveries", _delete_in_batches(told, batch_size))
+    for rows in expired_tokens(now):
+        yield Swept(str(rows.model._meta.verbose_name_plural), _delete_in_batches(rows, batch_size))
+
+
+def _sweep_pending(now: datetime, batch_size: int) -> int:
+    """Deferred registrations go with their rows; so does what an abandoned flow stored upstream-side (I4).
+
+    The row of a session stays while the session lives: it tells how and when the person signed in.
+    """
+    expired = PendingAuthorization.objects.expired(now, now - lazyauth_settings.code_retention)
+    rows = family.without_live_tokens(expired)
+    count = 0
+    for keys in _batches(rows, batch_size):
+        abandoned = PendingAuthorization.objects.filter(pk__in=keys).exclude(status=Status.EXCHANGED)
+        UpstreamToken.objects.filter(session_id__in=list(abandoned.values_list("pk", flat=True))).delete()
+        count += rows.model._default_manager.filter(pk__in=keys).delete()[1].get(rows.model._meta.label, 0)
+    return count
+
+
+def _sweep_clients(now: datetime, batch_size: int) -> int:
+    """Nobody ever allowed these; and where the cap was lowered, those beyond it (I16)."""
+    over = Q(expires_at__lt=now) | Q(slot__gte=lazyauth_settings.max_unused_clients)
+    count = 0
+    for keys in _batches(ClientRegistration.objects.filter(over, last_used_at__isnull=True), batch_size):
+        registered = ClientRegistration.objects.filter(pk__in=keys, last_used_at__isnull=True)
+        count += forget_unused(registered.values_list("client_id", flat=True))
+    for keys in _batches(documents.unregistered(now - GRACE), batch_size):
+        count += forget_unused(keys)
+    return count
+
+
+def _delete_in_batches(rows: QuerySet[Any], batch_size: int) -> int:
+    count = 0
+    for keys in _batches(rows, batch_size):
+        count += rows.model._default_manager.filter(pk__in=keys).delete()[1].get(rows.model._meta.label, 0)
+    return count
+
+
+def _batches(rows: QuerySet[Any], batch_size: int) -> Iterator[list[Any]]:
+    """Yield keys inside an open transaction each, locked where the database can pass over others' locks."""
+    database = router.db_for_write(rows.model)
+    features = connections[database].features
+    of_self = ("self",) if features.has_select_for_update_of else ()
+    last: Any = None
+    while True:
+        with transaction.atomic(using=database):
+            page = rows.using(database).order_by("pk")
+            if last is not None:
+                page = page.filter(pk__gt=last)
+            if features.has_select_for_update_skip_locked:
+                page = page.select_for_update(skip_locked=True, of=of_self)
+            keys = list(page.values_list("pk", flat=True)[:batch_size])
+            if not keys:
+                return
+            last = keys[-1]
+            yield keys

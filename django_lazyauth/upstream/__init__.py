@@ -1,0 +1,1 @@
+"""Is what an upstream granted fresh, and who may use it?"""

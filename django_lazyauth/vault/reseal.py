@@ -1,0 +1,102 @@
+"""Seal everything under the newest vault key: in batches, while traffic runs, and again after a kill.
+
+A value is replaced only while it is still the one that was read, so a refresh or a sign-in at the same moment
+wins. Nothing remembers how far it got: what is under the newest key already is passed over.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import models, router, transaction
+from django.views.decorators.debug import sensitive_variables
+
+from django_lazyauth.errors import SealBroken
+from django_lazyauth.models import DeferredRegistration, PendingAuthorization, UpstreamToken
+
+from .cipher import Cipher, Place, get_cipher
+from .store import SEALED_COLUMNS
+
+logger = logging.getLogger("django_lazyauth.vault")
+
+#: Rows of one transaction: a sign-in that meets a locked one waits for milliseconds.
+BATCH_SIZE: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A model with sealed columns, and which of its columns holds the session that they are sealed for."""
+
+    model: type[models.Model]
+    session: str
+    columns: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        return str(self.model._meta.verbose_name_plural)
+
+    def place(self, row: dict[str, Any], column: str) -> Place:
+        return Place(self.model.__name__, row[self.session], row["provider"], column)
+
+
+#: Everything that the vault's keys seal.
+SEALED: Final = (
+    Sealed(UpstreamToken, "session_id", SEALED_COLUMNS),
+    Sealed(DeferredRegistration, "pending_id", ("commit",)),
+    Sealed(PendingAuthorization, "session_id", ("private",)),
+)
+
+
+@dataclass(slots=True)
+class Resealed:
+    """How many rows of one kind were sealed anew, and how many no key opens."""
+
+    kind: str
+    count: int = 0
+    broken: int = 0
+
+
+def reseal(*, batch_size: int = BATCH_SIZE) -> Iterator[Resealed]:
+    """Seal every value that is under an older key under the newest, and report kind by kind."""
+    cipher = get_cipher()
+    for sealed in SEALED:
+        done = Resealed(sealed.kind)
+        last: Any = None
+        while (last := _reseal_batch(sealed, cipher, last, batch_size, done)) is not None:
+            pass
+        yield done
+
+
+@sensitive_variables()
+def _reseal_batch(sealed: Sealed, cipher: Cipher, after: Any, size: int, done: Resealed) -> Any:
+    """Do the next rows by primary key; return the last one's key, ``None`` at the end."""
+    using = router.db_for_write(sealed.model)
+    rows = sealed.model._default_manager.using(using).order_by("pk")
+    page = rows if after is None else rows.filter(pk__gt=after)
+    found = list(page.values("pk", "provider", sealed.session, *sealed.columns)[:size])
+    with transaction.atomic(using=using):
+        for row in found:
+            try:
+                renewed = _renewed(sealed, cipher, row)
+            except SealBroken:
+                done.broken += 1
+                logger.warning(
+                    "a sealed value cannot be opened (%s, provider %s)", done.kind, row["provider"]
+                )
+                continue
+            unchanged = {column: row[column] for column in renewed}
+            if renewed:
+                done.count += rows.filter(pk=row["pk"], **unchanged).update(**renewed)
+    return found[-1]["pk"] if found else None
+
+
+def _renewed(sealed: Sealed, cipher: Cipher, row: dict[str, Any]) -> dict[str, str]:
+    return {
+        column: cipher.seal(cipher.open(row[column], place), place)
+        for column in sealed.columns
+        if row[column] and cipher.needs_reseal(row[column])
+        for place in (sealed.place(row, column),)
+    }

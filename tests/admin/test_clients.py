@@ -1,0 +1,326 @@
+"""Spec 4, Operators: one list of clients, and everything that an operator does there."""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+
+import pytest
+from bs4 import BeautifulSoup
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.contrib.sessions.models import Session
+from django.core.management import CommandError, call_command
+from django.urls import include, path
+from django.utils import timezone
+from oauth2_provider.models import AccessToken, Application
+
+from django_lazyauth.admin.clients import ClientAdmin
+from django_lazyauth.clients.secrets import is_digest, secret_matches
+from django_lazyauth.models import ClientRegistration, InitialAccessToken
+from django_lazyauth.signals import client_deleted
+from tests.clients.conftest import CONFIDENTIAL, PUBLIC, Registrar
+from tests.conftest import register as register_manually
+from tests.support.journey import OAuthClient, code_for, get, make_browser, redeem
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+
+urlpatterns = [path("admin/", admin.site.urls), path("", include("django_lazyauth.urls"))]
+
+LIST = "/admin/oauth2_provider/application/"
+TOKENS = "/admin/lazyauth/initialaccesstoken/"
+
+
+@pytest.fixture
+def operator(client):
+    user = get_user_model().objects.create_superuser("operator", "operator@site.example", "pw")
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def everybody(db):
+    """A client of each kind; the registered one is in use."""
+    manual = register_manually(client_id="by-hand", name="By hand")
+    body = Registrar().registered(PUBLIC | {"client_name": "Registered"})
+    registered = OAuthClient(body["client_id"])
+    redeem(registered, code_for(registered))
+    Registrar().registered(CONFIDENTIAL | {"client_name": "Waiting"})
+    document = register_manually(
+        client_id="https://client.example/metadata", name="Document", registration_source="cimd"
+    )
+    return {
+        "manual": manual,
+        "registered": Application.objects.get(name="Registered"),
+        "waiting": Application.objects.get(name="Waiting"),
+        "document": document,
+    }
+
+
+def names(page) -> set[str]:
+    cells = BeautifulSoup(page.content, "html.parser").select("#result_list .field-name_or_id")
+    return {cell.get_text(strip=True) for cell in cells}
+
+
+def page_of(operator, client, suffix="change/"):
+    return operator.get(f"{LIST}{client.pk}/{suffix}")
+
+
+def act(operator, action, *rows, **extra):
+    return operator.post(LIST, {"action": action, "_selected_action": [row.pk for row in rows], **extra})
+
+
+# -- the list ----------------------------------------------------------------------------------------------
+
+
+def test_our_list_stands_in_the_place_of_dots():
+    assert type(admin.site._registry[Application]) is ClientAdmin
+
+
+def test_every_kind_of_client_is_in_one_list(operator, everybody):
+    page = operator.get(LIST)
+    assert names(page) == {"By hand", "Registered", "Waiting", "Document"}
+    text = page.content.decode()
+    assert "client.example" in text
+    assert "Client ID Metadata Document" in text
+
+
+def test_the_list_costs_the_same_however_long_it_is(operator, everybody, django_assert_max_num_queries):
+    with django_assert_max_num_queries(8):
+        operator.get(LIST)
+    for number in range(20):
+        Registrar().registered(CONFIDENTIAL, address=f"10.0.{number}.1")
+    with django_assert_max_num_queries(8):
+        operator.get(LIST)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("registration_source__exact=dcr", {"Registered", "Waiting"}),
+        ("registration_source__exact=cimd", {"Document"}),
+        ("used=recent", {"Registered"}),
+        ("used=never", {"By hand", "Waiting", "Document"}),
+        ("used=longer", set()),
+        ("verified=no", {"Registered", "Waiting", "Document"}),
+        ("verified=yes", {"By hand"}),
+        ("state=waits", {"Waiting"}),
+        ("state=disabled", set()),
+        ("state=works", {"By hand", "Registered", "Waiting", "Document"}),
+        ("client_type__exact=confidential", {"Waiting"}),
+        ("q=regis", {"Registered"}),
+        ("q=by-hand", {"By hand"}),
+        ("q=192.0.2.0", {"Registered", "Waiting"}),
+        ("q=client.example/metadata", {"Document"}),
+    ],
+)
+def test_the_list_can_be_filtered_and_searched(operator, everybody, query, expected):
+    assert names(operator.get(f"{LIST}?{query}")) == expected
+
+
+# -- decisions ---------------------------------------------------------------------------------------------
+
+
+def test_verifying_tells_people_that_somebody_looked(operator, everybody):
+    client = OAuthClient(everybody["registered"].client_id)
+    url = f"/authorize?{client.authorize_query()}"
+    before = get(make_browser(), url).content.decode()
+    act(operator, "verify", everybody["registered"], everybody["document"])
+    assert ClientRegistration.objects.filter(verified_at__isnull=False).count() == 2
+    after = get(make_browser(), url).content.decode()
+    assert "erified" in before
+    assert before.count("erified") > after.count("erified")
+    act(operator, "withdraw_verification", everybody["registered"])
+    assert get(make_browser(), url).content.decode().count("erified") == before.count("erified")
+
+
+def test_a_verified_client_waits_for_its_first_use_for_ever(operator, everybody):
+    act(operator, "verify", everybody["waiting"])
+    row = ClientRegistration.objects.get(client=everybody["waiting"])
+    assert (row.slot, row.expires_at) == (None, None)
+
+
+def test_disabling_and_enabling(operator, everybody):
+    client = OAuthClient("by-hand")
+    url = f"/authorize?{client.authorize_query()}"
+    act(operator, "disable", everybody["manual"], everybody["registered"])
+    assert get(make_browser(), url).status_code == 400
+    assert names(operator.get(f"{LIST}?state=disabled")) == {"By hand", "Registered"}
+    act(operator, "enable", everybody["manual"])
+    assert get(make_browser(), url).status_code == 200
+
+
+def test_deleting_takes_the_tokens_along_and_asks_first(operator, everybody):
+    told = []
+    client_deleted.connect(receive := lambda sender, **kwargs: told.append(kwargs["client_id"]))
+    asked = act(operator, "delete_selected", everybody["registered"], everybody["manual"])
+    assert asked.status_code == 200
+    assert AccessToken.objects.count() == 1
+    act(operator, "delete_selected", everybody["registered"], everybody["manual"], post="yes")
+    assert names(operator.get(LIST)) == {"Waiting", "Document"}
+    assert AccessToken.objects.count() == 0
+    page = operator.get(f"{LIST}{everybody['waiting'].pk}/delete/")
+    assert page.status_code == 200
+    operator.post(f"{LIST}{everybody['waiting'].pk}/delete/", {"post": "yes"})
+    client_deleted.disconnect(receive)
+    assert names(operator.get(LIST)) == {"Document"}
+    assert len(told) == 3
+
+
+def test_who_may_only_look_decides_nothing(client, everybody):
+    viewer = get_user_model().objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_application"))
+    client.force_login(viewer)
+    assert names(client.get(LIST)) == {"By hand", "Registered", "Waiting", "Document"}
+    for action in ("verify", "disable", "enable", "delete_selected"):
+        act(client, action, everybody["registered"], post="yes")
+    assert Application.objects.count() == 4
+    assert not ClientRegistration.objects.filter(disabled_at__isnull=False).exists()
+    assert client.post(f"{LIST}{everybody['waiting'].pk}/new-secret/").status_code == 403
+    assert client.get(TOKENS + "add/").status_code == 403
+
+
+# -- one client --------------------------------------------------------------------------------------------
+
+
+def test_what_a_client_says_is_shown_escaped_and_cannot_be_edited(operator):
+    Registrar().registered(
+        CONFIDENTIAL | {"client_name": "<script>alert(1)</script>\u202e", "contacts": ["</pre><img src=x>"]}
+    )
+    client = Application.objects.get()
+    page = page_of(operator, client)
+    text = page.content.decode()
+    assert page.status_code == 200
+    assert "<script>alert" not in text
+    assert "<img src=x>" not in text
+    assert "&lt;img src=x&gt;" in text
+    assert "\u202e" not in BeautifulSoup(text, "html.parser").find("pre").get_text()
+    assert 'name="redirect_uris"' not in text
+    operator.post(f"{LIST}{client.pk}/change/", {"name": "Edited", "redirect_uris": "https://evil.example/"})
+    client.refresh_from_db()
+    assert "evil" not in client.redirect_uris
+    assert client.name != "Edited"
+
+
+def test_no_page_shows_a_secret_or_a_digest(operator, everybody):
+    """I13."""
+    for client in everybody.values():
+        text = page_of(operator, client).content.decode() + operator.get(LIST).content.decode()
+        row = ClientRegistration.objects.filter(client=client).first()
+        for secret in (client.client_secret, row.token_digest if row else "", row.repeat_key if row else ""):
+            assert not secret or secret not in text
+
+
+def fields(**changes):
+    return {
+        "name": "New",
+        "redirect_uris": "https://client.example/cb",
+        "post_logout_redirect_uris": "",
+        "allowed_origins": "",
+        "client_type": "confidential",
+        "authorization_grant_type": "authorization-code",
+        "user": "",
+        **changes,
+    }
+
+
+def shown(page) -> str:
+    assert page.status_code == 200
+    assert "no-store" in page.headers["Cache-Control"]
+    return BeautifulSoup(page.content, "html.parser").find(id="shown-once").get_text()
+
+
+def test_a_new_confidential_client_is_shown_its_secret_once(operator):
+    assert operator.get(f"{LIST}add/").status_code == 200
+    secret = shown(operator.post(f"{LIST}add/", fields()))
+    row = Application.objects.get()
+    assert is_digest(row.client_secret)
+    assert secret_matches(secret, row.client_secret)
+    assert row.registration_source == "manual"
+    client = OAuthClient(row.client_id, secret)
+    assert redeem(client, code_for(client)).status_code == 200
+    assert secret not in page_of(operator, row).content.decode()
+    # Editing the rest leaves the secret alone.
+    assert operator.post(f"{LIST}{row.pk}/change/", fields(name="Renamed")).status_code == 302
+    row.refresh_from_db()
+    assert row.name == "Renamed"
+    assert secret_matches(secret, row.client_secret)
+
+
+def test_a_new_public_client_has_no_secret(operator):
+    assert operator.post(f"{LIST}add/", fields(client_type="public")).status_code == 302
+    row = Application.objects.get()
+    assert row.client_secret == ""
+    secret = shown(operator.post(f"{LIST}{row.pk}/change/", fields()))
+    row.refresh_from_db()
+    assert secret_matches(secret, row.client_secret)
+    operator.post(f"{LIST}{row.pk}/change/", fields(client_type="public"))
+    row.refresh_from_db()
+    assert row.client_secret == ""
+
+
+def test_an_operator_cannot_make_a_client_for_a_grant_that_is_off(operator):
+    page = operator.post(f"{LIST}add/", fields(authorization_grant_type="implicit"))
+    assert page.status_code == 200
+    assert not Application.objects.exists()
+
+
+def test_a_new_secret_replaces_the_old_one_and_is_kept_nowhere(operator):
+    old = shown(operator.post(f"{LIST}add/", fields()))
+    row = Application.objects.get()
+    url = f"{LIST}{row.pk}/new-secret/"
+    assert url in page_of(operator, row).content.decode()
+    asked = operator.get(url)
+    assert asked.status_code == 200
+    row.refresh_from_db()
+    assert secret_matches(old, row.client_secret)
+    secret = shown(operator.post(url))
+    row.refresh_from_db()
+    assert secret_matches(secret, row.client_secret)
+    assert not secret_matches(old, row.client_secret)
+    for later in (LIST, f"{LIST}{row.pk}/change/", f"{LIST}{row.pk}/history/"):
+        assert secret not in operator.get(later).content.decode()
+    assert not [session for session in Session.objects.all() if secret in str(session.get_decoded())]
+
+
+def test_a_public_client_has_no_secret_to_renew(operator, everybody):
+    assert operator.get(f"{LIST}{everybody['manual'].pk}/new-secret/").status_code == 404
+    assert "new-secret" not in page_of(operator, everybody["manual"]).content.decode()
+    assert operator.get(f"{LIST}99999/new-secret/").status_code == 404
+
+
+# -- initial access tokens ---------------------------------------------------------------------------------
+
+
+def test_an_initial_access_token_is_issued_and_shown_once(operator, lazyauth):
+    lazyauth(REGISTRATION_POLICY="token")
+    form = {"note": "For Ada", "max_uses": "2", "expires_at_0": "2099-01-01", "expires_at_1": "00:00:00"}
+    assert operator.get(f"{TOKENS}add/").status_code == 200
+    token = shown(operator.post(f"{TOKENS}add/", form))
+    row = InitialAccessToken.objects.get()
+    assert row.created_by.username == "operator"
+    assert Registrar().register(PUBLIC, token=token).status_code == 201
+    for url in (TOKENS, f"{TOKENS}{row.pk}/change/"):
+        text = operator.get(url).content.decode()
+        assert token not in text
+        assert row.digest not in text
+    assert "Dynamic Client Registration (initial access token)" in operator.get(LIST).content.decode()
+    operator.post(f"{TOKENS}{row.pk}/delete/", {"post": "yes"})
+    assert Registrar().register(PUBLIC, token=token).status_code == 401
+    assert Application.objects.count() == 1
+
+
+def test_the_command_prints_a_token_that_works(lazyauth):
+    lazyauth(REGISTRATION_POLICY="token")
+    output = StringIO()
+    call_command("issue_initial_access_token", "--uses", "2", "--days", "1", "--note", "CI", stdout=output)
+    token = output.getvalue().strip()
+    assert re.fullmatch(r"[\w-]{43}", token)
+    row = InitialAccessToken.objects.get()
+    assert (row.max_uses, row.note) == (2, "CI")
+    assert row.expires_at > timezone.now()
+    assert Registrar().register(PUBLIC, token=token).status_code == 201
+    for wrong in (["--uses", "0"], ["--days", "0"], ["--note", "x" * 201]):
+        with pytest.raises(CommandError):
+            call_command("issue_initial_access_token", *wrong)
