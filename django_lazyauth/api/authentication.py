@@ -9,9 +9,9 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from django_lazyauth.resource_server.challenge import challenge
 from django_lazyauth.tokens.bearer import has_bearer, load_bearer
 
-from .challenge import challenge
 from .upstream import UpstreamBearer
 
 

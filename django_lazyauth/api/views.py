@@ -10,20 +10,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.resource_server.challenge import InsufficientScope
 from django_lazyauth.upstream.fresh_token import UpstreamCredential, expires_in
 
 from .authentication import LazyAuthAuthentication
 from .base import OwnView
-from .challenge import challenge
 from .upstream import UpstreamBearer
-
-
-class InsufficientScope(PermissionDenied):
-    """The token does not carry the scope; the challenge names it (RFC 6750 §3.1)."""
-
-    def __init__(self, scope: str, path: str) -> None:
-        super().__init__({"error": "insufficient_scope", "scope": scope})
-        self.auth_header = challenge(path, error="insufficient_scope", scope=scope)
 
 
 class UpstreamTokenView(OwnView):
@@ -47,7 +39,7 @@ class UpstreamTokenView(OwnView):
             raise PermissionDenied({"error": "access_denied"})
         scope = f"upstream:{provider}"
         if not auth.allow_scopes([scope]):
-            raise InsufficientScope(scope, request.path)
+            raise InsufficientScope([scope], request.path)
         refused = _version(request.query_params.get("refused_version", ""))
         return Response(_body(auth.upstream(provider, force=refused is not None, seen_version=refused)))
 

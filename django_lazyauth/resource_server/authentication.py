@@ -77,7 +77,7 @@ class AccessTokenAuthentication(BaseAuthentication):
         scopes = getattr(view, "required_scopes", None) or ()
         error = "" if bearer_of(request) is None else "invalid_token"
         scope = " ".join(scopes) if isinstance(scopes, (list, tuple)) else ""
-        return challenge(self.server(), request.path, error=error, scope=scope)
+        return challenge(request.path, server=self.server(), error=error, scope=scope)
 
 
 def bearer_of(request: Request) -> str | None:

@@ -9,27 +9,38 @@ from urllib.parse import SplitResult, urlsplit
 from django.urls import NoReverseMatch, reverse
 from rest_framework.exceptions import APIException, PermissionDenied
 
+from .local import this_issuer
 from .verifier import ResourceServer
 
 
-def challenge(server: ResourceServer, path: str, *, error: str = "", scope: str = "") -> str:
-    """Return the value of ``WWW-Authenticate``; without a token in the request there is no error to name.
+def challenge(
+    path: str,
+    *,
+    server: ResourceServer | None = None,
+    error: str = "",
+    scope: str = "",
+) -> str:
+    """Return the value of ``WWW-Authenticate``.
 
     Args:
-        server: Whose tokens would do.
-        path: Of the request. Metadata of anything that it does not lie below, a client must not use (RFC 9728
-            §3.3).
-        error, scope: RFC 6750 §3.
+        path: Path of the request. A client must not use metadata of a resource that the request does not lie
+            below (RFC 9728 §3.3).
+        server: Its tokens would be accepted. ``None``: the tokens of the issuer on this site.
+        error, scope: RFC 6750 §3. A request without a token gets no error.
     """
-    members = {"error": error, "scope": scope, "resource_metadata": resource_metadata_url(server, path) or ""}
+    members = {
+        "error": error,
+        "scope": scope,
+        "resource_metadata": resource_metadata_url(path, server) or "",
+    }
     parts = ['realm="api"', *(f'{name}="{value}"' for name, value in members.items() if value)]
     return f"Bearer {', '.join(parts)}"
 
 
-def resource_metadata_url(server: ResourceServer, path: str) -> str | None:
-    """Return where the metadata of the resource at *path* stands, if it is mounted here (RFC 9728 §3.1)."""
-    resource = _closest(server, path)
-    local = server.local
+def resource_metadata_url(path: str, server: ResourceServer | None = None) -> str | None:
+    """Return the URL of the metadata of the resource at *path*, if it is mounted here (RFC 9728 §3.1)."""
+    resource = None if server is None else _closest(server, path)
+    local = this_issuer() if server is None else server.local
     if local is not None:
         return local.resource_metadata_url(path if resource is None else resource.path)
     try:
@@ -52,13 +63,13 @@ WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 
 class InsufficientScope(PermissionDenied):
-    """403: the token is good and does not carry the scope; the challenge names it (RFC 6750 §3.1)."""
+    """403: the token is valid and lacks a scope. The challenge names the scope (RFC 6750 §3.1)."""
 
-    def __init__(self, scopes: Sequence[str], server: ResourceServer, path: str) -> None:
+    def __init__(self, scopes: Sequence[str], path: str, server: ResourceServer | None = None) -> None:
         scope = " ".join(scopes)
         super().__init__({"error": "insufficient_scope", "scope": scope})
         #: What DRF puts into ``WWW-Authenticate``.
-        self.auth_header = challenge(server, path, error="insufficient_scope", scope=scope)
+        self.auth_header = challenge(path, server=server, error="insufficient_scope", scope=scope)
 
 
 class IssuerUnavailable(APIException):

@@ -48,6 +48,12 @@ def introduce(issuer: LocalIssuer) -> None:
     _introduced[:] = [issuer]
 
 
+def this_issuer() -> LocalIssuer | None:
+    """Return the issuer of this process, if it is one."""
+    return next(iter(_introduced), None)
+
+
 def local_issuer(issuer: str) -> LocalIssuer | None:
-    """Return the issuer of this process if it is *issuer*."""
-    return next((local for local in _introduced if local.issuer() == issuer), None)
+    """Return the issuer of this process if its identifier is *issuer*."""
+    local = this_issuer()
+    return local if local is not None and local.issuer() == issuer else None

@@ -35,7 +35,7 @@ class TokenHasScope(BasePermission):
             return False
         required = self.scopes(view)
         if not auth.allow_scopes(required):
-            raise InsufficientScope(required, _server_of(request), request.path)
+            raise InsufficientScope(required, request.path, _server_of(request))
         return True
 
 

@@ -19,7 +19,6 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from django_lazyauth.api.challenge import challenge
 from django_lazyauth.conf import SwapSettings, Unswapped, lazyauth_settings
 from django_lazyauth.errors import (
     BundleNotFound,
@@ -28,6 +27,7 @@ from django_lazyauth.errors import (
     RefreshTransient,
     RefreshUnavailable,
 )
+from django_lazyauth.resource_server.challenge import challenge
 from django_lazyauth.tokens.bearer import has_bearer, is_our_token, load_bearer
 
 from .fresh_token import fresh_token
