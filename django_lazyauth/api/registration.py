@@ -22,6 +22,7 @@ from rest_framework.views import APIView
 from django_lazyauth.clients import register
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClientMetadata, InvalidRequest, InvalidToken, OAuthError
+from django_lazyauth.kit.http import parse_bearer
 from django_lazyauth.kit.network import network_of
 from django_lazyauth.web.transactions import outside_transactions
 
@@ -113,8 +114,8 @@ class RegistrationAPIView(APIView):
 
     def bearer(self, request: Request) -> str:
         """Return the bearer token of the request, or an empty text (RFC 6750 §2.1)."""
-        kind, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-        return token.strip() if kind.lower() == "bearer" and len(token) <= MAX_TOKEN_LENGTH else ""
+        token = parse_bearer(request.META.get("HTTP_AUTHORIZATION", "")) or ""
+        return token if len(token) <= MAX_TOKEN_LENGTH else ""
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, exceptions.UnsupportedMediaType):

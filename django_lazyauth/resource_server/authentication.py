@@ -14,6 +14,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from django_lazyauth.kit.http import parse_bearer
 from django_lazyauth.openid.access_token import AccessToken
 from django_lazyauth.openid.jose import TokenRejected
 
@@ -82,5 +83,4 @@ class AccessTokenAuthentication(BaseAuthentication):
 
 def bearer_of(request: Request) -> str | None:
     """Return the bearer token of the header (RFC 6750 §2.1), ``None`` if there is none; nowhere else is looked."""
-    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    return token.strip(" ") if scheme.lower() == "bearer" else None
+    return parse_bearer(request.META.get("HTTP_AUTHORIZATION", ""))

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from oauth2_provider.models import get_access_token_model, get_refresh_token_model
 
+from django_lazyauth.kit.http import parse_bearer
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.models.fields import digest
 from django_lazyauth.toolkit import clients
@@ -47,7 +48,7 @@ class Bearer:
 
 def has_bearer(http_request: HttpRequest) -> bool:
     """Say whether the request tries to authenticate with a bearer token at all."""
-    return http_request.headers.get("Authorization", "").partition(" ")[0].lower() == "bearer"
+    return parse_bearer(http_request.headers.get("Authorization", "")) is not None
 
 
 def load_bearer(http_request: HttpRequest) -> Bearer | None:
@@ -87,7 +88,7 @@ def bearer_of(row: Any | None) -> Bearer | None:
 
 def is_our_token(http_request: HttpRequest) -> bool:
     """Say whether the bearer of a request is one that we gave, dead or alive. One query."""
-    token = http_request.headers.get("Authorization", "").partition(" ")[2].strip()
+    token = parse_bearer(http_request.headers.get("Authorization", ""))
     if not token or len(token) > MAX_TOKEN_LENGTH or has_bad_characters(token):
         return False
     return bool(get_access_token_model().objects.filter(token_checksum=digest(token)).exists())

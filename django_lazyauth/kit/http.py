@@ -1,0 +1,50 @@
+"""Read the credentials of an ``Authorization`` header: one parser for each scheme."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+
+
+class MalformedCredentials(ValueError):
+    """The header names the Basic scheme, and its credentials cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class BasicCredentials:
+    """The two parts of a Basic header as they were sent (RFC 7617 §2). Nothing is percent-decoded."""
+
+    user_id: str
+    password: str = field(repr=False)
+
+
+def parse_basic(header: str) -> BasicCredentials | None:
+    """Return the credentials of a Basic header, or ``None`` for another scheme or an empty *header*.
+
+    Raises:
+        MalformedCredentials: The credentials are not base64 of UTF-8, or have no colon.
+    """
+    encoded = _credentials(header, "basic")
+    if encoded is None:
+        return None
+    try:
+        user_id, colon, password = base64.b64decode(encoded).decode().partition(":")
+    except ValueError:
+        raise MalformedCredentials("not base64 of UTF-8") from None
+    if not colon:
+        raise MalformedCredentials("no colon")
+    return BasicCredentials(user_id, password)
+
+
+def parse_bearer(header: str) -> str | None:
+    """Return the token of a Bearer header (RFC 6750 §2.1), or ``None`` for another scheme or an empty *header*.
+
+    The token is empty where the scheme stands alone. Its length and characters are the caller's to check.
+    """
+    return _credentials(header, "bearer")
+
+
+def _credentials(header: str, scheme: str) -> str | None:
+    """Return what follows *scheme*. The case of a scheme does not matter (RFC 9110 §11.1)."""
+    named, _, credentials = header.partition(" ")
+    return credentials.strip(" ") if named.lower() == scheme else None
