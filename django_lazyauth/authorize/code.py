@@ -11,7 +11,7 @@ from django_lazyauth.clients import answer
 from django_lazyauth.clients.use import note_use
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import AccessDenied, InvalidGrant, ProviderError
-from django_lazyauth.kit.retry import begun_again
+from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.registry import get_provider
@@ -22,7 +22,7 @@ from django_lazyauth.toolkit import clients
 from .consent import remember_for_known
 
 
-@begun_again
+@retries_on_conflict
 def allow(pending: PendingAuthorization) -> str:
     """Record that the person allowed the request, issue its code, and return the URL that carries it.
 

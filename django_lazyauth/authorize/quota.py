@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import TemporarilyUnavailable
-from django_lazyauth.kit.retry import begun_again
+from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import PendingAuthorization, Status, UpstreamToken
 
 #: Rows that one request deletes at most.
@@ -67,7 +67,7 @@ def _places_left(network: str) -> int:
     )
 
 
-@begun_again
+@retries_on_conflict
 def _forget_dead(network: str) -> None:
     """Delete some flows that nobody can answer any more: of this network, and the oldest of all."""
     dead = Q(status=Status.FAILED) | (~Q(status=Status.EXCHANGED) & Q(expires_at__lte=timezone.now()))

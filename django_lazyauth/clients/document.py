@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import TemporarilyUnavailable
-from django_lazyauth.kit.retry import begun_again
+from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.kit.throttle import Throttle
 from django_lazyauth.models import ClientRegistration, ClientSource
 from django_lazyauth.toolkit import clients, documents
@@ -72,7 +72,7 @@ def _place(client: clients.Client, network: str) -> None:
     clients.delete_clients([client.pk])
 
 
-@begun_again
+@retries_on_conflict
 def _take_place(client: clients.Client, network: str, attempt: int) -> None:
     with transaction.atomic(using=router.db_for_write(ClientRegistration)):
         ClientRegistration.objects.create(

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import router, transaction
 from django.utils import timezone
 
-from django_lazyauth.kit.retry import begun_again
+from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import ClientRegistration, ClientSource, InitialAccessToken
 from django_lazyauth.models.fields import digest
 from django_lazyauth.signals import client_deleted
@@ -42,7 +42,7 @@ def enable(client_pks: Iterable[Any]) -> int:
     return _decide(list(client_pks), disabled_at=None)
 
 
-@begun_again
+@retries_on_conflict
 def _decide(pks: list[Any], **values: Any) -> int:
     missing = [ClientRegistration(client_id=pk, source=ClientSource.ELSEWHERE) for pk in pks]
     with transaction.atomic(using=_database()):
@@ -82,7 +82,7 @@ def delete(client_pks: Iterable[Any]) -> int:
     return count
 
 
-@begun_again
+@retries_on_conflict
 def _delete(pks: list[Any]) -> tuple[list[str], int]:
     with transaction.atomic(using=_database()):
         ids = list(clients.get_client_model().objects.filter(pk__in=pks).values_list("client_id", flat=True))

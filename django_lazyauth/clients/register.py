@@ -32,7 +32,7 @@ from django_lazyauth.errors import (
     TooManyRequests,
 )
 from django_lazyauth.grants.server_metadata import client_scopes, client_url, extra_schemes
-from django_lazyauth.kit.retry import again, begun_again
+from django_lazyauth.kit.retry import retries_on_conflict, retry_on_conflict
 from django_lazyauth.kit.throttle import Throttle
 from django_lazyauth.models import ClientRegistration, ClientSource, InitialAccessToken
 from django_lazyauth.models.fields import digest, uuid7
@@ -112,7 +112,7 @@ def _policy() -> Policy:
 
 def _register_invited(metadata: ClientMetadata, token: str, network: str) -> dict[str, Any]:
     """Whoever has a token of the operator's is no stranger: its uses are the limit."""
-    invitation = again(lambda: InitialAccessToken.objects.spend(token))
+    invitation = retry_on_conflict(lambda: InitialAccessToken.objects.spend(token))
     if invitation is None:
         raise InvalidToken("The initial access token is unknown, expired or spent.")
     try:
@@ -265,7 +265,7 @@ def unregister(client_id: str, token: str) -> None:
     client_deleted.send_robust(sender=ClientRegistration, client_id=client_id)
 
 
-@begun_again
+@retries_on_conflict
 def _forget(store: Any, client: RegisteredClient) -> None:
     with transaction.atomic(using=router.db_for_write(ClientRegistration)):
         store.unregister_client(client)

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import LazyAuthError, RegistrationConflict, TemporarilyUnavailable
-from django_lazyauth.kit.retry import begun_again
+from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import ClientRegistration, ClientSource
 from django_lazyauth.signals import client_deleted
 from django_lazyauth.toolkit import clients
@@ -187,7 +187,7 @@ class ModelRegistrationStore:
                     raise
         raise TemporarilyUnavailable("Too many clients register at this moment.")
 
-    @begun_again
+    @retries_on_conflict
     def _write(self, attrs: ClientAttributes, attempt: int) -> StoredClient:
         with transaction.atomic(using=_database()):
             return StoredClient.of(write_registration(attrs, attempt=attempt))
@@ -199,7 +199,7 @@ class ModelRegistrationStore:
     def registration_access_token_digest(self, client: StoredClient) -> str | None:
         return client.token_digest or None
 
-    @begun_again
+    @retries_on_conflict
     def update_client(self, client: StoredClient, attrs: ClientAttributes) -> StoredClient:
         with transaction.atomic(using=_database()):
             return StoredClient.of(replace_registration(client.row_id, client.version, attrs))

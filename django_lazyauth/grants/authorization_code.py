@@ -17,7 +17,7 @@ from django.utils import timezone
 from django_lazyauth.authorize.consent import remember_consent
 from django_lazyauth.errors import InvalidGrant, ProviderError, RegistrationRefused, SealBroken, ServerError
 from django_lazyauth.kit.log import log_failure
-from django_lazyauth.kit.retry import again, begun_again
+from django_lazyauth.kit.retry import retries_on_conflict, retry_on_conflict
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sessions import browser, end
@@ -61,7 +61,7 @@ def redeem(http_request: HttpRequest) -> TokenAnswer:
                 taken += 1
 
     try:
-        return again(redeem_once)
+        return retry_on_conflict(redeem_once)
     except Exception as error:  # noqa: BLE001 - whatever a host's receiver or a provider raises
         return _failed(exchange.pending, error)
 
@@ -166,7 +166,7 @@ def _after(exchange: TokenRequest) -> None:
         end.end_session(pending.pk)
 
 
-@begun_again
+@retries_on_conflict
 def _discard(pending: PendingAuthorization | None) -> None:
     if pending is None:
         return

@@ -14,7 +14,7 @@ from django.db import router, transaction
 from django.http import HttpRequest
 
 from django_lazyauth.kit.log import log_failure
-from django_lazyauth.kit.retry import again
+from django_lazyauth.kit.retry import retry_on_conflict
 from django_lazyauth.models import SealedSuccessor
 from django_lazyauth.sessions import end
 from django_lazyauth.toolkit.token_endpoint import TokenAnswer, TokenRequest
@@ -28,7 +28,7 @@ def refresh(http_request: HttpRequest) -> TokenAnswer:
     Raises:
         Exception: What the database or a host's receiver raised; nothing was written then.
     """
-    request, answer = again(partial(_answer, http_request))
+    request, answer = retry_on_conflict(partial(_answer, http_request))
     for session_id in request.ended_sessions:
         end.end_session(session_id)
     if answer.status == 200:

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from django_lazyauth.errors import OAuthError, TemporarilyUnavailable
 from django_lazyauth.kit.log import log_failure
-from django_lazyauth.kit.retry import again
+from django_lazyauth.kit.retry import retry_on_conflict
 from django_lazyauth.sessions import end
 from django_lazyauth.toolkit.token_endpoint import TokenAnswer, check_form
 
@@ -36,7 +36,7 @@ def answer_revocation_request(http_request: HttpRequest) -> TokenAnswer:
 
 
 def _revoke(http_request: HttpRequest) -> TokenAnswer:
-    answer, ended = again(partial(userinfo.revoke, http_request))
+    answer, ended = retry_on_conflict(partial(userinfo.revoke, http_request))
     for session_id in ended:
         end.end_session(session_id)
     return answer

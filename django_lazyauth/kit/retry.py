@@ -1,8 +1,8 @@
-"""Begin again what the database broke off because somebody else was faster.
+"""Run a transaction anew when the database aborted it because of a concurrent one.
 
-At READ COMMITTED the loser of a conditional UPDATE changes no row and says so. At REPEATABLE READ and SERIALIZABLE
-(PostgreSQL, MariaDB with snapshot isolation), in a deadlock, and on SQLite where two readers want to write, the
-database refuses the loser instead. To look again gives it the same answer: nothing was written.
+At READ COMMITTED a conditional UPDATE that lost the race changes no row. The database aborts the transaction instead
+at REPEATABLE READ and SERIALIZABLE (PostgreSQL, MariaDB with snapshot isolation), in a deadlock, and on SQLite when
+two readers want to write. An aborted transaction wrote nothing, so running it anew is safe.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ SQLSTATES: Final = frozenset({"40001", "40P01"})
 #: MySQL, MariaDB: ER_LOCK_DEADLOCK; ER_CHECKREAD, "record has changed since last read".
 ERROR_NUMBERS: Final = frozenset({1213, 1020})
 ATTEMPTS: Final = 6
-#: Seconds after which nothing is begun again, and that the first pause lasts at most.
-PATIENCE: Final = 3.0
+#: Seconds after which only the first retry is still made.
+RETRY_TIME: Final = 3.0
+#: Upper bound of the first pause in seconds. It doubles with each attempt.
 PAUSE: Final = 0.02
 
 
-def is_lost_race(error: Exception) -> bool:
-    """Say whether the database refused a loser: all that its transaction did is undone, and may be done again."""
+def is_conflict(error: Exception) -> bool:
+    """Say whether the database aborted a transaction because of a concurrent one. Nothing of it was written."""
     if not isinstance(error, DatabaseError):
         return False
     cause = error.__cause__
@@ -40,41 +41,40 @@ def is_lost_race(error: Exception) -> bool:
     return getattr(cause, "sqlite_errorname", "").startswith("SQLITE_BUSY")
 
 
-def pause(attempt: int) -> None:
-    """Let the others go first, each loser for another while."""
-    time.sleep(random.uniform(0, PAUSE * 2**attempt))  # noqa: S311 - nobody gains by guessing it
+def retry_on_conflict(work: Callable[[], T]) -> T:
+    """Run *work*, retrying when the database aborts it with a serialization failure or deadlock.
 
+    Inside a transaction it runs once: only the outermost block can retry.
 
-def again(work: Callable[[], T]) -> T:
-    """Return what *work* returns: a transaction of its own or one statement, begun again where it lost a race.
-
-    Inside a transaction it runs once: what is broken there is all of it, and who opened it begins again.
+    Args:
+        work: One transaction of its own, or one statement.
 
     Raises:
-        DatabaseError: It lost too often, or failed in another way.
+        DatabaseError: The last attempt was aborted too, or *work* failed in another way.
     """
     started = time.monotonic()
     for attempt in range(ATTEMPTS):
         try:
             return work()
         except DatabaseError as error:
-            # However long it waited for the other before it was refused, it looks again once.
-            late = attempt > 0 and time.monotonic() - started > PATIENCE
-            over = attempt == ATTEMPTS - 1 or late
-            if over or _is_in_transaction() or not is_lost_race(error):
+            # The first attempt may have waited long for a lock. It is retried once all the same.
+            is_late = attempt > 0 and time.monotonic() - started > RETRY_TIME
+            is_last = attempt == ATTEMPTS - 1 or is_late
+            if is_last or _is_in_transaction() or not is_conflict(error):
                 raise
-        pause(attempt)
+        # A random pause, so that concurrent transactions do not collide a second time.
+        time.sleep(random.uniform(0, PAUSE * 2**attempt))  # noqa: S311 - guessing the pause gains nothing
     raise AssertionError("unreachable")
 
 
-def begun_again(function: Callable[P, T]) -> Callable[P, T]:
-    """Make :func:`again` of a function whose effects are all in one transaction, or come after it."""
+def retries_on_conflict(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a function whose effects are all in one transaction, or come after it: see :func:`retry_on_conflict`."""
 
     @wraps(function)
-    def work(*args: P.args, **kwargs: P.kwargs) -> T:
-        return again(lambda: function(*args, **kwargs))
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return retry_on_conflict(lambda: function(*args, **kwargs))
 
-    return work
+    return run
 
 
 def _is_in_transaction() -> bool:

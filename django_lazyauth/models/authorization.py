@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from django_lazyauth.errors import InvalidGrant
-from django_lazyauth.kit.retry import again
+from django_lazyauth.kit.retry import retry_on_conflict
 
 from .fields import PROVIDER_LENGTH, ExactCharField, cascade_at_once, client_key, digest, uuid7
 
@@ -45,31 +45,31 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
         now = timezone.now()
         values["updated_at"] = now
         step = self.filter(pk=pk, status__in=from_status, expires_at__gt=now)
-        return bool(again(lambda: step.update(**values)))
+        return bool(retry_on_conflict(lambda: step.update(**values)))
 
     def of_leg(self, pending: PendingAuthorization) -> Self:
         """Keep the row only while it is on the leg that *pending* was read on: each leg seals its own state."""
         return self.filter(pk=pending.pk, provider=pending.provider, private=pending.private)
 
-    def consume_state(self, state: str) -> PendingAuthorization:
-        """Spend the callback behind *state*; of concurrent callers one wins (I9).
+    def consume_state(self, pending: PendingAuthorization) -> None:
+        """Spend the state that *pending* was found by; of concurrent callbacks one wins (I9).
 
         The row stays in ``sent_upstream``, with no state left that a second callback could name.
 
         Raises:
-            InvalidGrant: Unknown, spent or expired, not told apart: no oracle.
+            InvalidGrant: Spent or expired since *pending* was read, or the person went to another upstream.
         """
-        pending = self.by_state(state)
+        now = timezone.now()
         waiting = self.filter(
             pk=pending.pk,
-            state_digest=pending.state_digest,
+            # A row that waits for no state has NULL there, and must not match.
+            state_digest=pending.state_digest or "",
             status=Status.SENT_UPSTREAM,
-            expires_at__gt=timezone.now(),
+            expires_at__gt=now,
         )
-        if not again(lambda: waiting.update(state_digest=None, updated_at=timezone.now())):
+        if not retry_on_conflict(lambda: waiting.update(state_digest=None, updated_at=now)):
             raise InvalidGrant(debug="the state was spent by another request")
         pending.state_digest = None
-        return pending
 
     def by_state(self, state: str) -> PendingAuthorization:
         """Return the live request that waits for *state*, without spending it.

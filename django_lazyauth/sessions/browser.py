@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.kit.retry import again
+from django_lazyauth.kit.retry import retry_on_conflict
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 
@@ -62,7 +62,7 @@ def resume(request: HttpRequest, bindings: list[str]) -> bool:
         if pending.user is None or not pending.user.is_active:
             continue
         unresumed = PendingAuthorization.objects.filter(pk=pending.pk, resumed_at__isnull=True)
-        if again(partial(unresumed.update, resumed_at=now)):
+        if retry_on_conflict(partial(unresumed.update, resumed_at=now)):
             log_in(
                 request,
                 pending.user,

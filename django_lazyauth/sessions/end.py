@@ -15,7 +15,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import router, transaction
 from django.utils import timezone
 
-from django_lazyauth.kit.retry import begun_again
+from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import Consent, PendingAuthorization, Status, UpstreamToken
 from django_lazyauth.providers.base import Json, Provider
 from django_lazyauth.tokens import family
@@ -84,7 +84,7 @@ def _providers_of(session_ids: list[UUID]) -> dict[UUID, str]:
 # -- how they end ------------------------------------------------------------------------------------------
 
 
-@begun_again
+@retries_on_conflict
 def end_session(session_id: UUID) -> bool:
     """Revoke everything that came of one sign-in; say whether there was anything.
 
@@ -133,7 +133,7 @@ def end_all_sessions(user: AbstractBaseUser) -> int:
     return _end_all(user.pk)
 
 
-@begun_again
+@retries_on_conflict
 def _end_all(user_pk: Any, *, client_pk: Any = None, but: UUID | None = None) -> int:
     only = {} if client_pk is None else {"client_id": client_pk}
     with transaction.atomic(using=_database()):
@@ -162,7 +162,7 @@ def finalize(provider: Provider, commit: Json, *, user: AbstractBaseUser, sessio
     return True
 
 
-@begun_again
+@retries_on_conflict
 def withdraw(user: AbstractBaseUser, client: clients.Client) -> int:
     """Take back what *user* allowed *client*: it is asked for anew, and its sessions end."""
     with transaction.atomic(using=_database()):

@@ -64,7 +64,7 @@ def session_of(state: str) -> PendingAuthorization:
 
 
 def receive(
-    request: HttpRequest, pending: PendingAuthorization, *, state: str, provider_name: str, binding: str
+    request: HttpRequest, pending: PendingAuthorization, *, provider_name: str, binding: str
 ) -> PendingAuthorization | Pending | Linked:
     """Handle the callback of *pending*, and return the row with its person; or how it was linked.
 
@@ -89,7 +89,7 @@ def receive(
             raise SignInFailed(pending, error) from None
         if waiting is not None:
             return waiting
-    pending = PendingAuthorization.objects.consume_state(state)
+    PendingAuthorization.objects.consume_state(pending)
     if provider is None or pending.provider != provider_name:
         raise WrongProvider(
             leg.fail_flow(pending, error="server_error", description="The sign-in was mixed up.")

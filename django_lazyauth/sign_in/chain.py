@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, ProviderUnavailable, SealBroken
-from django_lazyauth.kit.retry import begun_again
+from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.base import Provider, Success
@@ -90,7 +90,7 @@ def is_connecting(pending: PendingAuthorization) -> bool:
     return pending.status == Status.SENT_UPSTREAM and pending.auth_time is not None
 
 
-@begun_again
+@retries_on_conflict
 def connect(pending: PendingAuthorization, provider: Provider, success: Success) -> PendingAuthorization:
     """Keep what *provider* gave on a later leg: at once, or with the deferred registration.
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from django_lazyauth.errors import AccessDenied, InvalidGrant, RegistrationRefused
-from django_lazyauth.kit.retry import begun_again
+from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.providers.base import Provider, Success
 from django_lazyauth.sessions import browser, end
@@ -65,7 +65,7 @@ def _settle(
     raise AssertionError("unreachable")
 
 
-@begun_again
+@retries_on_conflict
 def _write(
     pending: PendingAuthorization, provider: Provider, success: Success, auth_time: datetime
 ) -> tuple[AbstractBaseUser | None, bool]:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import LazyAuthError, ProviderError
-from django_lazyauth.kit.retry import begun_again
+from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import ProviderIdentity, UpstreamToken
 from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Identity
@@ -116,7 +116,7 @@ def _database() -> str:
     return router.db_for_write(ProviderIdentity)
 
 
-@begun_again
+@retries_on_conflict
 def unlink(user: AbstractBaseUser, pk: int) -> None:
     """Take an identity away, and with it what its provider gave to this person's sessions.
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django_lazyauth.clients import answer
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, SealBroken
-from django_lazyauth.kit.retry import begun_again
+from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.openid.results import Pending
@@ -123,7 +123,7 @@ def keep_private(pending: PendingAuthorization, private: Json) -> None:
     )
 
 
-@begun_again
+@retries_on_conflict
 def fail_flow(pending: PendingAuthorization, *, error: str, description: str = "") -> str:
     """End the flow and return the URL that tells the client; what the flow stored upstream-side goes too.
 

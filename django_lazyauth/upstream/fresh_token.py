@@ -33,7 +33,7 @@ from django_lazyauth.errors import (
     RefreshUnavailable,
     SealBroken,
 )
-from django_lazyauth.kit.retry import again
+from django_lazyauth.kit.retry import retry_on_conflict
 from django_lazyauth.models import UpstreamToken
 from django_lazyauth.providers.base import CanRefresh, CanRevoke, TokenAnswer
 from django_lazyauth.providers.registry import get_provider, is_on
@@ -353,7 +353,7 @@ def _in_own_transaction(work: Callable[[], T]) -> T:
         with transaction.atomic(using=store.database(), durable=True):
             return work()
 
-    return again(done)
+    return retry_on_conflict(done)
 
 
 def _tell(binding: Binding, outcome: str, **extra: object) -> None:

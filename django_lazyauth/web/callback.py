@@ -44,7 +44,7 @@ def callback_view(request: HttpRequest, provider: str) -> HttpResponse:
     pending = callback.session_of(state)
     secret = binding.secret_of(request, pending.pk)
     try:
-        result = callback.receive(request, pending, state=state, provider_name=provider, binding=secret)
+        result = callback.receive(request, pending, provider_name=provider, binding=secret)
     except callback.WrongProvider as wrong:
         return turn_away(pending, wrong.url)
     except callback.SignInRefused as refused:

@@ -13,7 +13,7 @@ from django.db.models.signals import post_delete, post_save
 from oauth2_provider.models import AccessToken, IDToken, RefreshToken
 from oauth2_provider.signals import app_authorized
 
-from django_lazyauth.kit.retry import ATTEMPTS, is_lost_race
+from django_lazyauth.kit.retry import ATTEMPTS, is_conflict
 from django_lazyauth.models import PendingAuthorization, SealedSuccessor, UpstreamToken
 from tests.grants.test_faults import (
     CANARY,
@@ -341,15 +341,15 @@ def test_a_lost_race_is_told_from_a_lost_connection(sqlstate):
 
     lost = Lost()
     lost.sqlstate = sqlstate
-    assert is_lost_race(caused_by(lost))
+    assert is_conflict(caused_by(lost))
     lost.sqlstate = "57P01"
-    assert not is_lost_race(caused_by(lost))
-    assert is_lost_race(OperationalError(1213, "Deadlock found"))
-    assert not is_lost_race(OperationalError(2006, "Server has gone away"))
-    assert not is_lost_race(OperationalError())
+    assert not is_conflict(caused_by(lost))
+    assert is_conflict(OperationalError(1213, "Deadlock found"))
+    assert not is_conflict(OperationalError(2006, "Server has gone away"))
+    assert not is_conflict(OperationalError())
     busy = sqlite3.OperationalError("database is locked")
     busy.sqlite_errorname = "SQLITE_BUSY_SNAPSHOT"
-    assert is_lost_race(caused_by(busy))
+    assert is_conflict(caused_by(busy))
 
 
 def test_a_session_whose_access_token_was_cleared_away_is_over(client_):
