@@ -15,10 +15,12 @@ class LazyAuthConfig(AppConfig):
         # Imported here: checks reach the models, which exist only once every app is loaded.
         from django_lazyauth.api.local_issuer import ThisIssuer
         from django_lazyauth.checks import register_checks
+        from django_lazyauth.legacy.hooks import register_hooks
         from django_lazyauth.resource_server.local import introduce
         from django_lazyauth.toolkit.documents import use_our_fetcher
 
         register_checks()
+        register_hooks()
         self._watch_people()
         use_our_fetcher()
         introduce(ThisIssuer())

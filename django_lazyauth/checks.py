@@ -15,15 +15,14 @@ from urllib.parse import urlsplit
 from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, connections, router, transaction
+from django.db import connections, router
 
 from django_lazyauth.clients.store import get_store
 from django_lazyauth.conf import KNOWN_SETTINGS, lazyauth_settings
 from django_lazyauth.errors import LazyAuthError
-from django_lazyauth.legacy.migrate import identities_remain, tokens_remain
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, UpstreamToken
 from django_lazyauth.openid.domains import check_configuration as check_sso_configuration
 from django_lazyauth.providers.base import Provider
@@ -462,34 +461,7 @@ def _mail() -> Messages:
         )
 
 
-def check_legacy_rows(
-    app_configs: Sequence[AppConfig] | None, *, databases: Sequence[str] | None = None, **kwargs: Any
-) -> list[CheckMessage]:
-    """Say so while rows of earlier deployments wait: their sessions would have to sign in again."""
-    using = router.db_for_write(UpstreamToken)
-    if using not in (databases or ()):
-        return []
-    try:
-        with transaction.atomic(using=using):
-            waits = {"tokens": tokens_remain(), "identities": identities_remain()}
-    except (DatabaseError, ImproperlyConfigured):
-        return []  # Before the first migrate there is no table; settings that cannot be read are E003.
-    return [
-        CheckWarning(
-            f"Legacy {kind} wait to be migrated: nothing reads them on a request.",
-            hint="Run manage.py migrate_legacy_tokens (see docs/upgrading.md).",
-            id=check_id,
-        )
-        for kind, check_id in LEGACY_CHECKS.items()
-        if waits[kind]
-    ]
-
-
-LEGACY_CHECKS = {"tokens": "lazyauth.W070", "identities": "lazyauth.W071"}
-
-
 def register_checks() -> None:
     """Hook the checks in; called once by the app config."""
     register(check_settings, TAG)
     register(check_deployment, TAG, deploy=True)
-    register(check_legacy_rows, Tags.database)

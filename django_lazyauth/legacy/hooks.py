@@ -1,0 +1,74 @@
+"""How this room takes part in the site: a system check and two readiness probes, registered when the app starts.
+
+Nothing reads legacy rows on a request. While some wait, their sessions would have to sign in again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from django.core.cache import cache
+from django.core.checks import CheckMessage, Tags, register
+from django.core.checks import Warning as CheckWarning
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, router, transaction
+
+from django_lazyauth.kit.readiness import register_probe
+from django_lazyauth.models import UpstreamToken
+
+from .migrate import identities_remain, tokens_remain
+
+#: The cache key that notes that no identity waits, and its lifetime in seconds: the query reads every identity.
+SETTLED: Final = "lazyauth:legacy-identities-settled"
+SETTLED_SECONDS: Final = 60
+
+CHECK_IDS: Final = {"tokens": "lazyauth.W070", "identities": "lazyauth.W071"}
+
+
+def register_hooks() -> None:
+    """Register the check and the probes; the app config calls it once."""
+    register(check_legacy_rows, Tags.database)
+    register_probe("legacy_tokens", tokens_remain)
+    register_probe("legacy_identities", _identities_wait)
+
+
+def check_legacy_rows(
+    app_configs: Any, *, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Warn while rows of earlier deployments wait."""
+    using = router.db_for_write(UpstreamToken)
+    if using not in (databases or ()):
+        return []
+    try:
+        with transaction.atomic(using=using):
+            waits = {"tokens": tokens_remain(), "identities": identities_remain()}
+    except (DatabaseError, ImproperlyConfigured):
+        return []  # Before the first migrate there is no table. Unreadable settings are E003.
+    return [
+        CheckWarning(
+            f"Legacy {kind} wait to be migrated: nothing reads them on a request.",
+            hint="Run manage.py migrate_legacy_tokens (see docs/upgrading.md).",
+            id=check_id,
+        )
+        for kind, check_id in CHECK_IDS.items()
+        if waits[kind]
+    ]
+
+
+def _identities_wait() -> bool:
+    """Say whether identities wait. While none does, the database is asked at most once a minute.
+
+    The readiness endpoint is public, so a stranger could ask as often as they like.
+    """
+    try:
+        if cache.get(SETTLED):
+            return False
+    except Exception:  # noqa: BLE001 - each cache has errors of its own; without a cache it only takes longer
+        return identities_remain()
+    if identities_remain():
+        return True
+    with suppress(Exception):
+        cache.set(SETTLED, True, SETTLED_SECONDS)
+    return False
