@@ -17,11 +17,11 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.providers.base import Identity
-from django_lazyauth.vault import bulk
-from django_lazyauth.vault.bulk import Sealed, Standing
 from django_lazyauth.vault.store import UpstreamBundle
 
+from . import bulk
 from .accounts import issuer_differs
+from .bulk import Sealed, Standing
 from .identities import link_all, owners
 from .names import Names, Unmapped
 from .report import Problem, Reason, Report

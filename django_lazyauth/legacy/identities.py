@@ -13,11 +13,11 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from django_lazyauth.models import LEGACY_TYPES
-from django_lazyauth.models.insert_absent import insert_absent
 from django_lazyauth.providers.base import Identity
 from django_lazyauth.providers.registry import upstream_types
 
 from .accounts import issuer_differs
+from .insert_absent import insert_absent
 from .names import TypeNames, Unmapped
 from .report import Problem, Reason, Report
 from .source import Models

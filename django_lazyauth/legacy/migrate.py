@@ -28,25 +28,13 @@ from django.db import (
     transaction,
 )
 
-from django_lazyauth.vault import bulk
-
-from . import identities as identities
+from . import bulk, identities
 from .batch import BatchWriter, Outcome
 from .lock import one_at_a_time
 from .names import Names, TypeNames, chosen_provider
 from .report import MigrationStopped, Problem, Reason, Report
 from .source import LegacyRow, Models, Source
 from .table import TableSource
-
-__all__ = [
-    "BATCH_SIZE",
-    "MAX_BATCH_SIZE",
-    "Options",
-    "identities_remain",
-    "migrate",
-    "migrate_table",
-    "tokens_remain",
-]
 
 logger = logging.getLogger("django_lazyauth.migration")
 

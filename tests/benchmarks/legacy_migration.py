@@ -201,8 +201,8 @@ def insert_only(source: str, count: int) -> dict[str, float]:
     """The same as :func:`peer` with the insert that ours uses, for comparison."""
     from django.db import connection, transaction
 
+    from django_lazyauth.legacy.insert_absent import insert_absent
     from django_lazyauth.models import UpstreamToken
-    from django_lazyauth.models.insert_absent import insert_absent
 
     server, cursor, seconds, done = None, 0, 0.0, 0
     if source == "redis":

@@ -110,8 +110,8 @@ def test_errors_of_the_database_the_cipher_and_their_tracebacks(application, wat
     make_legacy(person, application, **TOLD)
     loud = DatabaseError(f"DETAIL: Key (subject)=({CANARY}) ... CONTEXT: COPY, line 1: {CANARY}")
     for place, error in {
-        "django_lazyauth.vault.bulk.insert_absent": loud,
-        "django_lazyauth.vault.bulk.read_back": loud,
+        "django_lazyauth.legacy.bulk.insert_absent": loud,
+        "django_lazyauth.legacy.bulk.read_back": loud,
         "django_lazyauth.vault.cipher.AesGcmCipher.seal": RuntimeError(CANARY),
         "django_lazyauth.legacy.table.TableSource.retire": loud,
         "django_lazyauth.legacy.table.TableSource.pages": loud,
@@ -146,7 +146,7 @@ def traceback_of() -> str:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_row_that_the_database_really_refuses(application, watch, monkeypatch):
-    from django_lazyauth.vault import bulk
+    from django_lazyauth.legacy import bulk
 
     make_legacy(make_user(CANARY), application, **TOLD)
     seal_row = bulk.seal_row
@@ -156,7 +156,7 @@ def test_a_row_that_the_database_really_refuses(application, watch, monkeypatch)
         sealed.row["subject"] = CANARY * 100 if connection.vendor != "sqlite" else None
         return sealed
 
-    monkeypatch.setattr("django_lazyauth.vault.bulk.seal_row", too_long)
+    monkeypatch.setattr("django_lazyauth.legacy.bulk.seal_row", too_long)
     ran = migrate()
     assert ran.report["reasons"] == {"refused_by_the_database": 1}
     assert_clean(watch(ran.out, ran.err))

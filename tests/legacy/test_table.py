@@ -187,7 +187,7 @@ def test_a_new_row_of_somebody_else_is_left_alone(ada, application):
 
 def test_the_old_row_stays_if_the_write_did_not_happen(ada, application, monkeypatch):
     make_legacy(ada, application)
-    monkeypatch.setattr("django_lazyauth.vault.bulk.insert_absent", lambda *args, **kwargs: None)
+    monkeypatch.setattr("django_lazyauth.legacy.bulk.insert_absent", lambda *args, **kwargs: None)
     ran = migrate()
     assert (ran.status, ran.report["reasons"]) == (1, {"not_read_back": 1})
     assert LegacyUpstreamToken.objects.count() == 1
@@ -256,7 +256,7 @@ def test_a_row_that_cannot_move_stays_alone_with_its_reason(ada, application, fi
 
 def test_what_the_database_refuses_stands_alone(ada, application, monkeypatch):
     """A row that looks well and that the database does not take: the others of its batch move."""
-    from django_lazyauth.vault import bulk
+    from django_lazyauth.legacy import bulk
 
     bad = make_legacy(ada, application)
     good = [make_legacy(ada, application) for _ in range(6)]
@@ -268,7 +268,7 @@ def test_what_the_database_refuses_stands_alone(ada, application, monkeypatch):
             sealed.row["subject"] = None
         return sealed
 
-    monkeypatch.setattr("django_lazyauth.vault.bulk.seal_row", without_type)
+    monkeypatch.setattr("django_lazyauth.legacy.bulk.seal_row", without_type)
     ran = migrate()
     assert ran.report["problems"] == [
         {"key": key_digest(bad.session_id), "reason": "refused_by_the_database"}

@@ -18,10 +18,10 @@ from django.db.models import Model
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import SealBroken
-from django_lazyauth.models.insert_absent import Row, insert_absent
+from django_lazyauth.vault.cipher import Cipher, Place, get_cipher
+from django_lazyauth.vault.store import SEALED_COLUMNS, UpstreamBundle, seal
 
-from .cipher import Cipher, Place, get_cipher
-from .store import SEALED_COLUMNS, UpstreamBundle, seal
+from .insert_absent import Row, insert_absent
 
 UNIQUE = ("session_id", "provider")
 
