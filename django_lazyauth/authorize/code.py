@@ -8,6 +8,7 @@ from django.db import router, transaction
 from django.utils import timezone
 
 from django_lazyauth.clients import answer
+from django_lazyauth.clients.redirects import redirect_uri_allowed
 from django_lazyauth.clients.use import note_use
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import AccessDenied, InvalidGrant, ProviderError
@@ -30,7 +31,7 @@ def allow(pending: PendingAuthorization) -> str:
         InvalidGrant: The row is not waiting for consent (any more), or the client changed since it asked.
     """
     client = pending.client
-    if not clients.is_usable(client) or not clients.redirect_uri_allowed(client, pending.redirect_uri):
+    if not clients.is_usable(client) or not redirect_uri_allowed(client, pending.redirect_uri):
         raise InvalidGrant("The application is not registered here any more.")
     if chain.next_leg(pending) is not None:
         raise InvalidGrant("An account is still to be connected. Go back to the application and start again.")

@@ -14,13 +14,14 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, QueryDict
 from oauthlib import oauth2
 
+from django_lazyauth.clients.redirects import redirect_uri_allowed
 from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.tokens.logout_token import read_hint
 from django_lazyauth.tokens.resources import are_sound_resources
 from django_lazyauth.toolkit import clients
+from django_lazyauth.toolkit.scopes import narrow
 from django_lazyauth.toolkit.server import LazyAuthCore
-from django_lazyauth.toolkit.validator import narrow
 
 #: S256 of anything is 32 octets, 43 characters of base64url (RFC 7636 §4.2).
 S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
@@ -94,7 +95,7 @@ def validate_authorization(http_request: HttpRequest) -> AuthorizationRequest:
     except oauth2.OAuth2Error as error:
         raise _refusal(http_request, error) from None
     redirect_uri = info["redirect_uri"]
-    if not clients.redirect_uri_allowed(info["request"].client, redirect_uri):
+    if not redirect_uri_allowed(info["request"].client, redirect_uri):
         # oauthlib does not look at the one that stands in for a missing parameter.
         raise AuthorizationRefused("invalid_request", "The registered redirect URI cannot be used.")
     _check_values(http_request, redirect_uri)
@@ -167,7 +168,7 @@ def _addressee(http_request: HttpRequest) -> tuple[Any, str | None]:
         return None, None
     registered = client.redirect_uris.split()
     redirect_uri = http_request.GET.get("redirect_uri") or (registered[0] if len(registered) == 1 else None)
-    if redirect_uri is None or not clients.redirect_uri_allowed(client, redirect_uri):
+    if redirect_uri is None or not redirect_uri_allowed(client, redirect_uri):
         return client, None
     return client, redirect_uri
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.core import signing
 
+from django_lazyauth.clients.redirects import redirect_uri_allowed
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.toolkit import clients
@@ -74,7 +75,7 @@ def load_signed_request(text: str) -> SignedRequest:
     except (signing.BadSignature, ValueError):
         raise InvalidRequest("This page is too old. Go back to the application and start again.") from None
     client = clients.find_client(data["c"])
-    if client is None or not clients.redirect_uri_allowed(client, data["r"]):
+    if client is None or not redirect_uri_allowed(client, data["r"]):
         raise InvalidRequest("The application is not registered here any more.")
     return SignedRequest(
         request=AuthorizationRequest(

@@ -1,67 +1,165 @@
-"""Who asks, at an endpoint that is for confidential clients alone (RFC 6749 §2.3.1), without oauthlib's machinery.
+"""Which client does a request come from, and does it prove it (RFC 6749 §2.3, §3.2.1)?
 
-The rules are the validator's: which secret is right, which client may do anything, when a stretched hash is replaced.
+Not here: whether a client may do what it asks for.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
-from types import SimpleNamespace
+from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
 from django.http import HttpRequest
-from oauth2_provider.models import AbstractApplication
 
+from django_lazyauth.errors import InvalidClient, OAuthError
+from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.toolkit import clients
-from django_lazyauth.toolkit.validator import LazyAuthValidator
+
+from .secrets import secret_proves, upgrade_secret
 
 
-def authenticate_confidential(
-    http_request: HttpRequest, load: Callable[[str], clients.Client | None] = clients.load_client
-) -> clients.Client | None:
-    """Return the confidential client that a checked form comes from, or ``None``.
+class TwoClients(OAuthError):
+    """The header authenticates one client, and the form names another.
 
-    A public client has nothing to authenticate with: DOT would let it pass with its empty secret.
+    The code is the one that this endpoint has always answered.
+    """
+
+    error = "server_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Basic:
+    """What a Basic header holds.
+
+    Attributes:
+        secrets: The secret decoded from form encoding (RFC 6749 §2.3.1), and as it was sent where that differs:
+            curl, requests and Authlib do not encode.
+    """
+
+    client_id: str
+    secrets: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request says about its client. Nothing is proved yet.
+
+    Attributes:
+        basic: ``None`` without a Basic header.
+        client_id: Of the form; empty without one.
+        client_secret: Of the form; empty without one.
+    """
+
+    basic: Basic | None = None
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+
+    @property
+    def named(self) -> str:
+        """The client that the request says it comes from: the header's, else the form's. May be empty."""
+        return (self.basic.client_id if self.basic else "") or self.client_id
+
+    @property
+    def attempts(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Client ids with the secrets that may prove them, in the order in which they are tried."""
+        header = [(self.basic.client_id, self.basic.secrets)] if self.basic else []
+        return [*header, (self.client_id, (self.client_secret,))]
+
+
+def read_basic(header: str) -> Basic | None:
+    """Return what an ``Authorization`` header holds; ``None`` if its scheme is another (RFC 7617 §2).
+
+    Raises:
+        InvalidClient: No client can have these credentials: not base64 of UTF-8, or NUL in them.
+    """
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic" or not encoded.strip():
+        return None
+    try:
+        decoded = base64.b64decode(encoded).decode()
+    except ValueError:
+        raise InvalidClient from None
+    if has_bad_characters(unquote_plus(decoded)):
+        raise InvalidClient
+    client_id, _, secret = decoded.partition(":")
+    return Basic(unquote_plus(client_id), tuple(dict.fromkeys((unquote_plus(secret), secret))))
+
+
+def credentials_of(http_request: HttpRequest) -> Credentials:
+    """Return what the header and the form of *http_request* say about its client.
+
+    Raises:
+        InvalidClient: The header holds what no client can have.
+    """
+    form = http_request.POST
+    return Credentials(
+        read_basic(http_request.headers.get("Authorization", "")),
+        form.get("client_id", ""),
+        form.get("client_secret", ""),
+    )
+
+
+def authenticate(credentials: Credentials, known: clients.Client | None = None) -> clients.Client:
+    """Return the client that a request comes from.
+
+    A confidential client proves itself with its secret. So does every client that sends credentials. A public
+    client that sends none is taken at its word.
 
     Args:
-        http_request: With credentials in the header or in the form.
-        load: Client id → client, with its registration; called once, with whatever was sent.
+        known: A client that was loaded already. If it is the one that is named, no query is made.
+
+    Raises:
+        InvalidClient: The client is unknown, disabled, or failed to authenticate.
+        TwoClients: Header and form name different clients.
     """
-    credentials = _from_header(http_request) or _from_body(http_request)
-    if credentials is None:
-        return None
-    client_id, readings = credentials
-    client = load(client_id)
-    if client is None or not clients.is_usable(client):
-        return None
-    if client.client_type != AbstractApplication.CLIENT_CONFIDENTIAL:
-        return None
-    validator = LazyAuthValidator()
-    for secret in readings:
-        if validator._check_secret(secret, client.client_secret):
-            validator._upgrade_secret(SimpleNamespace(client=client, client_secret=secret, headers={}))
-            return client
+    if credentials.basic is None and not credentials.client_secret:
+        client = _load(credentials.client_id, known)
+        if client is None or clients.is_confidential(client):
+            raise InvalidClient
+        return client
+    return prove(credentials, known)
+
+
+def prove(credentials: Credentials, known: clients.Client | None = None) -> clients.Client:
+    """Return the client whose secret a request holds. There is no other way in.
+
+    Raises:
+        InvalidClient: The client is unknown, disabled, or failed to authenticate.
+        TwoClients: Header and form name different clients.
+    """
+    client = _proved(credentials, known)
+    if client is None:
+        raise InvalidClient
+    if credentials.client_id and credentials.client_id != client.client_id:
+        raise TwoClients
+    return client
+
+
+def _proved(credentials: Credentials, known: clients.Client | None) -> clients.Client | None:
+    for client_id, secrets in credentials.attempts:
+        client = known = _load(client_id, known)
+        if client is None:
+            continue
+        for secret in secrets:
+            if secret_proves(secret, client):
+                upgrade_secret(secret, client)
+                return client
     return None
 
 
-#: A client id and how its secret may be read.
-Credentials = tuple[str, tuple[str, ...]]
+def authenticate_confidential(
+    credentials: Credentials, known: clients.Client | None = None
+) -> clients.Client | None:
+    """Return the confidential client that a request comes from, or ``None``.
+
+    A public client is refused even with a secret: anybody may hold it.
+    """
+    client = _proved(credentials, known)
+    return client if client is not None and clients.is_confidential(client) else None
 
 
-def _from_header(http_request: HttpRequest) -> Credentials | None:
-    """Return the credentials of a Basic header: form-encoded, or the secret as it is (see the validator)."""
-    scheme, _, encoded = http_request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        client_id, separator, secret = base64.b64decode(encoded).decode().partition(":")
-    except ValueError:
-        return None
-    readings = tuple(dict.fromkeys((unquote_plus(secret), secret)))
-    return (unquote_plus(client_id), readings) if separator else None
-
-
-def _from_body(http_request: HttpRequest) -> Credentials | None:
-    client_id = http_request.POST.get("client_id", "")
-    return (client_id, (http_request.POST.get("client_secret", ""),)) if client_id else None
+def _load(client_id: str, known: clients.Client | None) -> clients.Client | None:
+    """Return the usable client of this id. An operator who disabled it counts at once."""
+    if known is None or known.client_id != client_id:
+        return clients.find_client(client_id)
+    return known if clients.is_usable(known) else None

@@ -16,6 +16,7 @@ from django_lazyauth.models.fields import digest
 from django_lazyauth.signals import client_deleted
 from django_lazyauth.toolkit import clients
 
+from .secrets import digest_secret
 from .store import ModelRegistrationStore, get_store
 
 #: How long an initial access token may be used, unless the operator says otherwise.
@@ -105,7 +106,7 @@ def _forget_elsewhere(client_ids: list[str]) -> None:
 def new_secret(client_pk: Any) -> str:
     """Replace a client's secret, at once, and return the new one: it cannot be read again."""
     secret = secrets.token_urlsafe(32)
-    clients.set_secret(client_pk, secret)
+    clients.set_secret_digest(client_pk, digest_secret(secret))
     return secret
 
 

@@ -1,10 +1,13 @@
-"""Which redirect URIs a client may use, and how an answer is put on one. No database, no DOT."""
+"""Which redirect URIs a client may use, and how an answer is put on one. No database."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import urlencode, urlsplit
+
+from django_lazyauth.toolkit.scopes import extra_schemes
 
 #: http on the loopback interface; the port is the client's choice at run time (RFC 8252 §7.3).
 LOOPBACK = re.compile(r"http://(?P<host>127\.0\.0\.1|\[::1\]|localhost)(?::\d{1,5})?(?P<rest>[/?].*)?\Z")
@@ -58,6 +61,28 @@ def redirect_uri_matches(requested: str, registered: str) -> bool:
         and ours is not None
         and (theirs["host"], theirs["rest"] or "") == (ours["host"], ours["rest"] or "")
     )
+
+
+def redirect_uri_allowed(client: Any, uri: str) -> bool:
+    """Say whether *client* registered *uri*, and *uri* is of a kind that is safe to redirect to."""
+    return is_safe_redirect_uri(uri, extra_schemes=extra_schemes()) and any(
+        redirect_uri_matches(uri, registered) for registered in client.redirect_uris.split()
+    )
+
+
+def post_logout_redirect_allowed(client: Any, uri: str) -> bool:
+    """Say whether *client* registered exactly *uri* for after a logout, and it is safe to redirect to."""
+    registered = client.post_logout_redirect_uris.split()
+    return uri in registered and is_safe_redirect_uri(uri, extra_schemes=extra_schemes())
+
+
+def origin_allowed(client: Any, origin: str) -> bool:
+    """Say whether scripts of *origin* may read answers meant for *client*: it owns one of its redirect URIs.
+
+    On loopback the port may differ, as it may in its redirect URIs.
+    """
+    uris = (*client.redirect_uris.split(), *client.allowed_origins.split())
+    return any(is_of_origin(uri, origin) for uri in uris)
 
 
 def is_of_origin(uri: str, origin: str) -> bool:

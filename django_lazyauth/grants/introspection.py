@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from django.http import HttpRequest
 
-from django_lazyauth.clients.authenticate import authenticate_confidential
+from django_lazyauth.clients.authenticate import authenticate_confidential, credentials_of
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClient, InvalidRequest
 from django_lazyauth.openid.resource_indicators import same_resource
@@ -31,15 +31,10 @@ def introspect(http_request: HttpRequest) -> TokenAnswer:
     token = http_request.POST.get("token", "")
     if not token:
         return TokenAnswer.of_error(InvalidRequest("Missing token parameter."))
-    row: Any | None = None
-
-    def load(client_id: str) -> clients.Client | None:
-        # One query for both: what the token is worth is told to nobody who fails to authenticate.
-        nonlocal row
-        row, client = find_row_beside_client(token, client_id)
-        return client
-
-    client = authenticate_confidential(http_request, load)
+    credentials = credentials_of(http_request)
+    # One query for both: what the token is worth is told to nobody who fails to authenticate.
+    row, known = find_row_beside_client(token, credentials.named)
+    client = authenticate_confidential(credentials, known)
     if client is None:
         return TokenAnswer.of_error(InvalidClient())
     return TokenAnswer(json.dumps(_describe(token, row, client)), int(HTTPStatus.OK))

@@ -10,8 +10,9 @@ from oauth2_provider.settings import oauth2_settings
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.tokens.keys import signing_algorithms
+from django_lazyauth.toolkit.scopes import available_scopes, default_scopes
 from django_lazyauth.toolkit.server import GRANT_TYPES
-from django_lazyauth.toolkit.validator import LazyAuthValidator, available_scopes, default_scopes
+from django_lazyauth.toolkit.validator import LazyAuthValidator
 
 AUTHENTICATION_METHODS = ["client_secret_basic", "client_secret_post", "none"]
 CONFIDENTIAL_METHODS = ["client_secret_basic", "client_secret_post"]

@@ -18,7 +18,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core import signing
 from django.http import HttpRequest
 
-from django_lazyauth.clients.redirects import with_parameters
+from django_lazyauth.clients.redirects import post_logout_redirect_allowed, with_parameters
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.models.fields import digest
@@ -88,7 +88,7 @@ def check(parameters: dict[str, str]) -> LogoutRequest:
     if hint is not None and hint.client_id != client_id:
         raise InvalidRequest("The application sent a sign-in of another application.")
     redirect_uri = parameters.get("post_logout_redirect_uri", "")
-    if redirect_uri and (client is None or not clients.post_logout_redirect_allowed(client, redirect_uri)):
+    if redirect_uri and (client is None or not post_logout_redirect_allowed(client, redirect_uri)):
         raise InvalidRequest("The application sent an address to go back to that it did not register.")
     return LogoutRequest(
         client, hint, redirect_uri, parameters.get("state", ""), parameters.get("ui_locales", "")

@@ -20,10 +20,7 @@ from oauth2_provider.models import (
     get_id_token_model,
     get_refresh_token_model,
 )
-from oauth2_provider.settings import oauth2_settings
 
-from django_lazyauth.clients.redirects import is_of_origin, is_safe_redirect_uri, redirect_uri_matches
-from django_lazyauth.clients.secrets import digest_secret
 from django_lazyauth.models import ClientRegistration
 from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
 
@@ -111,6 +108,11 @@ def note_is_over(client: Client, is_over: bool) -> None:
     client._lazyauth_is_over = is_over
 
 
+def is_confidential(client: Client) -> bool:
+    """Say whether *client* has to prove who it is (RFC 6749 §2.1)."""
+    return bool(client.client_type == AbstractApplication.CLIENT_CONFIDENTIAL)
+
+
 def is_verified(client: Client) -> bool:
     """Say whether an operator stands for who this client is: made it, or looked at it."""
     if not is_self_registered(client):
@@ -156,20 +158,6 @@ def backchannel_logout_uri(client: Client) -> str:
     return uri if isinstance(uri, str) else ""
 
 
-def post_logout_redirect_allowed(client: Client, uri: str) -> bool:
-    """Say whether *client* registered exactly *uri* for after a logout, and it is safe to redirect to."""
-    return uri in client.post_logout_redirect_uris.split() and is_safe_redirect_uri(
-        uri, extra_schemes=oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES
-    )
-
-
-def redirect_uri_allowed(client: Client, uri: str) -> bool:
-    """Say whether *client* registered *uri*, and *uri* is of a kind that is safe to redirect to."""
-    return is_safe_redirect_uri(uri, extra_schemes=oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES) and any(
-        redirect_uri_matches(uri, registered) for registered in client.redirect_uris.split()
-    )
-
-
 def is_self_registered(client: Client) -> bool:
     """Say whether a stranger brought this client (RFC 7591 or a metadata document), not an operator."""
     return bool(client.registration_source != AbstractApplication.RegistrationSource.MANUAL)
@@ -193,15 +181,6 @@ def metadata_digest(client: Client) -> str:
         # An empty one was written to note something else, such as that the client is used.
         said.append(registration.metadata)
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-
-
-def origin_allowed(client: Client, origin: str) -> bool:
-    """Say whether scripts of *origin* may read answers meant for *client*: it owns one of its redirect URIs.
-
-    On loopback at any port, as its redirect URIs are good there at any port.
-    """
-    uris = (*client.redirect_uris.split(), *client.allowed_origins.split())
-    return any(is_of_origin(uri, origin) for uri in uris)
 
 
 # -- rows of clients that registered themselves ----------------------------------------------------------
@@ -303,9 +282,9 @@ def replace_client(pk: Any, fields: ClientFields) -> None:
     get_application_model().objects.filter(pk=pk).update(**fields.as_columns(), updated=timezone.now())
 
 
-def set_secret(pk: Any, secret: str) -> None:
-    """Keep the digest of a client's new secret."""
-    columns = {"client_secret": digest_secret(secret), "hash_client_secret": False, "updated": timezone.now()}
+def set_secret_digest(pk: Any, secret_digest: str) -> None:
+    """Keep *secret_digest* as that of the client's secret (:func:`django_lazyauth.clients.secrets.digest_secret`)."""
+    columns = {"client_secret": secret_digest, "hash_client_secret": False, "updated": timezone.now()}
     get_application_model().objects.filter(pk=pk).update(**columns)
 
 

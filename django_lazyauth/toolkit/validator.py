@@ -23,6 +23,7 @@ from oauth2_provider.models import (
 from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauthlib.oauth2.rfc6749 import errors
 
+from django_lazyauth.clients.redirects import redirect_uri_allowed
 from django_lazyauth.clients.secrets import deserves_digest, digest_secret, is_digest, secret_matches
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, Status
@@ -35,6 +36,7 @@ from django_lazyauth.tokens.resources import are_sound_resources
 from django_lazyauth.tokens.rotation import Rotation
 
 from . import clients
+from .scopes import available_scopes, default_scopes, narrow
 
 
 class LazyAuthValidator(Rotation, OAuth2Validator):
@@ -239,7 +241,7 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
     def validate_redirect_uri(
         self, client_id: str, redirect_uri: str, request: Any, *args: Any, **kwargs: Any
     ) -> bool:
-        return clients.redirect_uri_allowed(request.client, redirect_uri)
+        return redirect_uri_allowed(request.client, redirect_uri)
 
     def validate_scopes(
         self, client_id: str, scopes: list[str], client: Any, request: Any, *args: Any, **kwargs: Any
@@ -535,33 +537,3 @@ DISCLOSED_CLAIMS = (
     "email",
     "email_verified",
 )
-
-
-def available_scopes(client: Any, request: Any = None) -> set[str]:
-    """Return the scopes that *client* may ask for: ours and what DOT's scopes backend allows it."""
-    from oauth2_provider.scopes import get_scopes_backend
-
-    backend = get_scopes_backend().get_available_scopes(application=client, request=request)
-    known = set(lazyauth_settings.scopes) | set(backend) | upstream_scopes(client)
-    registered = clients.registered_scopes(client)
-    return known if registered is None else known & registered
-
-
-def narrow(client: Any, scopes: list[str]) -> list[str]:
-    """Return those of *scopes* that the client has registered; it may have given some up since."""
-    registered = clients.registered_scopes(client)
-    return scopes if registered is None else [scope for scope in scopes if scope in registered]
-
-
-def upstream_scopes(client: Any) -> set[str]:
-    """Return the scopes by which *client* may fetch upstream tokens; none unless the operator named it."""
-    allowed = lazyauth_settings.upstream_token_clients
-    return {f"upstream:{provider}" for provider in allowed.get(getattr(client, "client_id", ""), ())}
-
-
-def default_scopes(client: Any, request: Any = None) -> list[str]:
-    """Return the scopes of a request that names none (RFC 6749 §3.3)."""
-    available = available_scopes(client, request)
-    defaults = [scope for scope in lazyauth_settings.default_client_scopes if scope in available]
-    # A client that registered none of the defaults means what it registered.
-    return defaults or sorted(clients.registered_scopes(client) or ())

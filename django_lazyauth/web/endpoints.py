@@ -13,6 +13,7 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 
+from django_lazyauth.clients.redirects import origin_allowed
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest, OAuthError
 from django_lazyauth.grants import introspection, server_metadata, userinfo
@@ -86,7 +87,7 @@ def _with_origin(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     except (DatabaseError, InterfaceError):
         # What was answered is answered, and may have been written.
         return response
-    if client is not None and clients.origin_allowed(client, origin):
+    if client is not None and origin_allowed(client, origin):
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Expose-Headers"] = EXPOSED
     return response

@@ -1,0 +1,111 @@
+"""The values that a token request passes through: what was sent, what was settled, what comes back.
+
+Not here: any decision. Each grant makes its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Final
+
+from django.http import HttpRequest
+
+from django_lazyauth.clients.authenticate import Credentials, credentials_of
+from django_lazyauth.errors import InvalidClient, InvalidRequest, OAuthError
+from django_lazyauth.kit.text import has_bad_characters
+
+#: Characters of one parameter.
+MAX_PARAMETER_LENGTH: Final = 8 * 1024
+#: The challenge for a client that failed to authenticate (RFC 6749 §5.2).
+REALM: Final = 'Basic realm="token"'
+#: Parameters that a request may repeat (RFC 8707 §2).
+REPEATABLE: Final = frozenset({"resource"})
+
+
+# -- what was sent -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A checked form of a client. Empty parameters are absent (RFC 6749 §3.2).
+
+    Attributes:
+        parameters: Those with a value, except ``resource``.
+        resources: Every ``resource`` with a value (RFC 8707 §2), in the order sent.
+        credentials: What the request says about its client; not proved yet.
+    """
+
+    parameters: Mapping[str, str] = field(repr=False)
+    resources: tuple[str, ...]
+    credentials: Credentials
+    http_request: HttpRequest = field(repr=False)
+
+    def get(self, name: str) -> str:
+        """Return the value of a parameter; empty if it is absent."""
+        return self.parameters.get(name, "")
+
+    def require(self, name: str, description: str = "") -> str:
+        """Return the value of a parameter.
+
+        Raises:
+            InvalidRequest: It is absent.
+        """
+        value = self.get(name)
+        if not value:
+            raise InvalidRequest(description or f"Missing {name} parameter.")
+        return value
+
+
+def read_form(http_request: HttpRequest) -> Form:
+    """Return the form of a request to the token, revocation or introspection endpoint.
+
+    Raises:
+        InvalidRequest: Parameters in the URL, another content type, or a parameter that is repeated, too long or
+            holds characters that no database can.
+        InvalidClient: Credentials in the header that no client can have.
+    """
+    if http_request.GET:
+        raise InvalidRequest("Parameters belong into the body of the request.")
+    if http_request.content_type != "application/x-www-form-urlencoded":
+        raise InvalidRequest("The body must be application/x-www-form-urlencoded.")
+    for name, values in http_request.POST.lists():
+        if len(values) > 1 and name not in REPEATABLE:
+            raise InvalidRequest("A parameter is repeated.")
+        too_long = any(len(value) > MAX_PARAMETER_LENGTH for value in values)
+        if too_long or any(map(has_bad_characters, (name, *values))):
+            raise InvalidRequest("A parameter is too long or holds characters that it cannot hold.")
+    return Form(
+        parameters={name: str(value) for name, value in http_request.POST.items() if value},
+        resources=tuple(value for value in http_request.POST.getlist("resource") if value),
+        credentials=credentials_of(http_request),
+        http_request=http_request,
+    )
+
+
+def client_id_of(http_request: HttpRequest) -> str:
+    """Return the client that a request says it comes from, which nothing proves. Empty if it does not say."""
+    try:
+        return credentials_of(http_request).named
+    except InvalidClient:
+        return str(http_request.POST.get("client_id", ""))
+
+
+# -- what comes back ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswer:
+    """Body, status and headers of an answer. It is always JSON, and no cache keeps it (RFC 6749 §5.1)."""
+
+    body: str = field(repr=False)
+    status: int = int(HTTPStatus.OK)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_error(cls, error: OAuthError) -> TokenAnswer:
+        # A client that failed to authenticate is asked for Basic (RFC 6749 §5.2).
+        headers = {"WWW-Authenticate": REALM} if error.status == HTTPStatus.UNAUTHORIZED else {}
+        return cls(json.dumps(error.as_dict()), int(error.status), headers)

@@ -1,0 +1,70 @@
+"""Which scopes a client may ask for: ours, those of django-oauth-toolkit's scopes backend, and the upstream scopes.
+
+Not here: what a person agreed to (``authorize/consent.py``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oauth2_provider.scopes import get_scopes_backend
+from oauth2_provider.settings import oauth2_settings
+
+from django_lazyauth.conf import lazyauth_settings
+
+from . import clients
+
+#: Libraries add it wherever it is advertised. A client that may not have it gets the rest of its scopes.
+OFFLINE_ACCESS = "offline_access"
+
+
+def available_scopes(client: Any, request: Any = None) -> set[str]:
+    """Return the scopes that *client* may ask for.
+
+    Args:
+        client: ``None`` for what this site offers at all.
+        request: Passed on to the host's scopes backend.
+    """
+    backend = get_scopes_backend().get_available_scopes(application=client, request=request)
+    known = set(lazyauth_settings.scopes) | set(backend) | upstream_scopes(client)
+    registered = clients.registered_scopes(client)
+    return known if registered is None else known & registered
+
+
+def may_ask(client: Any, scopes: list[str], request: Any = None) -> bool:
+    """Say whether *client* may ask for all of *scopes* (RFC 6749 §3.3). ``offline_access`` is never refused."""
+    return set(scopes) - {OFFLINE_ACCESS} <= available_scopes(client, request)
+
+
+def narrow(client: Any, scopes: list[str]) -> list[str]:
+    """Return those of *scopes* that *client* has registered. It may have given some up since."""
+    registered = clients.registered_scopes(client)
+    return scopes if registered is None else [scope for scope in scopes if scope in registered]
+
+
+def default_scopes(client: Any, request: Any = None) -> list[str]:
+    """Return the scopes of a request that names none (RFC 6749 §3.3)."""
+    available = available_scopes(client, request)
+    defaults = [scope for scope in lazyauth_settings.default_client_scopes if scope in available]
+    # A client that registered none of the defaults gets what it registered.
+    return defaults or sorted(clients.registered_scopes(client) or ())
+
+
+def requested_scopes(scope: str) -> list[str]:
+    """Return the scopes in a ``scope`` parameter (RFC 6749 §3.3).
+
+    Blanks separate; two in a row leave an empty scope between them, which no client may ask for.
+    """
+    return scope.strip().split(" ")
+
+
+def upstream_scopes(client: Any) -> set[str]:
+    """Return the scopes by which *client* may fetch upstream tokens. There are none unless the operator named it."""
+    allowed = lazyauth_settings.upstream_token_clients
+    return {f"upstream:{provider}" for provider in allowed.get(getattr(client, "client_id", ""), ())}
+
+
+def extra_schemes() -> list[str]:
+    """Return the private-use URI schemes that the operator allows in redirect URIs."""
+    schemes: list[str] = oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES
+    return schemes

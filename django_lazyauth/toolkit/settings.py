@@ -1,0 +1,17 @@
+"""Settings of django-oauth-toolkit that this app honours. All others have no effect here."""
+
+from __future__ import annotations
+
+from oauth2_provider.settings import oauth2_settings
+
+
+def metadata_documents_enabled() -> bool:
+    """Say whether a client's id may be the URL of its metadata document (``CIMD_ENABLED``)."""
+    return bool(oauth2_settings.CIMD_ENABLED)
+
+
+def rsa_private_keys() -> list[str]:
+    """Return the PEM keys of ``OIDC_RSA_PRIVATE_KEY`` and ``OIDC_RSA_PRIVATE_KEYS_INACTIVE``, the active one first."""
+    if not oauth2_settings.OIDC_RSA_PRIVATE_KEY:
+        return []
+    return [oauth2_settings.OIDC_RSA_PRIVATE_KEY, *oauth2_settings.OIDC_RSA_PRIVATE_KEYS_INACTIVE]
