@@ -5,13 +5,13 @@ Not here: whether a client may do what it asks for.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
 from django.http import HttpRequest
 
 from django_lazyauth.errors import InvalidClient, OAuthError
+from django_lazyauth.kit.http import MalformedCredentials, parse_basic
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.toolkit import clients
 
@@ -70,19 +70,18 @@ def read_basic(header: str) -> Basic | None:
     """Return what an ``Authorization`` header holds; ``None`` if its scheme is another (RFC 7617 §2).
 
     Raises:
-        InvalidClient: No client can have these credentials: not base64 of UTF-8, or NUL in them.
+        InvalidClient: No client can have these credentials: they cannot be read, or hold NUL.
     """
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic" or not encoded.strip():
-        return None
     try:
-        decoded = base64.b64decode(encoded).decode()
-    except ValueError:
+        sent = parse_basic(header)
+    except MalformedCredentials:
         raise InvalidClient from None
-    if has_bad_characters(unquote_plus(decoded)):
+    if sent is None:
+        return None
+    client_id, secret = unquote_plus(sent.user_id), unquote_plus(sent.password)
+    if has_bad_characters(client_id) or has_bad_characters(secret):
         raise InvalidClient
-    client_id, _, secret = decoded.partition(":")
-    return Basic(unquote_plus(client_id), tuple(dict.fromkeys((unquote_plus(secret), secret))))
+    return Basic(client_id, tuple(dict.fromkeys((secret, sent.password))))
 
 
 def credentials_of(http_request: HttpRequest) -> Credentials:
