@@ -1,18 +1,18 @@
 """Check an authorization request: who asks, where the answer goes, what is asked for (RFC 6749 §4.1.1).
 
-Two kinds of failure. Before client and redirect URI are known good there is only a page; after that every
-error goes to the client's redirect URI. This module writes nothing.
+There are two kinds of failure. Until client and redirect URI are known to be good, only a page can show the error.
+From then on every error goes to the client's redirect URI (RFC 6749 §4.1.2.1).
+
+Not here: what the person said, and anything that writes. This module only reads.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlencode
 
-from django.http import HttpRequest, QueryDict
-from oauthlib import oauth2
+from django.http import QueryDict
 
 from django_lazyauth.clients.redirects import redirect_uri_allowed
 from django_lazyauth.errors import LazyAuthError
@@ -20,13 +20,12 @@ from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.tokens.logout_token import read_hint
 from django_lazyauth.tokens.resources import are_sound_resources
 from django_lazyauth.toolkit import clients
-from django_lazyauth.toolkit.scopes import narrow
-from django_lazyauth.toolkit.server import LazyAuthCore
+from django_lazyauth.toolkit.scopes import default_scopes, may_ask, narrow, requested_scopes
 
 #: S256 of anything is 32 octets, 43 characters of base64url (RFC 7636 §4.2).
 S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 PROMPTS = frozenset({"none", "login", "consent", "select_account", "create"})
-#: Django redirects to no URL of more than 16 KiB; what goes back to the client is hardly longer than what came.
+#: Django redirects to no URL of more than 16 KiB. The answer is hardly longer than the request.
 MAX_QUERY_LENGTH = 15 * 1024
 MAX_LENGTHS = {
     "client_id": 255,
@@ -40,15 +39,23 @@ MAX_LENGTHS = {
     "ui_locales": 128,
     "max_age": 9,
 }
-#: Without these known good there is nowhere safe to send an error.
-FATAL_PARAMETERS = ("client_id", "redirect_uri")
+#: They say where an error may go. While one of them is bad, an error may go nowhere.
+ADDRESSING = ("client_id", "redirect_uri")
+#: Every other parameter stands at most once (RFC 6749 §3.1; RFC 8707 §2 lets this one stand often).
+REPEATABLE = frozenset({"resource"})
+#: Parameters that ask for what is not served, each with an error code of its own (OpenID Connect Core §3.1.2.6).
+NOT_SUPPORTED = ("request", "request_uri", "registration")
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """A request that passed every check."""
+    """A request that passed every check.
 
-    client: Any
+    Attributes:
+        subject_hint: The user that ``id_token_hint`` names; empty if it names nobody, ``None`` if none was sent.
+    """
+
+    client: clients.Client
     redirect_uri: str
     scopes: tuple[str, ...]
     state: str
@@ -81,118 +88,89 @@ class AuthorizationRefused(LazyAuthError):
         super().__init__(error)
 
 
-def validate_authorization(http_request: HttpRequest) -> AuthorizationRequest:
-    """Return the checked request of a GET to the authorization endpoint.
+def validate_authorization(parameters: QueryDict) -> AuthorizationRequest:
+    """Return the checked request of these parameters. A parameter without a value counts as omitted (RFC 6749 §3.1).
 
     Raises:
-        AuthorizationRefused: It cannot be served; says where the error may go.
+        AuthorizationRefused: The request cannot be served. The error says where it may go.
     """
-    parameters = http_request.GET
-    _check_addressing(http_request)
-    core = LazyAuthCore()
-    try:
-        scopes, info = core.server.validate_authorization_request(_uri_of(http_request))
-    except oauth2.OAuth2Error as error:
-        raise _refusal(http_request, error) from None
-    redirect_uri = info["redirect_uri"]
-    if not redirect_uri_allowed(info["request"].client, redirect_uri):
-        # oauthlib does not look at the one that stands in for a missing parameter.
-        raise AuthorizationRefused("invalid_request", "The registered redirect URI cannot be used.")
-    _check_values(http_request, redirect_uri)
+    _check_addressing(parameters)
+    client = _client_of(parameters)
+    redirect_uri = _redirect_uri_of(parameters, client)
+    scopes = _scopes_of(parameters, client)
+    finding = (
+        _malformed(parameters)
+        or _not_served(parameters)
+        or _no_pkce(parameters)
+        or _bad_openid(parameters)
+        or _not_for_this_client(client, scopes)
+        or _bad_claims(parameters)
+    )
+    if finding is not None:
+        raise AuthorizationRefused(*finding, redirect_uri=redirect_uri, state=_state_of(parameters))
+    max_age = parameters.get("max_age")
     return AuthorizationRequest(
-        client=info["request"].client,
+        client=client,
         redirect_uri=redirect_uri,
-        scopes=tuple(dict.fromkeys(narrow(info["request"].client, scopes))),
+        scopes=tuple(dict.fromkeys(narrow(client, scopes))),
         state=parameters.get("state", ""),
         nonce=parameters.get("nonce", ""),
-        code_challenge=parameters["code_challenge"],
+        code_challenge=parameters.get("code_challenge", ""),
         resources=tuple(dict.fromkeys(parameters.getlist("resource"))),
         prompts=frozenset(parameters.get("prompt", "").split()),
-        max_age=int(parameters["max_age"]) if parameters.get("max_age") else None,
+        max_age=int(max_age) if max_age else None,
         login_hint=parameters.get("login_hint", ""),
         ui_locales=parameters.get("ui_locales", ""),
         subject_hint=_subject_hint(parameters.get("id_token_hint", "")),
     )
 
 
-def _uri_of(http_request: HttpRequest) -> str:
-    """Return the request's URI for oauthlib: a parameter without a value counts as omitted (RFC 6749 §3.1)."""
-    lists = http_request.GET.lists()
-    return f"{http_request.path}?{urlencode([(name, value) for name, values in lists for value in values if value])}"
+# -- who asks, and where the answer goes -----------------------------------------------------------------
 
 
-def _refusal(http_request: HttpRequest, error: oauth2.OAuth2Error) -> AuthorizationRefused:
-    """Return what to say of an error of oauthlib: to the client where its redirect URI is known good.
-
-    Raises:
-        AuthorizationRefused: A parameter that oauthlib stumbled over is one that we have a better word for.
-    """
-    description = error.description or ""
-    _, redirect_uri = _addressee(http_request)
-    if redirect_uri is None:
-        return AuthorizationRefused(error.error, description)
-    _check_values(http_request, redirect_uri)
-    if isinstance(error, oauth2.FatalClientError):
-        return AuthorizationRefused(error.error, description)
-    state = http_request.GET.get("state", "")
-    return AuthorizationRefused(error.error, description, redirect_uri=redirect_uri, state=state)
-
-
-def _subject_hint(token: str) -> str | None:
-    """Return who the client thinks it is asking about; an unreadable hint names nobody."""
-    if not token:
-        return None
-    hint = read_hint(token)
-    return hint.subject if hint else ""
-
-
-def _check_addressing(http_request: HttpRequest) -> None:
-    """Refuse what leaves no safe redirect URI; the error can only be a page."""
-    parameters = http_request.GET
-    sent = len(http_request.META.get("QUERY_STRING", ""))
-    # Raw octets of UTF-8 come back percent-encoded, three times as long.
-    if sent > MAX_QUERY_LENGTH or len(_uri_of(http_request)) > MAX_QUERY_LENGTH:
+def _check_addressing(parameters: QueryDict) -> None:
+    if len(parameters.urlencode()) > MAX_QUERY_LENGTH:
         raise AuthorizationRefused("invalid_request", "The request is too long.")
-    for name in FATAL_PARAMETERS:
+    for name in ADDRESSING:
         values = parameters.getlist(name)
         if len(values) > 1:
             raise AuthorizationRefused("invalid_request", f"Duplicate {name} parameter.")
-        if values and (has_bad_characters(values[0]) or len(values[0]) > MAX_LENGTHS[name]):
+        if values and not _is_sound(name, values[0]):
             raise AuthorizationRefused("invalid_request", f"Invalid {name} parameter value.")
 
 
-def _addressee(http_request: HttpRequest) -> tuple[Any, str | None]:
-    """Return client and redirect URI of a request that failed later checks; ``None`` where not known good."""
-    client = clients.find_client(http_request.GET.get("client_id", ""))
+def _client_of(parameters: QueryDict) -> clients.Client:
+    client_id = parameters.get("client_id", "")
+    if not client_id:
+        raise AuthorizationRefused("invalid_request", "Missing client_id parameter.")
+    client = clients.find_client(client_id)
     if client is None:
-        return None, None
-    registered = client.redirect_uris.split()
-    redirect_uri = http_request.GET.get("redirect_uri") or (registered[0] if len(registered) == 1 else None)
-    if redirect_uri is None or not redirect_uri_allowed(client, redirect_uri):
-        return client, None
-    return client, redirect_uri
+        raise AuthorizationRefused("invalid_request", "Invalid client_id parameter value.")
+    return client
 
 
-def _check_values(http_request: HttpRequest, redirect_uri: str) -> None:
-    """Refuse parameters that are repeated, malformed or not served; the error goes to the client."""
-    parameters = http_request.GET
-    found = (
-        _malformed(parameters) or _not_served(parameters) or _no_pkce(parameters) or _bad_openid(parameters)
-    )
-    if found:
-        error, description = found
-        states = parameters.getlist("state")
-        state = states[0] if len(states) == 1 and _is_sound("state", states[0]) else ""
-        raise AuthorizationRefused(error, description, redirect_uri=redirect_uri, state=state)
+def _redirect_uri_of(parameters: QueryDict, client: clients.Client) -> str:
+    """Return the redirect URI of the request, or the only registered one where it names none (RFC 6749 §3.1.2.3)."""
+    named: str = parameters.get("redirect_uri", "")
+    registered: list[str] = client.redirect_uris.split()
+    if not named and len(registered) != 1:
+        raise AuthorizationRefused("invalid_request", "Missing redirect URI.")
+    redirect_uri = named or registered[0]
+    if not redirect_uri_allowed(client, redirect_uri):
+        reason = "Mismatching redirect URI." if named else "The registered redirect URI cannot be used."
+        raise AuthorizationRefused("invalid_request", reason)
+    return redirect_uri
 
 
-#: An error code and its description, or nothing found.
-Finding = tuple[str, str] | None
+# -- what is asked for: these errors go to the client ----------------------------------------------------
+
+#: An error code and its description.
+Finding = tuple[str, str]
 
 
-def _malformed(parameters: QueryDict) -> Finding:
+def _malformed(parameters: QueryDict) -> Finding | None:
     for name, values in parameters.lists():
-        if name != "resource" and len(values) > 1:
+        if name not in REPEATABLE and len(values) > 1:
             return "invalid_request", f"Duplicate {_printable(name)} parameter."
         if any(not _is_sound(name, value) for value in values):
             return "invalid_request", f"Invalid {_printable(name)} parameter value."
@@ -201,8 +179,8 @@ def _malformed(parameters: QueryDict) -> Finding:
     return None
 
 
-def _not_served(parameters: QueryDict) -> Finding:
-    for name in ("request", "request_uri", "registration"):
+def _not_served(parameters: QueryDict) -> Finding | None:
+    for name in NOT_SUPPORTED:
         if parameters.get(name):
             return f"{name}_not_supported", f"The {name} parameter is not supported."
     if not parameters.get("response_type"):
@@ -214,7 +192,7 @@ def _not_served(parameters: QueryDict) -> Finding:
     return None
 
 
-def _no_pkce(parameters: QueryDict) -> Finding:
+def _no_pkce(parameters: QueryDict) -> Finding | None:
     if parameters.get("code_challenge_method") != "S256":
         return "invalid_request", "PKCE with code_challenge_method=S256 is required."
     if not S256_CHALLENGE.match(parameters.get("code_challenge", "")):
@@ -222,7 +200,7 @@ def _no_pkce(parameters: QueryDict) -> Finding:
     return None
 
 
-def _bad_openid(parameters: QueryDict) -> Finding:
+def _bad_openid(parameters: QueryDict) -> Finding | None:
     prompts = set(parameters.get("prompt", "").split())
     if not prompts <= PROMPTS or ("none" in prompts and len(prompts) > 1):
         return "invalid_request", "Invalid prompt parameter value."
@@ -231,10 +209,47 @@ def _bad_openid(parameters: QueryDict) -> Finding:
     return None
 
 
+def _not_for_this_client(client: clients.Client, scopes: list[str]) -> Finding | None:
+    if not clients.may_ask_for_codes(client):
+        return "unauthorized_client", ""
+    if not may_ask(client, scopes):
+        return "invalid_scope", ""
+    return None
+
+
+def _bad_claims(parameters: QueryDict) -> Finding | None:
+    """Refuse a ``claims`` parameter that is no JSON. Others are ignored: it is not supported (OIDC Core §5.5)."""
+    claims = parameters.get("claims")
+    if claims and "openid" in parameters.get("scope", "").split():
+        try:
+            json.loads(claims)
+        except (ValueError, RecursionError):
+            return "invalid_request", "Malformed claims parameter"
+    return None
+
+
+def _scopes_of(parameters: QueryDict, client: clients.Client) -> list[str]:
+    scope: str = parameters.get("scope", "")
+    return requested_scopes(scope) if scope else default_scopes(client)
+
+
+def _state_of(parameters: QueryDict) -> str:
+    """Return the state to send back with an error; empty if it is itself what is wrong."""
+    states: list[str] = parameters.getlist("state")
+    return states[0] if len(states) == 1 and _is_sound("state", states[0]) else ""
+
+
+def _subject_hint(token: str) -> str | None:
+    if not token:
+        return None
+    hint = read_hint(token)
+    return hint.subject if hint else ""
+
+
 def _is_sound(name: str, value: str) -> bool:
     return not has_bad_characters(value) and len(value) <= MAX_LENGTHS.get(name, MAX_QUERY_LENGTH)
 
 
 def _printable(name: str) -> str:
-    """Return a parameter's name if it is fit for an error description (RFC 6749 §4.1.2.1), else a word."""
+    """Return a parameter's name if an error description may hold it (RFC 6749 §4.1.2.1), else a word for it."""
     return name if re.fullmatch(r"[a-zA-Z0-9_.-]{1,40}", name) else "request"

@@ -130,6 +130,11 @@ def registered_scopes(client: Client) -> frozenset[str] | None:
     return frozenset(scope.split()) if isinstance(scope, str) else None
 
 
+def may_ask_for_codes(client: Client) -> bool:
+    """Say whether *client* is one of the authorization code grant (RFC 6749 §4.1.1)."""
+    return bool(client.allows_grant_type(AbstractApplication.GRANT_AUTHORIZATION_CODE))
+
+
 def may_refresh(client: Client) -> bool:
     """Say whether *client* registered for refresh tokens; an operator's client always may."""
     if not is_self_registered(client):

@@ -79,11 +79,11 @@ def _check(request: HttpRequest) -> AuthorizationRequest:
     client_id = request.GET.get("client_id", "")
     document.look_up(client_id, request, network=network_of(request))
     try:
-        return validate_authorization(request)
+        return validate_authorization(request.GET)
     except AuthorizationRefused as refused:
         if refused.redirect_uri is not None or not register.materialise(client_id):
             raise
-    return validate_authorization(request)
+    return validate_authorization(request.GET)
 
 
 def _refuse(request: HttpRequest, refused: AuthorizationRefused) -> HttpResponse:
