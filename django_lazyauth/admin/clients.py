@@ -25,7 +25,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 
-from django_lazyauth.clients import operate
+from django_lazyauth.clients import operator_actions
 from django_lazyauth.clients.metadata import check_backchannel_logout_uri
 from django_lazyauth.clients.redirects import host_of
 from django_lazyauth.conf import lazyauth_settings
@@ -284,21 +284,21 @@ class ClientAdmin(ShowsOnce):
 
     @admin.action(description=_("Verify: stand for who they are"), permissions=["change"])
     def verify(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        count = operate.verify(queryset.values_list("pk", flat=True))
+        count = operator_actions.verify(queryset.values_list("pk", flat=True))
         self.message_user(
             request, ngettext("%d client is verified.", "%d clients are verified.", count) % count
         )
 
     @admin.action(description=_("Withdraw the verification"), permissions=["change"])
     def withdraw_verification(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        count = operate.withdraw(queryset.values_list("pk", flat=True))
+        count = operator_actions.unverify(queryset.values_list("pk", flat=True))
         self.message_user(
             request, ngettext("%d client is unverified.", "%d clients are unverified.", count) % count
         )
 
     @admin.action(description=_("Disable: refuse them from now on"), permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        count = operate.disable(queryset.values_list("pk", flat=True))
+        count = operator_actions.disable(queryset.values_list("pk", flat=True))
         self.message_user(
             request,
             ngettext("%d client is disabled.", "%d clients are disabled.", count) % count,
@@ -307,7 +307,7 @@ class ClientAdmin(ShowsOnce):
 
     @admin.action(description=_("Enable"), permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        count = operate.enable(queryset.values_list("pk", flat=True))
+        count = operator_actions.enable(queryset.values_list("pk", flat=True))
         self.message_user(request, ngettext("%d client works.", "%d clients work.", count) % count)
 
     def get_actions(self, request: HttpRequest) -> Any:
@@ -325,10 +325,10 @@ class ClientAdmin(ShowsOnce):
         return names, {self.opts.verbose_name_plural: len(names)}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        operate.delete([obj.pk])
+        operator_actions.delete([obj.pk])
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        operate.delete(queryset.values_list("pk", flat=True))
+        operator_actions.delete(queryset.values_list("pk", flat=True))
 
     # -- secrets -------------------------------------------------------------------------------------------
 
@@ -338,8 +338,8 @@ class ClientAdmin(ShowsOnce):
         if not change or obj.client_type != CONFIDENTIAL:
             obj.client_secret, obj.hash_client_secret = "", False
         super().save_model(request, obj, form, change)
-        operate.set_backchannel_logout_uri(obj, form.cleaned_data["backchannel_logout_uri"])
-        obj.shown_once = operate.new_secret(obj.pk) if needs_secret else ""
+        operator_actions.set_backchannel_logout_uri(obj, form.cleaned_data["backchannel_logout_uri"])
+        obj.shown_once = operator_actions.new_secret(obj.pk) if needs_secret else ""
 
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
@@ -369,7 +369,7 @@ class ClientAdmin(ShowsOnce):
         if not self.has_change_permission(request, client):
             raise PermissionDenied
         if request.method == "POST":
-            client.shown_once = operate.new_secret(client.pk)
+            client.shown_once = operator_actions.new_secret(client.pk)
             self.log_change(request, client, "New secret.")
             return self._show_secret(request, client) or HttpResponse(status=204)
         context = {
@@ -390,7 +390,7 @@ class InitialAccessTokenAdmin(ShowsOnce):
     ordering = ("-created_at",)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        expires_at = (timezone.now() + operate.INITIAL_TOKEN_LIFETIME).replace(microsecond=0)
+        expires_at = (timezone.now() + operator_actions.INITIAL_TOKEN_LIFETIME).replace(microsecond=0)
         return {"expires_at": expires_at, **super().get_changeform_initial_data(request)}
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -399,7 +399,7 @@ class InitialAccessTokenAdmin(ShowsOnce):
     def save_model(self, request: HttpRequest, obj: InitialAccessToken, form: Any, change: bool) -> None:
         if request.user.is_authenticated:
             obj.created_by = request.user
-        obj.shown_once = operate.issue_initial_access_token(obj)  # type: ignore[attr-defined]  # for the next page only, never stored
+        obj.shown_once = operator_actions.issue_initial_access_token(obj)  # type: ignore[attr-defined]  # for the next page only, never stored
 
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None

@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from django_lazyauth.clients import register
+from django_lazyauth.clients import registration, registration_management
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClientMetadata, InvalidRequest, InvalidToken, OAuthError
 from django_lazyauth.kit.http import parse_bearer
@@ -157,7 +157,7 @@ class RegisterView(RegistrationAPIView):
     """Register a client (RFC 7591 §3.1)."""
 
     def post(self, request: Request) -> Response:
-        answer = register.register(
+        answer = registration.register(
             self.read_body(request),
             network=network_of(request._request),
             initial_access_token=self.bearer(request),
@@ -169,16 +169,16 @@ class RegisteredClientView(RegistrationAPIView):
     """Read, replace or delete a registration with its token (RFC 7592 §2)."""
 
     def get(self, request: Request, client_id: str) -> Response:
-        return Response(register.read(client_id, self.bearer(request)))
+        return Response(registration_management.read(client_id, self.bearer(request)))
 
     def put(self, request: Request, client_id: str) -> Response:
-        replaced = register.replace(
+        replaced = registration_management.replace(
             client_id, self.bearer(request), read_document=lambda: self.read_body(request)
         )
         return Response(replaced)
 
     def delete(self, request: Request, client_id: str) -> Response:
-        register.unregister(client_id, self.bearer(request))
+        registration_management.unregister(client_id, self.bearer(request))
         return Response(status=HTTPStatus.NO_CONTENT)
 
 

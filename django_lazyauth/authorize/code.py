@@ -8,8 +8,8 @@ from django.db import router, transaction
 from django.utils import timezone
 
 from django_lazyauth.clients import answer
+from django_lazyauth.clients.last_used import note_use
 from django_lazyauth.clients.redirects import redirect_uri_allowed
-from django_lazyauth.clients.use import note_use
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import AccessDenied, InvalidGrant, ProviderError
 from django_lazyauth.kit.retry import retries_on_conflict

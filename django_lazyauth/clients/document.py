@@ -1,6 +1,7 @@
-"""A client shows up by the URL of its own document: it is fetched, and takes a place among the unused ones (I16).
+"""A client whose id is the URL of its metadata document (OAuth Client ID Metadata Document).
 
-Fetching comes first and outside any transaction. A client that no place can be found for goes again.
+The document is fetched outside any transaction. The client then takes a slot among the unused ones (I16), and is
+deleted when there is no slot for it.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from django_lazyauth.kit.throttle import Throttle
 from django_lazyauth.models import ClientRegistration, ClientSource
 from django_lazyauth.toolkit import clients, documents
 
-from .store import ATTEMPTS, take_place
-from .use import note_use
+from .last_used import note_use
+from .store import ATTEMPTS, take_slot
 
 WINDOW = timedelta(hours=1)
 
 
 def look_up(client_id: str, http_request: HttpRequest, *, network: str) -> None:
-    """Have the client of this id at hand, if it is one of a document; its document is read again when it is due.
+    """Write or refresh the client of *client_id*, if that is the URL of a document.
 
-    New documents count against the registrations of *network*: each may become a row, and costs a fetch.
+    A new document counts as a registration of *network*: it costs a fetch and may become a row.
     """
     if not documents.is_document(client_id):
         return
@@ -36,13 +37,13 @@ def look_up(client_id: str, http_request: HttpRequest, *, network: str) -> None:
         throttle = Throttle("client-document", lazyauth_settings.registrations_per_network, WINDOW)
         client = documents.resolve(client_id, http_request) if throttle.take(network) else None
     elif documents.is_stale(client):
-        client = _read_again(client, http_request)
+        client = _refresh(client, http_request)
     if client is not None and clients.is_of_document(client):
-        _place(client, network)
+        _ensure_registration(client, network)
 
 
-def _read_again(client: clients.Client, http_request: HttpRequest) -> clients.Client:
-    """What an operator verified was what the document said then: the client is unverified if that changed."""
+def _refresh(client: clients.Client, http_request: HttpRequest) -> clients.Client:
+    """Fetch the document anew. An operator verified the old metadata, so a change makes the client unverified."""
     renewed = documents.resolve(client.client_id, http_request)
     if renewed is None:
         return client
@@ -51,18 +52,18 @@ def _read_again(client: clients.Client, http_request: HttpRequest) -> clients.Cl
     return renewed
 
 
-def _place(client: clients.Client, network: str) -> None:
+def _ensure_registration(client: clients.Client, network: str) -> None:
     registration = clients.registration_of(client)
     if registration is not None:
-        _come_back(registration)
+        _extend_expired(registration)
         return
     if documents.is_used(client):
-        # It was here before this app: no stranger who waits for somebody to allow it.
+        # The client is older than this app and has tokens: it is in use and needs no slot.
         note_use(client)
         return
     for attempt in range(ATTEMPTS):
         try:
-            _take_place(client, network, attempt)
+            _write_registration(client, network, attempt)
             return
         except IntegrityError:
             if ClientRegistration.objects.filter(client=client).exists():
@@ -73,19 +74,19 @@ def _place(client: clients.Client, network: str) -> None:
 
 
 @retries_on_conflict
-def _take_place(client: clients.Client, network: str, attempt: int) -> None:
+def _write_registration(client: clients.Client, network: str, attempt: int) -> None:
     with transaction.atomic(using=router.db_for_write(ClientRegistration)):
         ClientRegistration.objects.create(
             client=client,
             source=ClientSource.OPEN,
             network=network,
-            slot=take_place(attempt),
+            slot=take_slot(attempt),
             expires_at=timezone.now() + lazyauth_settings.unused_client_lifetime,
         )
 
 
-def _come_back(registration: ClientRegistration) -> None:
-    """Whoever waited too long without being used, and was not swept yet, begins to wait anew."""
+def _extend_expired(registration: ClientRegistration) -> None:
+    """Give an unused client that expired, and was not deleted yet, another lifetime."""
     now = timezone.now()
     if registration.expires_at is not None and registration.expires_at <= now:
         ClientRegistration.objects.filter(pk=registration.pk, last_used_at__isnull=True).update(

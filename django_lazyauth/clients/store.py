@@ -1,60 +1,64 @@
 """Where registered clients are kept. A host names its own class in ``LAZYAUTH["REGISTRATION_STORE"]``.
 
-The endpoint owns validation, credentials and the protocol; a store keeps what it is given and finds it again.
-It never sees a secret: what it gets are digests. ``django_lazyauth.testing.RegistrationStoreContract`` says in
-tests what a store must do.
+The endpoint validates, makes credentials and speaks the protocol. A store only saves and loads clients. It gets
+digests, never a secret. ``django_lazyauth.testing.RegistrationStoreContract`` tests what a store must do.
 
-Of a store's methods only ``register_client`` is required. What is missing is refused, never allowed.
+Only ``register_client`` is required. A request that needs another method is refused where the class lacks it.
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connections, router, transaction
 from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import LazyAuthError, RegistrationConflict, TemporarilyUnavailable
+from django_lazyauth.errors import (
+    InvalidClientMetadata,
+    LazyAuthError,
+    OAuthError,
+    RegistrationConflict,
+    RegistrationRejected,
+    TemporarilyUnavailable,
+)
 from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import ClientRegistration, ClientSource
 from django_lazyauth.signals import client_deleted
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.clients import ClientFields
 
+logger = logging.getLogger("django_lazyauth.registration")
+
 DEFAULT_STORE = "django_lazyauth.clients.store.ModelRegistrationStore"
-OPTIONAL_METHODS = (
-    "get_client",
-    "registration_access_token_digest",
-    "update_client",
-    "unregister_client",
-    "find_repeated",
-)
-#: An identical registration within this time is the same client.
+#: An identical registration within this time returns the existing client.
 REPEAT_WINDOW = timedelta(days=1)
-#: When there is no place left, this share of the places is cleared at once, so that the next need no clearing.
+#: When all slots are taken, one in so many is cleared at once, so that the next registrations find a free one.
 CLEARED_SHARE = 100
-#: Two at once may want the same place; the loser takes another.
+#: Concurrent registrations may choose the same slot. The unique constraint lets one have it; the others retry.
 ATTEMPTS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class ClientAttributes:
-    """A client as it is to be kept: checked, complete, and without any secret.
+    """A client to save: checked, complete, and without any secret.
 
     Attributes:
         metadata: RFC 7591 members as the client will read them.
-        secret_digest: Of the client secret, for ``toolkit.secrets.secret_matches``; empty for a public
-            client, ``None`` in an update that leaves the secret as it is.
+        secret_digest: Digest of the client secret, see ``clients.secrets``. Empty for a public client, ``None`` in
+            an update that keeps the secret.
         registration_access_token_digest: SHA-256 in hex of the token that manages this client.
-        expires_at: When a client that nobody used may go.
-        repeat_key: Digest of network and metadata; the same for a registration that is the same. ``None`` for
-            a client that is nobody else's.
+        expires_at: When the client may be deleted if nobody used it.
+        repeat_key: Digest of network and metadata, equal for identical registrations. ``None`` for a confidential
+            client, which is never shared.
     """
 
     client_id: str
@@ -71,7 +75,7 @@ class ClientAttributes:
 
 @runtime_checkable
 class RegisteredClient(Protocol):
-    """What a store returns: any object that says this much about a client."""
+    """What a store returns: any object with these attributes."""
 
     @property
     def client_id(self) -> str: ...
@@ -84,41 +88,40 @@ class RegisteredClient(Protocol):
 
     @property
     def secret_digest(self) -> str:
-        """What the store was given; empty for a public client."""
+        """The digest that the store was given; empty for a public client."""
 
 
 class RegistrationStore(Protocol):
-    """The contract. ``register_client`` is required; a class without another method refuses what needs it."""
+    """The contract of a store. Only ``register_client`` is required."""
 
     def register_client(self, attrs: ClientAttributes) -> RegisteredClient:
-        """Keep a new client and return it.
+        """Save a new client and return it.
 
         Raises:
-            RegistrationRejected: The host does not want it (also ``ValidationError`` and ``IntegrityError``):
-                400 ``invalid_client_metadata``. Anything else that is raised is an outage: 503.
+            RegistrationRejected: The host refuses the client (also ``ValidationError`` and ``IntegrityError``):
+                400 ``invalid_client_metadata``. Any other error is an outage: 503.
         """
 
     def get_client(self, client_id: str) -> RegisteredClient | None:
-        """Return the client, or ``None`` if there is none (any more). *client_id* is printable ASCII."""
+        """Return the client, or ``None`` if it is unknown or deleted. *client_id* is printable ASCII."""
 
     def registration_access_token_digest(self, client: RegisteredClient) -> str | None:
-        """Return the digest to compare with; ``None`` if nobody manages this client."""
+        """Return the digest of the token that manages *client*; ``None`` if there is no such token."""
 
     def update_client(self, client: RegisteredClient, attrs: ClientAttributes) -> RegisteredClient:
-        """Replace everything about *client*, its registration token included, and return it.
+        """Replace all attributes of *client*, its registration token too, and return it.
 
         Raises:
-            RegistrationConflict: The registration token is not the one that *client* was read with: of two
-                updates one wins.
+            RegistrationConflict: The registration token changed since *client* was read: of two updates one wins.
             RegistrationRejected: As for :meth:`register_client`.
         """
 
     def unregister_client(self, client: RegisteredClient) -> None:
-        """Forget *client*. Tokens, consents and sessions are ended by the endpoint."""
+        """Delete *client*. The endpoint ends its tokens, consents and sessions in the same transaction."""
 
 
 class AlreadyRegistered(LazyAuthError):
-    """The very same registration was made a moment ago, by somebody who was faster."""
+    """A concurrent request made the identical registration first."""
 
     def __init__(self, client: RegisteredClient) -> None:
         self.client = client
@@ -126,20 +129,48 @@ class AlreadyRegistered(LazyAuthError):
 
 
 def get_store() -> Any:
-    """Return the store in force.
+    """Return an instance of the configured store.
 
     Raises:
-        ImproperlyConfigured: Its path leads nowhere.
+        ImproperlyConfigured: Its path cannot be imported.
     """
     return lazyauth_settings.load("REGISTRATION_STORE", DEFAULT_STORE)()
 
 
-# -- the default -------------------------------------------------------------------------------------------
+def has_method(store: Any, name: str) -> bool:
+    """Say whether *store* has the optional method *name*. A host's class may also set it to ``None``."""
+    return callable(getattr(store, name, None))
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turn what a host's store raises into errors of the protocol.
+
+    Raises:
+        InvalidClientMetadata: The store refuses the client.
+        TemporarilyUnavailable: The store failed. The text of its error is neither logged nor sent (I13).
+    """
+    try:
+        yield
+    except (AlreadyRegistered, RegistrationConflict, OAuthError):
+        raise
+    except RegistrationRejected as rejected:
+        raise InvalidClientMetadata(rejected.description) from None
+    except ValidationError as invalid:
+        raise InvalidClientMetadata(" ".join(invalid.messages)) from None
+    except IntegrityError:
+        raise InvalidClientMetadata("The registration conflicts with another one.") from None
+    except Exception as error:  # noqa: BLE001 - a host's store raises what its own libraries raise
+        logger.error("the registration store failed with %s", type(error).__name__)
+        raise TemporarilyUnavailable("Registration is not possible at the moment.") from None
+
+
+# -- the default store -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class StoredClient:
-    """A client of the default store, as it stood when it was read."""
+    """A client of the default store, as it was read."""
 
     client_id: str
     issued_at: datetime
@@ -163,24 +194,20 @@ class StoredClient:
 
 
 class ModelRegistrationStore:
-    """Keeps a client as a row of django-oauth-toolkit's client model and a ``ClientRegistration`` beside it.
-
-    The one place outside ``flows/`` that opens transactions: what a store's call does is one of them, whoever
-    wrote the store.
-    """
+    """Saves a client as a row of django-oauth-toolkit's client model and a ``ClientRegistration`` beside it."""
 
     def register_client(self, attrs: ClientAttributes) -> StoredClient:
-        """Write both rows. A stranger's client takes one of the places that there are for unused ones (I16).
+        """Write both rows. A self-registered client takes one of the slots for unused clients (I16).
 
         Raises:
-            AlreadyRegistered: The same registration from the same network stands already.
-            TemporarilyUnavailable: Too many want a place at this moment.
+            AlreadyRegistered: An identical registration from the same network exists.
+            TemporarilyUnavailable: Too many clients want a slot at this moment.
         """
         for attempt in range(ATTEMPTS):
             try:
                 return self._write(attrs, attempt)
             except IntegrityError:
-                # The same client twice, or the same place: the unique constraints decided.
+                # A concurrent request took the same repeat key or the same slot.
                 if attrs.repeat_key and (known := self.find_repeated(attrs.repeat_key)):
                     raise AlreadyRegistered(known) from None
                 if clients.load_client(attrs.client_id) is not None:
@@ -194,7 +221,7 @@ class ModelRegistrationStore:
 
     def get_client(self, client_id: str) -> StoredClient | None:
         row = ClientRegistration.objects.select_related("client").filter(client__client_id=client_id).first()
-        return StoredClient.of(row) if row is not None and not row.is_over() else None
+        return StoredClient.of(row) if row is not None and not row.is_inactive() else None
 
     def registration_access_token_digest(self, client: StoredClient) -> str | None:
         return client.token_digest or None
@@ -206,14 +233,14 @@ class ModelRegistrationStore:
 
     def unregister_client(self, client: StoredClient) -> None:
         with transaction.atomic(using=_database()):
-            # Of a deletion and a rotation of the token one wins, too.
+            # Of a deletion and an update one wins: the update changes the version.
             held = ClientRegistration.objects.filter(client_id=client.row_id, version=client.version)
             if held.select_for_update().first() is None:
                 raise RegistrationConflict
             clients.delete_clients([client.row_id])
 
     def find_repeated(self, repeat_key: str) -> StoredClient | None:
-        """Return the client of an identical registration that nobody used or changed since."""
+        """Return the client of an identical, recent registration. Use and updates remove its repeat key."""
         row = (
             ClientRegistration.objects.select_related("client")
             .filter(
@@ -223,13 +250,13 @@ class ModelRegistrationStore:
             )
             .first()
         )
-        return StoredClient.of(row) if row is not None and not row.is_over() else None
+        return StoredClient.of(row) if row is not None and not row.is_inactive() else None
 
 
-def forget_unused(client_pks: Iterable[Any]) -> int:
-    """Delete clients that nobody used, in the caller's transaction; return how many, and tell of them after commit.
+def delete_unused(client_pks: Iterable[Any]) -> int:
+    """Delete unused clients in the caller's transaction and return how many. ``client_deleted`` follows the commit.
 
-    Where the host keeps its clients elsewhere, only our row of them goes, and nobody is told.
+    With a host's own store only our row is deleted. The client still exists there, so no signal is sent.
     """
     pks = list(client_pks)
     ids: list[str] = []
@@ -237,8 +264,8 @@ def forget_unused(client_pks: Iterable[Any]) -> int:
         ids = list(clients.get_client_model().objects.filter(pk__in=pks).values_list("client_id", flat=True))
     count = clients.delete_clients(pks)
     for client_id in ids:
-        told = partial(client_deleted.send_robust, sender=ClientRegistration, client_id=client_id)
-        transaction.on_commit(told, using=_database())
+        send = partial(client_deleted.send_robust, sender=ClientRegistration, client_id=client_id)
+        transaction.on_commit(send, using=_database())
     return count
 
 
@@ -261,13 +288,12 @@ def write_registration(attrs: ClientAttributes, *, attempt: int = 0) -> ClientRe
     """Write client and registration, in the caller's transaction.
 
     Raises:
-        IntegrityError: The client, the very registration or the place was taken meanwhile.
+        IntegrityError: The client id, the repeat key or the slot was taken meanwhile.
     """
     if attrs.repeat_key and attempt:
-        # Held by a registration that `find_repeated` does not return any more: too old, disabled or over.
+        # Its owner is too old, disabled or expired: `find_repeated` did not return it.
         ClientRegistration.objects.filter(repeat_key=attrs.repeat_key).update(repeat_key=None)
-    counts = attrs.source == ClientSource.OPEN and attrs.expires_at is not None
-    slot = take_place(attempt) if counts else None
+    needs_slot = attrs.source == ClientSource.OPEN and attrs.expires_at is not None
     row = ClientRegistration(
         client=clients.add_client(attrs.client_id, _fields(attrs)),
         source=attrs.source,
@@ -276,7 +302,7 @@ def write_registration(attrs: ClientAttributes, *, attempt: int = 0) -> ClientRe
         repeat_key=attrs.repeat_key,
         network=attrs.network,
         initial_access_token_id=attrs.initial_access_token_id,
-        slot=slot,
+        slot=take_slot(attempt) if needs_slot else None,
         expires_at=attrs.expires_at,
         created_at=attrs.issued_at,
         updated_at=attrs.issued_at,
@@ -286,12 +312,12 @@ def write_registration(attrs: ClientAttributes, *, attempt: int = 0) -> ClientRe
 
 
 def replace_registration(client_row_id: Any, version: int, attrs: ClientAttributes) -> ClientRegistration:
-    """Replace metadata and token of a registration that is still at *version*, in the caller's transaction.
+    """Replace metadata and token of a registration at *version*, in the caller's transaction.
 
-    What an operator verified was what the client said then: it is unverified again if that changed.
+    An operator verified the metadata of that time. Changed metadata makes the client unverified.
 
     Raises:
-        RegistrationConflict: It is not; somebody else was faster.
+        RegistrationConflict: The registration is at another version, or disabled.
     """
     own = ClientRegistration.objects.filter(client_id=client_row_id)
     before = own.values_list("metadata", flat=True).first()
@@ -310,38 +336,39 @@ def replace_registration(client_row_id: Any, version: int, attrs: ClientAttribut
     return own.select_related("client").get()
 
 
-# -- places for the unused ---------------------------------------------------------------------------------
+# -- slots for unused clients ------------------------------------------------------------------------------
 
 
-def take_place(attempt: int) -> int:
-    """Return a place for one more unused client, in the caller's transaction; the oldest make room.
+def take_slot(attempt: int) -> int:
+    """Return a slot for one more unused client, in the caller's transaction. When all are taken the oldest go.
+
+    Slots are given in a circle, so the next one is free or belongs to one of the oldest clients. Rows are counted
+    only when it is not free.
 
     Args:
-        attempt: How often the place that was returned turned out to be taken.
-
-    Places are given in a circle, so the next one is free, or its holder is about the oldest there is. Nothing
-    is counted until the circle closes.
+        attempt: How many slots turned out to be taken when the row was written.
     """
-    places = lazyauth_settings.max_unused_clients
+    slots = lazyauth_settings.max_unused_clients
     unused = ClientRegistration.objects.unused()
     last = unused.order_by("-pk").values_list("slot", flat=True).first()
-    slot = 0 if last is None else (last + 1) % places
+    slot = 0 if last is None else (last + 1) % slots
     if attempt:
-        slot = (slot + secrets.randbelow(8 * attempt)) % places
+        slot = (slot + secrets.randbelow(8 * attempt)) % slots
     if not unused.filter(slot=slot).exists():
         return slot
-    if unused[:places].count() < places:
+    if unused[:slots].count() < slots:
         taken = set(unused.values_list("slot", flat=True))
-        return next(other % places for other in range(slot, slot + places) if other % places not in taken)
-    return _clear_oldest(places)
+        return next(other % slots for other in range(slot, slot + slots) if other % slots not in taken)
+    return _clear_oldest(slots)
 
 
-def _clear_oldest(places: int) -> int:
+def _clear_oldest(slots: int) -> int:
+    """Delete the oldest unused clients and return the slot of one of them."""
     oldest = ClientRegistration.objects.unused().order_by("pk")
     if connections[oldest.db].features.has_select_for_update_skip_locked:
         oldest = oldest.select_for_update(skip_locked=True)
-    going = list(oldest.values_list("client_id", "slot")[: max(1, places // CLEARED_SHARE)])
-    if not going:
+    cleared = list(oldest.values_list("client_id", "slot")[: max(1, slots // CLEARED_SHARE)])
+    if not cleared:
         raise TemporarilyUnavailable("Too many clients register at this moment.")
-    forget_unused([pk for pk, _ in going])
-    return next((slot for _, slot in going if slot is not None and slot < places), 0)
+    delete_unused([pk for pk, _ in cleared])
+    return next((slot for _, slot in cleared if slot is not None and slot < slots), 0)

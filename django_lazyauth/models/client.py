@@ -117,11 +117,11 @@ class ClientRegistration(models.Model):
     def __str__(self) -> str:
         return f"{self.client_id} ({self.source})"
 
-    def is_over(self, now: datetime | None = None) -> bool:
-        """Say whether nobody may use the client: an operator disabled it, or nobody used it in time."""
-        if self.disabled_at is not None:
-            return True
-        return self.expires_at is not None and self.expires_at <= (now or timezone.now())
+    def is_inactive(self) -> bool:
+        """Say whether the client is refused: an operator disabled it, or it expired unused."""
+        return self.disabled_at is not None or (
+            self.expires_at is not None and self.expires_at <= timezone.now()
+        )
 
 
 class InitialAccessTokenQuerySet(models.QuerySet["InitialAccessToken"]):

@@ -100,7 +100,7 @@ def is_usable(client: Client) -> bool:
     if (is_over := getattr(client, "_lazyauth_is_over", None)) is not None:
         return not is_over
     registration = registration_of(client)
-    return registration is None or not registration.is_over()
+    return registration is None or not registration.is_inactive()
 
 
 def note_is_over(client: Client, is_over: bool) -> None:

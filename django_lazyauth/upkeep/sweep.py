@@ -11,7 +11,7 @@ from django.db import connections, router, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from django_lazyauth.clients.store import forget_unused
+from django_lazyauth.clients.store import delete_unused
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import (
     ClientRegistration,
@@ -79,9 +79,9 @@ def _sweep_clients(now: datetime, batch_size: int) -> int:
     count = 0
     for keys in _batches(ClientRegistration.objects.filter(over, last_used_at__isnull=True), batch_size):
         registered = ClientRegistration.objects.filter(pk__in=keys, last_used_at__isnull=True)
-        count += forget_unused(registered.values_list("client_id", flat=True))
+        count += delete_unused(registered.values_list("client_id", flat=True))
     for keys in _batches(documents.unregistered(now - GRACE), batch_size):
-        count += forget_unused(keys)
+        count += delete_unused(keys)
     return count
 
 

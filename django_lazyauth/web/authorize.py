@@ -21,7 +21,7 @@ from django_lazyauth.authorize.request import (
     AuthorizationRequest,
     validate_authorization,
 )
-from django_lazyauth.clients import answer, document, register
+from django_lazyauth.clients import answer, document, host_clients
 from django_lazyauth.errors import (
     ConsentRequired,
     InteractionRequired,
@@ -81,7 +81,7 @@ def _check(request: HttpRequest) -> AuthorizationRequest:
     try:
         return validate_authorization(request.GET)
     except AuthorizationRefused as refused:
-        if refused.redirect_uri is not None or not register.materialise(client_id):
+        if refused.redirect_uri is not None or not host_clients.write_row(client_id):
             raise
     return validate_authorization(request.GET)
 

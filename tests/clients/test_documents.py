@@ -10,7 +10,7 @@ from django.utils import timezone
 from oauth2_provider.cimd import CIMDError
 from oauth2_provider.models import Application
 
-from django_lazyauth.clients import operate
+from django_lazyauth.clients import operator_actions
 from django_lazyauth.models import ClientRegistration, PendingAuthorization
 from django_lazyauth.toolkit.documents import DocumentFetcher
 from django_lazyauth.upkeep.sweep import sweep
@@ -119,7 +119,7 @@ def test_a_document_that_changed_is_no_longer_what_the_operator_verified(documen
     """Threat model: look-alike names. What somebody looked at was another name and another redirect URI."""
     client = documents()
     knock(client)
-    operate.verify(Application.objects.values_list("pk", flat=True))
+    operator_actions.verify(Application.objects.values_list("pk", flat=True))
     stale = {"cimd_expires_at": timezone.now() - timedelta(seconds=1)}
     Application.objects.update(**stale)
     assert "unverified" not in knock(client).content.decode().lower()

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from django_lazyauth.api.authentication import LazyAuthAuthentication
-from django_lazyauth.clients.operate import disable, enable, verify
+from django_lazyauth.clients.operator_actions import disable, enable, verify
 from django_lazyauth.models import ClientRegistration, Consent, PendingAuthorization, UpstreamToken
 from django_lazyauth.signals import client_deleted, client_updated
 from tests.clients.conftest import CONFIDENTIAL, PUBLIC, Registrar

@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.utils import timezone
 from oauth2_provider.models import Application
 
-from django_lazyauth.clients.operate import disable, issue_initial_access_token
+from django_lazyauth.clients.operator_actions import disable, issue_initial_access_token
 from django_lazyauth.clients.secrets import is_digest, secret_matches
 from django_lazyauth.models import ClientRegistration, InitialAccessToken
 from django_lazyauth.signals import client_deleted, client_registered

@@ -16,7 +16,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from oauth2_provider.models import AccessToken, IDToken, RefreshToken
 
-from django_lazyauth.clients import operate
+from django_lazyauth.clients import operator_actions
 from django_lazyauth.errors import SealBroken
 from django_lazyauth.models import PendingAuthorization, SealedSuccessor, UpstreamToken
 from django_lazyauth.models.fields import digest
@@ -315,9 +315,9 @@ def test_i11_a_user_who_was_deleted_gets_no_retry(client_, first):
 
 def test_i11_a_client_that_was_disabled_gets_no_retry(client_, first, application):
     answer = refresh(client_, first)
-    operate.disable([application.pk])
+    operator_actions.disable([application.pk])
     assert_refused(refresh(client_, first), "invalid_client", 401)
-    operate.enable([application.pk])
+    operator_actions.enable([application.pk])
     assert refresh(client_, first).content == answer.content
 
 

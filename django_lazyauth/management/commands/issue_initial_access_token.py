@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from django_lazyauth.clients.operate import INITIAL_TOKEN_LIFETIME, issue_initial_access_token
+from django_lazyauth.clients.operator_actions import INITIAL_TOKEN_LIFETIME, issue_initial_access_token
 from django_lazyauth.models import InitialAccessToken
 
 

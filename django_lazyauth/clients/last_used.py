@@ -1,4 +1,4 @@
-"""Note that somebody used a client: from then on it is active, and no cap or expiry touches it."""
+"""When was a client last used? A used client takes no slot and never expires."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from django.utils import timezone
 from django_lazyauth.models import ClientRegistration, ClientSource
 from django_lazyauth.toolkit import clients
 
-#: How exactly an operator sees when a client was last used; it also bounds how often a row is written.
+#: How exact ``last_used_at`` is. It also bounds how often a row is written.
 RESOLUTION = timedelta(hours=1)
 
 
 def note_use(client: clients.Client) -> None:
-    """Write down that a person allowed *client*, in the caller's transaction. Mostly no statement at all."""
+    """Record in the caller's transaction that a person allowed *client*. Mostly this needs no statement."""
     now = timezone.now()
     registration = clients.registration_of(client)
     if registration is None:

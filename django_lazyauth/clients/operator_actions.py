@@ -1,4 +1,4 @@
-"""What an operator does to clients: stand for one, stop one, end one with all that came of it, hand out tokens."""
+"""What an operator does to clients in the admin: verify, disable, delete, set a secret, issue initial access tokens."""
 
 from __future__ import annotations
 
@@ -17,29 +17,33 @@ from django_lazyauth.signals import client_deleted
 from django_lazyauth.toolkit import clients
 
 from .secrets import digest_secret
-from .store import ModelRegistrationStore, get_store
+from .store import ModelRegistrationStore, get_store, has_method
 
-#: How long an initial access token may be used, unless the operator says otherwise.
+#: Default lifetime of an initial access token.
 INITIAL_TOKEN_LIFETIME = timedelta(days=7)
 
 
+def _database() -> str:
+    return router.db_for_write(ClientRegistration)
+
+
 def verify(client_pks: Iterable[Any]) -> int:
-    """Stand for these clients: pages no longer call them unverified, and they never expire."""
+    """Verify these clients: pages no longer call them unverified, and they never expire."""
     return _decide(list(client_pks), verified_at=timezone.now())
 
 
-def withdraw(client_pks: Iterable[Any]) -> int:
-    """Stand for these clients no longer."""
+def unverify(client_pks: Iterable[Any]) -> int:
+    """Take the verification of these clients back."""
     return _decide(list(client_pks), verified_at=None)
 
 
 def disable(client_pks: Iterable[Any]) -> int:
-    """Stop these clients from their next request on; their tokens are refused, and stay for :func:`enable`."""
+    """Refuse these clients and their tokens from the next request on. The tokens stay for :func:`enable`."""
     return _decide(list(client_pks), disabled_at=timezone.now())
 
 
 def enable(client_pks: Iterable[Any]) -> int:
-    """Let these clients work again, with the tokens that they have."""
+    """Let these clients and their tokens work again."""
     return _decide(list(client_pks), disabled_at=None)
 
 
@@ -48,16 +52,16 @@ def _decide(pks: list[Any], **values: Any) -> int:
     missing = [ClientRegistration(client_id=pk, source=ClientSource.ELSEWHERE) for pk in pks]
     with transaction.atomic(using=_database()):
         ClientRegistration.objects.bulk_create(missing, ignore_conflicts=True)
-        # An operator's decision is kept: the row is no stranger's to be pushed out any more.
+        # An operator decided about the client: it gives its slot back and never expires.
         return ClientRegistration.objects.filter(client_id__in=pks).update(
             **values, slot=None, expires_at=None, updated_at=timezone.now()
         )
 
 
 def set_backchannel_logout_uri(client: clients.Client, uri: str) -> None:
-    """Enter where an operator's client hears that sessions of its ended; empty: it hears nothing.
+    """Set the back-channel logout URI of a client that an operator made; empty: no logout tokens are sent.
 
-    What a client registered about itself is its own to change.
+    A self-registered client changes its own metadata, so nothing is set for it.
     """
     if clients.is_self_registered(client) or uri == clients.backchannel_logout_uri(client):
         return
@@ -69,10 +73,6 @@ def set_backchannel_logout_uri(client: clients.Client, uri: str) -> None:
         row.metadata = {**row.metadata, "backchannel_logout_uri": uri}
         row.updated_at = timezone.now()
         row.save(update_fields=["metadata", "updated_at"])
-
-
-def _database() -> str:
-    return router.db_for_write(ClientRegistration)
 
 
 def delete(client_pks: Iterable[Any]) -> int:
@@ -88,30 +88,29 @@ def _delete(pks: list[Any]) -> tuple[list[str], int]:
     with transaction.atomic(using=_database()):
         ids = list(clients.get_client_model().objects.filter(pk__in=pks).values_list("client_id", flat=True))
         count = clients.delete_clients(pks)
-        _forget_elsewhere(ids)
+        _unregister_in_store(ids)
     return ids, count
 
 
-def _forget_elsewhere(client_ids: list[str]) -> None:
-    """Where a host's store keeps a client too, it would come back at its next request."""
+def _unregister_in_store(client_ids: list[str]) -> None:
+    """Delete the clients from a host's own store too. Otherwise their next request would write them anew."""
     store = get_store()
-    if isinstance(store, ModelRegistrationStore) or not hasattr(store, "unregister_client"):
+    if isinstance(store, ModelRegistrationStore) or not has_method(store, "unregister_client"):
         return
     for client_id in client_ids:
-        kept = store.get_client(client_id)
-        if kept is not None:
-            store.unregister_client(kept)
+        if (client := store.get_client(client_id)) is not None:
+            store.unregister_client(client)
 
 
 def new_secret(client_pk: Any) -> str:
-    """Replace a client's secret, at once, and return the new one: it cannot be read again."""
+    """Replace a client's secret and return the new one, which cannot be read again. The old one ends at once."""
     secret = secrets.token_urlsafe(32)
     clients.set_secret_digest(client_pk, digest_secret(secret))
     return secret
 
 
 def issue_initial_access_token(row: InitialAccessToken) -> str:
-    """Save *row* with a new token and return the token: it cannot be read again."""
+    """Save *row* with a new token and return the token, which cannot be read again."""
     token = secrets.token_urlsafe(32)
     row.digest = digest(token)
     row.save()

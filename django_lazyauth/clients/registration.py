@@ -1,0 +1,164 @@
+"""A client registers itself (RFC 7591), in whatever store the host chose.
+
+The credentials are made here and leave with the answer. The store gets their digests.
+
+Not here: what a client may say about itself (``metadata``), where it is kept (``store``), and how it manages its
+registration later (``registration_management``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidToken, OAuthError, RegistrationClosed, TooManyRequests
+from django_lazyauth.grants.server_metadata import client_scopes, client_url, extra_schemes
+from django_lazyauth.kit.retry import retry_on_conflict
+from django_lazyauth.kit.throttle import Throttle
+from django_lazyauth.models import ClientRegistration, ClientSource, InitialAccessToken
+from django_lazyauth.models.fields import digest, uuid7
+from django_lazyauth.signals import client_registered
+from django_lazyauth.tokens.keys import signing_algorithms
+
+from .metadata import ClientMetadata, Policy, parse_metadata
+from .secrets import digest_secret
+from .store import AlreadyRegistered, ClientAttributes, RegisteredClient, get_store, has_method, store_errors
+
+WINDOW = timedelta(hours=1)
+#: RFC 7591 §3.2.1: zero means never.
+NEVER = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The registration access token and the client secret, in the clear. The client reads them once."""
+
+    token: str = field(repr=False)
+    secret: str = field(default="", repr=False)
+
+    @classmethod
+    def new(cls, *, with_secret: bool) -> Credentials:
+        return cls(secrets.token_urlsafe(32), secrets.token_urlsafe(32) if with_secret else "")
+
+
+def register(document: Any, *, network: str, initial_access_token: str = "") -> dict[str, Any]:
+    """Register a client and return the client information response (RFC 7591 §3.2.1).
+
+    Args:
+        document: The parsed body.
+        network: The network of the request. Registrations are limited per network.
+        initial_access_token: The bearer token of the request, if there is one.
+
+    Raises:
+        OAuthError: The registration is refused, with the RFC's code and a status.
+    """
+    policy = lazyauth_settings.registration_policy
+    if policy == "closed":
+        raise RegistrationClosed("Clients do not register themselves here.")
+    if policy == "token" and not initial_access_token:
+        raise InvalidToken("An initial access token is needed to register.")
+    metadata = parse_metadata(document, metadata_policy())
+    if initial_access_token:
+        return _register_with_token(metadata, initial_access_token, network)
+    return _register_openly(metadata, network)
+
+
+def metadata_policy() -> Policy:
+    """Return what the settings let a client register."""
+    scopes, default_scopes = client_scopes()
+    return Policy(
+        scopes,
+        default_scopes,
+        extra_schemes(),
+        signing_algorithms(),
+        lazyauth_settings.allow_loopback_upstreams,
+    )
+
+
+def _register_with_token(metadata: ClientMetadata, token: str, network: str) -> dict[str, Any]:
+    """Register on an operator's initial access token. Its uses are the only limit."""
+    initial = retry_on_conflict(lambda: InitialAccessToken.objects.spend(token))
+    if initial is None:
+        raise InvalidToken("The initial access token is unknown, expired or spent.")
+    try:
+        return _register(
+            metadata, source=ClientSource.TOKEN, network=network, initial_access_token_id=initial.pk
+        )
+    except OAuthError:
+        InitialAccessToken.objects.give_back(initial.pk)
+        raise
+
+
+def _register_openly(metadata: ClientMetadata, network: str) -> dict[str, Any]:
+    repeat_key = _repeat_key(metadata, network) if metadata.is_public else None
+    if repeat_key and (known := _find_repeated(repeat_key)):
+        return client_information(known)
+    throttle = Throttle("registration", lazyauth_settings.registrations_per_network, WINDOW)
+    if not throttle.take(network):
+        raise TooManyRequests("Too many clients were registered from this network. Try again later.")
+    return _register(metadata, source=ClientSource.OPEN, network=network, repeat_key=repeat_key)
+
+
+def _repeat_key(metadata: ClientMetadata, network: str) -> str:
+    """Return the key for de-duplicating registrations.
+
+    Public clients have no secret, so the same metadata from the same network returns the existing client.
+    """
+    return hashlib.sha256(f"{network}\n{metadata.digest}".encode()).hexdigest()
+
+
+def _find_repeated(repeat_key: str) -> RegisteredClient | None:
+    with store_errors():
+        store = get_store()
+        found: RegisteredClient | None = (
+            store.find_repeated(repeat_key) if has_method(store, "find_repeated") else None
+        )
+    return found
+
+
+def _register(metadata: ClientMetadata, **attributes: Any) -> dict[str, Any]:
+    credentials = Credentials.new(with_secret=not metadata.is_public)
+    now = timezone.now()
+    attrs = ClientAttributes(
+        client_id=uuid7().hex,
+        issued_at=now.replace(microsecond=0),
+        metadata=metadata.as_dict(),
+        secret_digest=digest_secret(credentials.secret) if credentials.secret else "",
+        registration_access_token_digest=digest(credentials.token),
+        expires_at=now + lazyauth_settings.unused_client_lifetime,
+        **attributes,
+    )
+    try:
+        with store_errors():
+            client = get_store().register_client(attrs)
+    except AlreadyRegistered as known:
+        return client_information(known.client)
+    client_registered.send_robust(sender=ClientRegistration, client_id=client.client_id)
+    return client_information(client, credentials)
+
+
+def client_information(client: RegisteredClient, credentials: Credentials | None = None) -> dict[str, Any]:
+    """Return the client information response (RFC 7591 §3.2.1).
+
+    Args:
+        credentials: What the client has not read yet; ``None`` for a repeated registration. There the first caller
+            holds the registration access token. A second one would let clients of a network manage each other.
+    """
+    answer = {
+        **client.metadata,
+        "client_id": client.client_id,
+        "client_id_issued_at": int(client.issued_at.timestamp()),
+    }
+    if credentials is not None:
+        answer["registration_access_token"] = credentials.token
+        answer["registration_client_uri"] = client_url(client.client_id)
+        if credentials.secret:
+            answer["client_secret"] = credentials.secret
+            answer["client_secret_expires_at"] = NEVER
+    return answer

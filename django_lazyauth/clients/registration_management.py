@@ -1,0 +1,148 @@
+"""A client reads, replaces or deletes its own registration (RFC 7592).
+
+Every invalid request gets the same 401 after the same steps, so that a caller learns nothing about other clients.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+from django.db import router, transaction
+
+from django_lazyauth.errors import InvalidClientMetadata, InvalidToken, RegistrationConflict
+from django_lazyauth.kit.retry import retries_on_conflict
+from django_lazyauth.models import ClientRegistration
+from django_lazyauth.models.fields import digest
+from django_lazyauth.signals import client_deleted, client_updated
+from django_lazyauth.toolkit import clients
+
+from .host_clients import update_row
+from .metadata import ClientMetadata, ReplacedMetadata, parse_replacement
+from .registration import Credentials, client_information, metadata_policy
+from .secrets import digest_secret, secret_matches
+from .store import (
+    ClientAttributes,
+    ModelRegistrationStore,
+    RegisteredClient,
+    get_store,
+    has_method,
+    store_errors,
+)
+
+#: Compared with the token of an unknown client. It is as long as a digest, and no token has it.
+NO_DIGEST = "0" * 64
+
+
+def read(client_id: str, token: str) -> dict[str, Any]:
+    """Return the registration (RFC 7592 §2.1). The token stays valid.
+
+    Raises:
+        InvalidToken: The token does not manage this client, or there is no such client.
+    """
+    _, client = _authenticate(client_id, token)
+    return client_information(client, Credentials(token))
+
+
+def replace(client_id: str, token: str, *, read_document: Callable[[], Any]) -> dict[str, Any]:
+    """Replace the registration and its token (RFC 7592 §2.2). Of two concurrent callers one wins.
+
+    Args:
+        read_document: Returns the parsed body. It is called only after the token was accepted.
+
+    Raises:
+        InvalidToken: The token does not manage this client, or not any more.
+        OAuthError: The new metadata cannot be registered.
+    """
+    store, client = _authenticate(client_id, token)
+    if not has_method(store, "update_client"):
+        raise _refused()
+    replacement = parse_replacement(read_document(), metadata_policy())
+    _check_claims(client, replacement)
+    metadata = replacement.metadata
+    credentials = Credentials.new(with_secret=not metadata.is_public and not client.secret_digest)
+    attrs = ClientAttributes(
+        client_id=client.client_id,
+        issued_at=client.issued_at,
+        metadata=metadata.as_dict(),
+        secret_digest=_new_secret_digest(metadata, credentials),
+        registration_access_token_digest=digest(credentials.token),
+    )
+    try:
+        with store_errors():
+            updated = store.update_client(client, attrs)
+    except RegistrationConflict:
+        raise _refused() from None
+    update_row(store, updated)
+    client_updated.send_robust(sender=ClientRegistration, client_id=client.client_id)
+    return client_information(updated, credentials)
+
+
+def _new_secret_digest(metadata: ClientMetadata, credentials: Credentials) -> str | None:
+    if credentials.secret:
+        return digest_secret(credentials.secret)
+    return "" if metadata.is_public else None
+
+
+def _check_claims(client: RegisteredClient, replacement: ReplacedMetadata) -> None:
+    """Check that a client id or secret in the body is the client's own (RFC 7592 §2.2)."""
+    if replacement.client_id is not None and replacement.client_id != client.client_id:
+        raise InvalidClientMetadata("client_id is not the one of this registration.")
+    secret = replacement.client_secret
+    if secret is not None and not (client.secret_digest and secret_matches(secret, client.secret_digest)):
+        raise InvalidClientMetadata("client_secret is not the one of this registration.")
+
+
+def unregister(client_id: str, token: str) -> None:
+    """Delete the client, its tokens, consents and sessions in one transaction (RFC 7592 §2.3).
+
+    Raises:
+        InvalidToken: The token does not manage this client, or there is no such client.
+    """
+    store, client = _authenticate(client_id, token)
+    if not has_method(store, "unregister_client"):
+        raise _refused()
+    try:
+        with store_errors():
+            _unregister(store, client)
+    except RegistrationConflict:
+        raise _refused() from None
+    client_deleted.send_robust(sender=ClientRegistration, client_id=client_id)
+
+
+@retries_on_conflict
+def _unregister(store: Any, client: RegisteredClient) -> None:
+    with transaction.atomic(using=router.db_for_write(ClientRegistration)):
+        store.unregister_client(client)
+        if not isinstance(store, ModelRegistrationStore) and (row := clients.load_client(client.client_id)):
+            clients.delete_clients([row.pk])
+
+
+def _refused() -> InvalidToken:
+    return InvalidToken("The registration access token is not valid for this client.")
+
+
+def _authenticate(client_id: str, token: str) -> tuple[Any, RegisteredClient]:
+    """Return the store and the client that *token* manages. Every refusal takes the same steps.
+
+    Raises:
+        InvalidToken: The client is unknown, disabled, deleted or another one, or has no registration token.
+    """
+    store = get_store()
+    looked_up = client_id if clients.is_client_id(client_id) else "-"
+    row = clients.load_client(looked_up)
+    with store_errors():
+        client = store.get_client(looked_up) if has_method(store, "get_client") else None
+        known = _token_digest(store, client)
+    matches = hmac.compare_digest(digest(token.encode(errors="replace").decode()), known or NO_DIGEST)
+    if client is None or not matches or not known or (row is not None and not clients.is_usable(row)):
+        raise _refused()
+    return store, client
+
+
+def _token_digest(store: Any, client: RegisteredClient | None) -> str | None:
+    if client is None or not has_method(store, "registration_access_token_digest"):
+        return None
+    found = store.registration_access_token_digest(client)
+    return found if isinstance(found, str) else None
