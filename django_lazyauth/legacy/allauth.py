@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 from django.apps import apps
 
+from django_lazyauth.vault.tokens import UpstreamTokens
+
 from .accounts import AccountSource, AddressOnly, identity_of, problem_of
 from .report import Problem
-from .source import LegacyRow, Malformed, Tokens
+from .source import LegacyRow, Malformed
 
 
 class AllauthSource(AccountSource):
@@ -47,7 +49,7 @@ class AllauthSource(AccountSource):
                 yield LegacyRow(
                     key=f"socialtoken:{token.pk}",
                     session=str(self.session_of(token.pk)),
-                    tokens=Tokens(token.token, token.token_secret, expires_at=token.expires_at),
+                    tokens=UpstreamTokens(token.token, token.token_secret, expires_at=token.expires_at),
                     **common,
                 )
 

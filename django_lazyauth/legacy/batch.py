@@ -191,7 +191,7 @@ class BatchWriter:
             user_id=row.user_id,
             client_id=row.client_id,
             subject=row.subject or subject,
-            **tokens._asdict(),
+            **tokens.values(),
             is_dead=is_dead,
         )
         try:

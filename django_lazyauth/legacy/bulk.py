@@ -18,8 +18,10 @@ from django.db.models import Model
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import SealBroken
-from django_lazyauth.vault.cipher import Cipher, Place, get_cipher
-from django_lazyauth.vault.store import SEALED_COLUMNS, UpstreamBundle, seal
+from django_lazyauth.vault.cipher import Cipher, get_cipher
+from django_lazyauth.vault.read import SEALED_COLUMNS, place_of
+from django_lazyauth.vault.store import columns_of
+from django_lazyauth.vault.tokens import UpstreamBundle
 
 from .insert_absent import Row, insert_absent
 
@@ -60,13 +62,9 @@ def seal_row(bundle: UpstreamBundle, *, retain_until: datetime) -> Sealed:
             "user_id": bundle.user_id,
             "client_id": bundle.client_id,
             "subject": bundle.subject,
-            "token_type": bundle.token_type,
-            "scope": bundle.scope,
-            "expires_at": bundle.expires_at,
-            "refresh_expires_at": bundle.refresh_expires_at,
             "is_dead": bundle.is_dead,
             "retain_until": retain_until,
-            **seal(bundle),
+            **columns_of(bundle),
         }
     )
 
@@ -135,7 +133,7 @@ def _opens(bundle: Sealed, stored: tuple[Any, ...], cipher: Cipher) -> bool:
     try:
         for column, value in zip(SEALED_COLUMNS, stored[2:], strict=True):
             if value:
-                cipher.open(value, Place("UpstreamToken", session_id, provider, column))
+                cipher.open(value, place_of(session_id, provider, column))
     except SealBroken:
         return False
     return True

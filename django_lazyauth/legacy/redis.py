@@ -20,6 +20,8 @@ from typing import Any, ClassVar, Final
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from django_lazyauth.vault.tokens import UpstreamTokens
+
 from .names import TypeNames
 from .report import MigrationStopped, Problem, Reason
 from .source import (
@@ -29,7 +31,6 @@ from .source import (
     Malformed,
     Models,
     Source,
-    Tokens,
     moment,
     provider_id,
     scope,
@@ -219,8 +220,8 @@ def _id(value: Any) -> str:
     return text(value, limit=MAX_ID)
 
 
-def _tokens(data: dict[str, Any]) -> Tokens:
-    return Tokens(
+def _tokens(data: dict[str, Any]) -> UpstreamTokens:
+    return UpstreamTokens(
         text(data.get("access_token"), limit=MAX_TOKEN),
         text(data.get("refresh_token"), limit=MAX_TOKEN),
         text(data.get("id_token"), limit=MAX_TOKEN),

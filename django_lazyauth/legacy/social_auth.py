@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
+from django_lazyauth.vault.tokens import UpstreamTokens
+
 from .accounts import AccountSource, AddressOnly, identity_of, problem_of
 from .report import Problem
-from .source import MAX_TOKEN, LegacyRow, Malformed, Tokens, moment, scope, text
+from .source import MAX_TOKEN, LegacyRow, Malformed, moment, scope, text
 
 #: ``expires`` above it is a time, below it a duration in seconds: what social-core goes by.
 LONGEST_DURATION: Final = 2 * 365 * 24 * 3600
@@ -48,11 +50,11 @@ class SocialAuthSource(AccountSource):
             )
 
 
-def _tokens(extra: Mapping[str, Any]) -> Tokens | None:
+def _tokens(extra: Mapping[str, Any]) -> UpstreamTokens | None:
     access_token = extra.get("access_token")
     if isinstance(access_token, Mapping):
         return None  # OAuth 1: a token and its secret, which nothing here can use.
-    tokens = Tokens(
+    tokens = UpstreamTokens(
         text(access_token, limit=MAX_TOKEN),
         text(extra.get("refresh_token"), limit=MAX_TOKEN),
         text(extra["id_token"], limit=MAX_TOKEN) if isinstance(extra.get("id_token"), str) else "",

@@ -22,6 +22,7 @@ from django.utils.dateparse import parse_datetime
 
 from django_lazyauth.models.fields import PROVIDER_LENGTH, client_model
 from django_lazyauth.providers.base import Identity
+from django_lazyauth.vault.tokens import UpstreamTokens
 
 from .names import Names
 from .report import Problem, Reason
@@ -55,16 +56,6 @@ class Models(NamedTuple):
         )
 
 
-class Tokens(NamedTuple):
-    access_token: str
-    refresh_token: str = ""
-    id_token: str = ""
-    token_type: str = "Bearer"
-    scope: str = ""
-    expires_at: datetime | None = None
-    refresh_expires_at: datetime | None = None
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class LegacyRow:
     """A row as its source has it. It has no repr: that would show who it is of.
@@ -87,7 +78,7 @@ class LegacyRow:
     session: str = ""
     client_id: Any = None
     subject: str = ""
-    tokens: Tokens | None = None
+    tokens: UpstreamTokens | None = None
     identity: Identity | None = None
     retain_until: datetime | None = None
     issuer: str = ""
@@ -202,13 +193,13 @@ def session_uuid(value: str) -> UUID:
         raise Malformed from None
 
 
-def checked_tokens(tokens: Tokens) -> Tokens:
+def checked_tokens(tokens: UpstreamTokens) -> UpstreamTokens:
     """Return *tokens* as the vault can keep them.
 
     Raises:
         Malformed: Something cannot be kept.
     """
-    return Tokens(
+    return UpstreamTokens(
         text(tokens.access_token, limit=MAX_TOKEN),
         text(tokens.refresh_token, limit=MAX_TOKEN),
         text(tokens.id_token, limit=MAX_TOKEN),

@@ -9,10 +9,11 @@ from django.db import connections
 from django.db.models import QuerySet
 
 from django_lazyauth.models import LEGACY_TYPES
+from django_lazyauth.vault.tokens import UpstreamTokens
 
 from .names import TypeNames
 from .report import Problem
-from .source import LegacyRow, Source, Tokens
+from .source import LegacyRow, Source
 
 COLUMNS = (
     "pk",
@@ -95,6 +96,6 @@ def _row(values: Sequence[Any]) -> LegacyRow:
         session=session,
         client_id=client_id,
         subject=subject,
-        tokens=Tokens(*tokens),
+        tokens=UpstreamTokens(*tokens),
         retain_until=retain_until,
     )

@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 from uuid import UUID
 
+from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
+
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.http import HttpRequest
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from django_lazyauth.conf import RegistrationMode
     from django_lazyauth.models import PendingAuthorization
     from django_lazyauth.openid.results import Pending
-    from django_lazyauth.vault.store import UpstreamBundle
 
 Json = dict[str, Any]
 
@@ -174,24 +175,15 @@ class Provider:
 # --- What a provider may be able to do besides -------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class TokenAnswer:
-    """What a token endpoint gave (RFC 6749 §5.1). Times are aware; ``None`` where it did not say."""
-
-    access_token: str = field(repr=False)
-    refresh_token: str = field(default="", repr=False)
-    id_token: str = field(default="", repr=False)
-    scope: str = ""
-    expires_at: datetime | None = None
-    refresh_expires_at: datetime | None = None
-    token_type: str = "Bearer"
+#: What a host's provider returns from ``refresh``.
+TokenAnswer = UpstreamTokens
 
 
 @runtime_checkable
 class CanRefresh(Protocol):
     """A provider that renews the tokens it gave, without the person."""
 
-    def refresh(self, bundle: UpstreamBundle) -> TokenAnswer:
+    def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens:
         """Ask the upstream for new tokens, within 10 s in all. Writes nothing; no transaction is open.
 
         Raises:

@@ -11,10 +11,9 @@ import hashlib
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
@@ -29,9 +28,10 @@ from django_lazyauth.errors import (
 )
 from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import DescriptorError, ProviderDescriptor, descriptor_from_settings
-from django_lazyauth.vault import store as vault
+from django_lazyauth.vault.store import store
+from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
-from .base import Json, Provider, Redirect, Success, TokenAnswer
+from .base import Json, Provider, Redirect, Success
 from .token_requests import REFRESH_DEADLINE, post_grant, redeem, renew
 
 if TYPE_CHECKING:
@@ -125,42 +125,29 @@ class CodeFlow(Provider):
         self.check_issuer(answer, endpoints)
         tokens = redeem(self.descriptor, endpoints.token, read_code(answer), private)
         success = self.identify(tokens, endpoints, pending, private, answer)
-        commit: Json = {
-            "access_token": tokens.access_token,
-            "refresh_token": tokens.refresh_token,
-            "id_token": tokens.id_token,
-            "token_type": tokens.token_type,
-            "scope": tokens.scope,
-            "expires_at": _iso(tokens.expires_at),
-            "refresh_expires_at": _iso(tokens.refresh_expires_at),
-            "client_id": _json_key(pending.client_id),
+        client_id = pending.client_id
+        commit = tokens.as_json() | {
+            # A host's client model may have keys that are no JSON, such as UUIDs.
+            "client_id": client_id if isinstance(client_id, int) else str(client_id),
             "subject": success.identity.subject,
         }
-        return Success(
-            success.identity, commit, auth_time=success.auth_time, amr=success.amr, acr=success.acr
-        )
+        return replace(success, commit=commit)
 
     @sensitive_variables()
     def finalize(self, commit: Json, *, user: AbstractBaseUser, session_id: UUID) -> None:
-        vault.store(
-            vault.UpstreamBundle(
+        store(
+            UpstreamBundle(
+                **UpstreamTokens.from_json(commit).values(),
                 session_id=session_id,
                 provider=self.name,
                 user_id=user.pk,
                 client_id=commit["client_id"],
                 subject=commit["subject"],
-                access_token=commit["access_token"],
-                refresh_token=commit["refresh_token"],
-                id_token=commit["id_token"],
-                token_type=commit["token_type"],
-                scope=commit["scope"],
-                expires_at=_time(commit["expires_at"]),
-                refresh_expires_at=_time(commit["refresh_expires_at"]),
             )
         )
 
     @sensitive_variables()
-    def refresh(self, bundle: vault.UpstreamBundle) -> TokenAnswer:
+    def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens:
         """Renew the tokens of *bundle* (RFC 6749 §6); 10 s in all, looking up the endpoint included."""
         ends_at = time.monotonic() + REFRESH_DEADLINE
         try:
@@ -175,7 +162,7 @@ class CodeFlow(Provider):
             raise RefreshTransient(self.name, error.reason) from None
 
     @sensitive_variables()
-    def revoke(self, bundle: vault.UpstreamBundle) -> None:
+    def revoke(self, bundle: UpstreamBundle) -> None:
         """Revoke the refresh token, or the access token where there is no other (RFC 7009 §2.1)."""
         endpoint = self.endpoints().revocation
         if not endpoint:
@@ -197,7 +184,7 @@ class CodeFlow(Provider):
 
     def identify(
         self,
-        tokens: TokenAnswer,
+        tokens: UpstreamTokens,
         endpoints: Endpoints,
         pending: PendingAuthorization,
         private: Json,
@@ -254,19 +241,3 @@ def read_code(answer: Mapping[str, str]) -> str:
     if not 0 < len(code) <= CODE_LIMIT or not code.isprintable():
         raise ProviderUnavailable("malformed_callback")
     return code
-
-
-# --- The commit is JSON -----------------------------------------------------------------------------------
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
-
-
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
-
-
-def _json_key(key: Any) -> Any:
-    """Return a primary key as JSON: a host's client model may have UUIDs."""
-    return key if isinstance(key, int) else str(key)

@@ -12,8 +12,9 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
 from django_lazyauth.openid.verify import IdTokenRejected, read_profile
+from django_lazyauth.vault.tokens import UpstreamTokens
 
-from .base import Identity, Json, Redirect, Success, TokenAnswer
+from .base import Identity, Json, Redirect, Success
 from .code_flow import CodeFlow, Endpoints
 from .userinfo import choose_address, read_subject, read_userinfo
 
@@ -42,7 +43,7 @@ class OAuth2Provider(CodeFlow):
     @sensitive_variables()
     def identify(
         self,
-        tokens: TokenAnswer,
+        tokens: UpstreamTokens,
         endpoints: Endpoints,
         pending: PendingAuthorization,
         private: Json,

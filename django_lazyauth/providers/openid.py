@@ -32,14 +32,14 @@ from django_lazyauth.openid.verify import (
     read_profile,
     verify_id_token,
 )
+from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
-from .base import Identity, Json, Redirect, Success, TokenAnswer
+from .base import Identity, Json, Redirect, Success
 from .code_flow import CodeFlow, Endpoints
 from .userinfo import read_userinfo
 
 if TYPE_CHECKING:
     from django_lazyauth.models import PendingAuthorization
-    from django_lazyauth.vault.store import UpstreamBundle
 
 _PLACEHOLDER: Final = re.compile(r"\\\{[A-Za-z0-9_]+\\\}")
 
@@ -96,7 +96,7 @@ class OpenIDProvider(CodeFlow):
     @sensitive_variables()
     def identify(
         self,
-        tokens: TokenAnswer,
+        tokens: UpstreamTokens,
         endpoints: Endpoints,
         pending: PendingAuthorization,
         private: Json,
@@ -130,7 +130,7 @@ class OpenIDProvider(CodeFlow):
         return Success(identity, auth_time=verified.auth_time, amr=verified.amr, acr=verified.acr)
 
     @sensitive_variables()
-    def refresh(self, bundle: UpstreamBundle) -> TokenAnswer:
+    def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens:
         """Renew, and look at the new ID token (OpenID Connect Core §12.2): it has to be about the same person.
 
         One that cannot be checked with the keys at hand is dropped, and the one of the sign-in stays: nothing

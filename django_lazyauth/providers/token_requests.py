@@ -24,9 +24,9 @@ from django_lazyauth.errors import ProviderUnavailable, RefreshExpired, RefreshT
 from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.verify import IdTokenRejected, check_clean
-from django_lazyauth.vault import store as vault
+from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
-from .base import Json, TokenAnswer
+from .base import Json
 
 #: Characters of one upstream token. JWTs with many groups reach 8,000.
 TOKEN_LIMIT: Final = 32 * 1024
@@ -44,7 +44,7 @@ _ERROR_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 @sensitive_variables()
-def redeem(descriptor: ProviderDescriptor, endpoint: str, code: str, private: Json) -> TokenAnswer:
+def redeem(descriptor: ProviderDescriptor, endpoint: str, code: str, private: Json) -> UpstreamTokens:
     """Exchange *code* for tokens (RFC 6749 §4.1.3, RFC 7636 §4.5).
 
     Raises:
@@ -75,8 +75,8 @@ def redeem(descriptor: ProviderDescriptor, endpoint: str, code: str, private: Js
 
 @sensitive_variables()
 def renew(
-    descriptor: ProviderDescriptor, endpoint: str, bundle: vault.UpstreamBundle, *, deadline: float
-) -> TokenAnswer:
+    descriptor: ProviderDescriptor, endpoint: str, bundle: UpstreamBundle, *, deadline: float
+) -> UpstreamTokens:
     """Exchange the refresh token of *bundle* for new tokens (RFC 6749 §6).
 
     Raises:
@@ -182,7 +182,7 @@ def _private_key(
     raise ValueError("unsupported key")
 
 
-def read_tokens(document: Mapping[str, Any], *, now: datetime, requested_scope: str) -> TokenAnswer:
+def read_tokens(document: Mapping[str, Any], *, now: datetime, requested_scope: str) -> UpstreamTokens:
     """Read a successful answer of a token endpoint (RFC 6749 §5.1).
 
     Raises:
@@ -200,7 +200,7 @@ def read_tokens(document: Mapping[str, Any], *, now: datetime, requested_scope: 
         raise ProviderUnavailable("bad_answer", debug="token endpoint: no access token")
     scope = document.get("scope")
     lifetime = document.get("refresh_token_expires_in", document.get("refresh_expires_in"))
-    return TokenAnswer(
+    return UpstreamTokens(
         access_token=access_token,
         refresh_token=_token(document, "refresh_token"),
         id_token=_token(document, "id_token"),

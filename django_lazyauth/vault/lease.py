@@ -1,7 +1,7 @@
-"""Who may refresh a bundle: at most one process at a time, decided by one conditional UPDATE.
+"""The right to refresh a bundle: at most one process has it at a time, decided by one conditional UPDATE.
 
-A lease ends by itself, on the clock of the database: processes whose clocks differ agree about it. What a
-holder writes counts only while version and lease are still the ones that it began with.
+A lease expires by the clock of the database, so processes whose clocks differ agree on it. Its holder writes only
+while version and lease are still the ones that it took.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
@@ -17,9 +17,11 @@ from django.utils import timezone
 
 from django_lazyauth.models import UpstreamToken
 
-from .store import UpstreamBundle, database, seal
+from .read import database
+from .store import columns_of
+from .tokens import UpstreamBundle
 
-#: Longer than the longest refresh: 10 s of HTTP, and what it takes to write the answer down.
+#: Longer than the longest refresh: 10 s of HTTP, and the time to write its answer.
 LEASE_TIME: Final = timedelta(seconds=15)
 
 
@@ -37,18 +39,13 @@ class Lease:
         )
 
     def write(self, bundle: UpstreamBundle) -> bool:
-        """Put *bundle* in the place of the version that the lease is for, and end the lease.
+        """Replace the version that the lease is for with *bundle*, and end the lease.
 
-        ``False``: a newer sign-in or a sign-out came first, and nothing was written.
+        Returns ``False``, and writes nothing, if a newer sign-in or a sign-out came first.
         """
-        columns: dict[str, Any] = seal(bundle)
         return bool(
             self._row().update(
-                **columns,
-                token_type=bundle.token_type,
-                scope=bundle.scope,
-                expires_at=bundle.expires_at,
-                refresh_expires_at=bundle.refresh_expires_at,
+                **columns_of(bundle),
                 version=F("version") + 1,
                 lease="",
                 lease_until=None,
@@ -66,7 +63,7 @@ class Lease:
 
 
 def take_lease(pk: int, version: int) -> Lease | None:
-    """Return the lease on this version of a bundle, or ``None``: somebody holds it, or the version is over."""
+    """Return the lease on this version of a bundle; ``None`` if it is taken, or another version is stored."""
     lease = Lease(pk, version, secrets.token_hex(16))
     taken = (
         UpstreamToken.objects.using(database())

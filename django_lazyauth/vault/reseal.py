@@ -1,7 +1,7 @@
-"""Seal everything under the newest vault key: in batches, while traffic runs, and again after a kill.
+"""Seal everything under the newest vault key, in batches, while the site runs.
 
 A value is replaced only while it is still the one that was read, so a refresh or a sign-in at the same moment
-wins. Nothing remembers how far it got: what is under the newest key already is passed over.
+wins. Progress is not recorded: a second run skips what is under the newest key already.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from django_lazyauth.errors import SealBroken
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, UpstreamToken
 
 from .cipher import Cipher, Place, get_cipher
-from .store import SEALED_COLUMNS
+from .read import SEALED_COLUMNS
 
 logger = logging.getLogger("django_lazyauth.vault")
 
-#: Rows of one transaction: a sign-in that meets a locked one waits for milliseconds.
+#: Rows of one transaction. A sign-in that needs a locked row waits for milliseconds.
 BATCH_SIZE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A model with sealed columns, and which of its columns holds the session that they are sealed for."""
+    """A model with sealed columns; ``session`` names the column of the session that they are sealed for."""
 
     model: type[models.Model]
     session: str
@@ -72,7 +72,7 @@ def reseal(*, batch_size: int = BATCH_SIZE) -> Iterator[Resealed]:
 
 @sensitive_variables()
 def _reseal_batch(sealed: Sealed, cipher: Cipher, after: Any, size: int, done: Resealed) -> Any:
-    """Do the next rows by primary key; return the last one's key, ``None`` at the end."""
+    """Reseal the next rows by primary key; return the last key, ``None`` at the end."""
     using = router.db_for_write(sealed.model)
     rows = sealed.model._default_manager.using(using).order_by("pk")
     page = rows if after is None else rows.filter(pk__gt=after)

@@ -1,19 +1,19 @@
-"""Keep and find upstream token bundles, one per (session, provider).
+"""Write, list and delete upstream token bundles, one per (session, provider).
 
-Binding is enforced in the query: who asks for a bundle names session, provider, user and client, and a wrong
-one finds nothing. This module writes rows and opens seals; it talks to no upstream and opens no transaction.
+Who asks for a bundle names session, provider, user and client, and a wrong one finds nothing. This module writes
+rows and opens seals.
+
+Not here: any call to an upstream, and any transaction.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connections, models, router
+from django.db import connections, models
 from django.db.models import Q
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
@@ -22,70 +22,34 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import BundleNotFound, SealBroken
 from django_lazyauth.models import LegacyUpstreamToken, UpstreamToken
 
-from .cipher import Cipher, Place, get_cipher
+from .cipher import get_cipher
+from .read import SEALED_COLUMNS, StoredBundle, database, place_of, read
+from .tokens import TOKEN_FIELDS, Binding, UpstreamBundle
 
 logger = logging.getLogger("django_lazyauth.vault")
 
-__all__ = ["BundleNotFound", "UpstreamBundle", "delete", "get", "get_all", "store"]
-
-SEALED_COLUMNS = ("access_token", "refresh_token", "id_token")
+__all__ = ["BundleNotFound", "UpstreamBundle", "columns_of", "delete", "get", "get_all", "store"]
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamBundle:
-    """The tokens that one upstream gave one session, in the clear: never logged, never shown.
-
-    Attributes:
-        expires_at: Aware time when the access token ends; ``None`` where the upstream did not say.
-        refresh_expires_at: The same of the refresh token.
-        version: Counts the rotations; 0 for a bundle that is not stored yet.
-        is_dead: The upstream refused the refresh token: only a new sign-in helps.
-    """
-
-    session_id: UUID
-    provider: str
-    user_id: Any
-    client_id: Any
-    subject: str
-    access_token: str = field(repr=False)
-    refresh_token: str = field(default="", repr=False)
-    id_token: str = field(default="", repr=False)
-    token_type: str = "Bearer"
-    scope: str = ""
-    expires_at: datetime | None = None
-    refresh_expires_at: datetime | None = None
-    version: int = 0
-    is_dead: bool = False
-
-    def is_expired(self, now: datetime | None = None) -> bool:
-        return self.expires_at is not None and self.expires_at <= (now or timezone.now())
-
-
-def _place(session_id: UUID, provider: str, column: str) -> Place:
-    return Place("UpstreamToken", session_id, provider, column)
-
-
-def seal(bundle: UpstreamBundle) -> dict[str, str]:
-    """Return the sealed columns of *bundle*; a token that is not there stays empty."""
+def columns_of(bundle: UpstreamBundle) -> dict[str, Any]:
+    """Return the token columns of a row, sealed where they hold a token; an absent token stays empty."""
     cipher = get_cipher()
-    return {
-        column: cipher.seal(value, _place(bundle.session_id, bundle.provider, column))
-        if (value := getattr(bundle, column))
-        else ""
-        for column in SEALED_COLUMNS
-    }
+    columns = bundle.values()
+    for name in SEALED_COLUMNS:
+        if columns[name]:
+            columns[name] = cipher.seal(columns[name], place_of(bundle.session_id, bundle.provider, name))
+    return columns
 
 
 def store(bundle: UpstreamBundle) -> None:
-    """Write *bundle* as the one of its (session, provider); a newer sign-in replaces what stood there.
+    """Write *bundle* for its (session, provider), replacing what is stored there.
 
-    The version grows from the one that is stored, and a lease ends: whoever is refreshing the old bundle will
-    find that it is over. Where the upstream gave no refresh token this time, the one of an earlier sign-in of
-    the same subject is kept, and never that of another. One INSERT, or on a conflict one UPDATE, in the
-    caller's transaction; one SELECT before it where there is no refresh token.
+    The stored version grows by one and a lease ends, so a refresh of the old bundle that is still running writes
+    nothing. If *bundle* has no refresh token, the one of an earlier sign-in of the same subject is kept, never
+    that of another subject. One INSERT, or on a conflict one UPDATE, in the caller's transaction; one SELECT
+    before it where there is no refresh token.
     """
-    columns: dict[str, Any] = seal(bundle)
-    columns["refresh_expires_at"] = bundle.refresh_expires_at
+    columns = columns_of(bundle)
     if not bundle.refresh_token:
         columns |= _refresh_token_of_earlier_sign_in(bundle)
     row = UpstreamToken(
@@ -94,9 +58,6 @@ def store(bundle: UpstreamBundle) -> None:
         user_id=bundle.user_id,
         client_id=bundle.client_id,
         subject=bundle.subject,
-        token_type=bundle.token_type,
-        scope=bundle.scope,
-        expires_at=bundle.expires_at,
         retain_until=timezone.now() + lazyauth_settings.vault_retention,
         version=_version_after_stored(bundle),
         **columns,
@@ -104,16 +65,12 @@ def store(bundle: UpstreamBundle) -> None:
     UpstreamToken.objects.bulk_create(
         [row],
         update_conflicts=True,
-        unique_fields=None if _is_mysql() else ["session_id", "provider"],
+        unique_fields=None if connections[database()].vendor == "mysql" else ["session_id", "provider"],
         update_fields=[
-            *SEALED_COLUMNS,
+            *TOKEN_FIELDS,
             "user",
             "client",
             "subject",
-            "token_type",
-            "scope",
-            "expires_at",
-            "refresh_expires_at",
             "retain_until",
             "is_dead",
             "version",
@@ -125,7 +82,7 @@ def store(bundle: UpstreamBundle) -> None:
 
 
 def _refresh_token_of_earlier_sign_in(bundle: UpstreamBundle) -> dict[str, Any]:
-    """Return sealed refresh token and its expiry: the place is the same, so the ciphertext fits."""
+    """Return the sealed refresh token and its expiry. It was sealed for the same place, so it opens there."""
     using = database()
     stored = UpstreamToken.objects.using(using).filter(
         session_id=bundle.session_id,
@@ -154,55 +111,47 @@ def _version_after_stored(bundle: UpstreamBundle) -> RawSQL:
     return RawSQL(grown, [key, bundle.provider], output_field=models.PositiveIntegerField())  # noqa: S611 - values are parameters
 
 
-def database() -> str:
-    """Return the alias that bundles are written to, and read from where a replica could be behind."""
-    return router.db_for_write(UpstreamToken)
-
-
-def _is_mysql() -> bool:
-    return connections[database()].vendor == "mysql"
-
-
 def get(session_id: UUID, provider: str, *, user_id: Any, client_id: Any) -> UpstreamBundle:
     """Return the bundle, expired or not.
 
     Raises:
         BundleNotFound: There is none for exactly these four.
-        SealBroken: It cannot be opened: signed out upstream, in effect.
+        SealBroken: It cannot be opened. The person has to sign in at the upstream again.
     """
-    row = (
-        UpstreamToken.objects.using(database())
-        .filter(session_id=session_id, provider=provider, user_id=user_id, client_id=client_id)
-        .first()
-    )
-    if row is None:
-        raise BundleNotFound
-    return _open(row, get_cipher())
+    return read(Binding(session_id, provider, user_id, client_id)).bundle()
 
 
 def get_all(session_id: UUID) -> Iterator[UpstreamBundle]:
-    """Yield the bundles of a session, expired ones too. What cannot be opened is skipped with a warning."""
-    cipher = get_cipher()
+    """Yield the bundles of a session, expired ones too. One that cannot be opened is skipped with a warning."""
     for row in UpstreamToken.objects.of_session(session_id).order_by("provider"):
+        stored = StoredBundle(
+            Binding(session_id, row.provider, row.user_id, row.client_id),
+            row.pk,
+            row.subject,
+            **{name: getattr(row, name) for name in TOKEN_FIELDS},
+            is_dead=row.is_dead,
+            version=row.version,
+            is_leased=row.lease_until is not None,
+        )
         try:
-            yield _open(row, cipher)
+            yield stored.bundle()
         except SealBroken:
             logger.warning("skipped an upstream token that cannot be opened (provider %s)", row.provider)
 
 
 def delete(session_id: UUID) -> int:
-    """Forget every bundle of a session; return how many there were.
+    """Delete every bundle of a session; return how many there were.
 
-    One in the old format goes first: a migration that is moving it holds its row, and when it lets go, the next
-    statement finds the new one. By primary key, as the migration takes it: of two that lock a row through
-    different indexes, InnoDB sends one away.
+    The row in the old format is deleted first. A migration that is moving it holds a lock on it, so the second
+    statement runs after the migration and finds the new row. It is deleted by primary key, as the migration
+    locks it: InnoDB aborts one of two transactions that lock a row through different indexes.
     """
     _delete_legacy(Q(session_id=str(session_id)))
     return UpstreamToken.objects.of_session(session_id).delete()[0]
 
 
 def delete_of_user(user_id: Any, *, client_id: Any = None, but: UUID | None = None) -> None:
-    """Forget every bundle of a user, or of what one client holds for them, of whatever session but one."""
+    """Delete every bundle of a user, of one client only if it is given, in every session except *but*."""
     only = Q(user_id=user_id) if client_id is None else Q(user_id=user_id, client_id=client_id)
     _delete_legacy(only & ~Q(session_id=str(but)))
     UpstreamToken.objects.filter(only if but is None else only & ~Q(session_id=but)).delete()
@@ -212,26 +161,3 @@ def _delete_legacy(where: Q) -> None:
     legacy = LegacyUpstreamToken.objects.using(database())
     if old := list(legacy.filter(where).values_list("pk", flat=True)):
         legacy.filter(pk__in=old).delete()
-
-
-def _open(row: UpstreamToken, cipher: Cipher) -> UpstreamBundle:
-    opened = {
-        column: cipher.open(value, _place(row.session_id, row.provider, column))
-        if (value := getattr(row, column))
-        else ""
-        for column in SEALED_COLUMNS
-    }
-    return UpstreamBundle(
-        session_id=row.session_id,
-        provider=row.provider,
-        user_id=row.user_id,
-        client_id=row.client_id,
-        subject=row.subject,
-        token_type=row.token_type,
-        scope=row.scope,
-        expires_at=row.expires_at,
-        refresh_expires_at=row.refresh_expires_at,
-        version=row.version,
-        is_dead=row.is_dead,
-        **opened,
-    )

@@ -125,7 +125,7 @@ def sealed_rows(count: int) -> Iterator[Any]:
     from django_lazyauth.vault import store
 
     user, client = make_owner()
-    columns = store.seal(
+    columns = store.columns_of(
         store.UpstreamBundle(
             session_id=uuid7(),
             provider="corp",
@@ -146,10 +146,8 @@ def sealed_rows(count: int) -> Iterator[Any]:
             user_id=user.pk,
             client_id=client.pk,
             subject=f"subject-{number}",
-            scope="openid email",
-            expires_at=now,
             retain_until=now,
-            **columns,
+            **columns | {"scope": "openid email", "expires_at": now},
         )
 
 

@@ -77,9 +77,8 @@ def fill(application, count: int) -> dict:
                 user=user,
                 client=application,
                 subject=bundle.subject,
-                expires_at=bundle.expires_at,
                 retain_until=bundle.expires_at,
-                **store.seal(bundle),
+                **store.columns_of(bundle),
             )
             for bundle in bundles
         ],

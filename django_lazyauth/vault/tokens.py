@@ -1,0 +1,102 @@
+"""What an upstream granted, in the clear: the tokens, and which session they belong to.
+
+Not here: how they are sealed (:mod:`.cipher`), and how they are stored (:mod:`.store`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from typing import Any, NamedTuple, Self
+from uuid import UUID
+
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTokens:
+    """What a token endpoint granted (RFC 6749 §5.1). Its repr shows no token (I13).
+
+    Attributes:
+        expires_at: Aware time when the access token expires; ``None`` where the upstream did not say.
+        refresh_expires_at: The same of the refresh token.
+    """
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(default="", repr=False)
+    id_token: str = field(default="", repr=False)
+    token_type: str = "Bearer"
+    scope: str = ""
+    expires_at: datetime | None = None
+    refresh_expires_at: datetime | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Return the tokens as keyword arguments and column values."""
+        return {name: getattr(self, name) for name in TOKEN_FIELDS}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the tokens as JSON: what :meth:`from_json` reads."""
+        values = self.values()
+        return values | {name: values[name].isoformat() for name in TIMES if values[name]}
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> UpstreamTokens:
+        """Return the tokens in *document*; other members are ignored."""
+        values = {name: document[name] for name in TOKEN_FIELDS}
+        times = {name: datetime.fromisoformat(values[name]) for name in TIMES if values[name]}
+        return UpstreamTokens(**values | times)
+
+    @sensitive_variables()
+    def renewed_by(self, answer: UpstreamTokens) -> Self:
+        """Return the tokens after a refresh that gave *answer* (RFC 6749 §6).
+
+        Without a new refresh token the old one stays, with its expiry. A new refresh token never inherits the
+        old expiry, and neither does a new access token.
+        """
+        is_rotated = answer.refresh_token not in ("", self.refresh_token)
+        return replace(
+            self,
+            access_token=answer.access_token,
+            refresh_token=answer.refresh_token or self.refresh_token,
+            id_token=answer.id_token or self.id_token,
+            token_type=answer.token_type,
+            scope=answer.scope or self.scope,
+            expires_at=answer.expires_at,
+            refresh_expires_at=answer.refresh_expires_at if is_rotated else self.refresh_expires_at,
+        )
+
+
+TOKEN_FIELDS = tuple(one.name for one in fields(UpstreamTokens))
+TIMES = ("expires_at", "refresh_expires_at")
+
+
+class Binding(NamedTuple):
+    """Which bundle. All four are in the query: the wrong client or user finds nothing."""
+
+    session_id: UUID
+    provider: str
+    user_id: Any
+    client_id: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamBundle(UpstreamTokens):
+    """The tokens that one upstream granted to one session.
+
+    Attributes:
+        version: Counts the rotations; 0 for a bundle that is not stored yet.
+        is_dead: The upstream refused the refresh token: only a new sign-in helps.
+    """
+
+    session_id: UUID
+    provider: str
+    user_id: Any
+    client_id: Any
+    subject: str
+    version: int = 0
+    is_dead: bool = False
+
+    def is_expired(self, now: datetime | None = None) -> bool:
+        return self.expires_at is not None and self.expires_at <= (now or timezone.now())
