@@ -21,19 +21,19 @@ class LazyAuthConfig(AppConfig):
 
         register_checks()
         register_hooks()
-        self._watch_people()
+        self._watch_users()
         use_our_fetcher()
         introduce(ThisIssuer())
         if apps.is_installed("drf_spectacular"):
             from django_lazyauth.api import openapi  # noqa: F401 - drf-spectacular collects what was imported.
             from django_lazyauth.resource_server import openapi as _openapi  # noqa: F401 - the same
 
-    def _watch_people(self) -> None:
-        """Whoever deactivates or deletes a user ends their sessions, also in a page that knows nothing of us."""
+    def _watch_users(self) -> None:
+        """End the sessions of a user who is deactivated or deleted, by any code of the site."""
         from django.contrib.auth import get_user_model
 
         from django_lazyauth.sessions import end
 
         model = get_user_model()
-        post_save.connect(end.note_deactivation, sender=model, dispatch_uid="lazyauth.deactivation")
-        pre_delete.connect(end.note_deletion, sender=model, dispatch_uid="lazyauth.deletion")
+        post_save.connect(end.end_on_deactivation, sender=model, dispatch_uid="lazyauth.deactivation")
+        pre_delete.connect(end.end_on_deletion, sender=model, dispatch_uid="lazyauth.deletion")

@@ -13,13 +13,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_lazyauth.sessions import end
+from django_lazyauth.sessions.listing import Session, sessions_of
 from django_lazyauth.toolkit import clients
 
 from .base import PersonView, described, person_of, refusal
 from .serializers import RejectedSerializer, SessionListSerializer
 
 
-def _body(session: end.Session) -> dict[str, Any]:
+def _body(session: Session) -> dict[str, Any]:
     client = session.client
     return {
         "id": session.session_id,
@@ -40,7 +41,7 @@ class SessionsView(PersonView):
     @described(summary="List your sessions", responses={200: SessionListSerializer}, tags=["sessions"])
     def get(self, request: Request) -> Response:
         """List where you are signed in, last used first."""
-        found = [_body(session) for session in end.of_user(person_of(request))]
+        found = [_body(session) for session in sessions_of(person_of(request))]
         return Response(
             SessionListSerializer({"sessions": found}).data, headers={"Cache-Control": "no-store"}
         )

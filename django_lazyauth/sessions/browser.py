@@ -1,4 +1,8 @@
-"""The sign-in of a browser on this site itself: begun, resumed after a lazy registration, forgotten."""
+"""The sign-in of a browser on this site itself.
+
+A lazy registration creates the user when the client redeems the code. The browser is signed in on its next visit, by
+the binding cookie that it kept: see :func:`resume`.
+"""
 
 from __future__ import annotations
 
@@ -24,25 +28,25 @@ MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 def log_in(
     request: HttpRequest, user: AbstractBaseUser, *, auth_time: datetime, amr: list[str], acr: str
 ) -> None:
-    """Sign the browser in on this site; Django changes the session key, so nothing can be fixated."""
+    """Sign the browser in on this site. Django changes the session key, which prevents session fixation."""
     backends = settings.AUTHENTICATION_BACKENDS
     backend = MODEL_BACKEND if MODEL_BACKEND in backends else backends[0]
-    login(request, user, backend=getattr(user, "backend", backend))  # type: ignore[arg-type]  # the same
+    login(request, user, backend=getattr(user, "backend", backend))  # type: ignore[arg-type]  # AbstractBaseUser is what Django passes too
     request.session[SESSION_KEY] = {"auth_time": auth_time.timestamp(), "amr": amr, "acr": acr}
 
 
 def signed_in_since(request: HttpRequest) -> tuple[datetime, list[str], str]:
-    """Return when and how the signed-in person proved who they are (``auth_time``, ``amr``, ``acr``)."""
+    """Return when and how the signed-in person authenticated (``auth_time``, ``amr``, ``acr``)."""
     kept: dict[str, Any] = request.session.get(SESSION_KEY) or {}
     if "auth_time" in kept and BACKEND_SESSION_KEY in request.session:
         return datetime.fromtimestamp(kept["auth_time"], tz=UTC), list(kept["amr"]), kept["acr"]
-    # Signed in by another page of the site: Django wrote down when.
+    # Another page of the site signed the person in: Django recorded the time.
     last_login: datetime | None = getattr(request.user, "last_login", None)
     return last_login or datetime.fromtimestamp(0, tz=UTC), [], ""
 
 
 def resume(request: HttpRequest, bindings: list[str]) -> bool:
-    """Sign in a browser that holds the binding of an exchanged lazy registration. Once per registration.
+    """Sign in a browser that has the binding of an exchanged lazy registration, once per registration.
 
     Args:
         bindings: Secrets of the binding cookies that the browser sent.
@@ -50,15 +54,15 @@ def resume(request: HttpRequest, bindings: list[str]) -> bool:
     if not bindings:
         return False
     now = timezone.now()
-    finished = PendingAuthorization.objects.filter(
+    exchanged = PendingAuthorization.objects.filter(
         binding_digest__in=[digest(secret) for secret in bindings],
         status=Status.EXCHANGED,
         is_deferred=True,
         resumed_at__isnull=True,
         exchanged_at__gt=now - lazyauth_settings.code_retention,
     ).select_related("user")
-    for pending in finished.order_by("-exchanged_at"):
-        # Asked of the object: not every user model has a column for it.
+    for pending in exchanged.order_by("-exchanged_at"):
+        # Not a filter of the query: some user models have no column `is_active`.
         if pending.user is None or not pending.user.is_active:
             continue
         unresumed = PendingAuthorization.objects.filter(pk=pending.pk, resumed_at__isnull=True)
@@ -75,14 +79,14 @@ def resume(request: HttpRequest, bindings: list[str]) -> bool:
 
 
 def let_resume(pending: PendingAuthorization) -> None:
-    """Let the browser of an exchanged row sign in on its next visit, in the caller's transaction."""
+    """Allow the browser of an exchanged row to be signed in on its next visit, in the caller's transaction."""
     PendingAuthorization.objects.filter(pk=pending.pk, status=Status.EXCHANGED).update(
         is_deferred=True, resumed_at=None
     )
 
 
 def forget(bindings: list[str]) -> None:
-    """Let none of these bindings sign this browser in any more: somebody signed out here."""
+    """Stop these bindings from signing this browser in: the person signed out."""
     PendingAuthorization.objects.filter(
         binding_digest__in=[digest(secret) for secret in bindings],
         status=Status.EXCHANGED,

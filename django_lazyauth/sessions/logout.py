@@ -1,8 +1,7 @@
-"""A client sends its person here to sign out (OpenID Connect RP-Initiated Logout 1.0).
+"""A client sends a person here to sign out (OpenID Connect RP-Initiated Logout 1.0).
 
-What ends is the session that the client's ID token names, and this browser's own sign-in on the site; the person's
-other sessions, at other clients and on other devices, go on. An ID token alone ends nothing: the browser has to be
-the person's, or the person is asked.
+The session of the client's ID token ends, and the browser's sign-in on this site. Sessions at other clients and on
+other devices stay. An ID token alone ends nothing: the browser must be signed in as that person, or the page asks.
 """
 
 from __future__ import annotations
@@ -38,9 +37,9 @@ class LogoutRequest:
     """A checked request.
 
     Attributes:
-        client: Who sends the person; ``None`` where the request names nobody.
-        hint: What its ID token says; ``None`` where there is none of ours.
-        redirect_uri: Where the person goes afterwards: registered by *client*, or empty.
+        client: The client that sends the person; ``None`` if the request names none.
+        hint: The claims of its ID token; ``None`` without an ID token of ours.
+        redirect_uri: Where the person goes afterwards: a URI that *client* registered, or empty.
     """
 
     client: clients.Client | None = None
@@ -51,13 +50,13 @@ class LogoutRequest:
 
     @property
     def return_url(self) -> str:
-        """The redirect URI with the client's ``state``; empty where there is nowhere to go."""
+        """The redirect URI with the client's ``state``; empty without a redirect URI."""
         if not self.redirect_uri or not self.state:
             return self.redirect_uri
         return with_parameters(self.redirect_uri, {"state": self.state})
 
     def dumps(self, *, binding_digest: str) -> str:
-        """Return the request for a page to carry, signed and tied to the browser that asked."""
+        """Return the request as a signed value for a form. It is bound to the browser that sent the request."""
         hint = self.hint
         return signing.dumps(
             {
@@ -77,8 +76,8 @@ def check(parameters: dict[str, str]) -> LogoutRequest:
     """Return the checked request (§2).
 
     Raises:
-        InvalidRequest: The client is unknown or is not the one of the ID token, or did not register the
-            redirect URI: nothing ends, and nobody is sent anywhere.
+        InvalidRequest: The client is unknown, is not the one of the ID token, or did not register the redirect
+            URI. Nothing ends, and the browser is not redirected.
     """
     hint = read_hint(parameters.get("id_token_hint", ""))
     client_id = parameters.get("client_id") or (hint.client_id if hint else "")
@@ -99,19 +98,19 @@ def load(text: str, *, binding: str) -> LogoutRequest:
     """Return what :meth:`LogoutRequest.dumps` wrote; the client is looked up anew.
 
     Raises:
-        InvalidRequest: Forged, too old, another browser's, or the client changed since.
+        InvalidRequest: It is forged, too old or from another browser, or the client changed since.
     """
-    over = InvalidRequest("This page is too old. Go back to the application and start again.")
+    too_old = InvalidRequest("This page is too old. Go back to the application and start again.")
     if len(text) > MAX_LENGTH:
-        raise over
+        raise too_old
     try:
         data: dict[str, Any] = signing.loads(
             text, salt=SALT, max_age=int(lazyauth_settings.flow_lifetime.total_seconds())
         )
     except (signing.BadSignature, ValueError):
-        raise over from None
+        raise too_old from None
     if not hmac.compare_digest(data["b"], digest(binding)):
-        raise over
+        raise too_old
     checked = check(
         {"client_id": data["c"], "post_logout_redirect_uri": data["r"], "state": data["st"]}
         | {"ui_locales": data["ul"]}
@@ -123,18 +122,15 @@ def load(text: str, *, binding: str) -> LogoutRequest:
     return LogoutRequest(checked.client, hint, checked.redirect_uri, checked.state, checked.ui_locales)
 
 
-# -- who asks ----------------------------------------------------------------------------------------------
+# -- the end -------------------------------------------------------------------------------------------------
 
 
 def is_own(asked: LogoutRequest, user: AbstractBaseUser | None) -> bool:
-    """Say whether the ID token is of the person who is signed in here, so that nobody need be asked (§2)."""
+    """Say whether the ID token is the signed-in person's own. Then no question is needed (§2)."""
     hint = asked.hint
     return (
         user is not None and hint is not None and hint.session_id is not None and hint.subject == str(user.pk)
     )
-
-
-# -- the end -------------------------------------------------------------------------------------------------
 
 
 def sign_out(
@@ -142,19 +138,21 @@ def sign_out(
 ) -> None:
     """End the client's session, and this browser's sign-in on the site.
 
-    An ID token of somebody else than *user* ends nothing of theirs: then, and without one, *user*'s own sessions at
-    the client end.
+    Without an ID token, or with another person's, *user*'s own sessions at the client end.
     """
-    hint, client = asked.hint, asked.client
+    hint = asked.hint
     if hint is not None and hint.session_id is not None and (user is None or hint.subject == str(user.pk)):
-        member = family.live_member(hint.session_id)
-        if (
-            member is not None
-            and str(member.user_id) == hint.subject
-            and member.application.client_id == hint.client_id
-        ):
-            end.end_session(hint.session_id)
-    elif user is not None and client is not None:
-        end.end_sessions_at(user, client)
+        _end_session_of(hint, hint.session_id)
+    elif user is not None and asked.client is not None:
+        end.end_sessions_at(user, asked.client)
     browser.forget(list(bindings))
     leave_site(request)
+
+
+def _end_session_of(hint: Hint, session_id: UUID) -> None:
+    """End the session, if it belongs to the person and the client of the ID token."""
+    member = family.live_member(session_id)
+    if member is None:
+        return
+    if (str(member.user_id), member.application.client_id) == (hint.subject, hint.client_id):
+        end.end_session(session_id)

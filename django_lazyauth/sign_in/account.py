@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.base_user import AbstractBaseUser
 
 from django_lazyauth.models import Consent, ProviderIdentity
-from django_lazyauth.sessions import end
+from django_lazyauth.sessions.listing import Session, sessions_of
 from django_lazyauth.toolkit import clients
 
 from . import identities
@@ -29,7 +29,7 @@ class Account:
         removable: Keys of those of *identities* that are not the last way in.
     """
 
-    sessions: list[end.Session]
+    sessions: list[Session]
     identities: list[ProviderIdentity]
     removable: set[int]
     allowed: list[Allowed]
@@ -38,7 +38,7 @@ class Account:
 def of_user(user: AbstractBaseUser) -> Account:
     """Return what there is. Some queries, however much it is."""
     owned = identities.of_user(user)
-    return Account(end.of_user(user), owned, identities.removable(user, owned), _allowed_by(user))
+    return Account(sessions_of(user), owned, identities.removable(user, owned), _allowed_by(user))
 
 
 def _allowed_by(user: AbstractBaseUser) -> list[Allowed]:

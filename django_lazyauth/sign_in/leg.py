@@ -22,8 +22,8 @@ from django_lazyauth.models import DeferredRegistration, PendingAuthorization, S
 from django_lazyauth.models.fields import digest
 from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Json, Page, Provider, Redirect
-from django_lazyauth.sessions import end
 from django_lazyauth.sign_in import chain
+from django_lazyauth.vault import store
 from django_lazyauth.vault.cipher import Place, get_cipher
 
 
@@ -151,7 +151,7 @@ def fail_flow(pending: PendingAuthorization, *, error: str, description: str = "
 def forget_stored(pending: PendingAuthorization) -> None:
     """Forget what this authorization stored or deferred."""
     DeferredRegistration.objects.filter(pk=pending.pk).delete()
-    end.forget_upstream(pending.pk)
+    store.delete(pending.pk)
 
 
 def reopen(pending: PendingAuthorization) -> None:

@@ -28,6 +28,7 @@ from django_lazyauth.models.fields import digest, uuid7
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.registry import configured_providers, get_provider
 from django_lazyauth.sessions import browser, end
+from django_lazyauth.sessions.listing import Session
 from django_lazyauth.sign_in import account, identities, sso_domain
 from django_lazyauth.toolkit import clients
 
@@ -122,7 +123,7 @@ def _card(client: clients.Client) -> ClientCard:
     return client_card(client, uris[0] if uris else "")
 
 
-def _session_line(session: end.Session) -> dict[str, Any]:
+def _session_line(session: Session) -> dict[str, Any]:
     return {
         "id": session.session_id,
         "card": _card(session.client),
