@@ -1,4 +1,4 @@
-"""Rows and their constraints. Query sets read as sentences; no model opens a transaction of its own."""
+"""The tables and what can never stand in them. No model opens a transaction of its own."""
 
 from .authorization import ClientSession, DeferredRegistration, PendingAuthorization, Status
 from .client import ClientRegistration, ClientSource, InitialAccessToken

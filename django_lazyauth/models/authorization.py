@@ -1,8 +1,8 @@
-"""One authorization request, from the person's first action until its code is exchanged.
+"""One authorization request: from the person's first action until its code is exchanged.
 
 ``requested → sent_upstream → authenticated → code_issued → exchanged``, and from any of them ``failed`` or
 expired. Each step is one conditional UPDATE, so of two concurrent callers one wins. Codes, states and the
-browser's binding are kept as digests only.
+binding of the browser are stored as digests only.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ class Status(models.TextChoices):
     FAILED = "failed", _("failed")
 
 
-#: A person may still be in front of these; they count against the caps on strangers' rows (I16).
+#: A person may still continue these. They count against the caps on rows that anybody can create (I16).
 OPEN = (Status.REQUESTED, Status.SENT_UPSTREAM, Status.AUTHENTICATED, Status.CODE_ISSUED)
 
 
 class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
     def live(self, now: datetime | None = None) -> Self:
-        """Return the requests that somebody may still be answering."""
+        """Keep the requests that a person may still continue."""
         return self.filter(status__in=OPEN, expires_at__gt=now or timezone.now())
 
     def advance(self, pk: Any, *, from_status: tuple[Status, ...], **values: Any) -> bool:
-        """Take one step in the life of a request; ``False`` if somebody else took one first, or it expired."""
+        """Move a request to its next status; ``False`` if a concurrent caller moved it first, or it expired."""
         now = timezone.now()
         values["updated_at"] = now
         step = self.filter(pk=pk, status__in=from_status, expires_at__gt=now)
         return bool(retry_on_conflict(lambda: step.update(**values)))
 
     def of_leg(self, pending: PendingAuthorization) -> Self:
-        """Keep the row only while it is on the leg that *pending* was read on: each leg seals its own state."""
+        """Keep the row only if it is on the same leg as *pending*. Each leg has its own sealed provider state."""
         return self.filter(pk=pending.pk, provider=pending.provider, private=pending.private)
 
     def consume_state(self, pending: PendingAuthorization) -> None:
@@ -87,7 +87,7 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
         return row
 
     def expired(self, now: datetime, retained_since: datetime) -> Self:
-        """Return what the sweep may delete: ended flows, and codes whose retention is over."""
+        """Keep what the sweep may delete: expired flows, and exchanged codes after their retention."""
         return self.filter(
             Q(status=Status.EXCHANGED, exchanged_at__lt=retained_since)
             | Q(status__in=[*OPEN, Status.FAILED], expires_at__lt=now)
@@ -95,7 +95,7 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
 
 
 class PendingAuthorization(models.Model):
-    """One authorization request. Its primary key is the session id of everything that comes of it."""
+    """One authorization request. Its primary key is also the session id of the tokens that come of it."""
 
     session_id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     status = models.CharField(_("status"), max_length=16, choices=Status.choices, default=Status.REQUESTED)
@@ -218,7 +218,7 @@ class PendingAuthorization(models.Model):
         return self.status in OPEN and self.expires_at > (now or timezone.now())
 
     def count_failure(self, error_class: str) -> int:
-        """Record that an exchange failed (the class of the error, never its text); return how many did."""
+        """Record a failed exchange and return the number of failures. Only the class of the error is stored."""
         type(self).objects.filter(pk=self.pk).update(
             failed_attempts=F("failed_attempts") + 1,
             last_error=error_class[:128],
@@ -228,7 +228,7 @@ class PendingAuthorization(models.Model):
 
 
 class ClientSession(PendingAuthorization):
-    """An exchanged authorization whose tokens live: where a person is signed in. The same row, for the admin."""
+    """An exchanged authorization whose tokens are alive, for the admin. The row is the same."""
 
     class Meta:
         proxy = True
@@ -237,7 +237,7 @@ class ClientSession(PendingAuthorization):
 
 
 class DeferredRegistration(models.Model):
-    """What will be written when the code is exchanged; gone after that."""
+    """What is written when the code is exchanged. The exchange deletes this row."""
 
     pending = models.OneToOneField(
         PendingAuthorization, on_delete=models.CASCADE, primary_key=True, related_name="deferred"

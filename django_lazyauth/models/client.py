@@ -1,7 +1,7 @@
 """What a client said about itself when it registered, and what an operator decided about it.
 
-One row beside one row of django-oauth-toolkit's client model, whatever model the host swapped in. A client that
-an operator made has a row only once the operator verified or disabled it, or somebody used it.
+Each row stands beside one row of django-oauth-toolkit's client model, which the host may have swapped. A client that
+an operator made gets a row when it is verified, disabled or used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .fields import client_model, digest
 
 
 class ClientSource(models.TextChoices):
-    """Who let a client in. Which protocol it came by is the client's own ``registration_source``."""
+    """Who allowed the registration. The protocol is the client's own ``registration_source``."""
 
     OPEN = "open", _("open registration")
     TOKEN = "token", _("initial access token")
@@ -28,24 +28,23 @@ class ClientSource(models.TextChoices):
 
 class ClientRegistrationQuerySet(models.QuerySet["ClientRegistration"]):
     def unused(self) -> Self:
-        """Return the strangers' clients that nobody ever allowed: they count against the cap (I16)."""
+        """Keep the self-registered clients that nobody ever allowed. They count against the cap (I16)."""
         return self.filter(slot__isnull=False)
 
     def expired(self, now: datetime | None = None) -> Self:
-        """Return what was never used and is too old to wait any longer."""
+        """Keep the clients that expired unused."""
         return self.filter(expires_at__lt=now or timezone.now())
 
 
 class ClientRegistration(models.Model):
     """The registration of one client.
 
-    ``slot`` numbers the unused clients of strangers, from zero up to the cap: because it is unique, the
-    database holds no more of them than there are numbers. A client that is used gives its slot back, and
-    never expires.
+    ``slot`` numbers the unused self-registered clients, from zero up to the cap. It is unique, so the database holds
+    no more of them than the cap. A client that is used gives its slot back and never expires.
     """
 
     id = models.BigAutoField(primary_key=True)
-    # Not swappable, for the reason that `client_key` gives.
+    # Not swappable: see `client_key`.
     client = models.OneToOneField(
         client_model(),
         on_delete=models.CASCADE,
@@ -87,7 +86,7 @@ class ClientRegistration(models.Model):
         verbose_name = _("client registration")
         verbose_name_plural = _("client registrations")
         indexes = [
-            # The newest unused registration, and those whose time is over: both found without a scan.
+            # For the newest unused registration and for the expired ones.
             models.Index(fields=["id"], name="lazyauth_client_unused", condition=Q(slot__isnull=False)),
             models.Index(
                 fields=["expires_at"], name="lazyauth_client_expiry", condition=Q(expires_at__isnull=False)
@@ -126,18 +125,18 @@ class ClientRegistration(models.Model):
 
 class InitialAccessTokenQuerySet(models.QuerySet["InitialAccessToken"]):
     def spend(self, token: str) -> InitialAccessToken | None:
-        """Take one use of *token*; ``None`` if it is unknown, expired or spent. Of the last use one wins."""
+        """Count one use of *token*; ``None`` if it is unknown, expired or spent. Concurrent callers never exceed it."""
         named = self.filter(digest=digest(token))
         usable = named.filter(uses__lt=F("max_uses"), expires_at__gt=timezone.now())
         return named.first() if usable.update(uses=F("uses") + 1) else None
 
     def give_back(self, pk: int) -> None:
-        """Return a use that came to nothing."""
+        """Uncount a use whose registration failed."""
         self.filter(pk=pk, uses__gt=0).update(uses=F("uses") - 1)
 
 
 class InitialAccessToken(models.Model):
-    """What an operator gives to somebody who may register clients (RFC 7591 §1.2); kept as a digest."""
+    """A token with which an operator lets somebody register clients (RFC 7591 §1.2). Only its digest is stored."""
 
     id = models.BigAutoField(primary_key=True)
     digest = models.CharField(_("digest"), max_length=64, unique=True, editable=False)

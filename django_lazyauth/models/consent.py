@@ -15,12 +15,12 @@ from .fields import client_key
 
 
 def resources_key(resources: Iterable[str]) -> str:
-    """Return the digest that stands for a set of resource indicators, whatever their order."""
+    """Return the digest of a set of resource indicators. Order and repetition do not matter."""
     return hashlib.sha256(json.dumps(sorted(set(resources))).encode()).hexdigest()
 
 
 class Consent(models.Model):
-    """What a person allowed a client, until they take it back."""
+    """The scopes that a person allowed a client, until the person withdraws them."""
 
     id = models.BigAutoField(primary_key=True)
     user = models.ForeignKey(
@@ -51,5 +51,5 @@ class Consent(models.Model):
         return f"{self.user_id} → {self.client_id}"
 
     def covers(self, scopes: Iterable[str], client_digest: str) -> bool:
-        """Say whether asking again can be spared: no new scope, and the client is what it was."""
+        """Say whether the consent covers *scopes* of a client whose metadata has not changed."""
         return self.client_digest == client_digest and set(scopes) <= set(self.scope.split())

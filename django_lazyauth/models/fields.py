@@ -1,4 +1,4 @@
-"""Small pieces that several models share: time-ordered ids, digests, the client's foreign key."""
+"""What several models share: time-ordered ids, digests, the foreign key to a client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROVIDER_LENGTH = 257
 def uuid7() -> UUID:
     """Return a time-ordered random UUID (RFC 9562 §5.7).
 
-    Random keys make PostgreSQL write seven times the log once an index outgrows its cache; these do not.
+    With random keys PostgreSQL writes seven times the log once the index outgrows its cache.
     """
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds << 80) | (7 << 76) | (secrets.randbits(12) << 64) | (2 << 62) | secrets.randbits(62)
@@ -32,22 +32,22 @@ def uuid7() -> UUID:
 
 
 def digest(secret: str) -> str:
-    """Return the SHA-256 of a random secret in hex: what the database keeps of codes, states and bindings.
+    """Return the SHA-256 of a random secret in hex. Codes, states and bindings are stored this way.
 
-    No salt and no stretching: every secret digested here carries at least 128 random bits.
+    Every such secret has at least 128 random bits, so it needs no salt and no stretching.
     """
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def client_model() -> str:
-    """Return the label of the client model; swappable in django-oauth-toolkit, so never named directly."""
+    """Return the label of django-oauth-toolkit's client model, which a host may swap."""
     return getattr(settings, "OAUTH2_PROVIDER_APPLICATION_MODEL", "oauth2_provider.Application")
 
 
 def client_key(**kwargs: Any) -> models.ForeignKey[Any, Any]:
-    """Return a foreign key to the OAuth client; what belongs to a client goes with it.
+    """Return a foreign key to the OAuth client. The row is deleted with the client.
 
-    Not ``swappable``: Django would write the setting's name into migrations and demand that every host sets it.
+    It is not ``swappable``: Django would write the setting's name into migrations, and every host had to set it.
     """
     return models.ForeignKey(
         client_model(), on_delete=models.CASCADE, related_name="+", swappable=False, **kwargs
@@ -57,8 +57,8 @@ def client_key(**kwargs: Any) -> models.ForeignKey[Any, Any]:
 class ExactCharField(_CharField):
     """Text in which ``Abc``, ``abc`` and ``abc `` are three values, on every database.
 
-    MySQL and MariaDB compare without regard to case, accents and trailing spaces unless a column says otherwise:
-    there two subjects of a provider would be one person (I5).
+    By default MySQL and MariaDB ignore case, accents and trailing spaces. Two subjects of a provider would then be
+    one person (I5).
     """
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
@@ -70,10 +70,10 @@ class ExactCharField(_CharField):
 
 
 def cascade_at_once(collector: Any, field: Any, sub_objs: Any, using: str) -> None:
-    """Delete the rows that point to what goes, as ``CASCADE`` does, and never empty their key before.
+    """Delete referencing rows as ``CASCADE`` does, without setting their key to NULL first.
 
-    Django does that where a database cannot defer its checks (MySQL, MariaDB) and the key may be empty; but a row's
-    own constraint may want it filled in the state that the row is in.
+    On MySQL and MariaDB, which cannot defer constraints, Django sets a nullable key to NULL before the deletion. A
+    check constraint of the row may forbid NULL in its present status.
     """
     collector.collect(
         sub_objs,

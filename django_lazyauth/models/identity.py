@@ -1,4 +1,4 @@
-"""(provider, subject) belongs to this user, for ever (I5)."""
+"""(provider, subject) belongs to at most one user, ever (I5)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 class ProviderIdentityQuerySet(models.QuerySet["ProviderIdentity"]):
     def default_of(self, user: AbstractBaseUser) -> ProviderIdentity | None:
-        """Return the account that stands for *user*: the one last signed in with on purpose, else the first."""
+        """Return the default account of *user*: the one last signed in with on purpose, else the first."""
         return self.filter(user_id=user.pk).order_by("-is_default", "pk").first()
 
 
 class ProviderIdentity(models.Model):
-    """A link between a person at a provider and a user here. E-mail stands beside it and links nobody (I6)."""
+    """Links a person at a provider to a user here. The e-mail address is for display and links nobody (I6)."""
 
     id = models.BigAutoField(primary_key=True)
     user = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""What a configured provider published, kept so that sign-in works while the provider is down."""
+"""The metadata and keys of a provider, stored so that sign-in works while the provider is down."""
 
 from __future__ import annotations
 

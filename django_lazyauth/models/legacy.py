@@ -1,12 +1,12 @@
-"""Upstream tokens in the format of earlier deployments: keyed on the session alone, waiting to move in.
+"""Upstream tokens in the format of earlier deployments, keyed on the session alone.
 
-Nothing reads them on a request. ``manage.py migrate_legacy_tokens`` moves them into
+No request reads them. ``manage.py migrate_legacy_tokens`` moves them into
 :class:`~django_lazyauth.models.UpstreamToken`, sealed, and deletes them here.
 """
 
 from __future__ import annotations
 
-from typing import Final, Self
+from typing import Final
 
 from django.conf import settings
 from django.db import models
@@ -15,14 +15,8 @@ from django.utils.translation import gettext_lazy as _
 
 from .fields import PROVIDER_LENGTH, ExactCharField, client_key
 
-#: What earlier deployments wrote where the logical name of a provider stands now: the protocol, or nothing.
+#: Earlier deployments stored the protocol, or nothing, where the logical name of a provider is stored now.
 LEGACY_TYPES: Final = ("oidc", "oauth2", "")
-
-
-class LegacyUpstreamTokenQuerySet(models.QuerySet["LegacyUpstreamToken"]):
-    def waiting(self) -> Self:
-        """Return the rows that the migration would claim: those that name a protocol, not a provider."""
-        return self.filter(provider__in=LEGACY_TYPES)
 
 
 class LegacyUpstreamToken(models.Model):
@@ -47,8 +41,6 @@ class LegacyUpstreamToken(models.Model):
         _("retained until"), null=True, blank=True, help_text=_("Empty: as long as a new bundle.")
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
-
-    objects = LegacyUpstreamTokenQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("legacy upstream token")

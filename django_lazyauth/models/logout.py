@@ -1,4 +1,4 @@
-"""What still has to be told to a client whose session ended (OpenID Connect Back-Channel Logout 1.0)."""
+"""Logout tokens to send to clients whose sessions ended (OpenID Connect Back-Channel Logout 1.0)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ class DeliveryState(models.TextChoices):
     GIVEN_UP = "given_up", _("given up")
 
 
-#: How long a worker has for one try before another may take it: the longest request, and what it takes to write
-#: its outcome down.
+#: How long a worker owns a delivery: the longest request, and the write of its outcome.
 CLAIM_TIME: Final = timedelta(seconds=60)
 
 
@@ -31,17 +30,17 @@ class LogoutDeliveryQuerySet(models.QuerySet["LogoutDelivery"]):
         return self.filter(state=DeliveryState.WAITING)
 
     def finished(self, before: datetime) -> LogoutDeliveryQuerySet:
-        """Return what was settled before a moment."""
+        """Keep the deliveries that ended before *before*."""
         return self.exclude(state=DeliveryState.WAITING).filter(updated_at__lt=before)
 
     def due(self) -> LogoutDeliveryQuerySet:
-        """Return what should be tried now, the longest waiting first; on the clock of the database."""
+        """Keep what should be tried now, the longest waiting first, by the clock of the database."""
         return self.waiting().filter(next_attempt_at__lte=Now()).order_by("next_attempt_at", "pk")
 
     def claim(self, pk: int) -> LogoutDelivery | None:
-        """Take the next try at a delivery; of concurrent workers one gets it, the others ``None``.
+        """Claim the next attempt of a delivery. Of concurrent workers one gets it; the others get ``None``.
 
-        A worker that dies loses its claim after :data:`CLAIM_TIME`, on the clock of the database.
+        The claim of a worker that died expires after :data:`CLAIM_TIME`, by the clock of the database.
         """
         taken = (
             self.due()
@@ -54,15 +53,15 @@ class LogoutDeliveryQuerySet(models.QuerySet["LogoutDelivery"]):
         return self.select_related("client__lazyauth_registration").filter(pk=pk).first()
 
     def settle(self, delivery: LogoutDelivery, **values: Any) -> bool:
-        """Write the outcome of a claimed try; ``False`` where the claim was lost to a later one."""
+        """Write the outcome of a claimed attempt; ``False`` if another worker claimed the delivery since."""
         values["updated_at"] = timezone.now()
         return bool(self.waiting().filter(pk=delivery.pk, attempts=delivery.attempts).update(**values))
 
 
 class LogoutDelivery(models.Model):
-    """One client has to hear that one session ended. Written in the transaction that ended it.
+    """One client must be told that one session ended. The row is written in the transaction that ended it.
 
-    The person is named by the subject that the client knows, not by a key: their row may be gone by now.
+    The person is stored as the subject that the client knows, not as a foreign key: the user may be deleted.
     """
 
     id = models.BigAutoField(primary_key=True)

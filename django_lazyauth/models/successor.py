@@ -1,4 +1,4 @@
-"""What the use of a refresh token answered, sealed, for whoever presents the same token again in time."""
+"""The sealed response to a refresh token, for a client that presents the same token again within the grace."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from django.utils.translation import gettext_lazy as _
 
 class SealedSuccessorQuerySet(models.QuerySet["SealedSuccessor"]):
     def of_family(self, family: UUID) -> Self:
-        """Return what was answered to the refresh tokens of one family."""
+        """Keep the responses to the refresh tokens of one family."""
         return self.filter(family=family)
 
-    def over(self, now: datetime) -> Self:
-        """Return those that answer nobody any more."""
+    def expired(self, now: datetime) -> Self:
+        """Keep the responses whose grace has ended."""
         return self.filter(expires_at__lt=now)
 
 
 class SealedSuccessor(models.Model):
     """A token response under a key derived from the refresh token that it answered (I10).
 
-    The row holds neither that token nor anything of the key, so nobody reads the response from here. One row per
-    use: the digest is unique. No foreign keys: the row outlives nothing for longer than the grace, and is deleted
-    with its family.
+    The row holds neither the token nor the key, so the database alone does not reveal the response. The digest is
+    unique: one row per use. There is no foreign key: the row lives as long as the grace and is deleted with its
+    family.
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -1,4 +1,4 @@
-"""One upstream's token bundle of one session, sealed."""
+"""The sealed tokens that one upstream gave to one session."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .fields import PROVIDER_LENGTH, ExactCharField, client_key
 
 class UpstreamTokenQuerySet(models.QuerySet["UpstreamToken"]):
     def of_session(self, session_id: UUID) -> Self:
-        """Return the bundles of one session, expired ones too: a refresh token outlives its access token."""
+        """Keep the bundles of one session. Expired access tokens count: their refresh token may be alive."""
         return self.filter(session_id=session_id)
 
 
 class UpstreamToken(models.Model):
-    """A bundle: access, refresh and ID token, each sealed for its own (session, provider, column) (I12)."""
+    """Access, refresh and ID token, each sealed for its own (session, provider, column) (I12)."""
 
     id = models.BigAutoField(primary_key=True)
     session_id = models.UUIDField(_("session"))

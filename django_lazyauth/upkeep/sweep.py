@@ -50,7 +50,9 @@ def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Itera
     yield Swept(
         "upstream tokens", _delete_in_batches(UpstreamToken.objects.filter(retain_until__lt=now), batch_size)
     )
-    yield Swept("sealed successors", _delete_in_batches(SealedSuccessor.objects.all().over(now), batch_size))
+    yield Swept(
+        "sealed successors", _delete_in_batches(SealedSuccessor.objects.all().expired(now), batch_size)
+    )
     yield Swept("unused clients", _sweep_clients(now, batch_size))
     told = LogoutDelivery.objects.finished(now - DELIVERY_RETENTION)
     yield Swept("logout deliveries", _delete_in_batches(told, batch_size))
