@@ -1,63 +1,50 @@
-"""What a token is worth, told to who has a right to know (RFC 7662): its own client, and the resource it is for.
+"""What a token is worth, told to whoever has a right to know it (RFC 7662): its own client, and its resource.
 
-Everybody else, and everybody about anything else, hears ``{"active": false}``.
+Everybody else, and everybody about any other token, gets ``{"active": false}``.
 """
 
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
-from types import SimpleNamespace
 from typing import Any, Final
 
 from django.http import HttpRequest
+from django.utils import timezone
 
-from django_lazyauth.clients.authenticate import authenticate_confidential, credentials_of
+from django_lazyauth.clients.authenticate import authenticate_confidential
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import InvalidClient, InvalidRequest
+from django_lazyauth.errors import InvalidClient, OAuthError
 from django_lazyauth.openid.resource_indicators import same_resource
-from django_lazyauth.tokens.access_row import find_row_beside_client
-from django_lazyauth.tokens.bearer import Bearer, bearer_of
+from django_lazyauth.tokens import refresh
+from django_lazyauth.tokens.bearer import Bearer, find_bearer_beside_client
 from django_lazyauth.tokens.resources import audience_of
-from django_lazyauth.toolkit import clients
-from django_lazyauth.toolkit.token_endpoint import TokenAnswer
-from django_lazyauth.toolkit.validator import LazyAuthValidator
+from django_lazyauth.toolkit.clients import Client
+
+from .contract import TokenAnswer, read_form
 
 INACTIVE: Final[dict[str, Any]] = {"active": False}
 
 
-def introspect(http_request: HttpRequest) -> TokenAnswer:
-    """Answer an introspection request (RFC 7662 §2)."""
-    token = http_request.POST.get("token", "")
-    if not token:
-        return TokenAnswer.of_error(InvalidRequest("Missing token parameter."))
-    credentials = credentials_of(http_request)
-    # One query for both: what the token is worth is told to nobody who fails to authenticate.
-    row, known = find_row_beside_client(token, credentials.named)
-    client = authenticate_confidential(credentials, known)
-    if client is None:
-        return TokenAnswer.of_error(InvalidClient())
-    return TokenAnswer(json.dumps(_describe(token, row, client)), int(HTTPStatus.OK))
-
-
-def _describe(token: str, row: Any | None, client: clients.Client) -> dict[str, Any]:
-    bearer = bearer_of(row)
+def answer_introspection_request(http_request: HttpRequest) -> TokenAnswer:
+    """Return the answer of the introspection endpoint (RFC 7662 §2)."""
+    try:
+        form = read_form(http_request)
+        token = form.require("token")
+        bearer, named = find_bearer_beside_client(token, form.credentials.named)
+        client = authenticate_confidential(form.credentials, named)
+        if client is None:
+            raise InvalidClient
+    except OAuthError as error:
+        return TokenAnswer.of_error(error)
     if bearer is not None:
-        return _of_access_token(bearer) if _may_know(client, bearer) else INACTIVE
-    # Active means that it would work. A spent one ends no session here: nobody tried to use it.
-    request = SimpleNamespace()
-    if LazyAuthValidator().validate_refresh_token(token, client, request):
-        return {
-            "active": True,
-            "client_id": client.client_id,
-            "iss": lazyauth_settings.issuer,
-            "sub": str(request.user.pk),
-        }
-    return INACTIVE
+        described = _access_token(bearer) if _may_know(client, bearer) else INACTIVE
+    else:
+        described = _refresh_token(token, client)
+    return TokenAnswer(json.dumps(described))
 
 
-def _may_know(client: Any, bearer: Bearer) -> bool:
-    """Say whether the token is the client's own, or for a resource that the operator says the client is."""
+def _may_know(client: Client, bearer: Bearer) -> bool:
+    """Say whether the token is the client's own, or is for a resource that the settings give to the client."""
     if bearer.access_token.application_id == client.pk:
         return True
     resources = lazyauth_settings.introspection_clients.get(client.client_id, ())
@@ -65,20 +52,33 @@ def _may_know(client: Any, bearer: Bearer) -> bool:
     return any(same_resource(one, resource) for one in audience for resource in resources)
 
 
-def _of_access_token(bearer: Bearer) -> dict[str, Any]:
-    row = bearer.access_token
+def _access_token(bearer: Bearer) -> dict[str, Any]:
+    row, user = bearer.access_token, bearer.user
+    client_id = bearer.client.client_id if bearer.client is not None else ""
     audience = audience_of(row.resource)
     described = {
         "active": True,
         "scope": row.scope,
-        "client_id": bearer.client.client_id if bearer.client is not None else "",
+        "client_id": client_id,
         "token_type": "Bearer",
         "exp": int(row.expires.timestamp()),
         "iat": int(row.created.timestamp()),
         "iss": lazyauth_settings.issuer,
         "aud": audience[0] if len(audience) == 1 else audience,
-        "sub": bearer.client.client_id if bearer.user is None and bearer.client is not None else "",
     }
-    if bearer.user is not None:
-        described |= {"sub": str(bearer.user.pk), "username": bearer.user.get_username()}
-    return described
+    if user is None:
+        return described | {"sub": client_id}
+    return described | {"sub": str(user.pk), "username": user.get_username()}
+
+
+def _refresh_token(token: str, client: Client) -> dict[str, Any]:
+    """Describe a refresh token of *client* that would work now. One that was used ends no session here."""
+    row = refresh.find(token)
+    if row is None or row.application_id != client.pk or not refresh.is_good(row, timezone.now()):
+        return INACTIVE
+    return {
+        "active": True,
+        "client_id": client.client_id,
+        "iss": lazyauth_settings.issuer,
+        "sub": str(row.user.pk),
+    }

@@ -1,45 +1,34 @@
-"""Revocation and userinfo: DOT's and oauthlib's, asked the way our views need it."""
+"""The claims about the person behind an access token (OpenID Connect Core §5.3)."""
 
 from __future__ import annotations
 
 import json
 from http import HTTPStatus
 from types import SimpleNamespace
-from uuid import UUID
 
 from django.http import HttpRequest
 
 from django_lazyauth.tokens.bearer import has_bearer, load_bearer
-from django_lazyauth.toolkit.server import LazyAuthCore
-from django_lazyauth.toolkit.token_endpoint import REALM, TokenAnswer
 from django_lazyauth.toolkit.validator import LazyAuthValidator
 
-
-def revoke(http_request: HttpRequest) -> tuple[TokenAnswer, set[UUID]]:
-    """Answer a revocation request (RFC 7009 §2), and name the sessions that the flow must end."""
-    core = LazyAuthCore()
-    _, headers, body, status = core.create_revocation_response(http_request)
-    headers = dict(headers or {})
-    if status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = REALM
-    return TokenAnswer(body or "{}", status, headers), core.validator.ended_sessions
+from .contract import TokenAnswer
 
 
-def userinfo(http_request: HttpRequest) -> TokenAnswer:
-    """Answer a userinfo request (OpenID Connect Core §5.3)."""
+def answer_userinfo_request(http_request: HttpRequest) -> TokenAnswer:
+    """Return the answer of the userinfo endpoint."""
     if not has_bearer(http_request):
-        # RFC 6750 §3.1: no token, no error code.
+        # No token, no error code (RFC 6750 §3.1).
         return TokenAnswer("{}", int(HTTPStatus.UNAUTHORIZED), {"WWW-Authenticate": "Bearer"})
     bearer = load_bearer(http_request)
     if bearer is None or bearer.user is None:
         return _refused(HTTPStatus.UNAUTHORIZED, "invalid_token")
-    if not bearer.allow_scopes(["openid"]):
-        # A good token without openid is not invalid, or clients throw it away (RFC 6750 §3.1).
+    if "openid" not in bearer.scopes:
+        # The token is valid. If it were called invalid, clients would throw it away (RFC 6750 §3.1).
         return _refused(HTTPStatus.FORBIDDEN, "insufficient_scope", scope="openid")
     about = SimpleNamespace(
         user=bearer.user, client=bearer.client, scopes=bearer.scopes, access_token=bearer.access_token
     )
-    return TokenAnswer(json.dumps(LazyAuthValidator().get_userinfo_claims(about)), int(HTTPStatus.OK))
+    return TokenAnswer(json.dumps(LazyAuthValidator().get_userinfo_claims(about)))
 
 
 def _refused(status: HTTPStatus, error: str, *, scope: str = "") -> TokenAnswer:

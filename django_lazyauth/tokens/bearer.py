@@ -1,33 +1,43 @@
-"""Who stands behind a bearer token in the Authorization header (RFC 6750 §2.1). Nowhere else is one looked for."""
+"""Who stands behind an access token: in the Authorization header (RFC 6750 §2.1), or at introspection (RFC 7662).
+
+Each request with a token runs this SELECT. It is compiled once, because Django takes longer to compile the query
+than a database takes to answer it. It reads where tokens are written, so that a revocation counts at once (I11).
+
+Not here: tokens in a body or a query, which nothing looks at (RFC 9700 §4.3.2).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
+from django.db import router
+from django.db.models import F, Model
 from django.http import HttpRequest
-from oauth2_provider.models import get_access_token_model, get_refresh_token_model
+from django.utils import timezone
 
 from django_lazyauth.kit.http import parse_bearer
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.models.fields import digest
+from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
 from django_lazyauth.toolkit import clients
-from django_lazyauth.toolkit.server import LazyAuthCore
+from django_lazyauth.toolkit.models import AccessToken, get_access_token_model, get_refresh_token_model
 
-from .access_row import find_row
-
-#: Characters of the header. A JWT of ours is hardly longer than one kilobyte, unless it names many resources.
+#: Characters of a token. A JWT of ours is hardly longer than one kilobyte, unless it names many resources.
 MAX_TOKEN_LENGTH = 16 * 1024
+#: Columns of the client's registration, which the query adds to the row of the token.
+DISABLED_AT, EXPIRES_AT = "client_disabled_at", "client_expires_at"
 
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """A good access token and what it stands for."""
+    """A good access token, and for whom and how far it is good."""
 
-    access_token: Any
+    access_token: AccessToken
     user: Any
-    client: Any
+    client: clients.Client
     scopes: frozenset[str]
 
     @property
@@ -42,7 +52,7 @@ class Bearer:
         return family
 
     def allow_scopes(self, scopes: list[str]) -> bool:
-        """Say whether the token carries all of *scopes*; the name that DOT's permission classes call."""
+        """Say whether the token carries all of *scopes*. DOT's permission classes call it by this name."""
         return set(scopes) <= self.scopes
 
 
@@ -52,43 +62,85 @@ def has_bearer(http_request: HttpRequest) -> bool:
 
 
 def load_bearer(http_request: HttpRequest) -> Bearer | None:
-    """Return the bearer of a request, or ``None`` if the token is unknown, expired, revoked or for elsewhere."""
-    header = http_request.headers.get("Authorization", "")
-    if not has_bearer(http_request) or len(header) > MAX_TOKEN_LENGTH or has_bad_characters(header):
+    """Return the bearer of a request. One query.
+
+    ``None`` if the token is unknown, expired or revoked, if its user or client is out of use, or if it is for
+    another resource (RFC 8707 §2).
+    """
+    bearer = find_bearer(_token_of(http_request))
+    if bearer is None:
         return None
-    core = LazyAuthCore()
-    # No body and no query: a token there is not looked at (RFC 9700 §4.3.2).
-    valid, request = core.server.verify_request(
-        http_request.build_absolute_uri(http_request.path), http_request.method, "", {"Authorization": header}
-    )
-    if not valid:
-        return None
-    return Bearer(request.access_token, request.user, request.client, frozenset(request.scopes))
+    address = http_request.build_absolute_uri(http_request.path).partition("?")[0]
+    return bearer if bearer.access_token.allows_audience(address) else None
 
 
 def find_bearer(token: str) -> Bearer | None:
-    """Return what stands behind *token* now, or ``None`` if it is unknown, expired, revoked or its user or client is
-    out of use. One query.
+    """Return the bearer of *token*, for whichever resource it is. One query.
 
-    Whether it is for this resource was checked by whoever asks.
+    ``None`` if the token is unknown, expired or revoked, or if its user or client is out of use.
     """
-    return bearer_of(find_row(token))
-
-
-def bearer_of(row: Any | None) -> Bearer | None:
-    """The same of the row of a token, which :mod:`.access_token_rows` found. No query."""
-    if row is None or not row.is_valid():
+    if not _can_be_token(token):
         return None
-    if row.application is not None and not clients.is_usable(row.application):
+    model = get_access_token_model()
+    return _bearer_of(_select(model, router.db_for_write(model)).get(digest(token)))
+
+
+def find_bearer_beside_client(token: str, client_id: str) -> tuple[Bearer | None, clients.Client | None]:
+    """Return the bearer of *token* and the client *client_id*, which need not be the token's. One query for both.
+
+    If the client is unknown, no token is looked up.
+    """
+    if not clients.is_client_id(client_id):
+        return None, None
+    model = get_access_token_model()
+    using = router.db_for_write(model)
+    client, row = clients.select(using).get_beside(client_id, _select(model, using), digest(token))
+    return _bearer_of(row), client
+
+
+def is_our_token(http_request: HttpRequest) -> bool:
+    """Say whether the bearer of a request is a token that we issued, good or not. One query."""
+    token = _token_of(http_request)
+    return _can_be_token(token) and bool(
+        get_access_token_model().objects.filter(token_checksum=digest(token)).exists()
+    )
+
+
+def _token_of(http_request: HttpRequest) -> str:
+    return parse_bearer(http_request.headers.get("Authorization", "")) or ""
+
+
+def _can_be_token(token: str) -> bool:
+    return 0 < len(token) <= MAX_TOKEN_LENGTH and not has_bad_characters(token)
+
+
+def _bearer_of(row: AccessToken | None) -> Bearer | None:
+    if row is None or not row.is_valid() or not _client_works(row):
         return None
     if row.user is not None and not row.user.is_active:
         return None
     return Bearer(row, row.user, row.application, frozenset(row.scope.split()))
 
 
-def is_our_token(http_request: HttpRequest) -> bool:
-    """Say whether the bearer of a request is one that we gave, dead or alive. One query."""
-    token = parse_bearer(http_request.headers.get("Authorization", ""))
-    if not token or len(token) > MAX_TOKEN_LENGTH or has_bad_characters(token):
+def _client_works(row: AccessToken) -> bool:
+    """Say whether the client of *row* may do anything. A token without a client is DOT's own kind."""
+    if row.application is None:
+        return True
+    disabled_at, expires_at = getattr(row, DISABLED_AT), getattr(row, EXPIRES_AT)
+    if disabled_at is not None or (expires_at is not None and expires_at <= timezone.now()):
         return False
-    return bool(get_access_token_model().objects.filter(token_checksum=digest(token)).exists())
+    return bool(row.application.is_usable(None))
+
+
+@cache
+def _select(model: type[Model], using: str) -> PreparedSelect[Any]:
+    registration = f"application__{clients.REGISTRATION}"
+    columns = {
+        DISABLED_AT: F(f"{registration}__disabled_at"),
+        EXPIRES_AT: F(f"{registration}__expires_at"),
+    }
+    return PreparedSelect(
+        model._default_manager.using(using).annotate(**columns).filter(token_checksum=ASKED_FOR),
+        related=("user", "application"),
+        annotations=tuple(columns),
+    )

@@ -28,10 +28,8 @@ from django_lazyauth.clients.secrets import deserves_digest, digest_secret, is_d
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, Status
 from django_lazyauth.models.authorization_code import drop_deferred, lock_code, spend_code
-from django_lazyauth.models.fields import digest
 from django_lazyauth.models.prepared_write import insert
 from django_lazyauth.tokens import keys
-from django_lazyauth.tokens.access_row import find_row
 from django_lazyauth.tokens.resources import are_sound_resources
 from django_lazyauth.tokens.rotation import Rotation
 
@@ -159,9 +157,6 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
         if client is not None and not clients.is_usable(client):
             client = request.client = None
         return client
-
-    def _load_access_token(self, token: str) -> Any:
-        return find_row(token)
 
     def validate_grant_type(
         self, client_id: str, grant_type: str, client: Any, request: Any, *args: Any, **kwargs: Any
@@ -334,42 +329,6 @@ class LazyAuthValidator(Rotation, OAuth2Validator):
 
     def rotate_refresh_token(self, request: Any) -> bool:
         return True
-
-    def revoke_token(
-        self, token: str, token_type_hint: str | None, request: Any, *args: Any, **kwargs: Any
-    ) -> None:
-        """Note the session that *token* of this client belongs to; the flow ends it (RFC 7009 §2.1).
-
-        Tokens outside any session (client credentials, and what DOT issued without a family) are revoked here.
-        """
-        checksum, client = digest(token), request.client
-        refresh = get_refresh_token_model().objects.filter(application=client)
-        family = (
-            refresh.filter(token_checksum=checksum).values_list("token_family", flat=True).first()
-            or refresh.filter(access_token__token_checksum=checksum)
-            .values_list("token_family", flat=True)
-            .first()
-        )
-        if family:
-            self.ended_sessions.add(family)
-        else:
-            super().revoke_token(token, token_type_hint, request, *args, **kwargs)
-
-    def validate_bearer_token(self, token: str, scopes: list[str], request: Any) -> bool:
-        if not super().validate_bearer_token(token, scopes, request):
-            return False
-        if request.client is not None and not clients.is_usable(request.client):
-            return False
-        # DOT lists only the scopes of its own setting; ours know more.
-        request.scopes = request.access_token.scope.split()
-        return request.user is None or bool(request.user.is_active)
-
-    def validate_jwt_bearer_token(self, token: str, scopes: list[str], request: Any) -> bool:
-        """An ID token says who somebody is to a client; it opens no door (RFC 9700 §2.3)."""
-        return self.validate_bearer_token(token, scopes, request)
-
-    def validate_id_token(self, token: str, scopes: list[str], request: Any) -> bool:
-        return False
 
     # -- resources (RFC 8707) --------------------------------------------------------------------------------
 

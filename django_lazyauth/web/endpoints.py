@@ -15,13 +15,15 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from django_lazyauth.clients.redirects import origin_allowed
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import InvalidRequest, OAuthError
-from django_lazyauth.grants import introspection, server_metadata, userinfo
+from django_lazyauth.errors import InvalidRequest
+from django_lazyauth.grants import server_metadata
+from django_lazyauth.grants.contract import TokenAnswer, client_id_of
 from django_lazyauth.grants.endpoint import answer_token_request
+from django_lazyauth.grants.introspection import answer_introspection_request
 from django_lazyauth.grants.revocation import answer_revocation_request
+from django_lazyauth.grants.userinfo import answer_userinfo_request
 from django_lazyauth.tokens.keys import published_key_set
-from django_lazyauth.toolkit import clients
-from django_lazyauth.toolkit.token_endpoint import TokenAnswer, check_form, client_id_of
+from django_lazyauth.toolkit import clients, token_endpoint
 
 from .parameters import UNREADABLE, read_as_utf8
 from .transactions import outside_transactions
@@ -93,7 +95,7 @@ def _with_origin(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     return response
 
 
-def _render(answer: TokenAnswer) -> HttpResponse:
+def _render(answer: TokenAnswer | token_endpoint.TokenAnswer) -> HttpResponse:
     response = HttpResponse(answer.body, status=answer.status, content_type="application/json")
     for name, value in answer.headers.items():
         response.headers[name] = value
@@ -118,17 +120,13 @@ def revoke_view(request: HttpRequest) -> HttpResponse:
 @client_endpoint("POST")
 def introspect_view(request: HttpRequest) -> HttpResponse:
     """RFC 7662 §2."""
-    try:
-        check_form(request)
-    except OAuthError as error:
-        return _render(TokenAnswer.of_error(error))
-    return _render(introspection.introspect(request))
+    return _render(answer_introspection_request(request))
 
 
 @client_endpoint("GET", "POST")
 def userinfo_view(request: HttpRequest) -> HttpResponse:
     """OpenID Connect Core §5.3. The token is in the header, so any origin may be told: it cannot be forged."""
-    response = _render(userinfo.userinfo(request))
+    response = _render(answer_userinfo_request(request))
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Access-Control-Expose-Headers"] = EXPOSED
     return response
