@@ -1,7 +1,7 @@
-"""What a client says about itself (RFC 7591 §2), checked. Pure: no database, no request, nothing is fetched.
+"""What a client says about itself (RFC 7591 §2), checked. Pure: no database, no request, no fetch.
 
-Everything here comes from a stranger. A member that is understood is checked whole; a member that is not is
-dropped, so nothing a client sends can set a field of ours.
+The values come from anybody. A known member is checked completely and an unknown member is dropped, so no member can
+set a field of ours.
 """
 
 from __future__ import annotations
@@ -9,19 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from django_lazyauth.errors import InvalidClientMetadata, InvalidRedirectUri
+from django_lazyauth.kit.text import has_bad_characters
 
 from .redirects import LOOPBACK, is_safe_redirect_uri
 
 Json = Any
 
 AUTHENTICATION_METHODS = ("client_secret_basic", "client_secret_post", "none")
-#: What strangers may use: no grant that works without a person in front of it.
+#: Grants that a self-registered client may use: none works without a person.
 GRANT_TYPES = ("authorization_code", "refresh_token")
 RESPONSE_TYPES = ("code",)
 APPLICATION_TYPES = ("web", "native")
@@ -39,7 +40,7 @@ MAX_LOCALIZED = 50
 LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,8}\Z")
 #: RFC 6749 §3.3.
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
-#: Only the owner's own pages may be linked under its name; a logo of somebody else's would lend a false face.
+#: Links that must stand on a host of the client's redirect URIs, so that no client shows another site's logo.
 OF_OWN_HOST = ("logo_uri", "tos_uri", "policy_uri")
 #: Parameters of private keys (RFC 7518 §6); ``k`` is a shared secret.
 PRIVATE_PARAMETERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
@@ -50,11 +51,11 @@ class Policy:
     """What this site lets a client register.
 
     Attributes:
-        scopes: Those that a client may name at all.
-        default_scopes: Those of a client that names none.
-        extra_schemes: Private-use schemes without a dot that the operator named.
-        signing_algorithms: Those that we have a key for.
-        allows_loopback: Whether servers on loopback may be named, for development.
+        scopes: Scopes that a client may name.
+        default_scopes: Scopes of a client that names none.
+        extra_schemes: Private-use schemes without a dot that the operator allowed.
+        signing_algorithms: Algorithms that this site has a key for.
+        allows_loopback: Whether URLs of servers may be on loopback, for development.
     """
 
     scopes: frozenset[str]
@@ -66,7 +67,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class ClientMetadata:
-    """Metadata as it will be registered: the values that are in force, whatever was asked for."""
+    """Metadata as it will be registered. A value may differ from the one that the client asked for."""
 
     redirect_uris: tuple[str, ...]
     token_endpoint_auth_method: str
@@ -98,13 +99,13 @@ class ClientMetadata:
 
     @property
     def digest(self) -> str:
-        """The same for the same metadata, however it was written down."""
+        """The digest of the metadata. The order of the members does not matter."""
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class ReplacedMetadata:
-    """A replacement (RFC 7592 §2.2): the metadata, and what the client says about the registration it has."""
+    """The body of an update (RFC 7592 §2.2): new metadata, and the id and secret that the client claims to have."""
 
     metadata: ClientMetadata
     client_id: str | None
@@ -112,11 +113,11 @@ class ReplacedMetadata:
 
 
 def parse_metadata(document: Json, policy: Policy) -> ClientMetadata:
-    """Return what may be registered of *document*, the parsed body of a registration (RFC 7591 §3.1).
+    """Return what *document*, the parsed body of a registration, may register (RFC 7591 §3.1).
 
     Raises:
-        InvalidRedirectUri: A redirect URI that nobody may register, or none.
-        InvalidClientMetadata: Anything else that cannot be registered.
+        InvalidRedirectUri: A redirect URI is missing or may not be registered.
+        InvalidClientMetadata: Another member cannot be registered.
     """
     members = _members(document)
     redirect_uris = _redirect_uris(members, policy)
@@ -135,12 +136,7 @@ def parse_metadata(document: Json, policy: Policy) -> ClientMetadata:
 
 
 def parse_replacement(document: Json, policy: Policy) -> ReplacedMetadata:
-    """Return what may replace a registration; every member is checked anew.
-
-    Raises:
-        InvalidRedirectUri: As :func:`parse_metadata`.
-        InvalidClientMetadata: As :func:`parse_metadata`.
-    """
+    """Return what *document* may replace a registration with. Raises like :func:`parse_metadata`."""
     members = _members(document)
     return ReplacedMetadata(
         parse_metadata(members, policy), _text(members, "client_id"), _text(members, "client_secret")
@@ -150,23 +146,18 @@ def parse_replacement(document: Json, policy: Policy) -> ReplacedMetadata:
 def _members(document: Json) -> Mapping[str, Json]:
     if not isinstance(document, Mapping):
         raise InvalidClientMetadata("The body must be a JSON object.")
-    # Stock clients send members that they have no value for as null or as an empty text.
+    # Common clients send null or an empty string where they have no value.
     return {name: value for name, value in document.items() if value is not None and value != ""}
 
 
 # -- the parts ---------------------------------------------------------------------------------------------
 
 
-def is_sound(text: str) -> bool:
-    """Say whether a text can be stored and shown: no NUL, no lone surrogate."""
-    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
-
-
 def _text(members: Mapping[str, Json], name: str, limit: int = MAX_TEXT_LENGTH) -> str | None:
     value = members.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or not is_sound(value):
+    if not isinstance(value, str) or has_bad_characters(value):
         raise InvalidClientMetadata(f"{_base(name)} must be a string.")
     if len(value) > limit:
         raise InvalidClientMetadata(f"{_base(name)} is longer than {limit} characters.")
@@ -181,7 +172,9 @@ def _texts(members: Mapping[str, Json], name: str, limit: int) -> tuple[str, ...
     value = members.get(name)
     if value is None:
         return None
-    if not isinstance(value, list) or not all(isinstance(one, str) and is_sound(one) for one in value):
+    if not isinstance(value, list) or not all(
+        isinstance(one, str) and not has_bad_characters(one) for one in value
+    ):
         raise InvalidClientMetadata(f"{name} must be an array of strings.")
     if len(value) > limit or any(len(one) > MAX_TEXT_LENGTH for one in value):
         raise InvalidClientMetadata(f"{name} has too many or too long entries.")
@@ -207,7 +200,7 @@ def _choices(
 
 
 def _grant_types(members: Mapping[str, Json]) -> tuple[str, ...]:
-    # RFC 7591 says that who names none uses codes only; we give refresh tokens then too, and say so.
+    # The RFC's default is authorization_code alone. Ours has refresh_token too, and the answer says so.
     values = _choices(members, "grant_types", GRANT_TYPES, GRANT_TYPES)
     if "authorization_code" not in values:
         raise InvalidClientMetadata("grant_types must hold authorization_code.")
@@ -227,7 +220,7 @@ def _scope(members: Mapping[str, Json], policy: Policy) -> str:
 
 
 def _id_token_algorithm(members: Mapping[str, Json], policy: Policy) -> dict[str, Json]:
-    """Return the algorithm that the client wants its ID tokens signed with (OpenID Connect Registration §2)."""
+    """Return the algorithm for the client's ID tokens (OpenID Connect Registration §2)."""
     name = "id_token_signed_response_alg"
     return {name: _choice(members, name, policy.signing_algorithms, "")} if name in members else {}
 
@@ -238,7 +231,7 @@ def _redirect_uris(members: Mapping[str, Json], policy: Policy) -> tuple[str, ..
         raise InvalidRedirectUri("redirect_uris must be an array of at least one URI.")
     if len(value) > MAX_REDIRECT_URIS:
         raise InvalidRedirectUri(f"More than {MAX_REDIRECT_URIS} redirect_uris.")
-    if not all(_is_redirect_uri(uri, policy.extra_schemes) for uri in value):
+    if not all(_is_redirect_uri(uri, policy) for uri in value):
         raise InvalidRedirectUri(
             "A redirect URI must be absolute and without fragment: https, http on loopback, "
             "or a private-use scheme in reverse-DNS form."
@@ -247,35 +240,22 @@ def _redirect_uris(members: Mapping[str, Json], policy: Policy) -> tuple[str, ..
 
 
 def _post_logout_redirect_uris(members: Mapping[str, Json], policy: Policy) -> tuple[str, ...]:
-    value = members.get("post_logout_redirect_uris")
-    if value is None:
-        return ()
+    value = members.get("post_logout_redirect_uris", [])
     if not isinstance(value, list) or len(value) > MAX_REDIRECT_URIS:
         raise InvalidClientMetadata(
             f"post_logout_redirect_uris must be an array of at most {MAX_REDIRECT_URIS}."
         )
-    if not all(_is_redirect_uri(uri, policy.extra_schemes) for uri in value):
+    if not all(_is_redirect_uri(uri, policy) for uri in value):
         raise InvalidClientMetadata("A post-logout redirect URI is of a kind that cannot be registered.")
     return tuple(dict.fromkeys(value))
 
 
-def _is_redirect_uri(value: Json, extra_schemes: Iterable[str]) -> bool:
+def _is_redirect_uri(value: Json, policy: Policy) -> bool:
     return (
         isinstance(value, str)
         and len(value) <= MAX_URI_LENGTH
-        and is_safe_redirect_uri(value, extra_schemes=extra_schemes)
-        and _can_be_split(value)
+        and is_safe_redirect_uri(value, extra_schemes=policy.extra_schemes)
     )
-
-
-def _can_be_split(uri: str) -> bool:
-    """Say whether host and port make sense: ``https://[`` and port 99999 do not."""
-    try:
-        parts = urlsplit(uri)
-        port = parts.port
-    except ValueError:
-        return False
-    return (parts.scheme not in ("http", "https") or bool(parts.hostname)) and port != 0
 
 
 def _host(uri: str) -> str:
@@ -286,11 +266,18 @@ def _web_uri(members: Mapping[str, Json], name: str, *, schemes: tuple[str, ...]
     value = _text(members, name, MAX_URI_LENGTH) or ""
     if not value.startswith(tuple(f"{scheme}://" for scheme in schemes)) or not value.isascii():
         raise InvalidClientMetadata(f"{_base(name)} must be a URL ({' or '.join(schemes)}).")
-    if any(character <= " " or character in '"<>\\^`{|}\x7f' for character in value) or not _can_be_split(
-        value
-    ):
+    if any(character <= " " or character in '"<>\\^`{|}\x7f' for character in value) or not _has_host(value):
         raise InvalidClientMetadata(f"{_base(name)} is not a URL.")
     return value
+
+
+def _has_host(uri: str) -> bool:
+    """Say whether host and port make sense. Those of ``https://[`` and of port 99999 do not."""
+    try:
+        parts = urlsplit(uri)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _more(members: Mapping[str, Json], redirect_uris: tuple[str, ...], policy: Policy) -> dict[str, Json]:
@@ -306,7 +293,7 @@ def _more(members: Mapping[str, Json], redirect_uris: tuple[str, ...], policy: P
 
 
 def _backchannel_logout(members: Mapping[str, Json], policy: Policy) -> dict[str, Json]:
-    """Return where the client hears that sessions ended (Back-Channel Logout §2.2). It always hears which."""
+    """Return the back-channel logout members (Back-Channel Logout §2.2). Our logout tokens always name the session."""
     found: dict[str, Json] = {}
     if "backchannel_logout_uri" in members:
         uri = _text(members, "backchannel_logout_uri", MAX_URI_LENGTH) or ""
@@ -320,18 +307,18 @@ def _backchannel_logout(members: Mapping[str, Json], policy: Policy) -> dict[str
 
 
 def check_backchannel_logout_uri(uri: str, *, allows_loopback: bool) -> None:
-    """Refuse what nothing could be sent to (Back-Channel Logout §2.2); an operator's entry too.
+    """Check where logout tokens are sent (Back-Channel Logout §2.2). The admin checks an operator's entry with it.
 
     Raises:
-        InvalidClientMetadata: Not https with a host (or, for development, loopback), or with a fragment.
+        InvalidClientMetadata: The URI is neither https nor (for development) on loopback, or has a fragment.
     """
     is_server = uri.startswith("https://") or (allows_loopback and LOOPBACK.match(uri) is not None)
-    if not is_server or len(uri) > MAX_URI_LENGTH or not is_safe_redirect_uri(uri) or not _can_be_split(uri):
+    if not is_server or len(uri) > MAX_URI_LENGTH or not is_safe_redirect_uri(uri):
         raise InvalidClientMetadata("backchannel_logout_uri must be an https URL without fragment.")
 
 
 def _localized(members: Mapping[str, Json], redirect_uris: tuple[str, ...]) -> dict[str, Json]:
-    """Return names and links in every language that they came in."""
+    """Return names and links in all languages that the client sent (RFC 7591 §2.2)."""
     own_hosts = {_host(uri) for uri in redirect_uris}
     found: dict[str, Json] = {}
     for name in members:
@@ -350,7 +337,7 @@ def _localized(members: Mapping[str, Json], redirect_uris: tuple[str, ...]) -> d
 
 
 def _keys(members: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the client's public keys, by value or by reference (RFC 7591 §2: never both)."""
+    """Return the client's public keys: a key set or its URL, never both (RFC 7591 §2)."""
     if "jwks" in members and "jwks_uri" in members:
         raise InvalidClientMetadata("jwks and jwks_uri exclude each other.")
     if "jwks_uri" in members:
@@ -365,17 +352,17 @@ def _keys(members: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _is_public_key(key: Json) -> bool:
-    """Say whether a key is one (RFC 7517 §4): flat, of a known kind, and without its private half."""
+    """Say whether *key* is a public JWK (RFC 7517 §4) of a known type, with no nested values."""
     if not isinstance(key, Mapping) or key.get("kty") not in ("RSA", "EC", "OKP"):
         return False
     if PRIVATE_PARAMETERS & set(key):
         return False
-    return all(is_sound(name) and _is_flat(value) for name, value in key.items())
+    return all(not has_bad_characters(name) and _is_flat(value) for name, value in key.items())
 
 
 def _is_flat(value: Json) -> bool:
     if isinstance(value, str):
-        return is_sound(value)
+        return not has_bad_characters(value)
     if isinstance(value, list):
-        return all(isinstance(one, str) and is_sound(one) for one in value)
+        return all(isinstance(one, str) and not has_bad_characters(one) for one in value)
     return isinstance(value, bool)
