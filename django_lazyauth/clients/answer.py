@@ -1,4 +1,4 @@
-"""What goes back to the client's redirect URI: always with ``iss`` and the client's ``state`` (RFC 9207)."""
+"""The authorization response: the client's redirect URI with ``iss`` and the client's ``state`` (RFC 9207)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .redirects import with_parameters
 
 
 def code_answer(redirect_uri: str, *, code: str, state: str) -> str:
-    """Return the URL that brings the client its code (RFC 6749 §4.1.2)."""
+    """Return the URL that carries the code (RFC 6749 §4.1.2)."""
     return _answer(redirect_uri, {"code": code}, state)
 
 
 def error_answer(redirect_uri: str, *, error: str, description: str = "", state: str = "") -> str:
-    """Return the URL that tells the client why there is no code (RFC 6749 §4.1.2.1)."""
+    """Return the URL that carries an error (RFC 6749 §4.1.2.1)."""
     parameters = {"error": error}
     if description:
         parameters["error_description"] = description
@@ -22,7 +22,7 @@ def error_answer(redirect_uri: str, *, error: str, description: str = "", state:
 
 
 def refusal(redirect_uri: str, error: OAuthError, *, state: str) -> str:
-    """The same for an error of ours."""
+    """Return the URL that carries *error* (RFC 6749 §4.1.2.1)."""
     return error_answer(redirect_uri, error=error.error, description=error.description, state=state)
 
 

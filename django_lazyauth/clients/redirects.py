@@ -1,4 +1,4 @@
-"""Which redirect URIs a client may use, and how an answer is put on one. No database."""
+"""Which redirect URIs may a client use? No database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOOPBACK = re.compile(r"http://(?P<host>127\.0\.0\.1|\[::1\]|localhost)(?::\d{1,
 SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):")
 #: Printable ASCII without space and the characters that no URI may hold (RFC 3986 §2).
 URI_CHARACTERS = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+\Z")
-#: A host that reads the same to a person and to every parser (RFC 3986 §3.2): no userinfo, nothing encoded.
+#: A host that every parser reads alike (RFC 3986 §3.2): no userinfo, nothing encoded.
 AUTHORITY = re.compile(r"https://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:[/?].*)?\Z")
 DEFAULT_PORTS = {"https": 443, "http": 80}
 #: Schemes that run or read something in the browser instead of going to an app.
@@ -44,7 +44,7 @@ def is_safe_redirect_uri(uri: str, *, extra_schemes: Iterable[str] = ()) -> bool
 
 
 def _can_be_parsed(uri: str) -> bool:
-    """Refuse brackets that hold no address, and ports that no host has: Django cannot redirect there."""
+    """Refuse brackets without an address and ports that do not exist. Django cannot redirect to such a URI."""
     try:
         return urlsplit(uri).port != 0
     except ValueError:
@@ -56,11 +56,9 @@ def redirect_uri_matches(requested: str, registered: str) -> bool:
     if requested == registered:
         return True
     theirs, ours = LOOPBACK.match(requested), LOOPBACK.match(registered)
-    return (
-        theirs is not None
-        and ours is not None
-        and (theirs["host"], theirs["rest"] or "") == (ours["host"], ours["rest"] or "")
-    )
+    if theirs is None or ours is None:
+        return False
+    return (theirs["host"], theirs["rest"] or "") == (ours["host"], ours["rest"] or "")
 
 
 def redirect_uri_allowed(client: Any, uri: str) -> bool:
@@ -86,7 +84,7 @@ def origin_allowed(client: Any, origin: str) -> bool:
 
 
 def is_of_origin(uri: str, origin: str) -> bool:
-    """Say whether *uri* is of *origin*, as a browser writes it into the header; on loopback the port may differ."""
+    """Say whether *uri* has *origin*, in the form of the ``Origin`` header. On loopback the port may differ."""
     if not origin or origin == "null":
         return False
     theirs, ours = LOOPBACK.match(origin), LOOPBACK.match(uri)
@@ -100,7 +98,7 @@ def _origin_of(uri: str) -> str:
     try:
         parts = urlsplit(uri)
         port = parts.port
-    except ValueError:  # What an operator typed may be no URI at all; then it has no origin either.
+    except ValueError:  # An operator may have typed something that is no URI.
         return ""
     host = parts.netloc.rpartition("@")[2].lower()
     if port is not None:
@@ -109,7 +107,7 @@ def _origin_of(uri: str) -> str:
 
 
 def with_parameters(uri: str, parameters: Mapping[str, str]) -> str:
-    """Return *uri* with *parameters* added to its query; what stands there stays as registered."""
+    """Return *uri* with *parameters* added to its query. The registered query stays as it is."""
     separator = "&" if "?" in uri else "?"
     if uri.endswith(("?", "&")):
         separator = ""
@@ -117,7 +115,7 @@ def with_parameters(uri: str, parameters: Mapping[str, str]) -> str:
 
 
 def host_of(uri: str) -> str:
-    """Return what a person should look at in *uri*: its host, or the app's scheme."""
+    """Return the part of *uri* that a person should check: its host, or the scheme of an app."""
     found = re.match(r"https?://([^/?]+)", uri)
     if found:
         return found[1]

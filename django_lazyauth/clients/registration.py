@@ -14,17 +14,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from django.urls import reverse
 from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidToken, OAuthError, RegistrationClosed, TooManyRequests
-from django_lazyauth.grants.server_metadata import client_scopes, client_url, extra_schemes
 from django_lazyauth.kit.retry import retry_on_conflict
 from django_lazyauth.kit.throttle import Throttle
 from django_lazyauth.models import ClientRegistration, ClientSource, InitialAccessToken
 from django_lazyauth.models.fields import digest, uuid7
 from django_lazyauth.signals import client_registered
 from django_lazyauth.tokens.keys import signing_algorithms
+from django_lazyauth.toolkit.scopes import available_scopes, default_scopes, extra_schemes
 
 from .metadata import ClientMetadata, Policy, parse_metadata
 from .secrets import digest_secret
@@ -71,13 +72,12 @@ def register(document: Any, *, network: str, initial_access_token: str = "") -> 
 
 def metadata_policy() -> Policy:
     """Return what the settings let a client register."""
-    scopes, default_scopes = client_scopes()
     return Policy(
-        scopes,
-        default_scopes,
-        extra_schemes(),
-        signing_algorithms(),
-        lazyauth_settings.allow_loopback_upstreams,
+        scopes=frozenset(available_scopes(None)),
+        default_scopes=tuple(default_scopes(None)),
+        extra_schemes=frozenset(extra_schemes()),
+        signing_algorithms=signing_algorithms(),
+        allows_loopback=lazyauth_settings.allow_loopback_upstreams,
     )
 
 
@@ -157,7 +157,8 @@ def client_information(client: RegisteredClient, credentials: Credentials | None
     }
     if credentials is not None:
         answer["registration_access_token"] = credentials.token
-        answer["registration_client_uri"] = client_url(client.client_id)
+        path = reverse("lazyauth:registered-client", args=[client.client_id])
+        answer["registration_client_uri"] = lazyauth_settings.issuer_origin + path
         if credentials.secret:
             answer["client_secret"] = credentials.secret
             answer["client_secret_expires_at"] = NEVER

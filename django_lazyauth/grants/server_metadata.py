@@ -10,7 +10,7 @@ from oauth2_provider.settings import oauth2_settings
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.tokens.keys import signing_algorithms
-from django_lazyauth.toolkit.scopes import available_scopes, default_scopes
+from django_lazyauth.toolkit.scopes import available_scopes
 from django_lazyauth.toolkit.server import GRANT_TYPES
 from django_lazyauth.toolkit.validator import LazyAuthValidator
 
@@ -67,21 +67,6 @@ def server_metadata() -> dict[str, Any]:
         "authorization_response_iss_parameter_supported": True,
         "client_id_metadata_document_supported": bool(oauth2_settings.CIMD_ENABLED),
     }
-
-
-def client_url(client_id: str) -> str:
-    """Return where a client manages its own registration (RFC 7592 §2)."""
-    return lazyauth_settings.issuer_origin + reverse("lazyauth:registered-client", args=[client_id])
-
-
-def client_scopes() -> tuple[frozenset[str], tuple[str, ...]]:
-    """Return the scopes that a new client may register, and those of one that names none."""
-    return frozenset(available_scopes(None, None)), tuple(default_scopes(None, None))
-
-
-def extra_schemes() -> frozenset[str]:
-    """Return the private-use schemes without a dot that the operator named for redirect URIs."""
-    return frozenset(oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES)
 
 
 def resource_metadata_url(path: str = "") -> str | None:
