@@ -13,8 +13,8 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
 from django_lazyauth.api import id_token, identities, registration, sessions, sso
-from django_lazyauth.api.views import UpstreamTokenView
-from django_lazyauth.web import account, authorize, callback, endpoints, flow, logout, ready
+from django_lazyauth.api.upstream_tokens import UpstreamTokenView
+from django_lazyauth.web import account, authorize, callback, endpoints, flow, logout, provider
 from django_lazyauth.well_known import metadata_patterns
 
 app_name = "lazyauth"
@@ -33,7 +33,7 @@ urlpatterns = [
     path("authorize/choose", authorize.choose_view, name="choose"),
     path("authorize/consent", authorize.consent_view, name="consent"),
     path("authorize/<uuid:session_id>", flow.flow_view, name="flow"),
-    path("authorize/<uuid:session_id>/<lazyauth_provider:provider>", flow.provider_view, name="provider"),
+    path("authorize/<uuid:session_id>/<lazyauth_provider:provider>", provider.provider_view, name="provider"),
     re_path(r"^callback/(?P<provider>[-\w.:]+)/?$", callback.callback_view, name="callback"),
     re_path(r"^token/?$", endpoints.token_view, name="token"),
     re_path(r"^revoke_token/?$", endpoints.revoke_view, name="revoke"),
@@ -44,12 +44,16 @@ urlpatterns = [
     re_path(r"^account/sessions/?$", account.account_view, name="account"),
     path("account/sign-in", account.account_sign_in_view, name="account-sign-in"),
     path("account/return", account.account_return_view, name="account-return"),
-    re_path(r"^register/?$", registration.register_view, name="register"),
+    re_path(r"^register/?$", registration.RegisterView.as_view(), name="register"),
     re_path(
-        r"^register/(?P<client_id>[^/]+)/?$", registration.registered_client_view, name="registered-client"
+        r"^register/(?P<client_id>[^/]+)/?$",
+        registration.RegisteredClientView.as_view(),
+        name="registered-client",
     ),
     re_path(
-        r"^upstream-tokens/(?P<provider>[\w.:-]+)/?$", UpstreamTokenView.as_view(), name="upstream-token"
+        r"^upstream-tokens/(?P<provider>[\w.:-]+)/?$",
+        UpstreamTokenView.as_view(),
+        name="upstream-token",
     ),
     path("sso/<str:domain>/discover", sso.DiscoverView.as_view(), name="sso-discover"),
     path("sso/<str:domain>", sso.DomainView.as_view(), name="sso-domain"),
@@ -58,7 +62,7 @@ urlpatterns = [
     path("identities/<int:pk>", identities.IdentityView.as_view(), name="identity"),
     path("sessions", sessions.SessionsView.as_view(), name="sessions"),
     path("sessions/<uuid:session_id>", sessions.SessionView.as_view(), name="session"),
-    re_path(r"^ready/?$", ready.ready_view, name="ready"),
+    re_path(r"^ready/?$", endpoints.ready_view, name="ready"),
     path(".well-known/jwks.json", endpoints.jwks_view, name="jwks"),
     *metadata_patterns,
 ]

@@ -1,18 +1,21 @@
-"""What the endpoints of this app share: JSON in and out whatever the host's defaults are, throttles, a schema."""
+"""What the endpoints of this API share: JSON whatever the host's defaults are, throttles, refusals, a schema.
+
+Not here: answers without DRF (:mod:`django_lazyauth.web.json_endpoint`).
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import IO, Any, TypeVar, cast
+from http import HTTPStatus
+from typing import IO, Any, ClassVar, NoReturn, TypeVar, cast
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_not_required
 from django.utils.decorators import method_decorator
-from rest_framework import status
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import APIException, ParseError
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -22,15 +25,13 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView, exception_handler
 
+from django_lazyauth.errors import AccessDenied, IdentityRejected, InvalidGrant, ProviderUnavailable
 from django_lazyauth.kit.network import network_of
 from django_lazyauth.kit.throttle import Throttle
-from django_lazyauth.openid.results import Pending
-from django_lazyauth.web.transactions import outside_transactions
+from django_lazyauth.web.json_endpoint import RETRY_AFTER_UNAVAILABLE, forbid_caching
+from django_lazyauth.web.request_input import outside_transactions
 
 View = TypeVar("View", bound=Callable[..., Any])
-
-#: Bytes of a request body: an ID token of 16 KiB and a domain.
-BODY_LIMIT = 32 * 1024
 
 try:
     from drf_spectacular.utils import extend_schema
@@ -48,9 +49,11 @@ else:
 
 
 class ShortJSONParser(BaseParser):
-    """JSON of a bounded size; what cannot be read is a 400, however deep it is nested."""
+    """Reads JSON and nothing else, and a bounded number of bytes of it."""
 
     media_type = "application/json"
+    #: Bytes. An ID token of 16 KiB and a domain fit.
+    max_bytes: ClassVar[int] = 32 * 1024
 
     def parse(
         self,
@@ -58,17 +61,28 @@ class ShortJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        raw = stream.read(BODY_LIMIT + 1)
-        if len(raw) > BODY_LIMIT:
-            raise ParseError("The body is too long.")
+        body = stream.read(self.max_bytes + 1)
+        if len(body) > self.max_bytes:
+            raise self.too_long()
         try:
-            return json.loads(raw.decode())
+            return json.loads(body.decode(), parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
-            raise ParseError("The body is not JSON.") from None
+            raise self.not_json() from None
+
+    def too_long(self) -> Exception:
+        return ParseError("The body is too long.")
+
+    def not_json(self) -> Exception:
+        return ParseError("The body is not JSON.")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """Refuse ``NaN`` and ``Infinity``: they are not JSON, and no database keeps them in it."""
+    raise ValueError(name)
 
 
 class NetworkThrottle(BaseThrottle):
-    """So many requests per minute and network (/24, /56) as the view allows."""
+    """Allow each network (/24, /56) as many requests as the view's ``throttle``."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         throttle: Throttle = view.throttle  # type: ignore[attr-defined]  # every view here has one
@@ -80,39 +94,61 @@ class NetworkThrottle(BaseThrottle):
 
 @method_decorator([login_not_required, outside_transactions], name="dispatch")
 class OwnView(APIView):
-    """What no default of the host's changes: it has versions, renderers and errors for its own API, not for ours.
+    """Base of our endpoints. The host's DRF defaults (versions, renderers, errors) do not apply to them.
 
-    No request-wide transaction: an upstream may be asked in between.
+    No transaction stands around the request: an upstream may be asked meanwhile.
     """
 
     authentication_classes: Sequence[type[BaseAuthentication]] = ()
     permission_classes: Sequence[Any] = (AllowAny,)
     renderer_classes = (JSONRenderer,)
     throttle_classes: Sequence[type[BaseThrottle]] = ()
-    content_negotiation_class = DefaultContentNegotiation
+    content_negotiation_class: type[Any] = DefaultContentNegotiation
     versioning_class = None
 
     def get_exception_handler(self) -> Callable[..., Any]:
         return exception_handler
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Every answer is of one moment and one person, errors included: no cache keeps it (RFC 9111 §5.2.2.5)."""
         response = super().finalize_response(request, response, *args, **kwargs)
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["Pragma"] = "no-cache"
+        forbid_caching(response)
         return response
 
 
+def refusal(reason: str, status: int = HTTPStatus.BAD_REQUEST) -> Response:
+    """Return why not, as one word."""
+    unavailable = status == HTTPStatus.SERVICE_UNAVAILABLE
+    headers = {"Retry-After": str(RETRY_AFTER_UNAVAILABLE)} if unavailable else None
+    return Response({"state": "rejected", "reason": reason}, status=status, headers=headers)
+
+
 class JSONView(OwnView):
-    """Base of our endpoints that read JSON and count who asks."""
+    """Base of our endpoints that read JSON and count requests. What a room refuses is one word and a status."""
 
     parser_classes = (ShortJSONParser,)
     throttle_classes = (NetworkThrottle,)
     throttle = Throttle("api", 60, timedelta(minutes=1), fails_open=True)
+    #: Error of a room → reason and status.
+    refusals: ClassVar[Mapping[type[Exception], tuple[str, HTTPStatus]]] = {}
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, APIException):
+            return super().handle_exception(exc)
+        if isinstance(exc, IdentityRejected):
+            return refusal(exc.reason)
+        if isinstance(exc, ProviderUnavailable):
+            return refusal(exc.reason, HTTPStatus.SERVICE_UNAVAILABLE)
+        if isinstance(exc, InvalidGrant):
+            return refusal(exc.error, HTTPStatus.NOT_FOUND)
+        if isinstance(exc, AccessDenied):
+            return refusal(AccessDenied.error, HTTPStatus.FORBIDDEN)
+        if type(exc) in self.refusals:
+            return refusal(*self.refusals[type(exc)])
+        return super().handle_exception(exc)
 
 
 class PersonView(JSONView):
-    """Base of what only the person themselves may do, in their browser: no client's token opens it."""
+    """Base of endpoints for a person in their own browser. The token of a client opens none of them."""
 
     authentication_classes = (SessionAuthentication,)
     permission_classes = (IsAuthenticated,)
@@ -123,16 +159,8 @@ def person_of(request: Request) -> AbstractBaseUser:
     return cast(AbstractBaseUser, request.user)
 
 
-def pending_response(pending: Pending) -> Response:
-    """Return 202: look again, or send the same again, in ``Retry-After`` seconds."""
+def pending_response(retry_after: int) -> Response:
+    """Return 202: look again, or send the same request again, in *retry_after* seconds."""
     return Response(
-        {"state": "pending"},
-        status=status.HTTP_202_ACCEPTED,
-        headers={"Retry-After": str(pending.retry_after)},
+        {"state": "pending"}, status=HTTPStatus.ACCEPTED, headers={"Retry-After": str(retry_after)}
     )
-
-
-def refusal(reason: str, code: int = status.HTTP_400_BAD_REQUEST, **headers: str) -> Response:
-    """Return why not, as one word."""
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Response({"state": "rejected", "reason": reason}, status=code, headers=names)

@@ -1,25 +1,28 @@
 """The identities of the person who is signed in here: list, link, unlink.
 
-By the browser's session only: an access token is in the hands of a client, and no client may add a way in.
+By the browser's session only: a client holds the access token, and no client may add a way to sign in.
 """
 
 from __future__ import annotations
 
 import secrets
+from http import HTTPStatus
 
 from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_variables
-from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
-from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.openid.results import Pending
 from django_lazyauth.sign_in import identities
-from django_lazyauth.sign_in.identities import IdentityTaken, LastWayIn, ReauthenticationRequired
+from django_lazyauth.sign_in.identities import (
+    IdentityTaken,
+    LastWayIn,
+    NoSuchIdentity,
+    ReauthenticationRequired,
+)
 
-from .base import PersonView, described, pending_response, person_of, refusal
+from .base import PersonView, described, pending_response, person_of
 from .serializers import (
     IdentityListSerializer,
     IdentitySerializer,
@@ -29,12 +32,18 @@ from .serializers import (
 )
 
 NONCE_KEY = "django_lazyauth.link"
+REFUSALS: dict[type[Exception], tuple[str, HTTPStatus]] = {
+    ReauthenticationRequired: ("reauthentication_required", HTTPStatus.FORBIDDEN),
+    NoSuchIdentity: ("not_found", HTTPStatus.NOT_FOUND),
+    IdentityTaken: ("taken", HTTPStatus.CONFLICT),
+    LastWayIn: ("last_way_in", HTTPStatus.CONFLICT),
+}
 
 
 def link_nonce(request: Request) -> str:
-    """Return the nonce for links in this session: no token made for another session or person has it.
+    """Return the nonce for links in this session. No token that was made for another session or person has it.
 
-    Not of the session's key: one in signed cookies has another after each change.
+    It is not derived from the session's key: a session in signed cookies has another key after each change.
     """
     session = request._request.session
     if NONCE_KEY not in session:
@@ -44,7 +53,9 @@ def link_nonce(request: Request) -> str:
 
 
 class IdentitiesView(PersonView):
-    """All of them."""
+    """All identities of the person."""
+
+    refusals = REFUSALS
 
     @described(
         summary="List your identities",
@@ -74,36 +85,31 @@ class IdentitiesView(PersonView):
     )
     @sensitive_variables()
     def post(self, request: Request) -> Response:
-        """Link whom an ID token names. Needs a sign-in of the last ten minutes; after a 202 send it again."""
+        """Link the person that an ID token names. Needs a sign-in of the last ten minutes.
+
+        After a 202 the same request may come again.
+        """
         given = IdTokenSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        try:
-            identities.require_fresh(request._request)
-            linked = identities.link(
-                person_of(request),
-                given.validated_data["id_token"],
-                discovery_domain=given.validated_data.get("discovery_domain", ""),
-                nonce=link_nonce(request),
-            )
-        except ReauthenticationRequired:
-            return refusal("reauthentication_required", status.HTTP_403_FORBIDDEN)
-        except IdentityRejected as error:
-            return refusal(error.reason)
-        except IdentityTaken:
-            return refusal("taken", status.HTTP_409_CONFLICT)
-        except ProviderUnavailable as error:
-            return refusal(error.reason, status.HTTP_503_SERVICE_UNAVAILABLE, Retry_After="60")
+        identities.require_fresh(request._request)
+        linked = identities.link(
+            person_of(request),
+            given.validated_data["id_token"],
+            discovery_domain=given.validated_data.get("discovery_domain", ""),
+            nonce=link_nonce(request),
+        )
         if isinstance(linked, Pending):
-            return pending_response(linked)
+            return pending_response(linked.retry_after)
         identity, is_new = linked
         return Response(
-            IdentitySerializer(identity).data,
-            status=status.HTTP_201_CREATED if is_new else status.HTTP_200_OK,
+            IdentitySerializer(identity).data, status=HTTPStatus.CREATED if is_new else HTTPStatus.OK
         )
 
 
 class IdentityView(PersonView):
-    """One of them."""
+    """One identity of the person."""
+
+    refusals = REFUSALS
 
     @described(
         summary="Unlink an identity",
@@ -111,14 +117,7 @@ class IdentityView(PersonView):
         tags=["identities"],
     )
     def delete(self, request: Request, pk: int) -> Response:
-        """Take a way in away, never the last. Needs a sign-in of the last ten minutes."""
-        try:
-            identities.require_fresh(request._request)
-            identities.unlink(person_of(request), pk)
-        except ReauthenticationRequired:
-            return refusal("reauthentication_required", status.HTTP_403_FORBIDDEN)
-        except ProviderIdentity.DoesNotExist:
-            return refusal("not_found", status.HTTP_404_NOT_FOUND)
-        except LastWayIn:
-            return refusal("last_way_in", status.HTTP_409_CONFLICT)
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        """Remove a way to sign in, never the last one. Needs a sign-in of the last ten minutes."""
+        identities.require_fresh(request._request)
+        identities.unlink(person_of(request), pk)
+        return Response(status=HTTPStatus.NO_CONTENT)

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.decorators import login_not_required
-from django.http import HttpResponseBase
 from rest_framework import exceptions
 from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.parsers import BaseParser
-from rest_framework.permissions import AllowAny
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from django_lazyauth.clients import registration, registration_management
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClientMetadata, InvalidRequest, InvalidToken, OAuthError
 from django_lazyauth.kit.http import parse_bearer
 from django_lazyauth.kit.network import network_of
-from django_lazyauth.web.transactions import outside_transactions
+from django_lazyauth.web.json_endpoint import RETRY_AFTER_UNAVAILABLE, allow_origin, preflight
 
-from .cors import allow_origin, preflight
+from .base import OwnView, ShortJSONParser, described
+from .serializers import ClientInformationSerializer, ClientMetadataSerializer, ErrorSerializer
 
-#: Ten redirect URIs, names in fifty languages and a key set fit many times over.
-MAX_BODY = 64 * 1024
 MAX_TOKEN_LENGTH = 1024
-#: Seconds after which a refused network or a failed store may be asked again.
-RETRY_AFTER = {HTTPStatus.TOO_MANY_REQUESTS: "3600", HTTPStatus.SERVICE_UNAVAILABLE: "60"}
+#: Seconds after which a network that registered too much, or that met a failed store, may try again.
+RETRY_AFTER = {
+    HTTPStatus.TOO_MANY_REQUESTS: 3600,
+    HTTPStatus.SERVICE_UNAVAILABLE: RETRY_AFTER_UNAVAILABLE,
+}
+TAGS = ["Client registration"]
+#: For the OpenAPI document. A registration token is not a bearer token of the API, so no security scheme fits.
+TOKEN = "Needs `Authorization: Bearer <registration access token>`."
+REFUSED = dict.fromkeys((400, 401, 503), ErrorSerializer)
 
 
 class TooLarge(OAuthError):
@@ -42,30 +40,27 @@ class TooLarge(OAuthError):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
-class MetadataParser(BaseParser):
-    """Reads JSON and nothing else, at most ``MAX_BODY`` bytes of it."""
+class UnsupportedMedia(OAuthError):
+    """The body is of another media type than JSON (RFC 9110 §15.5.16)."""
 
-    media_type = "application/json"
-
-    def parse(
-        self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> Any:
-        body = stream.read(MAX_BODY + 1)
-        if len(body) > MAX_BODY:
-            raise TooLarge(f"The body is longer than {MAX_BODY} bytes.")
-        try:
-            return json.loads(body.decode(), parse_constant=_no_number)
-        except (ValueError, RecursionError):
-            raise InvalidClientMetadata("The body is not JSON.") from None
+    error = "invalid_client_metadata"
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
 
-def _no_number(name: str) -> NoReturn:
-    """``NaN`` and ``Infinity`` are no JSON, and no database keeps them in it."""
-    raise ValueError(name)
+class MetadataParser(ShortJSONParser):
+    """Client metadata: ten redirect URIs, names in fifty languages and a key set fit many times."""
+
+    max_bytes = 64 * 1024
+
+    def too_long(self) -> TooLarge:
+        return TooLarge(f"The body is longer than {self.max_bytes} bytes.")
+
+    def not_json(self) -> InvalidClientMetadata:
+        return InvalidClientMetadata("The body is not JSON.")
 
 
 class AlwaysJson(BaseContentNegotiation):
-    """Answers JSON, whatever ``Accept`` says: a client that got HTML could not read its error."""
+    """Answers JSON whatever ``Accept`` says: a client that got HTML could not read its error."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         # Media types are compared without parameters: "application/json; charset=utf-8" is JSON.
@@ -76,15 +71,10 @@ class AlwaysJson(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
-class RegistrationAPIView(APIView):
-    """What both endpoints share: nobody is signed in, nothing is cached, errors are the protocol's."""
+class RegistrationAPIView(OwnView):
+    """What both endpoints share: nobody is signed in, scripts of any origin may call, errors are the protocol's."""
 
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
-    throttle_classes = ()
-    versioning_class = None
     parser_classes = (MetadataParser,)
-    renderer_classes = (JSONRenderer,)
     content_negotiation_class = AlwaysJson
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Any:
@@ -101,14 +91,14 @@ class RegistrationAPIView(APIView):
         """Return the parsed body.
 
         Raises:
-            TooLarge: It says so itself, or is.
+            TooLarge: The body, or the length that it announces, is too large.
             InvalidClientMetadata: It is not JSON.
         """
         length = int(request.META.get("CONTENT_LENGTH") or 0)
-        if length > MAX_BODY:
-            raise TooLarge(f"The body is longer than {MAX_BODY} bytes.")
+        if length > MetadataParser.max_bytes:
+            raise MetadataParser().too_long()
         if length == 0:
-            # Which DRF would take for an empty object.
+            # DRF would read it as an empty object.
             raise InvalidClientMetadata("The body is empty.")
         return request.data
 
@@ -118,44 +108,47 @@ class RegistrationAPIView(APIView):
         return token if len(token) <= MAX_TOKEN_LENGTH else ""
 
     def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, exceptions.MethodNotAllowed):
+            return Response({"error": InvalidRequest.error}, status=exc.status_code, exception=True)
         if isinstance(exc, exceptions.UnsupportedMediaType):
             exc = UnsupportedMedia("The body must be application/json.")
-        elif isinstance(exc, exceptions.MethodNotAllowed):
-            response = Response({"error": "invalid_request"}, status=exc.status_code)
-            response.exception = True
-            return response
         elif isinstance(exc, (exceptions.ParseError, ValueError, OSError)):
-            # A length that is no number, a body that breaks off.
+            # A length that is not a number, or a client that disconnected.
             exc = InvalidClientMetadata("The body cannot be read.")
         if not isinstance(exc, OAuthError):
             raise exc
-        response = Response(exc.as_dict(), status=exc.status)
-        response.exception = True
+        response = Response(exc.as_dict(), status=exc.status, exception=True)
         if isinstance(exc, InvalidToken):
             challenge = f'Bearer error="{exc.error}", error_description="{exc.description}"'
             response.headers["WWW-Authenticate"] = challenge
         if exc.status in RETRY_AFTER:
-            response.headers["Retry-After"] = RETRY_AFTER[exc.status]
+            response.headers["Retry-After"] = str(RETRY_AFTER[exc.status])
         return response
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Let any script read the answer: the origin of a new client cannot be known, others show their token."""
         response = super().finalize_response(request, response, *args, **kwargs)
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["Pragma"] = "no-cache"
-        allow_origin(request, response)
+        if origin := request.META.get("HTTP_ORIGIN"):
+            allow_origin(response, origin)
+        response.headers["Vary"] = "Origin"
         return response
-
-
-class UnsupportedMedia(OAuthError):
-    """The body is of another media type than JSON (RFC 9110 §15.5.16)."""
-
-    error = "invalid_client_metadata"
-    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
 
 class RegisterView(RegistrationAPIView):
     """Register a client (RFC 7591 §3.1)."""
 
+    @described(
+        tags=TAGS,
+        operation_id="register_client",
+        summary="Register a client (RFC 7591)",
+        description="Where the site asks for it, with an initial access token as bearer.",
+        request=ClientMetadataSerializer,
+        responses={
+            201: ClientInformationSerializer,
+            **REFUSED,
+            **dict.fromkeys((403, 413, 415, 429), ErrorSerializer),
+        },
+    )
     def post(self, request: Request) -> Response:
         answer = registration.register(
             self.read_body(request),
@@ -168,24 +161,41 @@ class RegisterView(RegistrationAPIView):
 class RegisteredClientView(RegistrationAPIView):
     """Read, replace or delete a registration with its token (RFC 7592 §2)."""
 
+    @described(
+        tags=TAGS,
+        operation_id="read_client",
+        summary="Read a registration (RFC 7592)",
+        description=TOKEN,
+        responses={200: ClientInformationSerializer, **REFUSED},
+    )
     def get(self, request: Request, client_id: str) -> Response:
         return Response(registration_management.read(client_id, self.bearer(request)))
 
+    @described(
+        tags=TAGS,
+        operation_id="replace_client",
+        summary="Replace a registration and its token (RFC 7592)",
+        description=TOKEN,
+        request=ClientMetadataSerializer,
+        responses={
+            200: ClientInformationSerializer,
+            **REFUSED,
+            **dict.fromkeys((413, 415), ErrorSerializer),
+        },
+    )
     def put(self, request: Request, client_id: str) -> Response:
         replaced = registration_management.replace(
             client_id, self.bearer(request), read_document=lambda: self.read_body(request)
         )
         return Response(replaced)
 
+    @described(
+        tags=TAGS,
+        operation_id="delete_client",
+        summary="Delete a registration and all that came of it (RFC 7592)",
+        description=TOKEN,
+        responses={204: None, **REFUSED},
+    )
     def delete(self, request: Request, client_id: str) -> Response:
         registration_management.unregister(client_id, self.bearer(request))
         return Response(status=HTTPStatus.NO_CONTENT)
-
-
-def endpoint(view: type[APIView]) -> Callable[..., HttpResponseBase]:
-    """Make a URL's callable: open to who is not signed in, and with no transaction of the request around it."""
-    return login_not_required(outside_transactions(view.as_view()))
-
-
-register_view = endpoint(RegisterView)
-registered_client_view = endpoint(RegisteredClientView)

@@ -1,22 +1,45 @@
-"""What the endpoints read and say, in words that a schema can be made of."""
+"""What the endpoints read and return, as serializers: the OpenAPI document is made from them.
+
+Not here: the validation of client metadata (:mod:`django_lazyauth.clients.metadata`).
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
+from django_lazyauth.clients.metadata import (
+    APPLICATION_TYPES,
+    AUTHENTICATION_METHODS,
+    GRANT_TYPES,
+    MAX_CONTACTS,
+    MAX_REDIRECT_URIS,
+    MAX_SCOPE_LENGTH,
+    MAX_TEXT_LENGTH,
+    MAX_URI_LENGTH,
+    RESPONSE_TYPES,
+)
 
-class StateSerializer(serializers.Serializer[Any]):
+if TYPE_CHECKING:
+    Serializer = serializers.Serializer[Any]
+else:  # DRF's own class takes no type argument at run time.
+    Serializer = serializers.Serializer
+
+#: All that a client may register. The metadata of this site names those that it has a key for.
+SIGNING_ALGORITHMS = ("RS256", "ES256", "EdDSA")
+
+
+class StateSerializer(Serializer):
     state = serializers.ChoiceField(["pending"], help_text="Look again after Retry-After seconds.")
 
 
-class RejectedSerializer(serializers.Serializer[Any]):
+class RejectedSerializer(Serializer):
     state = serializers.ChoiceField(["rejected"])
     reason = serializers.CharField(help_text="One word: which check failed.")
 
 
-class DomainSerializer(serializers.Serializer[Any]):
+class DomainSerializer(Serializer):
     state = serializers.ChoiceField(["resolved"])
     domain = serializers.CharField()
     name = serializers.CharField(help_text="What the domain calls itself; nobody checked it.")
@@ -25,34 +48,34 @@ class DomainSerializer(serializers.Serializer[Any]):
     scopes = serializers.ListField(child=serializers.CharField())
 
 
-class NotAllowedSerializer(serializers.Serializer[Any]):
+class NotAllowedSerializer(Serializer):
     state = serializers.ChoiceField(["not_allowed"])
 
 
-class FailedSerializer(serializers.Serializer[Any]):
+class FailedSerializer(Serializer):
     state = serializers.ChoiceField(["failed"])
     reason = serializers.CharField()
 
 
-class IdTokenSerializer(serializers.Serializer[Any]):
+class IdTokenSerializer(Serializer):
     id_token = serializers.CharField(max_length=16 * 1024, help_text="In JWS compact form.")
     discovery_domain = serializers.CharField(
         required=False, allow_blank=True, max_length=253, help_text="Of the SSO domain that issued it."
     )
 
 
-class NonceSerializer(serializers.Serializer[Any]):
+class NonceSerializer(Serializer):
     nonce = serializers.CharField(help_text="What the ID token has to carry.")
 
 
-class AuthenticatedSerializer(serializers.Serializer[Any]):
+class AuthenticatedSerializer(Serializer):
     state = serializers.ChoiceField(["authenticated"])
     location = serializers.CharField(
         help_text="Where the browser goes on: the consent page, or the client's redirect URI with its code."
     )
 
 
-class IdentitySerializer(serializers.Serializer[Any]):
+class IdentitySerializer(Serializer):
     id = serializers.IntegerField()
     provider = serializers.CharField()
     subject = serializers.CharField()
@@ -65,18 +88,18 @@ class IdentitySerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
-class IdentityListSerializer(serializers.Serializer[Any]):
+class IdentityListSerializer(Serializer):
     nonce = serializers.CharField(help_text="What the ID token of a new link has to carry.")
     identities = IdentitySerializer(many=True)
 
 
-class SessionClientSerializer(serializers.Serializer[Any]):
+class SessionClientSerializer(Serializer):
     client_id = serializers.CharField()
     name = serializers.CharField(help_text="What the client calls itself.")
     is_verified = serializers.BooleanField(help_text="An operator stands for who it is.")
 
 
-class SessionSerializer(serializers.Serializer[Any]):
+class SessionSerializer(Serializer):
     id = serializers.UUIDField()
     client = SessionClientSerializer()
     provider = serializers.CharField(help_text="Who vouched for you; empty where this site itself did.")
@@ -84,13 +107,73 @@ class SessionSerializer(serializers.Serializer[Any]):
     last_used_at = serializers.DateTimeField(help_text="When the client last fetched tokens.")
 
 
-class SessionListSerializer(serializers.Serializer[Any]):
+class SessionListSerializer(Serializer):
     sessions = SessionSerializer(many=True)
 
 
-class UpstreamTokenSerializer(serializers.Serializer[Any]):
+class RefusedVersionSerializer(Serializer):
+    refused_version = serializers.IntegerField(
+        required=False, help_text="The version of the token that the upstream answered 401 to."
+    )
+
+
+class UpstreamTokenSerializer(Serializer):
     access_token = serializers.CharField()
     token_type = serializers.CharField()
     scope = serializers.CharField()
     version = serializers.IntegerField(help_text="Counts the rotations; send it back as refused_version.")
     expires_in = serializers.IntegerField(required=False, help_text="Seconds.")
+
+
+# -- client registration ------------------------------------------------------------------------------------
+
+
+def _uris(**kwargs: Any) -> Any:
+    return serializers.ListField(
+        child=serializers.CharField(max_length=MAX_URI_LENGTH), max_length=MAX_REDIRECT_URIS, **kwargs
+    )
+
+
+class ClientMetadataSerializer(Serializer):
+    """What a client may say about itself (RFC 7591 §2). Names and links may carry a language tag, too."""
+
+    redirect_uris = _uris(min_length=1)
+    token_endpoint_auth_method = serializers.ChoiceField(AUTHENTICATION_METHODS, required=False)
+    grant_types = serializers.ListField(child=serializers.ChoiceField(GRANT_TYPES), required=False)
+    response_types = serializers.ListField(child=serializers.ChoiceField(RESPONSE_TYPES), required=False)
+    client_name = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)
+    client_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
+    logo_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
+    tos_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
+    policy_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
+    contacts = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_TEXT_LENGTH), required=False, max_length=MAX_CONTACTS
+    )
+    scope = serializers.CharField(required=False, max_length=MAX_SCOPE_LENGTH)
+    jwks = serializers.DictField(required=False)
+    jwks_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
+    software_id = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)
+    software_version = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)
+    id_token_signed_response_alg = serializers.ChoiceField(SIGNING_ALGORITHMS, required=False)
+    application_type = serializers.ChoiceField(APPLICATION_TYPES, required=False)
+    post_logout_redirect_uris = _uris(required=False)
+    backchannel_logout_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
+    backchannel_logout_session_required = serializers.BooleanField(required=False)
+
+
+class ClientInformationSerializer(ClientMetadataSerializer):
+    """What a client is told (RFC 7591 §3.2.1, RFC 7592 §3)."""
+
+    client_id = serializers.CharField()
+    client_id_issued_at = serializers.IntegerField()
+    client_secret = serializers.CharField(required=False)
+    client_secret_expires_at = serializers.IntegerField(required=False)
+    registration_access_token = serializers.CharField(required=False)
+    registration_client_uri = serializers.URLField(required=False)
+
+
+class ErrorSerializer(Serializer):
+    """RFC 7591 §3.2.2."""
+
+    error = serializers.CharField()
+    error_description = serializers.CharField(required=False)

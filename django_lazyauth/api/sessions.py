@@ -5,10 +5,10 @@ By the browser's session only: a client could otherwise end the sessions of othe
 
 from __future__ import annotations
 
-from typing import Any
+from http import HTTPStatus
+from typing import Any, ClassVar
 from uuid import UUID
 
-from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -16,7 +16,7 @@ from django_lazyauth.sessions import end
 from django_lazyauth.sessions.listing import Session, sessions_of
 from django_lazyauth.toolkit import clients
 
-from .base import PersonView, described, person_of, refusal
+from .base import PersonView, described, person_of
 from .serializers import RejectedSerializer, SessionListSerializer
 
 
@@ -36,19 +36,19 @@ def _body(session: Session) -> dict[str, Any]:
 
 
 class SessionsView(PersonView):
-    """All of them."""
+    """All sessions of the person."""
 
     @described(summary="List your sessions", responses={200: SessionListSerializer}, tags=["sessions"])
     def get(self, request: Request) -> Response:
         """List where you are signed in, last used first."""
         found = [_body(session) for session in sessions_of(person_of(request))]
-        return Response(
-            SessionListSerializer({"sessions": found}).data, headers={"Cache-Control": "no-store"}
-        )
+        return Response(SessionListSerializer({"sessions": found}).data)
 
 
 class SessionView(PersonView):
-    """One of them."""
+    """One session of the person."""
+
+    refusals: ClassVar = {end.NoSuchSession: ("not_found", HTTPStatus.NOT_FOUND)}
 
     @described(
         summary="End a session",
@@ -56,9 +56,6 @@ class SessionView(PersonView):
         tags=["sessions"],
     )
     def delete(self, request: Request, session_id: UUID) -> Response:
-        """End it: its tokens and upstream tokens are gone, and its client is told if it asked for that."""
-        try:
-            end.end_session_of(person_of(request), session_id)
-        except end.NoSuchSession:
-            return refusal("not_found", status.HTTP_404_NOT_FOUND)
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        """End it. Its tokens and upstream tokens are deleted, and its client is told if it asked for that."""
+        end.end_session_of(person_of(request), session_id)
+        return Response(status=HTTPStatus.NO_CONTENT)

@@ -1,24 +1,24 @@
-"""Is this domain ready to sign people in? ``POST …/discover`` drives, ``GET`` looks."""
+"""Is this domain ready to sign people in? ``POST …/discover`` fetches, ``GET`` returns the state."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from http import HTTPStatus
 
-from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_lazyauth.kit.throttle import Throttle
 from django_lazyauth.sign_in import sso_domain
 
-from .base import JSONView, described
+from .base import JSONView, described, pending_response
 from .serializers import DomainSerializer, FailedSerializer, NotAllowedSerializer, StateSerializer
 
 
 class DiscoverView(JSONView):
-    """Have a domain's documents fetched."""
+    """Start the discovery of a domain."""
 
-    # A request here makes this site fetch something from a third: closed while nobody can count.
+    # A request here makes this site fetch from a third party, so requests are refused while they cannot be counted.
     throttle = Throttle("sso discover", 30, timedelta(minutes=1))
 
     @described(
@@ -29,13 +29,13 @@ class DiscoverView(JSONView):
         tags=["sso"],
     )
     def post(self, request: Request, domain: str) -> Response:
-        """Start what is due and return. The answer is the same for a domain that may not: it tells nothing."""
+        """Start the fetches that are due. A domain that is not on the allowlist gets the same answer."""
         sso_domain.discover(domain)
-        return Response({"state": "pending"}, status=status.HTTP_202_ACCEPTED, headers={"Retry-After": "1"})
+        return pending_response(1)
 
 
 class DomainView(JSONView):
-    """What is known of a domain."""
+    """The state of a domain."""
 
     throttle = Throttle("sso state", 120, timedelta(minutes=1), fails_open=True)
 
@@ -51,9 +51,8 @@ class DomainView(JSONView):
         tags=["sso"],
     )
     def get(self, request: Request, domain: str) -> Response:
-        """Look, and fetch nothing: discovery is driven by ``POST``."""
+        """Return the state. Only ``POST …/discover`` fetches anything."""
         found = sso_domain.state_of(domain)
-        wait = {"Retry-After": str(found.retry_after)}
         match found.state:
             case "resolved":
                 return Response(
@@ -67,9 +66,10 @@ class DomainView(JSONView):
                     }
                 )
             case "pending":
-                return Response({"state": "pending"}, status=status.HTTP_202_ACCEPTED, headers=wait)
+                return pending_response(found.retry_after)
             case "failed":
                 body = {"state": "failed", "reason": found.reason}
-                return Response(body, status=status.HTTP_424_FAILED_DEPENDENCY, headers=wait)
+                wait = {"Retry-After": str(found.retry_after)}
+                return Response(body, status=HTTPStatus.FAILED_DEPENDENCY, headers=wait)
             case "not_allowed":
-                return Response({"state": "not_allowed"}, status=status.HTTP_403_FORBIDDEN)
+                return Response({"state": "not_allowed"}, status=HTTPStatus.FORBIDDEN)

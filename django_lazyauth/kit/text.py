@@ -1,13 +1,18 @@
-"""What text may hold before a database or a URL sees it."""
+"""Characters that no database and no URL can hold: NUL and lone surrogates."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-#: NUL and lone surrogates.
 BAD_CHARACTERS = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def has_bad_characters(value: str) -> bool:
-    """Say whether a value holds NUL or lone surrogates, which no database and no URL can."""
+    """Say whether *value* holds NUL or a lone surrogate."""
     return BAD_CHARACTERS.search(value) is not None
+
+
+def are_sound(values: Iterable[str], *, max_length: int) -> bool:
+    """Say whether each of *values* has at most *max_length* characters and none that are bad."""
+    return all(len(value) <= max_length and not has_bad_characters(value) for value in values)

@@ -50,6 +50,19 @@ def is_way_in(name: str, client: Any, scopes: Iterable[str]) -> bool:
     return any(provider.name == name for provider in ways_in(client, scopes))
 
 
+def choices(pending: PendingAuthorization) -> list[Provider]:
+    """Return the providers that the person of *pending* may choose from. Only upstreams can be linked."""
+    ways = ways_in(pending.client, pending.scopes)
+    return ways if pending.link_to_id is None else [provider for provider in ways if provider.is_upstream]
+
+
+def is_choice(pending: PendingAuthorization, name: str) -> bool:
+    """Say whether the person of *pending* may be sent to the provider *name*, or to that SSO domain."""
+    if name.startswith(SSO_PREFIX):
+        return is_way_in(name, pending.client, pending.scopes)
+    return any(provider.name == name for provider in choices(pending))
+
+
 def next_leg(pending: PendingAuthorization) -> str | None:
     """Return the provider that is still missing, ``None`` where the chain is complete or there is none.
 

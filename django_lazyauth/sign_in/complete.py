@@ -109,13 +109,14 @@ def _write_at_once(
 
 
 def adopt_signed_in(
-    pending: PendingAuthorization, user: AbstractBaseUser, *, auth_time: datetime, amr: list[str], acr: str
+    request: HttpRequest, pending: PendingAuthorization, user: AbstractBaseUser
 ) -> PendingAuthorization:
-    """Answer *pending* as the person who is signed in on this site: no provider step.
+    """Answer *pending* as *user*, who is signed in on this site. No provider is asked.
 
     Raises:
         InvalidGrant: The row moved on in another tab.
     """
+    auth_time, amr, acr = browser.signed_in_since(request)
     moved = PendingAuthorization.objects.advance(
         pending.pk,
         from_status=(Status.REQUESTED, Status.SENT_UPSTREAM),

@@ -39,6 +39,10 @@ class IdentityTaken(LazyAuthError):
     """That (provider, subject) belongs to somebody else, for ever (I5)."""
 
 
+class NoSuchIdentity(LazyAuthError):
+    """The person has no identity with this key."""
+
+
 class LastWayIn(LazyAuthError):
     """Without this identity nobody could sign in to the account any more."""
 
@@ -121,7 +125,7 @@ def unlink(user: AbstractBaseUser, pk: int) -> None:
     """Take an identity away, and with it what its provider gave to this person's sessions.
 
     Raises:
-        ProviderIdentity.DoesNotExist: It is not one of theirs.
+        NoSuchIdentity: It is not one of theirs.
         LastWayIn: It is the last one that works.
     """
     with transaction.atomic(using=_database()):
@@ -129,7 +133,7 @@ def unlink(user: AbstractBaseUser, pk: int) -> None:
         locked = get_user_model()._default_manager.select_for_update().get(pk=user.pk)
         identities = {identity.pk: identity for identity in of_user(locked)}
         if pk not in identities:
-            raise ProviderIdentity.DoesNotExist
+            raise NoSuchIdentity
         leaving = identities.pop(pk)
         if not _has_password(locked) and not any(works(other) for other in identities.values()):
             raise LastWayIn

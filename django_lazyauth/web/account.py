@@ -1,6 +1,6 @@
-"""The account page: where a person is signed in, how they can sign in, what they allowed; and the end of any of it.
+"""The account page: where a person is signed in, how they can sign in, what they allowed, and buttons to end each.
 
-The page signs people in as a client of our own, so that a site without a login page needs none.
+The page signs people in as a client of our own. A site without a login page of its own needs none.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from django_lazyauth.sign_in import account, identities, sso_domain
 from django_lazyauth.toolkit import clients
 
 from . import binding
-from .carried import seconds
-from .decorators import page_view
-from .flow import account_of, chosen_provider, domain_is_closed, send
-from .pages import ClientCard, client_card, scope_lines, show, show_error
-from .redirects import go
+from .choose import chosen_provider, domain_is_closed, typed_address
+from .client_card import client_card, name_of_user, scope_lines
+from .flow import send
+from .leave import account_url
+from .page import go, page_view, show, show_error
 
-#: What the page is told in its address, and says.
+#: ``done`` in the page's address → message.
 DONE: dict[str, Promise] = {
     "linked": gettext_lazy("The account is connected. You can sign in with it from now on."),
     "known": gettext_lazy("This account was connected already."),
@@ -63,18 +63,18 @@ def _person(request: HttpRequest) -> AbstractBaseUser | None:
 
 
 def _form_token(request: HttpRequest, user: AbstractBaseUser) -> str:
-    """Return the token of this page's forms: nobody makes one without the secret in the session cookie."""
+    """Return the token of this page's forms. Nobody can make one without the secret in the session cookie."""
     value = f"{request.session.session_key}\n{user.pk}"
     return salted_hmac("django_lazyauth.account", value, algorithm="sha256").hexdigest()
 
 
 def _back(done: str) -> HttpResponse:
-    return go(f"{reverse('lazyauth:account')}?{urlencode({'done': done})}")
+    return go(account_url(done))
 
 
 @page_view("GET", "HEAD", "POST")
 def account_view(request: HttpRequest) -> HttpResponse:
-    """Show the page, or do what one of its forms asks for."""
+    """Show the page, or do what a form of it asks for."""
     if not request.user.is_authenticated:
         browser.resume(request, list(binding.all_secrets(request).values()))
     user = _person(request)
@@ -98,11 +98,15 @@ def _show(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
     done = request.GET.get("done", "")
     found = account.of_user(user)
     context: dict[str, Any] = {
-        "account": account_of(user),
+        "account": name_of_user(user),
         "sessions": [_session_line(session) for session in found.sessions],
         "identities": [_identity_line(row, row.pk in found.removable) for row in found.identities],
         "allowed": [
-            {"card": _card(allowed.client), "client": allowed.client, "scopes": scope_lines(allowed.scopes)}
+            {
+                "card": client_card(allowed.client),
+                "client": allowed.client,
+                "scopes": scope_lines(allowed.scopes),
+            }
             for allowed in found.allowed
         ],
         "is_fresh": identities.is_fresh(request),
@@ -118,15 +122,10 @@ def _show(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
     return show(request, "django_lazyauth/account.html", context)
 
 
-def _card(client: clients.Client) -> ClientCard:
-    uris = client.redirect_uris.split()
-    return client_card(client, uris[0] if uris else "")
-
-
 def _session_line(session: Session) -> dict[str, Any]:
     return {
         "id": session.session_id,
-        "card": _card(session.client),
+        "card": client_card(session.client),
         "provider": _provider_name(session.provider),
         "since": session.since,
         "last_used_at": session.last_used_at,
@@ -162,20 +161,20 @@ def _return_url() -> str:
 
 
 def _client() -> clients.Client:
-    # Its name is kept for everybody: a word of one language would not do.
+    # The name is stored once for people of all languages, so it is the host and not a word.
     name = urlsplit(lazyauth_settings.issuer).netloc
     return clients.account_client(name=name, redirect_uri=_return_url())
 
 
 @page_view("GET", "HEAD")
 def account_sign_in_view(request: HttpRequest) -> HttpResponse:
-    """Begin a sign-in for this page; with ``again``, also of somebody who is signed in."""
+    """Begin a sign-in for this page. With ``again``, a person who is signed in has to sign in again."""
     query = {
         "response_type": "code",
         "client_id": _client().client_id,
         "redirect_uri": _return_url(),
         "scope": "openid",
-        # Nobody keeps the verifier: the code is not meant to be redeemed.
+        # The verifier is not kept: the code is never redeemed.
         "code_challenge": secrets.token_urlsafe(32),
         "code_challenge_method": "S256",
     }
@@ -186,7 +185,7 @@ def account_sign_in_view(request: HttpRequest) -> HttpResponse:
 
 @page_view("GET", "HEAD")
 def account_return_view(request: HttpRequest) -> HttpResponse:
-    """Where that sign-in leads back to. What counts is who is signed in in this browser; the code is let lapse."""
+    """Take the person back after that sign-in. The page uses the browser's session; the code is left to expire."""
     if _person(request) is not None:
         return go(reverse("lazyauth:account"))
     if request.GET.get("error"):
@@ -234,7 +233,7 @@ def _unlink(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
         identities.unlink(user, int(number))
     except identities.ReauthenticationRequired:
         return _back("again")
-    except ProviderIdentity.DoesNotExist:
+    except identities.NoSuchIdentity:
         return _back("gone")
     except identities.LastWayIn:
         return _back("last")
@@ -246,7 +245,6 @@ def _link(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
     if not name:
         return _back("closed")
     session_id, secret = uuid7(), binding.new_secret()
-    typed = request.POST.get("domain", "").strip()
     try:
         pending = keep_link(
             request,
@@ -255,12 +253,14 @@ def _link(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
             redirect_uri=_return_url(),
             session_id=session_id,
             browser=Browser(digest(secret), network_of(request)),
-            login_hint=typed if "@" in typed and len(typed) <= 256 else "",
+            login_hint=typed_address(request),
         )
     except identities.ReauthenticationRequired:
         return _back("again")
     response = send(request, pending, name, secret)
-    binding.bind(request, response, session_id, secret, max_age=seconds(lazyauth_settings.flow_lifetime))
+    binding.bind(
+        request, response, session_id, secret, max_age=binding.seconds(lazyauth_settings.flow_lifetime)
+    )
     return response
 
 

@@ -1,8 +1,8 @@
-"""The cookie that binds a flow to the browser that began it, and the form tokens derived from it (I7).
+"""The cookie that binds a flow to the browser that began it, and what is derived from its secret (I7).
 
-One cookie per flow, so tabs do not disturb each other. Our pages send no Referer, which makes browsers send
-``Origin: null`` with our forms and Django's CSRF check refuse them; the form token does that work instead:
-nobody can make one without the secret in the cookie.
+One cookie per flow, so tabs do not disturb each other. Our pages send no Referer. Browsers therefore send
+``Origin: null`` with our forms, and Django's CSRF check would refuse them. Form tokens replace that check: nobody
+can make one without the secret in the cookie.
 """
 
 from __future__ import annotations
@@ -12,15 +12,25 @@ import hmac
 import re
 import secrets
 import time
+from collections.abc import Callable
+from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from django_lazyauth.authorize.pending import Browser
+from django_lazyauth.authorize.request import AuthorizationRequest
+from django_lazyauth.authorize.signed_request import SignedRequest, load_signed_request
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidRequest
+from django_lazyauth.kit.network import network_of
+from django_lazyauth.models.fields import digest, uuid7
+
+from .page import flow_is_gone
 
 COOKIE = "lazyauth-"
-#: ``<seconds since 1970>.<256 random bits>``: the age tells which to drop when there are too many.
+#: ``<seconds since 1970>.<256 random bits>``: the oldest is deleted when there are too many.
 VALUE = re.compile(r"(?P<since>\d{1,12})\.[A-Za-z0-9_-]{43}\Z")
 #: Browsers and servers bound the size of the Cookie header; 12 of these are 1.5 KB.
 MAX_COOKIES = 12
@@ -63,7 +73,11 @@ def all_secrets(request: HttpRequest) -> dict[str, str]:
 def bind(
     request: HttpRequest, response: HttpResponseBase, session_id: UUID, secret: str, *, max_age: int
 ) -> None:
-    """Set or prolong the cookie of a flow (*max_age* in seconds), and drop the oldest of too many."""
+    """Set or prolong the cookie of a flow, and delete the oldest where there are too many.
+
+    Args:
+        max_age: Seconds.
+    """
     name = cookie_name(session_id)
     kept = [other for other in all_secrets(request) if other != name]
     for stale in kept[MAX_COOKIES - 1 :]:
@@ -74,12 +88,12 @@ def bind(
 
 
 def release(response: HttpResponseBase, session_id: UUID) -> None:
-    """Delete the cookie of a flow that is over."""
+    """Delete the cookie of a flow that has ended."""
     _delete(response, cookie_name(session_id))
 
 
 def _delete(response: HttpResponseBase, name: str) -> None:
-    # Not delete_cookie(): it leaves out Secure for a name it does not know, and browsers then keep __Host-.
+    # delete_cookie() leaves out Secure for this name, and browsers then keep a __Host- cookie.
     response.set_cookie(name, "", max_age=0, path="/", secure=not _is_plain(), httponly=True, samesite="Lax")
 
 
@@ -94,3 +108,54 @@ def form_token_matches(request: HttpRequest, secret: str, purpose: str) -> bool:
     return bool(secret) and hmac.compare_digest(
         posted.encode("utf-8", "replace"), form_token(secret, purpose).encode()
     )
+
+
+# -- a request that has no row yet -------------------------------------------------------------------------
+
+
+def seconds(duration: timedelta) -> int:
+    return int(duration.total_seconds())
+
+
+class Carried:
+    """A checked request on its way through a page, the id of its flow, and the secret that binds both to a browser."""
+
+    def __init__(self, checked: AuthorizationRequest, session_id: UUID, secret: str, network: str) -> None:
+        self.checked = checked
+        self.session_id = session_id
+        self.secret = secret
+        self.browser = Browser(digest(secret), network)
+
+    @classmethod
+    def new(cls, request: HttpRequest, checked: AuthorizationRequest) -> Carried:
+        """Begin a flow. Nothing is written: the page and its cookie carry the request."""
+        return cls(checked, uuid7(), new_secret(), network_of(request))
+
+    @classmethod
+    def of_form(cls, request: HttpRequest, purpose: Callable[[AuthorizationRequest], str]) -> Carried:
+        """Return what a posted page carried. *purpose* returns the purpose of the form of that page.
+
+        Raises:
+            InvalidRequest: Forged, expired, or the page of another browser.
+        """
+        signed = load_signed_request(request.POST.get("request", ""))
+        secret = secret_of(request, signed.session_id)
+        if digest(secret) != signed.binding_digest or not form_token_matches(
+            request, secret, purpose(signed.request)
+        ):
+            raise InvalidRequest(flow_is_gone())
+        return cls(signed.request, signed.session_id, secret, network_of(request))
+
+    def of(self, checked: AuthorizationRequest) -> Carried:
+        """Return the same flow with another request."""
+        return Carried(checked, self.session_id, self.secret, self.browser.network)
+
+    @property
+    def signed(self) -> str:
+        return SignedRequest(self.checked, self.session_id, self.browser.binding_digest).dumps()
+
+    def bind(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Give the browser the cookie of this flow."""
+        lifetime = seconds(lazyauth_settings.flow_lifetime)
+        bind(request, response, self.session_id, self.secret, max_age=lifetime)
+        return response

@@ -1,4 +1,7 @@
-"""Where upstreams send people back to."""
+"""The address that upstreams send people back to.
+
+Not here: the state, the check for mix-ups and what the answer means (:mod:`django_lazyauth.sign_in.callback`).
+"""
 
 from __future__ import annotations
 
@@ -7,35 +10,29 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from django_lazyauth.errors import InvalidGrant
-from django_lazyauth.kit.text import has_bad_characters
+from django_lazyauth.errors import InvalidGrant, InvalidRequest
 from django_lazyauth.openid.results import Pending
 from django_lazyauth.sign_in import callback
 from django_lazyauth.sign_in.linking import Linked
 
 from . import binding
-from .decorators import page_view
-from .flow import back_to_account, next_step, show_choices, show_waiting, turn_away, way_is_closed
-from .redirects import go
+from .choose import show_choices, way_is_closed
+from .flow import next_step, show_waiting
+from .leave import back_to_account, turn_away
+from .page import go, page_view
+from .request_input import read_parameters
 
-MAX_PARAMETER_LENGTH = 8 * 1024
 #: What an upstream may send (RFC 6749 §4.1.2, RFC 9207, OAuth 2.0 Form Post Response Mode).
-PARAMETERS = ("code", "state", "iss", "error", "error_description")
+MAX_LENGTHS = dict.fromkeys(("code", "state", "iss", "error", "error_description"), 8 * 1024)
 
 
 @page_view("GET", "HEAD", "POST")
 def callback_view(request: HttpRequest, provider: str) -> HttpResponse:
     """Take the upstream's answer. A cross-site POST has no Lax cookie: the GET that follows brings it."""
-    parameters = request.POST if request.method == "POST" else request.GET
-    values = {}
-    for name in PARAMETERS:
-        given = parameters.getlist(name)
-        if len(given) > 1 or any(
-            has_bad_characters(value) or len(value) > MAX_PARAMETER_LENGTH for value in given
-        ):
-            raise InvalidGrant
-        if given:
-            values[name] = given[0]
+    try:
+        values = read_parameters(request, MAX_LENGTHS)
+    except InvalidRequest:
+        raise InvalidGrant from None
     if request.method == "POST":
         return go(f"{reverse('lazyauth:callback', args=[provider])}?{urlencode(values)}")
     state = values.get("state", "")

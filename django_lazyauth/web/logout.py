@@ -1,4 +1,4 @@
-"""The end-session endpoint, and the page that asks where nobody can know whether the person meant it."""
+"""The end-session endpoint, and the page that asks whether to sign out (RP-Initiated Logout 1.0)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from django.utils.translation import gettext as _
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest
-from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.models.fields import digest, uuid7
 from django_lazyauth.sessions import browser, logout
 from django_lazyauth.sessions.logout import LogoutRequest
@@ -20,13 +19,11 @@ from django_lazyauth.tokens.logout_token import MAX_HINT_LENGTH
 from django_lazyauth.toolkit import clients
 
 from . import binding
-from .carried import seconds
-from .decorators import flow_is_gone, page_view
-from .flow import account_of
-from .pages import ClientCard, client_card, show
-from .redirects import go
+from .client_card import ClientCard, client_card, name_of_user
+from .page import flow_is_gone, go, page_view, show
+from .request_input import read_parameters
 
-#: RP-Initiated Logout 1.0 §2. Others are ignored, as everywhere.
+#: RP-Initiated Logout 1.0 §2. Other parameters are ignored.
 MAX_LENGTHS = {
     "id_token_hint": MAX_HINT_LENGTH,
     "logout_hint": 256,
@@ -45,7 +42,7 @@ def end_session_view(request: HttpRequest) -> HttpResponse:
         return go(f"{reverse('lazyauth:end-session')}?{urlencode(parameters)}")
     asked = logout.check(parameters)
     if not request.user.is_authenticated:
-        # Somebody whom an exchange wrote is signed in on their next visit; this is one.
+        # A person whom an exchange registered is signed in on their next visit. This may be that visit.
         browser.resume(request, list(binding.all_secrets(request).values()))
     user = _person(request)
     if logout.is_own(asked, user):
@@ -56,15 +53,12 @@ def end_session_view(request: HttpRequest) -> HttpResponse:
 
 
 def _parameters(request: HttpRequest) -> dict[str, str]:
-    given = request.POST if request.method == "POST" else request.GET
-    parameters = {}
-    for name, limit in MAX_LENGTHS.items():
-        values = given.getlist(name)
-        if len(values) > 1 or any(has_bad_characters(value) or len(value) > limit for value in values):
-            raise InvalidRequest(_("The application sent a request that cannot be served: %s") % name)
-        if values and values[0]:
-            parameters[name] = values[0]
-    return parameters
+    try:
+        given = read_parameters(request, MAX_LENGTHS)
+    except InvalidRequest as error:
+        message = _("The application sent a request that cannot be served: %s")
+        raise InvalidRequest(message % error.description) from None
+    return {name: value for name, value in given.items() if value}
 
 
 def _person(request: HttpRequest) -> AbstractBaseUser | None:
@@ -72,15 +66,14 @@ def _person(request: HttpRequest) -> AbstractBaseUser | None:
 
 
 def _purpose(user: AbstractBaseUser | None) -> str:
-    """The page names an account: its form must not speak for another that signed in since."""
+    """Return the purpose of the form. It must not speak for another account that signed in since."""
     return f"logout {user.pk if user else ''}"
 
 
 def _card(asked: LogoutRequest) -> ClientCard | None:
     if asked.client is None:
         return None
-    uris = asked.client.redirect_uris.split()
-    return client_card(asked.client, asked.redirect_uri or (uris[0] if uris else ""))
+    return client_card(asked.client, asked.redirect_uri)
 
 
 def _ask(request: HttpRequest, asked: LogoutRequest, user: AbstractBaseUser | None) -> HttpResponse:
@@ -90,7 +83,7 @@ def _ask(request: HttpRequest, asked: LogoutRequest, user: AbstractBaseUser | No
         "django_lazyauth/logout.html",
         {
             "client": _card(asked),
-            "account": account_of(user) if user else "",
+            "account": name_of_user(user) if user else "",
             "post_url": reverse("lazyauth:confirm-logout"),
             "flow": flow,
             "signed_request": asked.dumps(binding_digest=digest(secret)),
@@ -98,13 +91,13 @@ def _ask(request: HttpRequest, asked: LogoutRequest, user: AbstractBaseUser | No
         },
         ui_locales=asked.ui_locales,
     )
-    binding.bind(request, response, flow, secret, max_age=seconds(lazyauth_settings.flow_lifetime))
+    binding.bind(request, response, flow, secret, max_age=binding.seconds(lazyauth_settings.flow_lifetime))
     return response
 
 
 @page_view("POST")
 def confirm_logout_view(request: HttpRequest) -> HttpResponse:
-    """Do what the person decided. Only our own page can ask for it: its form carries what its cookie signs."""
+    """Do what the person decided. Only a form of our own page has the token that belongs to the cookie."""
     try:
         flow = UUID(request.POST.get("flow", ""))
     except ValueError:
@@ -131,7 +124,7 @@ def _sign_out(request: HttpRequest, asked: LogoutRequest, user: AbstractBaseUser
 
 
 def _show_signed_out(request: HttpRequest, asked: LogoutRequest) -> HttpResponse:
-    """Say so. Where nobody was signed out a person decides whether to follow the client's address."""
+    """Say that the person is signed out. Whether to go on to the client's address is their decision."""
     return show(
         request,
         "django_lazyauth/signed_out.html",

@@ -14,7 +14,8 @@ from django_lazyauth.resource_server.challenge import InsufficientScope
 from django_lazyauth.upstream.fresh_token import UpstreamCredential, expires_in
 
 from .authentication import LazyAuthAuthentication
-from .base import OwnView
+from .base import OwnView, described
+from .serializers import RefusedVersionSerializer, UpstreamTokenSerializer
 from .upstream import UpstreamBearer
 
 
@@ -31,6 +32,12 @@ class UpstreamTokenView(OwnView):
             raise Http404
         super().initial(request, *args, **kwargs)
 
+    @described(
+        operation_id="upstream_token",
+        summary="Fetch a fresh token of an upstream for the person behind the access token",
+        parameters=[RefusedVersionSerializer],
+        responses={200: UpstreamTokenSerializer},
+    )
     def get(self, request: Request, provider: str) -> Response:
         auth = request.auth
         if not isinstance(auth, UpstreamBearer):

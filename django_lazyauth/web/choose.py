@@ -1,0 +1,108 @@
+"""The page that offers the ways to sign in, and what the person chose on it.
+
+Not here: the way to the chosen provider (:mod:`.flow`).
+"""
+
+from __future__ import annotations
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy
+
+from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.openid.descriptor import SSO_PREFIX
+from django_lazyauth.sign_in import chain, sso_domain
+
+from . import binding
+from .binding import Carried
+from .client_card import client_card, name_of_user
+from .page import show
+
+
+def show_choices(
+    request: HttpRequest, pending: PendingAuthorization, secret: str, *, notice: str | Promise = ""
+) -> HttpResponse:
+    """Show the ways to sign in for a flow that has a row. The row stays when one of them failed."""
+    return show(
+        request,
+        "django_lazyauth/choose.html",
+        {
+            "client": client_card(pending.client, pending.redirect_uri),
+            "providers": chain.choices(pending),
+            "is_new": "create" in pending.prompts,
+            "is_link": pending.link_to_id is not None,
+            **_sso_field(pending.login_hint),
+            "post_url": reverse("lazyauth:flow", args=[pending.pk]),
+            "form_token": binding.form_token(secret, "flow"),
+            "notice": notice,
+        },
+        ui_locales=pending.ui_locales,
+    )
+
+
+def show_first_choices(
+    request: HttpRequest, carried: Carried, *, user: AbstractBaseUser | None, notice: str | Promise = ""
+) -> HttpResponse:
+    """Show the ways to sign in for a request that has no row yet; *user* may go on as who they are."""
+    checked = carried.checked
+    response = show(
+        request,
+        "django_lazyauth/choose.html",
+        {
+            "client": client_card(checked.client, checked.redirect_uri),
+            "providers": chain.ways_in(checked.client, checked.scopes),
+            "account": name_of_user(user) if user is not None and "login" not in checked.prompts else "",
+            "is_new": "create" in checked.prompts,
+            **_sso_field(checked.login_hint),
+            "post_url": reverse("lazyauth:choose"),
+            "signed_request": carried.signed,
+            "form_token": binding.form_token(carried.secret, "choose"),
+            "notice": notice,
+        },
+        ui_locales=checked.ui_locales,
+    )
+    return carried.bind(request, response)
+
+
+def _sso_field(login_hint: str) -> dict[str, str | bool]:
+    typed = login_hint if sso_domain.provider_name_of(login_hint) else ""
+    return {"offers_sso": sso_domain.is_offered(), "typed": typed}
+
+
+# -- what was chosen -------------------------------------------------------------------------------------
+
+
+def chosen_provider(request: HttpRequest) -> str:
+    """Return the provider that the person chose; empty for a domain that is not on the allowlist."""
+    name = request.POST.get("provider", "")
+    return sso_domain.provider_name_of(request.POST.get("domain", "")) if name == SSO_PREFIX else name
+
+
+def typed_address(request: HttpRequest) -> str:
+    """Return the e-mail address that the person typed for SSO, for ``login_hint``; empty for a bare domain."""
+    typed = request.POST.get("domain", "").strip()
+    return typed if "@" in typed and len(typed) <= 256 else ""
+
+
+# -- why it cannot be ------------------------------------------------------------------------------------
+
+
+def way_is_closed(provider_name: str = "", reason: str = "") -> Promise:
+    """Return what a person reads when a provider failed, in the page's language. The log has the details.
+
+    For an SSO domain the reason is shown too: the reader may be the person who can repair it.
+    """
+    if provider_name.startswith(SSO_PREFIX) and reason:
+        words = gettext_lazy("{domain} cannot sign you in at the moment ({reason}).")
+        return format_lazy(words, domain=provider_name.removeprefix(SSO_PREFIX), reason=reason)
+    return gettext_lazy("This way to sign in does not work at the moment. Try again, or choose another.")
+
+
+def domain_is_closed() -> Promise:
+    """Return what a person reads when their domain has no sign-in here."""
+    return gettext_lazy(
+        "This organisation cannot sign you in here. Check the address, or choose another way."
+    )

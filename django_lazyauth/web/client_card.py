@@ -1,0 +1,70 @@
+"""How pages name a client, its scopes and the person: text from strangers is cleaned, their verification is shown."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.utils.translation import gettext
+
+from django_lazyauth.clients.redirects import host_of
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import ProviderError
+from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.toolkit import clients
+
+MAX_NAME_LENGTH = 80
+#: Removed from names: controls, invisible format characters (bidi overrides), surrogates and private use.
+HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCard:
+    """What a page shows of a client.
+
+    Attributes:
+        name: The client's own words, cleaned.
+        host: The host that the answer goes to.
+    """
+
+    name: str
+    host: str
+    is_unverified: bool
+
+
+def client_card(client: Any, redirect_uri: str = "") -> ClientCard:
+    """Return what to show of *client*; without *redirect_uri*, the host of its first one."""
+    said = unicodedata.normalize("NFC", client.name or client.client_id)
+    name = "".join(
+        character for character in said if unicodedata.category(character) not in HIDDEN_CATEGORIES
+    )
+    name = " ".join(name.split())
+    if len(name) > MAX_NAME_LENGTH:
+        name = name[: MAX_NAME_LENGTH - 1] + "…"
+    target = redirect_uri or next(iter(client.redirect_uris.split()), "")
+    return ClientCard(name or client.client_id, host_of(target), not clients.is_verified(client))
+
+
+def scope_lines(scopes: list[str] | tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return (scope, what it allows) for the consent page. A scope without a description describes itself."""
+    return [(scope, _words_for(scope)) for scope in scopes]
+
+
+def _words_for(scope: str) -> str:
+    words = lazyauth_settings.scopes
+    kind, _colon, provider = scope.partition(":")
+    if scope in words or kind != "upstream":
+        return str(words.get(scope, scope))
+    try:
+        name = get_provider(provider).display_name
+    except ProviderError:
+        name = provider
+    return gettext("Act as you at %s: it gets a token of yours there") % name
+
+
+def name_of_user(user: AbstractBaseUser) -> str:
+    """Return how a page names a user: the e-mail address, or else the user name."""
+    email = getattr(user, user.get_email_field_name(), "")
+    return email or user.get_username()

@@ -1,0 +1,61 @@
+"""The pages of a provider of our own site, such as the password's."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from django_lazyauth.models import PendingAuthorization, Status
+from django_lazyauth.providers.base import Page
+from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.sign_in import callback
+
+from . import binding
+from .choose import show_choices, way_is_closed
+from .client_card import client_card
+from .flow import check_form, next_step, own_pending, send
+from .leave import turn_away
+from .page import page_view, show, speaking
+
+
+@page_view("GET", "HEAD", "POST")
+def provider_view(request: HttpRequest, session_id: UUID, provider: str) -> HttpResponse:
+    """Show the provider's page, or let the provider read the form of one."""
+    pending, secret = own_pending(request, session_id)
+    if request.method == "POST":
+        check_form(request, secret, f"provider {provider}")
+    elif pending.status == Status.REQUESTED and pending.provider == provider:
+        # The provider was chosen and waits for another server; the waiting page reloads this address.
+        return send(request, pending, provider, secret)
+    try:
+        # The provider's pages and mails are in the page's language.
+        with speaking(pending.ui_locales):
+            step = callback.answer_page(request, pending, provider)
+    except callback.SignInFailed:
+        return show_choices(request, pending, secret, notice=way_is_closed())
+    except callback.SignInRefused as refused:
+        return turn_away(pending, refused.url)
+    if isinstance(step, Page):
+        return _show_provider_page(request, pending, secret, step)
+    return next_step(request, step)
+
+
+def _show_provider_page(
+    request: HttpRequest, pending: PendingAuthorization, secret: str, page: Page
+) -> HttpResponse:
+    return show(
+        request,
+        page.template,
+        {
+            **page.context,
+            "client": client_card(pending.client, pending.redirect_uri),
+            "provider": get_provider(pending.provider),
+            "flow_url": reverse("lazyauth:provider", args=[pending.pk, pending.provider]),
+            "choices_url": reverse("lazyauth:flow", args=[pending.pk]),
+            "form_token": binding.form_token(secret, f"provider {pending.provider}"),
+        },
+        ui_locales=pending.ui_locales,
+        status=page.status,
+    )

@@ -1,0 +1,66 @@
+"""How a request is read: no transaction around the view, always UTF-8, each parameter once and bounded.
+
+Not here: what the answer looks like (:mod:`.page`, :mod:`.json_endpoint`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.db import connections, transaction
+from django.http import HttpRequest
+from django.http.multipartparser import MultiPartParserError
+from django.http.request import UnreadablePostError
+
+from django_lazyauth.errors import InvalidRequest
+from django_lazyauth.kit.text import are_sound
+
+View = TypeVar("View", bound=Callable[..., Any])
+#: Django raises these for a query or body that is too large or malformed, and where the client disconnects.
+UNREADABLE = (SuspiciousOperation, BadRequest, MultiPartParserError, UnreadablePostError)
+MAX_FIELD_LENGTH = 64 * 1024
+
+
+def outside_transactions(view: View) -> View:
+    """Exempt *view* from ``ATOMIC_REQUESTS`` of every database: a router may keep our rows in any of them.
+
+    The rooms open their own transactions. Between them, a view may talk to an upstream.
+    """
+    for alias in connections:
+        view = transaction.non_atomic_requests(alias)(view)
+    return view
+
+
+def read_as_utf8(request: HttpRequest) -> None:
+    """Ignore the charset that a request names (RFC 6749 Appendix B).
+
+    Django would decode with it. Some codecs of Python make lone surrogates, and no URL can hold those.
+    """
+    if request.encoding is not None:
+        request.encoding = "utf-8"
+
+
+def read_parameters(request: HttpRequest, max_lengths: Mapping[str, int]) -> dict[str, str]:
+    """Return the named parameters of the form of a POST, or of the query; others are ignored.
+
+    Raises:
+        InvalidRequest: A parameter is repeated, too long, or holds bad characters. Its name is the description.
+    """
+    given = request.POST if request.method == "POST" else request.GET
+    parameters = {}
+    for name, max_length in max_lengths.items():
+        values = given.getlist(name)
+        if len(values) > 1 or not are_sound(values, max_length=max_length):
+            raise InvalidRequest(name)
+        if values:
+            parameters[name] = values[0]
+    return parameters
+
+
+def form_is_sound(request: HttpRequest) -> bool:
+    """Say whether a database and a page can hold every name and value of the posted form."""
+    return all(
+        are_sound([name, *values], max_length=MAX_FIELD_LENGTH) for name, values in request.POST.lists()
+    )
