@@ -1,25 +1,23 @@
-"""The operators' view of clients: one list of those they made, those that registered, and metadata documents.
+"""What operators see of clients: one list of those they made, those that registered, and metadata documents.
 
-What a client says about itself is shown escaped and cannot be edited; a secret is shown once, on the answer to
-the request that made it, and never stands in a message, a session or a cache.
+What a client says about itself is shown escaped and cannot be edited. A secret is shown once, in the answer to the
+request that made it, and never stands in a message, a session or a cache.
 """
 
 from __future__ import annotations
 
 import json
 import unicodedata
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
-from django.utils import timezone
+from django.urls import path
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -30,78 +28,17 @@ from django_lazyauth.clients.metadata import check_backchannel_logout_uri
 from django_lazyauth.clients.redirects import host_of
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClientMetadata
-from django_lazyauth.models import InitialAccessToken
 from django_lazyauth.toolkit import clients
-from django_lazyauth.toolkit.admin import CONFIDENTIAL, GRANTS, MANUAL
+from django_lazyauth.toolkit.admin import CONFIDENTIAL, GRANTS, replace_client_admin
 
-if TYPE_CHECKING:
-    ModelAdmin = admin.ModelAdmin[Any]
-else:  # Django's own class takes no type argument at run time.
-    ModelAdmin = admin.ModelAdmin
+from .base import ShowsOnce
+from .client_filters import LastUsedFilter, StateFilter, VerificationFilter
 
-RECENT = timedelta(days=30)
 BESIDE = clients.REGISTRATION
 
 
-class LastUsedFilter(admin.SimpleListFilter):
-    title = _("last used")
-    parameter_name = "used"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [
-            ("recent", _("In the past 30 days")),
-            ("longer", _("Longer ago")),
-            ("never", _("Never, as far as is known")),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        since = timezone.now() - RECENT
-        if self.value() == "recent":
-            return queryset.filter(**{f"{BESIDE}__last_used_at__gte": since})
-        if self.value() == "longer":
-            return queryset.filter(**{f"{BESIDE}__last_used_at__lt": since})
-        if self.value() == "never":
-            return queryset.filter(**{f"{BESIDE}__last_used_at__isnull": True})
-        return queryset
-
-
-class VerificationFilter(admin.SimpleListFilter):
-    title = _("verification")
-    parameter_name = "verified"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("no", _("Unverified")), ("yes", _("Verified, or made by an operator"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        stood_for = Q(registration_source=MANUAL) | Q(**{f"{BESIDE}__verified_at__isnull": False})
-        if self.value() == "yes":
-            return queryset.filter(stood_for)
-        if self.value() == "no":
-            return queryset.exclude(registration_source=MANUAL).filter(
-                **{f"{BESIDE}__verified_at__isnull": True}
-            )
-        return queryset
-
-
-class StateFilter(admin.SimpleListFilter):
-    title = _("state")
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("works", _("Works")), ("disabled", _("Disabled")), ("waits", _("Expires unless used"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if self.value() == "works":
-            return queryset.filter(**{f"{BESIDE}__disabled_at__isnull": True})
-        if self.value() == "disabled":
-            return queryset.filter(**{f"{BESIDE}__disabled_at__isnull": False})
-        if self.value() == "waits":
-            return queryset.filter(**{f"{BESIDE}__expires_at__isnull": False})
-        return queryset
-
-
 class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own takes no type argument at run time.
-    """A client of an operator's, with what stands beside its row."""
+    """A client that an operator made, with the settings that stand beside its row."""
 
     backchannel_logout_uri = forms.CharField(
         required=False,
@@ -126,34 +63,8 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
         return uri
 
 
-class ShowsOnce(ModelAdmin):
-    """An admin whose objects have something that is shown once, on a page that nothing keeps."""
-
-    def show_once(
-        self, request: HttpRequest, row: Any, *, title: Any, label: Any, value: str
-    ) -> HttpResponse:
-        """Return the page that shows *value*. It is the answer to a POST, and never stored."""
-        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
-        response = TemplateResponse(
-            request,
-            "django_lazyauth/admin/shown_once.html",
-            {
-                **self.admin_site.each_context(request),
-                "title": title,
-                "label": label,
-                "value": value,
-                "row": row,
-                "opts": self.opts,
-                "list_url": reverse(name, current_app=self.admin_site.name),
-            },
-        )
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
-
-
 class ClientAdmin(ShowsOnce):
-    """Every client there is, whatever brought it here."""
+    """Every client: made by an operator, registered by itself, or read from a metadata document."""
 
     form = ClientForm
     change_form_template = "django_lazyauth/admin/client_change.html"
@@ -274,7 +185,7 @@ class ClientAdmin(ShowsOnce):
 
     @admin.display(description=_("metadata"), empty_value="–")
     def metadata(self, client: Any) -> str | None:
-        """What a stranger wrote: escaped, and controls that could turn the text around spelled out."""
+        """Return a stranger's text: escaped, and with control characters as escape sequences of JSON."""
         registration = clients.registration_of(client)
         if registration is None or not registration.metadata:
             return None
@@ -320,7 +231,7 @@ class ClientAdmin(ShowsOnce):
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[Any, dict[Any, int], set[Any], list[Any]]:
-        """Name the clients only: DOT forbids to delete tokens by hand, and these end with their client."""
+        """List the clients only. DOT forbids to delete tokens by hand, and tokens are deleted with their client."""
         names = [str(client) for client in objs]
         return names, {self.opts.verbose_name_plural: len(names)}, set(), []
 
@@ -333,28 +244,30 @@ class ClientAdmin(ShowsOnce):
     # -- secrets -------------------------------------------------------------------------------------------
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Save an operator's client. One that becomes confidential gets a secret; a public one has none."""
-        needs_secret = obj.client_type == CONFIDENTIAL and (not change or "client_type" in form.changed_data)
-        if not change or obj.client_type != CONFIDENTIAL:
+        """Save an operator's client. One that becomes confidential gets its secret where the secret is shown."""
+        if not change or obj.client_type != CONFIDENTIAL or "client_type" in form.changed_data:
             obj.client_secret, obj.hash_client_secret = "", False
         super().save_model(request, obj, form, change)
         operator_actions.set_backchannel_logout_uri(obj, form.cleaned_data["backchannel_logout_uri"])
-        obj.shown_once = operator_actions.new_secret(obj.pk) if needs_secret else ""
 
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
     ) -> HttpResponse:
-        return self._show_secret(request, obj) or super().response_add(request, obj, post_url_continue)
+        if _lacks_secret(obj):
+            return self._show_new_secret(request, obj)
+        return super().response_add(request, obj, post_url_continue)
 
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        return self._show_secret(request, obj) or super().response_change(request, obj)
+        return (
+            self._show_new_secret(request, obj)
+            if _lacks_secret(obj)
+            else super().response_change(request, obj)
+        )
 
-    def _show_secret(self, request: HttpRequest, obj: Any) -> HttpResponse | None:
-        secret = getattr(obj, "shown_once", "")
-        if not secret:
-            return None
-        title = _("The secret of %s") % obj
-        return self.show_once(request, obj, title=title, label=_("Client secret"), value=secret)
+    def _show_new_secret(self, request: HttpRequest, client: Any) -> HttpResponse:
+        secret = operator_actions.new_secret(client.pk)
+        title = _("The secret of %s") % client
+        return self.show_once(request, client, title=title, label=_("Client secret"), value=secret)
 
     def get_urls(self) -> list[Any]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_new_secret"
@@ -362,16 +275,16 @@ class ClientAdmin(ShowsOnce):
         return [path("<path:object_id>/new-secret/", view, name=name), *super().get_urls()]
 
     def new_secret_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
-        """Ask first: the old secret stops working at once. Then show the new one."""
+        """Ask before the old secret stops working, which is at once. Then show the new one."""
         client = self.get_object(request, unquote(object_id))
         if client is None or client.client_type != CONFIDENTIAL:
             raise Http404
         if not self.has_change_permission(request, client):
             raise PermissionDenied
         if request.method == "POST":
-            client.shown_once = operator_actions.new_secret(client.pk)
+            response = self._show_new_secret(request, client)
             self.log_change(request, client, "New secret.")
-            return self._show_secret(request, client) or HttpResponse(status=204)
+            return response
         context = {
             **self.admin_site.each_context(request),
             "title": _("A new secret for %s") % client,
@@ -381,29 +294,10 @@ class ClientAdmin(ShowsOnce):
         return TemplateResponse(request, "django_lazyauth/admin/new_secret.html", context)
 
 
-class InitialAccessTokenAdmin(ShowsOnce):
-    """Tokens for people who may register clients. To take one back, delete it; its clients stay."""
+def _lacks_secret(client: Any) -> bool:
+    """Say whether an operator's confidential client has no secret yet."""
+    is_ours = not clients.is_self_registered(client)
+    return is_ours and client.client_type == CONFIDENTIAL and not client.client_secret
 
-    list_display = ("__str__", "uses", "max_uses", "expires_at", "created_by", "created_at")
-    fields = ("note", "max_uses", "expires_at")
-    search_fields = ("note",)
-    ordering = ("-created_at",)
 
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        expires_at = (timezone.now() + operator_actions.INITIAL_TOKEN_LIFETIME).replace(microsecond=0)
-        return {"expires_at": expires_at, **super().get_changeform_initial_data(request)}
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def save_model(self, request: HttpRequest, obj: InitialAccessToken, form: Any, change: bool) -> None:
-        if request.user.is_authenticated:
-            obj.created_by = request.user
-        obj.shown_once = operator_actions.issue_initial_access_token(obj)  # type: ignore[attr-defined]  # for the next page only, never stored
-
-    def response_add(
-        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
-    ) -> HttpResponse:
-        return self.show_once(
-            request, obj, title=_("Initial access token"), label=_("Token"), value=obj.shown_once
-        )
+replace_client_admin(ClientAdmin)

@@ -1,0 +1,104 @@
+"""What operators see of sign-ins and sessions: pending, live, waiting for their code, told to clients, consents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from django_lazyauth.models import (
+    ClientSession,
+    Consent,
+    DeferredRegistration,
+    LogoutDelivery,
+    PendingAuthorization,
+    Status,
+)
+from django_lazyauth.sessions import end
+from django_lazyauth.tokens import family
+
+from .base import EndsSessions, ReadOnlyAdmin
+
+
+@admin.register(PendingAuthorization)
+class PendingAuthorizationAdmin(ReadOnlyAdmin):
+    hidden = ("state", "nonce", "code_challenge", "binding_digest", "state_digest", "code_digest", "private")
+    list_display = (
+        "session_id",
+        "client",
+        "status",
+        "provider",
+        "user",
+        "failed_attempts",
+        "last_error",
+        "created_at",
+    )
+    list_filter = ("status", "provider")
+    list_select_related = ("client", "user")
+    search_fields = ("session_id", "client__name", "client__client_id")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+
+
+@admin.register(ClientSession)
+class ClientSessionAdmin(EndsSessions):
+    """Where people are signed in now. Ending one revokes its tokens; its row stays, so that a replay is seen."""
+
+    hidden = PendingAuthorizationAdmin.hidden
+    list_display = ("session_id", "user", "client", "provider", "exchanged_at", "last_used_at")
+    list_filter = ("provider",)
+    list_select_related = ("user", "client")
+    search_fields = ("session_id", "client__name", "client__client_id", "user__pk")
+    search_help_text = _("Session, client, or a person's id")
+    show_full_result_count = False
+    actions = ("end_sessions", "end_all_sessions")
+    ordering = ("-exchanged_at",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return family.with_live_tokens(super().get_queryset(request).filter(status=Status.EXCHANGED))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description=_("last used"))
+    def last_used_at(self, row: ClientSession) -> Any:
+        return getattr(row, "last_used_at", None) or "–"
+
+    @admin.action(description=_("End these sessions"), permissions=["end"])
+    def end_sessions(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self.show_count(request, sum(map(end.end_session, list(queryset.values_list("pk", flat=True)))))
+
+
+@admin.register(DeferredRegistration)
+class DeferredRegistrationAdmin(ReadOnlyAdmin):
+    hidden = ("commit",)
+    list_display = ("pending", "provider", "created_at")
+    list_filter = ("provider",)
+
+
+@admin.register(LogoutDelivery)
+class LogoutDeliveryAdmin(ReadOnlyAdmin):
+    list_display = (
+        "session_id",
+        "client",
+        "state",
+        "attempts",
+        "next_attempt_at",
+        "last_error",
+        "created_at",
+    )
+    list_filter = ("state",)
+    list_select_related = ("client",)
+    search_fields = ("session_id", "client__name", "client__client_id")
+    ordering = ("-created_at",)
+
+
+@admin.register(Consent)
+class ConsentAdmin(ReadOnlyAdmin):
+    hidden = ("resources_digest", "client_digest")
+    list_display = ("user", "client", "scope", "updated_at")
+    list_select_related = ("user", "client")
+    search_fields = ("client__name", "client__client_id")

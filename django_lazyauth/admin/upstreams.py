@@ -1,0 +1,38 @@
+"""What operators see of upstreams: the tokens that sessions hold there, and the keys of providers."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from django_lazyauth.models import ProviderKeySet, UpstreamToken
+
+from .base import ReadOnlyAdmin
+
+
+@admin.register(UpstreamToken)
+class UpstreamTokenAdmin(ReadOnlyAdmin):
+    hidden = ("access_token", "refresh_token", "id_token", "lease")
+    list_display = (
+        "session_id",
+        "provider",
+        "user",
+        "client",
+        "expires_at",
+        "is_dead",
+        "version",
+        "updated_at",
+    )
+    list_filter = ("provider", "is_dead")
+    list_select_related = ("user", "client")
+    search_fields = ("session_id",)
+
+
+@admin.register(ProviderKeySet)
+class ProviderKeySetAdmin(ReadOnlyAdmin):
+    list_display = ("provider", "issuer", "key_count", "fetched_at", "next_refresh_at", "failures")
+
+    @admin.display(description=_("keys"))
+    def key_count(self, row: ProviderKeySet) -> int:
+        keys = row.jwks.get("keys", [])
+        return len(keys) if isinstance(keys, list) else 0
