@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.utils.functional import SimpleLazyObject, empty
 from rest_framework.exceptions import AuthenticationFailed
 
@@ -26,7 +26,10 @@ class ThisIssuer:
     """See :class:`~django_lazyauth.resource_server.local.LocalIssuer`."""
 
     def issuer(self) -> str:
-        return str(lazyauth_settings.raw.get("ISSUER", ""))
+        try:
+            return lazyauth_settings.issuer
+        except ImproperlyConfigured:
+            return ""  # No token is from it. manage.py check reports it.
 
     def keys(self) -> KeySet:
         return _keys(published_key_set())

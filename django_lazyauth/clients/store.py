@@ -38,7 +38,6 @@ from django_lazyauth.toolkit.clients import ClientFields
 
 logger = logging.getLogger("django_lazyauth.registration")
 
-DEFAULT_STORE = "django_lazyauth.clients.store.ModelRegistrationStore"
 #: An identical registration within this time returns the existing client.
 REPEAT_WINDOW = timedelta(days=1)
 #: When all slots are taken, one in so many is cleared at once, so that the next registrations find a free one.
@@ -134,7 +133,7 @@ def get_store() -> Any:
     Raises:
         ImproperlyConfigured: Its path cannot be imported.
     """
-    return lazyauth_settings.load("REGISTRATION_STORE", DEFAULT_STORE)()
+    return lazyauth_settings.registration_store()
 
 
 def has_method(store: Any, name: str) -> bool:

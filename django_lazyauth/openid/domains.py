@@ -15,7 +15,7 @@ from typing import Any, Final
 import idna
 from django.core.exceptions import ImproperlyConfigured
 
-from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.conf import Refused, SsoDocument, from_dict, lazyauth_settings
 from django_lazyauth.errors import LazyAuthError
 
 from .descriptor import SSO_PREFIX, DescriptorError, ProviderDescriptor, descriptor_from_settings
@@ -129,18 +129,16 @@ def _describe(domain: str, config: Mapping[str, Any]) -> SsoDomain:
         DescriptorError: What is configured for the domain cannot be used.
     """
     name = SSO_PREFIX + domain
+    if "issuer" not in config:
+        try:
+            document = from_dict(SsoDocument)(config)
+        except Refused as refused:
+            raise DescriptorError(name, f"{refused} {refused.hint}") from None
+        url = document.discovery_url or f"https://{domain}/.well-known/{lazyauth_settings.sso_discovery_path}"
+        return SsoDomain(domain, url, None, document.display_name)
     display_name = config.get("display_name", "")
     if not isinstance(display_name, str) or len(display_name) > 128:
         raise DescriptorError(name, '"display_name" must be a string of at most 128 characters')
-    if "issuer" not in config:
-        unknown = sorted(set(config) - {"discovery_url", "display_name"})
-        if unknown:
-            raise DescriptorError(name, f'"{unknown[0]}" is of no use without "issuer"')
-        path = lazyauth_settings.sso_discovery_path
-        url = config.get("discovery_url") or f"https://{domain}/.well-known/{path}"
-        if not isinstance(url, str):
-            raise DescriptorError(name, '"discovery_url" must be a URL')
-        return SsoDomain(domain, url, None, display_name)
     if config.get("type", "oidc") != "oidc":
         raise DescriptorError(name, '"type" must be "oidc"')
     descriptor = descriptor_from_settings(name, config)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
-from django.core.exceptions import ImproperlyConfigured
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.conf.messages import readable, refused_values, unknown_names
 from django_lazyauth.kit import fetch
 
 from .local import local_issuer
-from .settings import read_settings
 
 #: Caches that other processes cannot see, or that forget at once.
 PROCESS_LOCAL_CACHES = ("locmem.LocMemCache", "dummy.DummyCache")
@@ -27,10 +25,19 @@ def check_resource_server(app_configs: Sequence[AppConfig] | None, **kwargs: Any
 
 
 def _resource_server() -> Iterator[CheckMessage]:
-    try:
-        server, revocation_check = read_settings(), lazyauth_settings.revocation_check
-    except ImproperlyConfigured as error:
-        yield Error(str(error), id="lazyauth.E060")
+    if not apps.is_installed("django_lazyauth"):
+        yield from unknown_names()
+        yield from refused_values(["ALLOW_LOOPBACK_UPSTREAMS"])
+    refused = list(refused_values(["RESOURCE_SERVER", "REVOCATION_CHECK"], check_id="lazyauth.E060"))
+    yield from refused
+    server = readable("resource_server")
+    if refused or server is None:
+        if not refused:
+            yield Error(
+                'LAZYAUTH["RESOURCE_SERVER"]["issuer"] is missing, and so is LAZYAUTH["ISSUER"].',
+                hint="Name the authorization server whose tokens this site takes.",
+                id="lazyauth.E060",
+            )
         return
     if local_issuer(server.issuer) is not None:
         return
@@ -38,18 +45,22 @@ def _resource_server() -> Iterator[CheckMessage]:
         try:
             fetch.check_url(url)
         except fetch.FetchError as error:
-            yield Error(f"{url!r} cannot be fetched ({error.reason}).", id="lazyauth.E060")
+            yield Error(f"{url[:200]!r} cannot be fetched ({error.reason}).", id="lazyauth.E060")
     if not server.audience:
         yield Error(
             'LAZYAUTH["RESOURCE_SERVER"]["audience"] is missing.',
             hint="Name the URL that clients ask tokens for: without it a token for any other site would do here.",
             id="lazyauth.E061",
         )
-    if revocation_check:
+    if lazyauth_settings.revocation_check:
         yield Error(
             'LAZYAUTH["REVOCATION_CHECK"] asks the database of the issuer, which is not this site.',
             id="lazyauth.E062",
         )
+
+
+def cache_is_process_local() -> bool:
+    return str(settings.CACHES.get("default", {}).get("BACKEND", "")).endswith(PROCESS_LOCAL_CACHES)
 
 
 def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -58,15 +69,12 @@ def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 
 
 def _deployment() -> Iterator[CheckMessage]:
-    try:
-        server = read_settings()
-    except ImproperlyConfigured:
-        return  # E060 says it
-    if local_issuer(server.issuer) is not None:
-        return
-    if any(urlsplit(url).scheme == "http" for url in (server.issuer, server.jwks_uri, *server.audience)):
+    server = readable("resource_server")
+    if server is None or local_issuer(server.issuer) is not None:
+        return  # E060 reports what cannot be read.
+    if any(url.lower().startswith("http:") for url in (server.issuer, server.jwks_uri, *server.audience)):
         yield Error("The issuer, its keys or the audience of this site are not https.", id="lazyauth.E160")
-    if settings.CACHES.get("default", {}).get("BACKEND", "").endswith(PROCESS_LOCAL_CACHES):
+    if cache_is_process_local():
         yield Error(
             "The cache is local to one process: each would fetch the issuer's keys by itself.",
             hint='Set CACHES["default"] to Redis, Memcached or the database.',

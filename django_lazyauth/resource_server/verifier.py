@@ -13,7 +13,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
-from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.conf import ResourceServerSettings, lazyauth_settings
 from django_lazyauth.openid.access_token import AccessToken, verify_access_token
 from django_lazyauth.openid.jose import Reason, TokenRejected
 from django_lazyauth.openid.resource_indicators import same_resource
@@ -21,7 +21,6 @@ from django_lazyauth.openid.resource_indicators import same_resource
 from . import keys
 from .local import LocalIssuer, local_issuer
 from .principal import Principal
-from .settings import ResourceServerSettings, read_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class ResourceServer:
     """Whose tokens are taken, what for, and how hard they are looked at.
 
     Attributes:
-        settings: See :class:`~django_lazyauth.resource_server.settings.ResourceServerSettings`.
+        settings: See :class:`~django_lazyauth.conf.ResourceServerSettings`.
         revocation_check: Ask the database whether the token still stands. On the issuer's own site only.
     """
 
@@ -51,7 +50,7 @@ class ResourceServer:
         Raises:
             ImproperlyConfigured: It says nothing that makes sense.
         """
-        return cls(read_settings(), lazyauth_settings.revocation_check)
+        return cls(lazyauth_settings.resource_server, lazyauth_settings.revocation_check)
 
     @property
     def local(self) -> LocalIssuer | None:

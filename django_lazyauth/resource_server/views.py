@@ -8,14 +8,14 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
-from .settings import read_settings
+from django_lazyauth.conf import lazyauth_settings
 
 
 @login_not_required
 @require_safe
 def metadata_view(request: HttpRequest, resource_path: str = "") -> HttpResponse:
     """RFC 9728 §3.1: at the place that belongs to one of our resource indicators, and nowhere else."""
-    server = read_settings()
+    server = lazyauth_settings.resource_server
     wanted = resource_path.strip("/")
     resource = next((one for one in server.audience if urlsplit(one).path.strip("/") == wanted), None)
     if resource is None:

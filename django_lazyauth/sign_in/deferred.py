@@ -22,8 +22,6 @@ from django_lazyauth.providers.base import Identity, Json, Provider
 from django_lazyauth.signals import user_registered
 from django_lazyauth.vault.cipher import Place, get_cipher
 
-USER_RESOLVER = "django_lazyauth.users.UserResolver"
-
 
 class Taken(LazyAuthError):
     """A unique name, address or (provider, subject) was written by somebody else a moment ago."""
@@ -132,7 +130,7 @@ def write_person(
         Deactivated: The resolver found an existing user who may not sign in.
         RegistrationRefused: The resolver or a receiver refused.
     """
-    resolver = lazyauth_settings.load("USER_RESOLVER", USER_RESOLVER)()
+    resolver = lazyauth_settings.user_resolver()
     try:
         user = resolver.find(identity) or resolver.create(identity)
         if not user.is_active:

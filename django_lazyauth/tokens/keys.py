@@ -118,7 +118,7 @@ def signing_keys() -> list[SigningKey]:
 def _pems() -> tuple[str, ...]:
     pems = lazyauth_settings.signing_keys
     if not pems and oauth2_settings.OIDC_RSA_PRIVATE_KEY:
-        pems = [oauth2_settings.OIDC_RSA_PRIVATE_KEY, *oauth2_settings.OIDC_RSA_PRIVATE_KEYS_INACTIVE]
+        pems = (oauth2_settings.OIDC_RSA_PRIVATE_KEY, *oauth2_settings.OIDC_RSA_PRIVATE_KEYS_INACTIVE)
     return tuple(pems)
 
 

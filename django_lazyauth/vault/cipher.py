@@ -149,7 +149,5 @@ class AesGcmCipher:
 
 def get_cipher() -> Cipher:
     """Return the configured cipher."""
-    if "CIPHER" not in lazyauth_settings.raw:
-        return AesGcmCipher()
-    cipher: Cipher = lazyauth_settings.load("CIPHER", "django_lazyauth.vault.cipher.AesGcmCipher")()
+    cipher: Cipher = lazyauth_settings.cipher()
     return cipher

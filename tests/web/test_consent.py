@@ -246,7 +246,7 @@ def test_a_signed_request_that_was_changed_is_refused(client_):
 
 def test_a_page_that_lay_about_too_long_is_refused(client_, lazyauth):
     """Spec 1: a flow ends."""
-    lazyauth(FLOW_LIFETIME=0)
+    lazyauth(FLOW_LIFETIME=0.001)
     browser = signed_in(make_user())
     page = ask(browser, client_)
     time.sleep(1.1)

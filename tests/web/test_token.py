@@ -590,7 +590,7 @@ def test_refresh_tokens_end_when_idle_and_in_all(client_, tokens, lazyauth):
     assert_error(refresh(client_, tokens["refresh_token"]), "invalid_grant")
     RefreshToken.objects.update(created=timezone.now() - timedelta(days=13))
     tokens = refresh(client_, tokens["refresh_token"]).json()
-    lazyauth(REFRESH_TOKEN_LIFETIME=0)
+    lazyauth(REFRESH_TOKEN_LIFETIME=0.001)
     assert_error(refresh(client_, tokens["refresh_token"]), "invalid_grant")
 
 
@@ -694,7 +694,7 @@ def test_what_is_nobodys_business_is_inactive(confidential, secret_tokens, clien
 
 def test_a_refresh_token_of_a_session_whose_time_is_over_is_inactive(confidential, secret_tokens, lazyauth):
     """RFC 7662 §2.2: active means that it works."""
-    lazyauth(REFRESH_TOKEN_LIFETIME=0)
+    lazyauth(REFRESH_TOKEN_LIFETIME=0.001)
     assert_error(refresh(confidential, secret_tokens["refresh_token"]), "invalid_grant")
     assert introspect(confidential, secret_tokens["refresh_token"]).json() == {"active": False}
 

@@ -1,0 +1,97 @@
+"""Can the keys be read, and the classes that the settings name be used?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
+
+from django_lazyauth.conf import raw_settings
+from django_lazyauth.conf.messages import readable
+from django_lazyauth.tokens.keys import signing_keys
+from django_lazyauth.vault.cipher import vault_keys
+
+from .complaint import complaint
+
+#: What RFC 7592 needs of a store.
+MANAGING = ("get_client", "registration_access_token_digest", "update_client", "unregister_client")
+
+
+def check_keys() -> Iterator[CheckMessage]:
+    if readable("vault_keys") is not None:
+        yield from _raised(vault_keys, "lazyauth.E004")
+    if readable("signing_keys") is None:
+        return
+    yield from (unreadable := list(_raised(signing_keys, "lazyauth.E005")))
+    if not unreadable and not signing_keys():
+        yield Error(
+            'LAZYAUTH["SIGNING_KEYS"] is empty: ID tokens and access tokens cannot be signed.',
+            hint="Give it a PEM private key: `manage.py generate_signing_key` prints one.",
+            id="lazyauth.E005",
+        )
+
+
+def _raised(work: Callable[[], object], check_id: str) -> Iterator[CheckMessage]:
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 - a check reports whatever a wrong key leads to.
+        yield Error(complaint(error), id=check_id)
+
+
+def check_classes() -> Iterator[CheckMessage]:
+    resolver = readable("user_resolver")
+    if resolver is not None:
+        for name in _missing(resolver, ("find", "create")):
+            yield Error(f'The class of LAZYAUTH["USER_RESOLVER"] has no {name}().', id="lazyauth.E006")
+    for cipher in _made("CIPHER", "lazyauth.E007"):
+        if isinstance(cipher, CheckMessage):
+            yield cipher
+            continue
+        for name in _missing(cipher, ("seal", "open", "needs_reseal")):
+            yield Error(f'The class of LAZYAUTH["CIPHER"] has no {name}().', id="lazyauth.E007")
+    for store in _made("REGISTRATION_STORE", "lazyauth.E011"):
+        yield from [store] if isinstance(store, CheckMessage) else _store(store)
+
+
+def _made(name: str, check_id: str) -> Iterator[Any]:
+    """Yield what the class of a setting makes, or the error that says why it makes nothing."""
+    factory = readable(name.lower())
+    if factory is None:
+        return
+    try:
+        made = factory()
+    except Exception as error:  # noqa: BLE001 - a host's class raises what it likes.
+        yield Error(
+            f'The class of LAZYAUTH["{name}"] cannot be made: {complaint(error)}',
+            hint="It is called without arguments.",
+            id=check_id,
+        )
+    else:
+        yield made
+
+
+def _missing(found: object, names: Sequence[str]) -> list[str]:
+    return [name for name in names if not callable(getattr(found, name, None))]
+
+
+def _store(store: object) -> Iterator[CheckMessage]:
+    if _missing(store, ["register_client"]):
+        yield Error(
+            'The class of LAZYAUTH["REGISTRATION_STORE"] has no register_client().', id="lazyauth.E012"
+        )
+    if missing := _missing(store, MANAGING):
+        yield CheckWarning(
+            f'The class of LAZYAUTH["REGISTRATION_STORE"] has no {", ".join(missing)}: '
+            "clients cannot manage their registrations.",
+            hint="This may be meant; every request that needs one of them is refused.",
+            id="lazyauth.W002",
+        )
+
+
+def check_runners() -> Iterator[CheckMessage]:
+    for name in ("DISCOVERY_RUNNER", "BACKCHANNEL_LOGOUT_RUNNER"):
+        if readable(name.lower()) == "celery" and name in raw_settings() and find_spec("celery") is None:
+            yield Error(f'LAZYAUTH["{name}"] is "celery", and Celery is not installed.', id="lazyauth.E003")

@@ -1,0 +1,96 @@
+"""What must not be deployed: settings that are weaker than what we promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+
+from django_lazyauth.conf import ROWS
+from django_lazyauth.conf.kinds import in_words, is_a
+from django_lazyauth.conf.messages import readable
+from django_lazyauth.resource_server.checks import cache_is_process_local
+
+#: Mail backends that deliver nothing.
+TOY_MAIL_BACKENDS = (
+    "console.EmailBackend",
+    "dummy.EmailBackend",
+    "locmem.EmailBackend",
+    "filebased.EmailBackend",
+)
+
+
+def check_transport() -> Iterator[CheckMessage]:
+    if (readable("issuer") or "").lower().startswith("http:"):
+        yield Error(
+            "The issuer is not https.", hint='Set LAZYAUTH["ISSUER"] to an https URL.', id="lazyauth.E101"
+        )
+    if readable("allow_loopback_upstreams"):
+        yield Error(
+            'LAZYAUTH["ALLOW_LOOPBACK_UPSTREAMS"] lets upstreams be reached without TLS.',
+            hint="It is for development; remove it.",
+            id="lazyauth.E102",
+        )
+    if not settings.SESSION_COOKIE_SECURE:
+        yield Error(
+            "The session cookie travels over plain HTTP. Whoever reads it is signed in.",
+            hint="Set SESSION_COOKIE_SECURE = True.",
+            id="lazyauth.E103",
+        )
+    for name, config in [*_configs("providers"), *_configs("sso_domains")]:
+        for key, value in config.items():
+            if is_a(key, str) and is_a(value, str) and value.startswith("http://"):
+                yield Error(f"Provider {name!r}: {key} is not https.", id="lazyauth.E104")
+
+
+def _configs(setting: str) -> list[tuple[str, Mapping[str, Any]]]:
+    found = readable(setting) or {}
+    return [(name, config) for name, config in found.items() if is_a(config, Mapping)]
+
+
+def check_site() -> Iterator[CheckMessage]:
+    if cache_is_process_local():
+        yield Error(
+            "The cache is local to one process: each process counts its own throttles and fetches for itself.",
+            hint='Set CACHES["default"] to Redis, Memcached or the database.',
+            id="lazyauth.E105",
+        )
+    types = [config.get("type") for _, config in _configs("providers")]
+    mails = any(is_a(kind, str) and str(kind) == "password" for kind in types)
+    if mails and settings.EMAIL_BACKEND.endswith(TOY_MAIL_BACKENDS):
+        yield Error(
+            "The password provider mails codes, and EMAIL_BACKEND delivers nothing.",
+            hint="Set EMAIL_BACKEND to a backend that delivers.",
+            id="lazyauth.E113",
+        )
+
+
+def check_secrets() -> Iterator[CheckMessage]:
+    if readable("vault_keys") == ():
+        yield Error(
+            "Upstream tokens are sealed under a key derived from SECRET_KEY.",
+            hint='Set LAZYAUTH["VAULT_KEYS"]: a key that is backed up and rotated by itself.',
+            id="lazyauth.E106",
+        )
+    if readable("signing_keys") == ():
+        yield Error(
+            'LAZYAUTH["SIGNING_KEYS"] is empty.',
+            hint="Signing with django-oauth-toolkit's OIDC_RSA_PRIVATE_KEY works, and cannot be rotated by list.",
+            id="lazyauth.E107",
+        )
+
+
+def check_limits() -> Iterator[CheckMessage]:
+    """Settings may not exceed the deployment limit of their row."""
+    for name, row in ROWS.items():
+        value = readable(name.lower()) if row.deploy else None
+        if row.deploy is None or value is None or value <= row.deploy.at_most:
+            continue
+        if name == "REGISTRATIONS_PER_NETWORK" and readable("registration_policy") != "open":
+            continue  # Strangers cannot register.
+        limit = row.deploy.at_most
+        shown = in_words(limit) if isinstance(limit, timedelta) else f"{limit:,}"
+        yield Error(f'LAZYAUTH["{name}"] is more than {shown}.', hint=row.text, id=row.deploy.check_id)

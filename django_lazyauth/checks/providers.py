@@ -1,0 +1,96 @@
+"""Can each provider and SSO domain be set up, and do the settings name those that exist?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.core.checks import CheckMessage, Error
+
+from django_lazyauth.conf.kinds import is_a
+from django_lazyauth.conf.messages import readable
+from django_lazyauth.openid.domains import check_configuration
+from django_lazyauth.providers.base import Provider
+from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.sign_in.deferred import mode_of
+
+from .complaint import complaint
+
+
+def check_providers() -> Iterator[CheckMessage]:
+    for name, config in (readable("providers") or {}).items():
+        if not is_a(name, str) or not is_a(config, Mapping):
+            yield Error('LAZYAUTH["PROVIDERS"] must be a dict of dicts.', id="lazyauth.E008")
+            continue
+        if config.get("enabled", True) is False:
+            continue
+        try:
+            provider = get_provider(name)
+            provider.check()
+            found = list(_provider(provider))
+        except Exception as error:  # noqa: BLE001 - a host's class and its configuration raise what they like.
+            yield Error(f"Provider {_shown(name)} cannot be set up: {complaint(error)}", id="lazyauth.E008")
+            continue
+        yield from found
+
+
+def _shown(name: str) -> str:
+    return repr(name[:64])
+
+
+def _provider(provider: Provider) -> Iterator[CheckMessage]:
+    if not re.fullmatch(r"[\w-]{1,64}", provider.name):
+        yield Error(
+            f"Provider name {_shown(provider.name)} must be letters, digits, - and _, at most 64.",
+            id="lazyauth.E008",
+        )
+    if provider.registration not in (None, "lazy", "immediate"):
+        yield Error(
+            f'Provider {provider.name!r}: registration must be "immediate" or "lazy".', id="lazyauth.E003"
+        )
+        return
+    if provider.emits_commit and type(provider).finalize is Provider.finalize:
+        yield Error(
+            f"Provider {provider.name!r} emits a commit but does not implement finalize() "
+            f"(registration: {mode_of(provider)}).",
+            hint="What complete() commits would be lost: implement finalize(), or commit nothing.",
+            id="lazyauth.E009",
+        )
+
+
+def check_domains() -> Iterator[CheckMessage]:
+    if readable("sso_allowed_domains") is None or readable("sso_domains") is None:
+        return  # E003 reports it.
+    try:
+        complaints = check_configuration()
+    except Exception as error:  # noqa: BLE001 - a check reports whatever a wrong value leads to.
+        complaints = [complaint(error)]
+    for text in complaints:
+        yield Error(f"SSO domains: {text}", id="lazyauth.E020")
+
+
+def check_named_providers() -> Iterator[CheckMessage]:
+    """Providers that other settings name must exist and hold tokens."""
+    swap = readable("upstream_swap")
+    clients = readable("upstream_token_clients") or {}
+    named: dict[str, list[Any]] = {
+        "CHAINS": [name for chain in readable("chains") or () for name in chain.providers],
+        "UPSTREAM_SWAP": list(swap.paths.values()) if swap else [],
+        "UPSTREAM_TOKEN_CLIENTS": [name for names in clients.values() for name in names],
+    }
+    for setting, names in named.items():
+        for name in dict.fromkeys(names):
+            if not _holds_tokens(name):
+                yield Error(
+                    f'LAZYAUTH["{setting}"] names {_shown(name)}, which is no provider with upstream tokens.',
+                    id="lazyauth.E040",
+                )
+
+
+def _holds_tokens(name: str) -> bool:
+    try:
+        provider = get_provider(name)
+        return bool(provider.emits_commit and provider.is_upstream)
+    except Exception:  # noqa: BLE001 - E008 reports why it cannot be set up.
+        return False

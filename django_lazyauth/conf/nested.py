@@ -1,0 +1,212 @@
+"""Tables within the table: settings that are dicts with names of their own.
+
+Each is a frozen dataclass. Its fields are rows, so that it can be made from the settings and by hand alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from . import kinds
+from .setting import Kind, Refused, raw_settings, read
+
+Unswapped = Literal["refuse", "pass"]
+
+#: What a resource server may accept. No HMAC: a key that checks a token could also make one.
+ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
+
+
+def row(kind: Kind[Any], text: str, *, default_text: str = "", **default: Any) -> Any:
+    """Return a dataclass field that is a row: its kind, and a sentence for the reference page."""
+    return field(metadata={"kind": kind, "text": text, "default_text": default_text}, **default)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Base of the nested tables: reads each field by its kind.
+
+    Raises:
+        Refused: A field is not of its kind.
+    """
+
+    #: The setting that holds such a dict.
+    setting: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for row in fields(self):
+            value = read(row.metadata["kind"], getattr(self, row.name), self.setting, row.name)
+            object.__setattr__(self, row.name, value)
+
+
+AnyTable = TypeVar("AnyTable", bound=Table)
+
+
+def from_dict(table: type[AnyTable]) -> Callable[[Any], AnyTable]:
+    """Return the reader of a dict with the names of *table*."""
+
+    def read_table(value: Any) -> AnyTable:
+        given = kinds.mapping(value)
+        names = [row.name for row in fields(table)]
+        for name in given:
+            if name not in names:
+                hint = kinds.nearest(name, names) or f"Its names are {', '.join(names)}."
+                raise Refused("holds a name that is not one of its own", hint=hint)
+        for row in fields(table):
+            if row.default is NO_DEFAULT and row.default_factory is NO_DEFAULT and row.name not in given:
+                raise Refused(f'lacks "{row.name}"')
+        try:
+            return table(**given)
+        except Refused as refused:
+            # The path of a table by itself begins with the setting, which the caller adds.
+            raise Refused(refused.predicate, refused.path[1:], refused.hint) from refused.__cause__
+
+    return read_table
+
+
+def tables(words: str, table: type[AnyTable]) -> Kind[tuple[AnyTable, ...]]:
+    """A list of such dicts; a refusal names the position."""
+    item = Kind("a dict", from_dict(table))
+
+    def read_tables(value: Any) -> tuple[AnyTable, ...]:
+        kinds.wanted(kinds.is_a(value, list, tuple))
+        return tuple(read(item, one, place) for place, one in enumerate(value))
+
+    return Kind(words, read_tables)
+
+
+_NAME: Kind[str] = Kind("a text", kinds.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain(Table):
+    """Providers that an authorization goes through, for one client or whenever a scope is asked for."""
+
+    setting = "CHAINS"
+
+    providers: tuple[str, ...] = row(
+        kinds.some(kinds.items("a list of providers, one or more", kinds.text)),
+        "Names of providers, in order. The first says who the person is, the others connect accounts.",
+    )
+    client: str | None = row(
+        kinds.optional(_NAME), "The client id whose authorizations go through the chain.", default=None
+    )
+    scope: str | None = row(
+        kinds.optional(_NAME),
+        "The scope that leads through the chain when a client asks for it.",
+        default=None,
+    )
+
+    def __post_init__(self) -> None:
+        Table.__post_init__(self)
+        if (self.client is None) == (self.scope is None):
+            raise Refused('must have either "client" or "scope"', (self.setting,))
+
+
+def _prefix(value: Any) -> str:
+    return kinds.text(value, pattern=r"/[^\x00-\x20]*")
+
+
+@dataclass(frozen=True, slots=True)
+class SwapSettings(Table):
+    """How ``UpstreamSwap`` treats a request (spec: the upstream token vault, used downstream)."""
+
+    setting = "UPSTREAM_SWAP"
+
+    paths: Mapping[str, str] = row(
+        kinds.pairs('a dict of "/prefix/" to a provider', kinds.text, key=_prefix),
+        "Path prefix → the provider whose token the tool server behind it gets. A prefix ends at a slash.",
+        default_factory=dict,
+    )
+    header: str = row(
+        kinds.matching("the name of a header", r"[A-Za-z0-9-]{1,100}"),
+        "The header that takes the upstream token. In `Authorization` it is a bearer. In another header it stands "
+        "alone, and the client's `Authorization` is dropped.",
+        default="Authorization",
+    )
+    unswapped: Unswapped = row(  # noqa: RUF009 - row() makes a field of the dataclass.
+        kinds.choice("refuse", "pass"),
+        "What happens to a request without one of our session's tokens.",
+        default="refuse",
+    )
+
+
+def _indicator(value: Any) -> str:
+    """Return a resource indicator (RFC 8707 §2)."""
+    found = kinds.text(value, pattern=r"[^\x00-\x20\x7f]+")
+    _ = urlsplit(found)
+    return found
+
+
+_INDICATORS = kinds.items("a list of resource indicators", _indicator)
+
+
+def _audience(value: Any) -> tuple[str, ...]:
+    return (_indicator(value),) if kinds.is_a(value, str) else _INDICATORS.read(value)
+
+
+def _algorithm(value: Any) -> str:
+    found = kinds.text(value)
+    kinds.wanted(found in ALGORITHMS)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceServerSettings(Table):
+    """Whose access tokens a site takes, what for, and as whom (spec: token lifecycle)."""
+
+    setting = "RESOURCE_SERVER"
+
+    issuer: str = row(
+        kinds.matching("the URL of the authorization server", r"[^\x00-\x20\x7f]+"),
+        "The authorization server: exactly the `iss` of its tokens.",
+        default_factory=lambda: raw_settings().get("ISSUER"),
+        default_text="`ISSUER`",
+    )
+    audience: tuple[str, ...] = row(
+        Kind("a resource indicator or a list of them", _audience),
+        "The resource indicators that mean this site (RFC 8707). Required unless the issuer is this site; there, "
+        "the default is whatever the requested URL lies below.",
+        default=(),
+    )
+    jwks_uri: str = row(
+        kinds.matching("a URL", r"[^\x00-\x20\x7f]*"),
+        "Where the issuer's keys are.",
+        default="",
+        default_text="as the issuer's metadata says",
+    )
+    algorithms: tuple[str, ...] = row(
+        kinds.some(kinds.items(f"a list of some of {', '.join(ALGORITHMS)}", _algorithm)),
+        "The accepted signature algorithms.",
+        default=ALGORITHMS,
+        default_text="all",
+    )
+    user: Callable[[Any], Any] | None = row(  # noqa: RUF009 - the same
+        kinds.optional(kinds.CODE),
+        "Returns the user of a token, or `None` to refuse it.",
+        default=None,
+        default_text="the issuer's own user on its own site, a principal elsewhere",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SsoDocument(Table):
+    """An entry of ``SSO_DOMAINS`` without an issuer: the domain's document names its provider."""
+
+    setting = "SSO_DOMAINS"
+
+    discovery_url: str = row(
+        kinds.matching("a URL", r"[^\x00-\x20\x7f]*"),
+        "Where the document is.",
+        default="",
+        default_text="below `/.well-known/` of the domain",
+    )
+    display_name: str = row(
+        kinds.matching("a text of at most 128 characters", r"(?s).{0,128}"),
+        "The name that pages show.",
+        default="",
+        default_text="the domain",
+    )

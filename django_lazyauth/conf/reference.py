@@ -1,0 +1,74 @@
+"""The reference page of the settings: the tables in ``docs/settings.md``, between marks that name them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import Field, fields
+from datetime import timedelta
+from typing import Any
+
+from .kinds import in_words
+from .nested import Chain, ResourceServerSettings, SsoDocument, SwapSettings, Table
+from .setting import Setting
+from .table import ROWS
+
+NESTED: dict[str, type[Table]] = {
+    table.setting: table for table in (Chain, ResourceServerSettings, SsoDocument, SwapSettings)
+}
+_BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def render(page: str) -> str:
+    """Return *page* with its tables as the rows say now."""
+    return _BLOCK.sub(lambda found: found[1] + "\n".join(_table(found[2])) + "\n" + found[3], page)
+
+
+def _table(name: str) -> Iterator[str]:
+    yield "| name | must be | default | |"
+    yield "|---|---|---|---|"
+    if name == "LAZYAUTH":
+        for row in ROWS.values():
+            yield f"| `{row.name}` | {_code(row.kind.words)} | {_default(row)} | {row.text}{_limit(row)} |"
+    else:
+        for field in fields(NESTED[name]):
+            words, text = field.metadata["kind"].words, field.metadata["text"]
+            yield f"| `{field.name}` | {_code(words)} | {_nested_default(field)} | {text} |"
+
+
+def _code(words: str) -> str:
+    """Set what stands in quotes as code, so that ``<`` is no markup."""
+    return re.sub(r'"[^"]*"', r"`\g<0>`", words)
+
+
+def _default(row: Setting[Any]) -> str:
+    if row.is_required:
+        return "none, required"
+    if row.default_as:
+        return f"as `{row.default_as.upper()}`"
+    return row.default_text or _shown(row.raw_default)
+
+
+def _nested_default(field: Field[Any]) -> str:
+    if field.metadata["default_text"]:
+        return str(field.metadata["default_text"])
+    if field.default_factory is not NO_DEFAULT:
+        return _shown(field.default_factory())
+    return "none" if field.default in (NO_DEFAULT, None, ()) else _shown(field.default)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, timedelta):
+        return in_words(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"`{value!r}`".replace("'", '"')
+
+
+def _limit(row: Setting[Any]) -> str:
+    if row.deploy is None:
+        return ""
+    limit = row.deploy.at_most
+    at_most = in_words(limit) if isinstance(limit, timedelta) else f"{limit:,}"
+    return f" `check --deploy` refuses more than {at_most}."

@@ -1,0 +1,3 @@
+"""A host's module that cannot be imported."""
+
+raise RuntimeError("canary")
