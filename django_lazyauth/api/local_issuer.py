@@ -13,7 +13,7 @@ from django.utils.functional import SimpleLazyObject, empty
 from rest_framework.exceptions import AuthenticationFailed
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.grants.server_metadata import resource_metadata_url
+from django_lazyauth.grants.resource_metadata import resource_metadata_url
 from django_lazyauth.openid.access_token import AccessToken
 from django_lazyauth.openid.jose import KeySet
 from django_lazyauth.openid.resource_indicators import same_resource

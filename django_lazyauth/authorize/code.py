@@ -7,9 +7,8 @@ import secrets
 from django.db import router, transaction
 from django.utils import timezone
 
-from django_lazyauth.clients import answer
 from django_lazyauth.clients.last_used import note_use
-from django_lazyauth.clients.redirects import redirect_uri_allowed
+from django_lazyauth.clients.redirects import authorization_response, redirect_uri_allowed
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import AccessDenied, InvalidGrant, ProviderError
 from django_lazyauth.kit.retry import retries_on_conflict
@@ -54,7 +53,7 @@ def allow(pending: PendingAuthorization) -> str:
         if pending.user is not None:
             remember_for_known(pending)
         note_use(pending.client)
-    return answer.code_answer(pending.redirect_uri, code=code, state=pending.state)
+    return authorization_response(pending.redirect_uri, code=code, state=pending.state)
 
 
 def signs_in_later(pending: PendingAuthorization) -> bool:

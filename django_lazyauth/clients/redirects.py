@@ -1,4 +1,4 @@
-"""Which redirect URIs may a client use? No database."""
+"""Which redirect URIs may a client use, and how does an answer get there (RFC 6749 §4.1.2)? No database."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.toolkit.scopes import extra_schemes
 
-#: http on the loopback interface; the port is the client's choice at run time (RFC 8252 §7.3).
+#: http on the loopback interface. The client chooses the port at run time (RFC 8252 §7.3).
 LOOPBACK = re.compile(r"http://(?P<host>127\.0\.0\.1|\[::1\]|localhost)(?::\d{1,5})?(?P<rest>[/?].*)?\Z")
 #: RFC 3986 §3.1.
 SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):")
@@ -27,8 +28,8 @@ DANGEROUS_SCHEMES = frozenset(
 def is_safe_redirect_uri(uri: str, *, extra_schemes: Iterable[str] = ()) -> bool:
     """Say whether *uri* is of a kind that may be redirected to at all (RFC 9700 §2.1).
 
-    https with a host and no userinfo; http on loopback; or a private-use scheme, which needs a dot in
-    reverse-DNS form (RFC 8252 §7.1) unless the operator named it. Never a fragment.
+    These are: https with a host and no userinfo, http on loopback, and a private-use scheme. Such a scheme needs a
+    dot, as in reverse-DNS form (RFC 8252 §7.1), unless the operator named it. A fragment is never allowed.
     """
     if not URI_CHARACTERS.match(uri) or "#" in uri or not _can_be_parsed(uri):
         return False
@@ -104,6 +105,15 @@ def _origin_of(uri: str) -> str:
     if port is not None:
         host = host.removesuffix(f":{DEFAULT_PORTS.get(parts.scheme)}")
     return f"{parts.scheme}://{host}"
+
+
+def authorization_response(redirect_uri: str, *, state: str, **parameters: str) -> str:
+    """Return the URL that brings the client its code, or an error (RFC 6749 §4.1.2).
+
+    It always has ``iss`` (RFC 9207). Empty parameters are left out.
+    """
+    sent = {name: value for name, value in (*parameters.items(), ("state", state)) if value}
+    return with_parameters(redirect_uri, sent | {"iss": lazyauth_settings.issuer})
 
 
 def with_parameters(uri: str, parameters: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from django.db import router, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from django_lazyauth.clients import answer
+from django_lazyauth.clients.redirects import authorization_response
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, SealBroken
 from django_lazyauth.kit.retry import retries_on_conflict
@@ -143,8 +143,8 @@ def fail_flow(pending: PendingAuthorization, *, error: str, description: str = "
         )
         if ended:
             forget_stored(pending)
-    return answer.error_answer(
-        pending.redirect_uri, error=error, description=description, state=pending.state
+    return authorization_response(
+        pending.redirect_uri, error=error, error_description=description, state=pending.state
     )
 
 

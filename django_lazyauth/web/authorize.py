@@ -21,7 +21,8 @@ from django_lazyauth.authorize.request import (
     AuthorizationRequest,
     validate_authorization,
 )
-from django_lazyauth.clients import answer, document, host_clients
+from django_lazyauth.clients import document, host_clients
+from django_lazyauth.clients.redirects import authorization_response
 from django_lazyauth.errors import (
     ConsentRequired,
     InteractionRequired,
@@ -65,7 +66,7 @@ def authorize_view(request: HttpRequest) -> HttpResponse:
             return _go_to(request, Carried.new(request, checked), step.provider)
         return _go_on(request, Carried.new(request, checked), step, user)
     except (LoginRequired, ConsentRequired, InteractionRequired, TemporarilyUnavailable) as error:
-        return go(answer.refusal(checked.redirect_uri, error, state=checked.state))
+        return _answer_error(checked.redirect_uri, error.error, error.description, checked.state)
 
 
 def _check(request: HttpRequest) -> AuthorizationRequest:
@@ -84,11 +85,11 @@ def _refuse(request: HttpRequest, refused: AuthorizationRefused) -> HttpResponse
     if refused.redirect_uri is None:
         message = _("The application sent a request that cannot be served: %s")
         return show_error(request, message % refused.description)
-    return go(
-        answer.error_answer(
-            refused.redirect_uri, error=refused.error, description=refused.description, state=refused.state
-        )
-    )
+    return _answer_error(refused.redirect_uri, refused.error, refused.description, refused.state)
+
+
+def _answer_error(redirect_uri: str, error: str, description: str, state: str) -> HttpResponse:
+    return go(authorization_response(redirect_uri, error=error, error_description=description, state=state))
 
 
 def _go_on(request: HttpRequest, carried: Carried, step: Step, user: AbstractBaseUser | None) -> HttpResponse:

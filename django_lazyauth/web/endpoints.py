@@ -11,11 +11,12 @@ from django.utils.cache import get_conditional_response
 
 from django_lazyauth.clients.redirects import origin_allowed
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.grants import server_metadata
 from django_lazyauth.grants.contract import TokenAnswer, client_id_of
 from django_lazyauth.grants.endpoint import answer_token_request
 from django_lazyauth.grants.introspection import answer_introspection_request
+from django_lazyauth.grants.resource_metadata import is_resource, protected_resource_metadata
 from django_lazyauth.grants.revocation import answer_revocation_request
+from django_lazyauth.grants.server_metadata import server_metadata
 from django_lazyauth.grants.userinfo import answer_userinfo_request
 from django_lazyauth.kit.readiness import waits_for
 from django_lazyauth.tokens.keys import published_key_set
@@ -96,15 +97,15 @@ def server_metadata_view(request: HttpRequest, issuer_path: str = "") -> HttpRes
     mounted_below = request.path.partition("/.well-known/")[0]
     if (issuer_path or mounted_below).strip("/") != lazyauth_settings.issuer_path:
         raise Http404
-    return _public(JsonResponse(server_metadata.server_metadata()), max_age=METADATA_MAX_AGE)
+    return _public(JsonResponse(server_metadata()), max_age=METADATA_MAX_AGE)
 
 
 @json_endpoint("GET", "HEAD")
 def protected_resource_view(request: HttpRequest, resource_path: str = "") -> HttpResponse:
     """RFC 9728 §3.1. A path that is no resource of this site is 404."""
-    if not server_metadata.is_resource(resource_path.strip("/")):
+    if not is_resource(resource_path.strip("/")):
         raise Http404
-    document = server_metadata.protected_resource_metadata(resource_path.lstrip("/"))
+    document = protected_resource_metadata(resource_path.lstrip("/"))
     return _public(JsonResponse(document), max_age=METADATA_MAX_AGE)
 
 
