@@ -1,6 +1,6 @@
 """Measure the claims on every database there is, print one table, write ``build/bench.json``.
 
-Exits with 1 if a claim does not hold.
+Arguments are names of claims without ``claim_`` (``http_refresh``). Exits with 1 if a claim does not hold.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _unreachable() -> str | None:
 
 def _measure(database: str) -> list[dict[str, Any]]:
     finished = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.measure"],
+        [sys.executable, "-m", "tests.benchmarks.measure", *sys.argv[1:]],
         cwd=PROJECT,
         env=os.environ | {"LAZYAUTH_TEST_DATABASE": database},
         stdout=subprocess.PIPE,
@@ -85,8 +85,12 @@ def _reported(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _pair(counts: list[int | None]) -> str:
+    return " / ".join("–" if count is None else str(count) for count in counts)
+
+
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(caption="Medians in milliseconds. Queries and commits: of one exchange, ours / peer's.")
+    table = Table(caption="Medians in milliseconds. Queries and commits: of one run, ours / peer's.")
     table.add_column("claim", min_width=40)
     for title in ("ours", "peer", "ratio", "bound", "queries", "commits"):
         table.add_column(title, justify="right", no_wrap=True)
@@ -98,8 +102,8 @@ def _table(rows: list[dict[str, Any]]) -> Table:
             f"{row['peer'] * 1000:.2f}",
             f"{_ratio(row):.3f}",
             f"≤ {row['bound']}",
-            "{} / {}".format(*row["queries"]),
-            "{} / {}".format(*row["commits"]),
+            _pair(row["queries"]),
+            _pair(row["commits"]),
             "[green]yes[/]" if _holds(row) else "[bold red]NO[/]",
         )
     return table

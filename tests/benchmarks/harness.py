@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
@@ -45,6 +46,8 @@ class Claim:
         rounds: How often inputs are made anew.
         samples: Runs of each side in a round.
         vendors: Databases that it is about; the others do not measure it.
+        around: Makes a context in which everything else runs: a server, for example.
+        counts_queries: ``False`` where the work is done by another process.
     """
 
     text: str
@@ -53,6 +56,8 @@ class Claim:
     rounds: int = 15
     samples: int = 30
     vendors: frozenset[str] = frozenset({"sqlite", "postgresql"})
+    around: Callable[[], AbstractContextManager[None]] = nullcontext
+    counts_queries: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,8 @@ class Measurement:
 
     ours: float
     peer: float
-    ours_cost: Cost
-    peer_cost: Cost
+    ours_cost: Cost | None
+    peer_cost: Cost | None
 
     @property
     def ratio(self) -> float:
@@ -71,15 +76,16 @@ class Measurement:
 
 def measure(claim: Claim) -> Measurement:
     """Run both sides of *claim* in turns and return their medians."""
-    ours, peer = claim.sides()
-    _warm_up(ours)
-    _warm_up(peer)
-    costs = _cost_of(ours), _cost_of(peer)
-    times: tuple[list[float], list[float]] = [], []
-    for _ in range(claim.rounds):
-        _round(ours, peer, claim.samples, times)
-    ours.check()
-    peer.check()
+    with claim.around():
+        ours, peer = claim.sides()
+        _warm_up(ours)
+        _warm_up(peer)
+        costs = (_cost_of(ours), _cost_of(peer)) if claim.counts_queries else (None, None)
+        times: tuple[list[float], list[float]] = [], []
+        for _ in range(claim.rounds):
+            _round(ours, peer, claim.samples, times)
+        ours.check()
+        peer.check()
     return Measurement(median(times[0]), median(times[1]), *costs)
 
 
