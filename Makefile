@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -p tests.support.require_services
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-services test-mariadb test-browser lint bench pins clean
+.PHONY: help demo serve test test-slow test-services test-mariadb test-browser matrix lint bench pins clean
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,9 +19,12 @@ demo: $(VENV)/demo.stamp  ## The whole flow in the terminal, with what stands in
 serve: $(VENV)/demo.stamp  ## The example site and its upstream, for a browser
 	@$(BIN)/python manage.py serve_demo
 
-test: lint  ## Linters, types, layers, migrations, and every test that needs no service
+test: lint  ## Linters, types, layers, migrations, and every test that needs no service and is not slow
 	$(BIN)/python manage.py makemigrations --check --dry-run
-	$(PYTEST) -n 2 -m "not services and not browser"
+	$(PYTEST) -n 2 -m "not services and not browser and not slow"
+
+test-slow: $(VENV)/dev.stamp  ## The tests that repeat, flood, kill or start many processes
+	$(PYTEST) -n 2 -m "slow and not services and not browser"
 
 test-services: $(VENV)/dev.stamp  ## The whole suite on PostgreSQL (LAZYAUTH_TEST_POSTGRES_URL)
 	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 2 -m "not services and not browser"
@@ -33,6 +36,9 @@ test-mariadb: $(VENV)/dev.stamp  ## The core flow and the legacy migration on Ma
 
 test-browser: $(VENV)/dev.stamp  ## The tests that drive a real Chromium
 	$(PYTEST) -m browser
+
+matrix:  ## The core folders on Python 3.12 and 3.13, with Django 5.2 and 6.1 each
+	.ci/matrix
 
 lint: $(VENV)/dev.stamp  ## Linters, types and layers only
 	$(BIN)/ruff check .

@@ -205,7 +205,7 @@ class StockExchanges:
                     application=self.client.row,
                     user=self.user,
                     code=code,
-                    expires=timezone.now() + timedelta(seconds=60),
+                    expires=timezone.now() + timedelta(minutes=10),
                     redirect_uri=REDIRECT_URI,
                     scope=self.scope,
                     code_challenge=challenge,

@@ -1,5 +1,7 @@
 """The settings of the tests, made a site: slow password hashes as shipped, and the stock toolkit mounted beside us."""
 
+from datetime import timedelta
+
 from tests.settings import *  # noqa: F403
 from tests.settings import LAZYAUTH as _LAZYAUTH
 from tests.settings import SIGNING_KEY
@@ -24,5 +26,7 @@ OAUTH2_PROVIDER = {
 
 LAZYAUTH = {
     **_LAZYAUTH,
+    # Codes are made in rounds, long before they are redeemed.
+    "CODE_LIFETIME": timedelta(minutes=10),
     "PROVIDERS": {"demo": {"class": "tests.support.providers.BelievingProvider"}},
 }
