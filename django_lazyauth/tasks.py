@@ -12,7 +12,7 @@ from typing import Any
 
 from celery import shared_task
 
-from django_lazyauth.kit import background
+from django_lazyauth.kit import cached_fetch
 from django_lazyauth.openid import discovery
 from django_lazyauth.providers import key_refresh
 from django_lazyauth.sessions import backchannel, delivery
@@ -25,8 +25,8 @@ LOGOUT_INTERVAL = timedelta(seconds=30)
 #: A later try is beat's to send: a worker keeps messages for later in its memory, and brokers take them back.
 LONGEST_COUNTDOWN = timedelta(minutes=5)
 
-#: What a worker must have imported before it can fly for them.
-FLIGHTS = (discovery.configurations, discovery.key_sets)
+#: Caches that a worker fetches for: it must have imported them.
+CACHES = (discovery.configurations, discovery.key_sets)
 
 
 @shared_task(name="django_lazyauth.sweep", ignore_result=True)
@@ -42,10 +42,10 @@ def refresh_provider_keys() -> None:
     key_refresh.refresh_providers()
 
 
-@shared_task(name=background.TASK, ignore_result=True)
-def fly(name: str, key: str, token: str) -> None:
+@shared_task(name=cached_fetch.TASK, ignore_result=True)
+def fetch(name: str, key: str, token: str) -> None:
     """Fetch what an SSO domain says (``DISCOVERY_RUNNER = "celery"``)."""
-    background.fly(name, key, token)
+    cached_fetch.run_by_name(name, key, token)
 
 
 @shared_task(name=delivery.TASK, ignore_result=True)

@@ -9,7 +9,7 @@ from django.views.decorators.debug import sensitive_variables
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_lazyauth.openid.results import Pending
+from django_lazyauth.kit.results import Pending
 from django_lazyauth.sign_in import native_token
 from django_lazyauth.web import binding
 from django_lazyauth.web.flow import next_step, own_pending

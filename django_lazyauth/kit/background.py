@@ -1,7 +1,8 @@
-"""Who flies: a thread of this process, or a Celery worker where ``DISCOVERY_RUNNER`` says so.
+"""Run work in the background: in a bounded number of threads of this process, or as a Celery task.
 
-Both get the names of a cache and a key and a token, nothing else. A worker that never comes costs 3 seconds: then
-whoever asks next flies it in a thread, and the token lets one of the two in.
+Work can be lost: a process dies, a broker loses a message. Whoever starts some must be able to start it again.
+
+Not here: what is run, and which of the two a setting chooses.
 """
 
 from __future__ import annotations
@@ -9,100 +10,99 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from collections import deque
+from collections.abc import Callable, Sequence
 
 from django.db import connections
 
-from django_lazyauth.conf import lazyauth_settings
+from .log import log_failure
 
-if TYPE_CHECKING:
-    from django_lazyauth.openid.single_flight import SingleFlight
-
-logger = logging.getLogger("django_lazyauth.openid")
-
-#: Threads of this process that fetch, and flights that wait for one. A full queue is emptied within the 120 s
-#: after which a flight is abandoned: 8 at a time, 10 s each at most.
-THREADS: Final = 8
-QUEUE_LIMIT: Final = 64
-#: Seconds after which a message is of no use to a worker any more.
-MESSAGE_LIFETIME: Final = 60
-TASK: Final = "django_lazyauth.fly"
+logger = logging.getLogger("django_lazyauth")
 
 
-class Pool:
-    """Bounded threads of one process; made on first use, and anew after a fork."""
+class Threads:
+    """At most *threads* threads of this process. They start when there is work, and end when there is none.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._executor: ThreadPoolExecutor | None = None
-        self._places = threading.BoundedSemaphore(THREADS + QUEUE_LIMIT)
+    Args:
+        name: Names the threads, and the work in the log.
+        threads: Threads that run at the same time.
+        queue: Work that may wait for a thread.
+        daemon: Whether a process that ends drops running work; otherwise it waits for it.
+    """
 
-    def submit(self, name: str, key: str, token: str) -> bool:
-        """Fly soon; ``False`` if too many wait already. Then the flight is taken over by a later drive."""
-        with self._lock:
-            if not self._places.acquire(blocking=False):
+    def __init__(self, name: str, *, threads: int, queue: int, daemon: bool = False) -> None:
+        self.name = name
+        self.threads = threads
+        self.queue = queue
+        self.daemon = daemon
+        self._reset()
+        # Of a process that forks, only the forking thread lives on in the child.
+        os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._unfinished = 0
+        self._started = 0
+
+    def submit(self, work: Callable[[], object]) -> bool:
+        """Run *work* soon; ``False`` if too much is waiting already."""
+        with self._changed:
+            if self._unfinished >= self.threads + self.queue:
                 return False
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="lazyauth-flight")
-            self._executor.submit(self._fly, name, key, token)
+            if self._started < self.threads:
+                threading.Thread(target=self._run, name=f"lazyauth-{self.name}", daemon=self.daemon).start()
+                self._started += 1
+            self._unfinished += 1
+            self._waiting.append(work)
+            self._changed.notify_all()
         return True
 
-    def _fly(self, name: str, key: str, token: str) -> None:
-        try:
-            fly(name, key, token)
-        except Exception as error:  # noqa: BLE001 - the cache is down; nobody reads what this thread raises.
-            logger.error("flight of %s: %s", name, type(error).__name__)
-        finally:
-            self._places.release()
-            # A cache in the database has a connection of this thread's own.
-            connections.close_all()
+    def wait_for_work(self, seconds: float) -> bool:
+        """Sleep until *seconds* have passed (``False``) or other work waits for a thread (``True``)."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._waiting), timeout=seconds)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._waiting:
+                    self._started -= 1
+                    return
+                work = self._waiting.popleft()
+            run_guarded(work, f"background work ({self.name}) failed")
+            with self._changed:
+                self._unfinished -= 1
 
 
-_by_name: dict[str, SingleFlight] = {}
-_pool = Pool()
+def run_guarded(work: Callable[[], object], failure: str) -> None:
+    """Run *work* in a thread of its own: log what it raises as *failure*, and close its database connections."""
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 - nobody reads what a thread raises
+        log_failure(logger, failure, error)
+    finally:
+        connections.close_all()
 
 
-def _start_anew() -> None:
-    global _pool
-    _pool = Pool()
+def send_task(name: str, args: Sequence[object], *, lifetime: float, countdown: float = 0) -> None:
+    """Have the Celery task *name* run by a worker.
 
+    Args:
+        args: JSON.
+        lifetime: Seconds after *countdown* in which a worker may start it.
+        countdown: Seconds until a worker may start it.
 
-os.register_at_fork(after_in_child=_start_anew)
-
-
-def register(flights: SingleFlight) -> SingleFlight:
-    """Make a cache known by its name, so that a worker finds it."""
-    _by_name[flights.name] = flights
-    return flights
-
-
-def fly(name: str, key: str, token: str) -> None:
-    """Fly here and now."""
-    _by_name[name].fly(key, token)
-
-
-def send(name: str, key: str, token: str) -> None:
-    """Have a flight flown."""
-    if lazyauth_settings.discovery_runner == "celery" and _send_message(name, key, token):
-        return
-    send_thread(name, key, token)
-
-
-def send_thread(name: str, key: str, token: str) -> None:
-    """Have it flown by a thread of this process."""
-    if not _pool.submit(name, key, token):
-        logger.error("flight of %s: too many are waiting in this process", name)
-
-
-def _send_message(name: str, key: str, token: str) -> bool:
+    Raises:
+        Exception: The broker did not take the message. Each transport raises errors of its own library.
+    """
     from celery import current_app
 
-    try:
-        current_app.send_task(
-            TASK, args=[name, key, token], expires=MESSAGE_LIFETIME, ignore_result=True, retry=False
-        )
-    except Exception as error:  # noqa: BLE001 - each transport raises errors of its own library.
-        logger.error("Celery took no flight: %s", type(error).__name__)
-        return False
-    return True
+    current_app.send_task(
+        name,
+        args=list(args),
+        countdown=countdown or None,
+        expires=countdown + lifetime,
+        ignore_result=True,
+        retry=False,
+    )

@@ -4,7 +4,8 @@ Hop 1 is the domain's own document, ``https://{domain}/.well-known/{SSO_DISCOVER
 address of hop 2, the metadata of an OpenID provider. For a domain that the operator configured, hop 1 is the
 configuration. Each document is judged before anything of it is kept, and no client secret is kept at all.
 
-Not here: which domains may (:mod:`.domains`), and how often something is fetched (:mod:`.single_flight`).
+Not here: which domains are allowed (:mod:`.domains`), and how often something is fetched
+(:mod:`django_lazyauth.kit.cached_fetch`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from django_lazyauth.kit import background, fetch
+from django_lazyauth.kit import fetch
+from django_lazyauth.kit.cached_fetch import CachedFetch, SourceFailed, register
+from django_lazyauth.kit.results import Pending, Ready, Result
 
 from . import domains
 from .descriptor import (
@@ -30,8 +33,6 @@ from .descriptor import (
 from .domains import SsoDomain
 from .key_document import RefreshFailed, public_key_set
 from .keys import ENDPOINT_MEMBERS, ISS_MEMBER, REQUIRED_MEMBERS, StoredProvider
-from .results import Pending, Ready, Result
-from .single_flight import FlightFailed, SingleFlight
 from .verify import NAME_LIMIT, IdTokenRejected, KeySet, KeySetInvalid, check_clean
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
@@ -59,17 +60,17 @@ class DiscoveredProvider:
 # --- Reading ----------------------------------------------------------------------------------------------
 
 
-def drive(domain: SsoDomain, *, renew_keys: bool = False) -> Result[DiscoveredProvider]:
+def fetch_if_due(domain: SsoDomain, *, renew_keys: bool = False) -> Result[DiscoveredProvider]:
     """Start whatever flight is due for *domain*, and return at once with what there is. Two reads of the cache.
 
     Args:
         renew_keys: Fetch the keys again although they are fresh: a token names one that we lack. Once per
             30 s (I15).
     """
-    found = configurations.drive(domain.cache_key)
+    found = configurations.fetch_if_due(domain.cache_key)
     if not isinstance(found, Ready):
         return found
-    keys = key_sets.drive(found.value["keys"], renew=renew_keys)
+    keys = key_sets.fetch_if_due(found.value["keys"], renew=renew_keys)
     return _assemble(domain, found.value, keys.value) if isinstance(keys, Ready) else keys
 
 
@@ -87,7 +88,7 @@ def peek(domain: SsoDomain) -> Result[DiscoveredProvider]:
 def is_fetching_keys(domain: SsoDomain) -> bool:
     """Say whether the keys of *domain* are being fetched now."""
     found = configurations.peek(domain.cache_key)
-    return isinstance(found, Ready) and key_sets.is_in_the_air(found.value["keys"])
+    return isinstance(found, Ready) and key_sets.is_fetching(found.value["keys"])
 
 
 def _assemble(
@@ -116,7 +117,7 @@ def _fetch_configuration(cache_key: str) -> dict[str, Any]:
     """Return what is kept of both documents: how to build a descriptor, endpoints, a name."""
     domain = domains.find(cache_key.partition(" ")[0])
     if domain is None or domain.cache_key != cache_key:
-        raise FlightFailed("not_allowed")
+        raise SourceFailed("not_allowed")
     if domain.descriptor is not None:
         policy, name = fetch.OPERATOR, ""
         published = _published(_document(domain.start_url, policy), domain.descriptor)
@@ -137,10 +138,10 @@ def _fetch_configuration(cache_key: str) -> dict[str, Any]:
         try:
             descriptor_from_settings(SSO_PREFIX + domain.name, provider)
         except DescriptorError:
-            raise FlightFailed("incomplete") from None
+            raise SourceFailed("incomplete") from None
     keys = f"{policy.value} {published['jwks_uri']}"
     # The next flight of the same journey: whoever waits for this one waits for that one too.
-    key_sets.drive(keys)
+    key_sets.fetch_if_due(keys)
     return {"name": name, "provider": provider, "published": published, "keys": keys}
 
 
@@ -148,13 +149,13 @@ def _document(url: str, policy: fetch.Policy) -> dict[str, Any]:
     try:
         response = fetch.get(url, policy=policy, headers={"Accept": "application/json"})
         if not response.ok:
-            raise FlightFailed("status")
+            raise SourceFailed("status")
         document = response.json_object()
         check_clean(document)
     except fetch.FetchError as error:
-        raise FlightFailed(error.reason) from None
+        raise SourceFailed(error.reason) from None
     except IdTokenRejected as error:
-        raise FlightFailed(error.reason) from None
+        raise SourceFailed(error.reason) from None
     return document
 
 
@@ -162,11 +163,11 @@ def _read_domain_document(document: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return client id, address of the metadata and display name."""
     client_id, url, name = (document.get(key) for key in ("client_id", "openid_configuration", "name"))
     if not isinstance(client_id, str) or not 0 < len(client_id) <= IDENTIFIER_LIMIT:
-        raise FlightFailed("client_id")
+        raise SourceFailed("client_id")
     if name is not None and (not isinstance(name, str) or len(name) > NAME_LIMIT or not name.isprintable()):
-        raise FlightFailed("name")
+        raise SourceFailed("name")
     if not isinstance(url, str) or not url.endswith(WELL_KNOWN):
-        raise FlightFailed("openid_configuration")
+        raise SourceFailed("openid_configuration")
     _check_url(url)
     return client_id, url, name or ""
 
@@ -180,14 +181,14 @@ def _check_issuer(metadata: Mapping[str, Any], metadata_url: str) -> str:
     issuer = metadata.get("issuer")
     prefix = metadata_url.removesuffix(WELL_KNOWN)
     if not isinstance(issuer, str) or issuer not in (prefix, f"{prefix}/"):
-        raise FlightFailed("issuer_mismatch")
+        raise SourceFailed("issuer_mismatch")
     authorization_endpoint = metadata.get("authorization_endpoint")
     if not isinstance(authorization_endpoint, str):
-        raise FlightFailed("incomplete")
+        raise SourceFailed("incomplete")
     _check_url(authorization_endpoint)
     # Whoever controls the issuer's host controls where people type their password.
     if _authority(authorization_endpoint) != _authority(metadata_url):
-        raise FlightFailed("authority_mismatch")
+        raise SourceFailed("authority_mismatch")
     return issuer
 
 
@@ -203,13 +204,13 @@ def _authority(url: str) -> tuple[str, str, int | None]:
 def _published(metadata: Mapping[str, Any], configured: ProviderDescriptor | None) -> dict[str, Any]:
     """Return the members of the metadata that are used; every address is one that could be fetched."""
     if configured is not None and metadata.get("issuer") != configured.issuer:
-        raise FlightFailed("issuer_mismatch")
+        raise SourceFailed("issuer_mismatch")
     found: dict[str, Any] = {ISS_MEMBER: metadata.get(ISS_MEMBER) is True}
     for name in ENDPOINT_MEMBERS:
         url = getattr(configured, name, "") or metadata.get(name)
         if url is None:
             if name in REQUIRED_MEMBERS:
-                raise FlightFailed("incomplete")
+                raise SourceFailed("incomplete")
             continue
         _check_url(url)
         found[name] = url
@@ -220,13 +221,13 @@ def _check_url(url: object) -> None:
     try:
         fetch.check_url(url)  # type: ignore[arg-type]  # it refuses what is not a string
     except fetch.FetchError:
-        raise FlightFailed("endpoint") from None
+        raise SourceFailed("endpoint") from None
 
 
 def _scopes(metadata: Mapping[str, Any]) -> list[str]:
     supported = metadata.get("scopes_supported", ["openid", "profile", "email"])
     if not isinstance(supported, list) or len(supported) > SCOPE_LIMIT:
-        raise FlightFailed("scopes")
+        raise SourceFailed("scopes")
     return ["openid", *(scope for scope in WANTED_SCOPES if scope in supported)]
 
 
@@ -234,7 +235,7 @@ def _algorithms(metadata: Mapping[str, Any]) -> list[str]:
     supported = metadata.get("id_token_signing_alg_values_supported", ["RS256"])
     usable = [name for name in ALGORITHMS if isinstance(supported, list) and name in supported]
     if not usable:
-        raise FlightFailed("alg")
+        raise SourceFailed("alg")
     return usable
 
 
@@ -253,8 +254,8 @@ def _fetch_keys(cache_key: str) -> dict[str, Any]:
         )
         return {"jwks": public_key_set(response), "fetched_at": fetched_at}
     except (fetch.FetchError, RefreshFailed) as error:
-        raise FlightFailed(error.reason) from None
+        raise SourceFailed(error.reason) from None
 
 
-configurations: Final = background.register(SingleFlight("configuration", _fetch_configuration))
-key_sets: Final = background.register(SingleFlight("keys", _fetch_keys))
+configurations: Final = register(CachedFetch("configuration", _fetch_configuration))
+key_sets: Final = register(CachedFetch("keys", _fetch_keys))

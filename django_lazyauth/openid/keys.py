@@ -13,12 +13,11 @@ from __future__ import annotations
 import enum
 import logging
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from django.db import router
 from django.db.models import F, Q
@@ -26,6 +25,7 @@ from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.kit import fetch
+from django_lazyauth.kit.wait import wait_for
 from django_lazyauth.models import ProviderKeySet
 from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
 
@@ -45,9 +45,8 @@ FIRST_BACKOFF: Final = timedelta(seconds=60)
 LONGEST_BACKOFF: Final = timedelta(minutes=15)
 #: Between two fetches for an unknown key id, across all processes (I15).
 UNKNOWN_KID_INTERVAL: Final = timedelta(seconds=30)
-#: How long a request waits for the fetch of another one, and how often it looks. Seconds.
+#: Seconds that a request waits for the fetch of another one.
 WAIT: Final = 2.0
-WAIT_STEP: Final = 0.05
 #: How long a scheduled refresh is left to the process that began it.
 CLAIM: Final = timedelta(seconds=60)
 
@@ -64,8 +63,6 @@ REQUIRED_MEMBERS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri
 ISS_MEMBER: Final = "authorization_response_iss_parameter_supported"
 
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=\"?([0-9]{1,9})", re.IGNORECASE)
-
-T = TypeVar("T")
 
 
 class Outcome(enum.Enum):
@@ -136,7 +133,7 @@ def load_or_fetch(descriptor: ProviderDescriptor) -> StoredProvider | None:
         refresh(descriptor)
     except RefreshFailed:
         return None
-    return _wait_for(lambda: load(descriptor))
+    return wait_for(lambda: load(descriptor), seconds=WAIT)
 
 
 def refresh_for_unknown_kid(descriptor: ProviderDescriptor) -> StoredProvider | None:
@@ -160,17 +157,8 @@ def refresh_for_unknown_kid(descriptor: ProviderDescriptor) -> StoredProvider | 
         return load(descriptor)
     claimed_at = rows.values_list("unknown_kid_at", flat=True).first()
     if claimed_at is not None and now - claimed_at < timedelta(seconds=WAIT):
-        _wait_for(lambda: rows.filter(fetched_at__gte=claimed_at).exists())
+        wait_for(lambda: rows.filter(fetched_at__gte=claimed_at).exists(), seconds=WAIT)
     return load(descriptor)
-
-
-def _wait_for(look: Callable[[], T]) -> T:
-    ends_at = time.monotonic() + WAIT
-    found = look()
-    while not found and time.monotonic() < ends_at:
-        time.sleep(WAIT_STEP)
-        found = look()
-    return found
 
 
 # --- Refreshing -------------------------------------------------------------------------------------------

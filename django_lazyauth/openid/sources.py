@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Final
+
+from django_lazyauth.kit.results import Failed, Pending, Ready, Result
+from django_lazyauth.kit.wait import wait_for
 
 from . import discovery, keys
 from .descriptor import ProviderDescriptor
 from .discovery import DiscoveredProvider
 from .domains import SsoDomain
 from .keys import StoredProvider
-from .results import Failed, Pending, Ready, Result
 
 #: Seconds that a sign-in under way waits for keys that its token needs: one fetch, as it takes at most.
 RENEWAL_WAIT: Final = 5.0
-RENEWAL_STEP: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def load(source: KeySource, *, unknown_kid: bool = False, wait: bool = False) ->
             )
             return Failed("not_ready") if stored is None else Ready(Published(descriptor, stored))
         case DiscoveredKeys(domain):
-            found = _renew(domain, wait=wait) if unknown_kid else discovery.drive(domain)
+            found = _renew(domain, wait=wait) if unknown_kid else discovery.fetch_if_due(domain)
             if isinstance(found, Ready):
                 provider = found.value
                 return Ready(Published(provider.descriptor, provider.published, provider.name))
@@ -71,11 +71,6 @@ def load(source: KeySource, *, unknown_kid: bool = False, wait: bool = False) ->
 
 def _renew(domain: SsoDomain, *, wait: bool) -> Result[DiscoveredProvider]:
     """Have the keys fetched again; ``Pending`` while that is under way."""
-    found = discovery.drive(domain, renew_keys=True)
-    ends_at = time.monotonic() + (RENEWAL_WAIT if wait else 0)
-    while discovery.is_fetching_keys(domain):
-        if time.monotonic() >= ends_at:
-            return Pending()
-        time.sleep(RENEWAL_STEP)
-        found = discovery.peek(domain)
-    return found
+    discovery.fetch_if_due(domain, renew_keys=True)
+    is_done = wait_for(lambda: not discovery.is_fetching_keys(domain), seconds=RENEWAL_WAIT if wait else 0)
+    return discovery.peek(domain) if is_done else Pending()

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from django_lazyauth.conf import RegistrationMode
+    from django_lazyauth.kit.results import Pending
     from django_lazyauth.models import PendingAuthorization
-    from django_lazyauth.openid.results import Pending
 
 Json = dict[str, Any]
 

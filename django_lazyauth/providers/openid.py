@@ -19,9 +19,9 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable, RefreshTransient
+from django_lazyauth.kit.results import Failed, Pending, Ready, Result
 from django_lazyauth.openid import sources
 from django_lazyauth.openid.descriptor import IDENTIFIER_LIMIT
-from django_lazyauth.openid.results import Failed, Pending, Ready, Result
 from django_lazyauth.openid.sources import KeySource, Published, StoredKeys
 from django_lazyauth.openid.verify import (
     LEEWAY,

@@ -9,21 +9,20 @@ Not here: what a token has to be, and the keys of an issuer in this very process
 from __future__ import annotations
 
 import json
-import time
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django_lazyauth.errors import LazyAuthError
-from django_lazyauth.kit import background, fetch
+from django_lazyauth.kit import fetch
+from django_lazyauth.kit.cached_fetch import FRESH, RENEW_INTERVAL, CachedFetch, SourceFailed, register
+from django_lazyauth.kit.results import Failed, Pending, Ready, Result
+from django_lazyauth.kit.wait import wait_for
 from django_lazyauth.openid.jose import KeySet, KeySetInvalid, TokenRejected, check_clean
 from django_lazyauth.openid.key_document import RefreshFailed, public_key_set
-from django_lazyauth.openid.results import Failed, Pending, Ready, Result
-from django_lazyauth.openid.single_flight import FRESH, RENEW_INTERVAL, FlightFailed, SingleFlight
 
-#: Seconds that a request waits for keys it cannot do without, and between two looks.
+#: Seconds that a request waits for keys that it needs.
 WAIT: Final = 4.0
-WAIT_STEP: Final = 0.05
 
 
 class KeysUnavailable(LazyAuthError):
@@ -48,7 +47,7 @@ def load(issuer: str, *, jwks_uri: str = "", unknown_kid: bool = False) -> KeySe
         KeysUnavailable: There are none, and none can be had.
     """
     cache_key = f"{issuer} {jwks_uri}"
-    found: Result[Any] = key_sets.drive(cache_key, renew=unknown_kid)
+    found: Result[Any] = key_sets.fetch_if_due(cache_key, renew=unknown_kid)
     if unknown_kid or isinstance(found, Pending):
         found = _wait(cache_key)
     if isinstance(found, Ready):
@@ -57,11 +56,13 @@ def load(issuer: str, *, jwks_uri: str = "", unknown_kid: bool = False) -> KeySe
 
 
 def _wait(cache_key: str) -> Result[Any]:
-    """Return what there is once nobody is fetching it any more, or after four seconds."""
-    ends_at = time.monotonic() + WAIT
-    while key_sets.is_in_the_air(cache_key) and time.monotonic() < ends_at:
-        time.sleep(WAIT_STEP)
-        key_sets.drive(cache_key)
+    """Return what is cached once no fetch is running any more, or after four seconds."""
+
+    def is_done() -> bool:
+        key_sets.fetch_if_due(cache_key)
+        return not key_sets.is_fetching(cache_key)
+
+    wait_for(is_done, seconds=WAIT)
     return key_sets.peek(cache_key)
 
 
@@ -85,7 +86,7 @@ def _fetch(cache_key: str) -> dict[str, Any]:
         # It said so within the hour: for an unknown key id, one request is enough.
         try:
             return {**known.value, "jwks": _fetch_keys(known.value["jwks_uri"])}
-        except FlightFailed:
+        except SourceFailed:
             pass  # It may have moved.
     discovered_at = key_sets.clock()
     where = jwks_uri or _discover(issuer)
@@ -102,12 +103,12 @@ def _fetch_keys(url: str) -> str:
         )
         return json.dumps(public_key_set(response))
     except (fetch.FetchError, RefreshFailed) as error:
-        raise FlightFailed(error.reason) from None
+        raise SourceFailed(error.reason) from None
 
 
 def _discover(issuer: str) -> str:
     """Return ``jwks_uri`` of the issuer's metadata: RFC 8414's place first, then OpenID Connect's."""
-    failure = FlightFailed("status")
+    failure = SourceFailed("status")
     for url in _metadata_urls(issuer):
         try:
             response = fetch.get(url, policy=fetch.OPERATOR, headers={"Accept": "application/json"})
@@ -116,7 +117,7 @@ def _discover(issuer: str) -> str:
             document = response.json_object()
             check_clean(document)
         except (fetch.FetchError, TokenRejected) as error:
-            failure = FlightFailed(str(error.reason))
+            failure = SourceFailed(str(error.reason))
             continue
         return _jwks_uri(document, issuer)
     raise failure
@@ -134,14 +135,14 @@ def _metadata_urls(issuer: str) -> tuple[str, ...]:
 def _jwks_uri(document: dict[str, Any], issuer: str) -> str:
     if document.get("issuer") != issuer:
         # RFC 8414 §3.3: it must not be used. Keys of somebody else would open everything here.
-        raise FlightFailed("issuer_mismatch")
+        raise SourceFailed("issuer_mismatch")
     url = document.get("jwks_uri")
     try:
         fetch.check_url(url)  # type: ignore[arg-type]  # it refuses what is not a string
     except fetch.FetchError:
-        raise FlightFailed("jwks_uri") from None
+        raise SourceFailed("jwks_uri") from None
     return str(url)
 
 
 #: One for all issuers; a source that is down is asked again after as long as for an unknown key id.
-key_sets: Final = background.register(SingleFlight("issuer-keys", _fetch, longest_backoff=RENEW_INTERVAL))
+key_sets: Final = register(CachedFetch("issuer-keys", _fetch, longest_backoff=RENEW_INTERVAL))

@@ -25,7 +25,7 @@ from django_lazyauth.models import DeliveryState, LogoutDelivery
 from django_lazyauth.tokens.logout_token import make_logout_token
 from django_lazyauth.toolkit import clients
 
-from . import delivery as postman
+from . import delivery
 
 logger = logging.getLogger("django_lazyauth.logout")
 
@@ -46,7 +46,7 @@ def note(session_id: UUID, client: clients.Client, *, subject: str) -> None:
         return
     row = LogoutDelivery(session_id=session_id, client=client, subject=subject, next_attempt_at=Now())
     LogoutDelivery.objects.bulk_create([row], ignore_conflicts=True)
-    transaction.on_commit(lambda: postman.send(str(session_id)), using=_database(), robust=True)
+    transaction.on_commit(lambda: delivery.send(str(session_id)), using=_database(), robust=True)
 
 
 def deliver(pk: int) -> timedelta | None:

@@ -13,9 +13,9 @@ from django.http import HttpRequest
 
 from django_lazyauth.errors import AccessDenied, InvalidGrant, LazyAuthError, ProviderError
 from django_lazyauth.kit.log import log_failure
+from django_lazyauth.kit.results import Pending
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
-from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Page, Provider, Success
 from django_lazyauth.providers.registry import get_provider
 

@@ -16,9 +16,9 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import LazyAuthError, ProviderError
+from django_lazyauth.kit.results import Pending
 from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import ProviderIdentity, UpstreamToken
-from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Identity
 from django_lazyauth.providers.password import PasswordProvider
 from django_lazyauth.providers.registry import configured_providers, get_provider

@@ -17,10 +17,10 @@ from django.utils import timezone
 from django_lazyauth.clients.redirects import authorization_response
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, SealBroken
+from django_lazyauth.kit.results import Pending
 from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
-from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Json, Page, Provider, Redirect
 from django_lazyauth.sign_in import chain
 from django_lazyauth.vault import store

@@ -11,9 +11,9 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import IdentityRejected, InvalidGrant, ProviderError
+from django_lazyauth.kit.results import Pending
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.openid.descriptor import SSO_PREFIX
-from django_lazyauth.openid.results import Pending
 from django_lazyauth.openid.verify import IdTokenRejected, read_unverified
 from django_lazyauth.providers.openid import OpenIDProvider, check_freshness
 from django_lazyauth.providers.registry import get_provider

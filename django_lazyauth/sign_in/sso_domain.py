@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from django_lazyauth.kit.results import Failed, Pending, Ready
 from django_lazyauth.openid import discovery, domains
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.openid.domains import DomainInvalid, SsoDomain
-from django_lazyauth.openid.results import Failed, Pending, Ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def discover(name: str) -> None:
     """Have discovered what a domain says. A domain that may not is passed over in silence."""
     domain = _find(name)
     if domain is not None:
-        discovery.drive(domain)
+        discovery.fetch_if_due(domain)
 
 
 def state_of(name: str) -> DomainState:

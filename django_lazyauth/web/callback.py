@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from django_lazyauth.errors import InvalidGrant, InvalidRequest
-from django_lazyauth.openid.results import Pending
+from django_lazyauth.kit.results import Pending
 from django_lazyauth.sign_in import callback
 from django_lazyauth.sign_in.linking import Linked
 

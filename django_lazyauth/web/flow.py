@@ -14,10 +14,10 @@ from django_lazyauth.authorize.code import allow
 from django_lazyauth.authorize.consent import consent_needed
 from django_lazyauth.authorize.pending import Browser, find_pending
 from django_lazyauth.errors import InvalidGrant, ProviderError
+from django_lazyauth.kit.results import Pending
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.openid.descriptor import SSO_PREFIX
-from django_lazyauth.openid.results import Pending
 from django_lazyauth.providers.base import Redirect
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sign_in import chain, leg

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from django_lazyauth.kit import fetch
+from django_lazyauth.kit.results import Failed, Pending, Ready
 from django_lazyauth.openid import discovery, domains, sources
-from django_lazyauth.openid.results import Failed, Pending, Ready
 from django_lazyauth.openid.sources import DiscoveredKeys
 from django_lazyauth.providers.token_requests import policy_of
 from tests.support.upstream import sso, upstream, upstream_process
@@ -21,7 +21,7 @@ def discover(name="acme.example", *, seconds=10):
     domain = domains.find(name)
     ends_at = time.monotonic() + seconds
     while time.monotonic() < ends_at:
-        discovery.drive(domain)
+        discovery.fetch_if_due(domain)
         found = discovery.peek(domain)
         if not isinstance(found, Pending):
             return found

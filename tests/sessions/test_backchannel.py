@@ -15,8 +15,7 @@ from django.utils import timezone
 from oauth2_provider.models import get_application_model
 
 from django_lazyauth.models import DeliveryState, LogoutDelivery
-from django_lazyauth.sessions import backchannel, end
-from django_lazyauth.sessions import delivery as postman
+from django_lazyauth.sessions import backchannel, delivery, end
 from django_lazyauth.upkeep.sweep import sweep
 from tests.sessions.conftest import signed_in_at, wants_to_hear
 from tests.support.journey import get, make_browser, post_form
@@ -50,7 +49,7 @@ def second_site(here, trail):
 def by_hand(monkeypatch):
     """Nobody is woken: the test decides who tries, and when."""
     woken = []
-    monkeypatch.setattr(postman, "send", woken.append)
+    monkeypatch.setattr(delivery, "send", woken.append)
     return woken
 
 

@@ -42,13 +42,13 @@ def test_beat_has_keys_refreshed_and_rows_swept(upstream, celery, tmp_path, appl
     assert len(upstream.requests("/jwks")) == 2
 
 
-def test_a_worker_flies_and_the_web_process_does_not(redis_cache, sso, celery, broker, lazyauth):
+def test_a_worker_fetches_and_the_web_process_does_not(redis_cache, sso, celery, broker, lazyauth):
     lazyauth(DISCOVERY_RUNNER="celery")
     celery(*WORKER)
     web = SiteProcess(**broker)
     try:
         web.wait_until_up()
-        # The worker needs seconds to start; a flight that nobody boards is flown by whoever asks next.
+        # The worker needs seconds to start; a fetch that no worker starts is run by the process that asks next.
         time.sleep(6)
         web.ask("drive_once", domain=DOMAIN)
         wait_for(lambda: web.ask("is_ready", domain=DOMAIN))
@@ -57,7 +57,7 @@ def test_a_worker_flies_and_the_web_process_does_not(redis_cache, sso, celery, b
     assert [len(sso.requests(path)) for path in ("/.well-known/lazyauth-sso", "/jwks")] == [1, 1]
 
 
-def test_without_a_worker_it_is_flown_by_whoever_asks_next(redis_cache, sso, broker, lazyauth):
+def test_without_a_worker_the_process_that_asks_next_fetches(redis_cache, sso, broker, lazyauth):
     """Threat model: Celery down → only clean-up lags."""
     lazyauth(DISCOVERY_RUNNER="celery")
     web = SiteProcess(**broker)
@@ -69,7 +69,7 @@ def test_without_a_worker_it_is_flown_by_whoever_asks_next(redis_cache, sso, bro
     assert [len(sso.requests(path)) for path in ("/.well-known/lazyauth-sso", "/jwks")] == [1, 1]
 
 
-def test_without_a_broker_it_is_flown_at_once(redis_cache, sso, lazyauth):
+def test_without_a_broker_it_is_fetched_at_once(redis_cache, sso, lazyauth):
     lazyauth(DISCOVERY_RUNNER="celery")
     web = SiteProcess(LAZYAUTH_TEST_BROKER="amqp://guest:guest@127.0.0.1:1//", LAZYAUTH_TEST_QUEUE="none")
     try:

@@ -1,4 +1,4 @@
-"""One flight across processes, at the access log of a provider process; and what a killed one leaves behind."""
+"""One fetch across processes, at the access log of a provider process; and what a killed one leaves behind."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class TestTwoProcessesOnRedis:
         assert [process.answer() for process in processes] == [["ready"] * 100] * 2
         assert fetches(sso) == [1, 1, 1]
 
-    def test_a_killed_holders_flight_is_taken_over_after_its_limit(self, redis_cache, sso, start):
+    def test_the_fetch_of_a_killed_process_is_replaced_after_its_limit(self, redis_cache, sso, start):
         holder, other = start(2)
         sso.control(hold_documents=True)
         holder.ask("drive_once", domain=DOMAIN)

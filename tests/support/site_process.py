@@ -25,8 +25,8 @@ else:
 from django.db import connections
 
 from django_lazyauth.errors import IdentityRejected
+from django_lazyauth.kit.results import Ready
 from django_lazyauth.openid import discovery, domains
-from django_lazyauth.openid.results import Ready
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sessions import end
 
@@ -53,11 +53,11 @@ def together(count, work):
     return answers
 
 
-def drive(name, *, seconds=30):
+def fetch_if_due(name, *, seconds=30):
     """Do what each request does: drive, peek, come again."""
     domain, ends_at = domains.find(name), time.monotonic() + seconds
     while time.monotonic() < ends_at:
-        discovery.drive(domain)
+        discovery.fetch_if_due(domain)
         found = discovery.peek(domain)
         if isinstance(found, Ready):
             return "ready"
@@ -66,7 +66,7 @@ def drive(name, *, seconds=30):
 
 
 def drive_once(name):
-    discovery.drive(domains.find(name))
+    discovery.fetch_if_due(domains.find(name))
     return "driven"
 
 
@@ -89,11 +89,11 @@ def unknown_kids(provider_name, count):
 
 def answer(job):
     shift = job.get("clock_ahead", 0)
-    for flights in (discovery.configurations, discovery.key_sets):
-        flights.clock = lambda: time.time() + shift
+    for cached in (discovery.configurations, discovery.key_sets):
+        cached.clock = lambda: time.time() + shift
     match job["do"]:
         case "drive":
-            return together(job["threads"], lambda: drive(job["domain"]))
+            return together(job["threads"], lambda: fetch_if_due(job["domain"]))
         case "drive_once":
             return drive_once(job["domain"])
         case "unknown_kids":

@@ -1,4 +1,4 @@
-"""How an operation ends that needs something of another server: not being there yet is a result, not an error."""
+"""How an operation ends that needs something from another server. "Not there yet" is a result, not an error."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-#: Seconds until it is worth looking again: a flight takes two round trips.
+#: Seconds until it is worth looking again: a fetch takes two round trips.
 SOON = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Ready(Generic[T]):
-    """Here it is."""
+    """The value is there."""
 
     value: T
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """It is being fetched, or nobody asked for it yet. Look again in ``retry_after`` seconds."""
+    """It is being fetched, or no fetch was started yet. Look again in ``retry_after`` seconds."""
 
     retry_after: int = SOON
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The source failed; ``reason`` is one word. It is left alone for ``retry_after`` seconds."""
+    """The source failed; ``reason`` is one word. No fetch is started for ``retry_after`` seconds."""
 
     reason: str
     retry_after: int = SOON
