@@ -16,10 +16,9 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.grants.resource_metadata import resource_metadata_url
 from django_lazyauth.openid.access_token import AccessToken
 from django_lazyauth.openid.jose import KeySet
-from django_lazyauth.openid.resource_indicators import same_resource
+from django_lazyauth.openid.resource_indicators import lies_below, same_resource
 from django_lazyauth.tokens.bearer import find_bearer
 from django_lazyauth.tokens.keys import PublishedKeySet, public_key_set, published_key_set
-from django_lazyauth.tokens.resources import lies_below
 
 
 class ThisIssuer:

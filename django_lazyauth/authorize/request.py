@@ -17,8 +17,8 @@ from django.http import QueryDict
 from django_lazyauth.clients.redirects import redirect_uri_allowed
 from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.kit.text import has_bad_characters
+from django_lazyauth.openid.resource_indicators import are_sound_resources
 from django_lazyauth.tokens.logout_token import read_hint
-from django_lazyauth.tokens.resources import are_sound_resources
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.scopes import default_scopes, may_ask, narrow, requested_scopes
 

@@ -14,10 +14,9 @@ from django.utils import timezone
 from django_lazyauth.clients.authenticate import authenticate_confidential
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClient, OAuthError
-from django_lazyauth.openid.resource_indicators import same_resource
+from django_lazyauth.openid.resource_indicators import audience_of, same_resource
 from django_lazyauth.tokens import refresh
 from django_lazyauth.tokens.bearer import Bearer, find_bearer_beside_client
-from django_lazyauth.tokens.resources import audience_of
 from django_lazyauth.toolkit.clients import Client
 
 from .contract import TokenAnswer, read_form

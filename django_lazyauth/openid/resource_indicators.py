@@ -1,16 +1,85 @@
-"""When are two resource indicators the same (RFC 8707)? Asked where tokens are issued and where they are taken."""
+"""Resource indicators (RFC 8707): what may be one, when two are the same, and what lies below one.
+
+Asked where tokens are issued and where they are accepted. DOT parses them in the same way: a contract test compares.
+"""
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from django_lazyauth.conf import lazyauth_settings
+
+#: Resources of one request.
+MAX_RESOURCES: Final = 10
+#: Characters of one indicator, and of all that a request names. They travel in each token, which is at most 16 KiB.
+MAX_RESOURCE_LENGTH: Final = 1024
+MAX_TOTAL_LENGTH: Final = 4096
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def is_sound_resource(resource: object) -> bool:
+    """Say whether a value can be a resource indicator (RFC 8707 §2)."""
+    return (
+        isinstance(resource, str)
+        and len(resource) <= MAX_RESOURCE_LENGTH
+        and _origin_and_path(resource) is not None
+    )
+
+
+def are_sound_resources(resources: Sequence[object]) -> bool:
+    """Say whether a request may name all these resources."""
+    return (
+        len(resources) <= MAX_RESOURCES
+        and all(is_sound_resource(resource) for resource in resources)
+        and sum(len(str(resource)) for resource in resources) <= MAX_TOTAL_LENGTH
+    )
+
+
+def audience_of(resources: Sequence[str] | None) -> list[str]:
+    """Return the audience of a token: the resources that were asked for, else this site (RFC 9068 §3)."""
+    return list(resources or ()) or [lazyauth_settings.issuer]
+
 
 def same_resource(one: str, other: str) -> bool:
-    """Say whether two indicators are one: equal, but for the slash of an empty path (RFC 3986 §6.2.3).
+    """Say whether two indicators are equal, but for the slash of an empty path (RFC 3986 §6.2.3).
 
     Libraries that parse a URL and write it down again add that slash.
     """
     return _without_root_slash(one) == _without_root_slash(other)
 
 
+def lies_below(uri: str, resource: str) -> bool:
+    """Say whether *uri* is *resource*, or lies below it. Queries do not count."""
+    here, there = _origin_and_path(uri), _origin_and_path(resource)
+    if here is None or there is None or here[0] != there[0]:
+        return False
+    return f"{here[1].rstrip('/')}/".startswith(f"{there[1].rstrip('/')}/")
+
+
 def _without_root_slash(indicator: str) -> str:
     scheme, separator, rest = indicator.partition("://")
     return f"{scheme}{separator}{rest[:-1]}" if separator and rest.find("/") == len(rest) - 1 else indicator
+
+
+#: Scheme, host and port, in the form in which they are compared.
+Origin = tuple[str, str, int | None]
+
+
+def _origin_and_path(uri: str) -> tuple[Origin, str] | None:
+    """Return origin and path of an absolute URI with a host; ``None`` for everything else (RFC 8707 §2).
+
+    A URI with userinfo is refused, because it can hide its host, and one with a fragment, even an empty one.
+    """
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError:  # "http://[", or a port that no host has.
+        return None
+    if "#" in uri or "@" in parts.netloc or not parts.scheme or not parts.hostname:
+        return None
+    scheme = parts.scheme.lower()
+    origin = (scheme, parts.hostname.lower(), DEFAULT_PORTS.get(scheme) if port is None else port)
+    return origin, posixpath.normpath(parts.path or "/")
