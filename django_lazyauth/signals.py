@@ -8,9 +8,9 @@
     The exchange of a code was rolled back by an exception: ``session_id``, ``client_id``, ``provider``,
     ``error_class`` (the exception's class name, never its text), ``attempts``. The code stays redeemable.
 ``client_registered``, ``client_updated``, ``client_deleted``
-    A client registered itself, replaced its registration, or is gone: ``client_id``. Sent after the commit; a
-    receiver that raises undoes nothing. An operator's deletion in the admin is told too, and so is the end of a
-    client that nobody used: too old, or one too many.
+    A client registered itself, replaced its registration, or was deleted: ``client_id``. Sent after the commit; a
+    receiver that raises undoes nothing. ``client_deleted`` is also sent for a deletion in the admin, and for a
+    client that was never used and is swept.
 ``upstream_token_refreshed``
     An upstream gave a session new tokens without the person: ``session_id``, ``provider``, ``user_id``,
     ``client_id``, ``version``. Sent after the write.

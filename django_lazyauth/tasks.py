@@ -1,6 +1,6 @@
-"""Celery tasks: thin, one flow each. Without Celery, run the management commands of the same names by cron.
+"""Celery tasks: one call each. Without Celery, run the management commands of the same names by cron.
 
-A host's schedule takes what it wants of :func:`schedule`::
+:func:`schedule` has entries for the schedule of a host::
 
     app.conf.beat_schedule = {**django_lazyauth.tasks.schedule(), …}
 """
@@ -18,11 +18,11 @@ from django_lazyauth.providers import key_refresh
 from django_lazyauth.sessions import backchannel, delivery
 from django_lazyauth.upkeep.sweep import sweep
 
-#: How often the keys of configured providers are looked at; each is fetched when its own ``max-age`` is over.
+#: How often the keys of configured providers are checked. Each is fetched when its own ``max-age`` has passed.
 KEY_INTERVAL = timedelta(minutes=15)
 SWEEP_INTERVAL = timedelta(minutes=5)
 LOGOUT_INTERVAL = timedelta(seconds=30)
-#: A later try is beat's to send: a worker keeps messages for later in its memory, and brokers take them back.
+#: Beat sends what is due later. A worker would keep the message in memory, and the broker would redeliver it.
 LONGEST_COUNTDOWN = timedelta(minutes=5)
 
 #: Caches that a worker fetches for: it must have imported them.
@@ -31,14 +31,14 @@ CACHES = (discovery.configurations, discovery.key_sets)
 
 @shared_task(name="django_lazyauth.sweep", ignore_result=True)
 def sweep_task() -> None:
-    """Delete what is over; every few minutes is a good rhythm."""
+    """Delete what has expired. Run it every few minutes."""
     for _ in sweep():
         pass
 
 
 @shared_task(name="django_lazyauth.refresh_provider_keys", ignore_result=True)
 def refresh_provider_keys() -> None:
-    """Keep the stored keys of configured providers fresh; what fails is logged, and what is stored stands."""
+    """Refresh the stored keys of configured providers. A failure is logged, and the stored keys stay."""
     key_refresh.refresh_providers()
 
 
@@ -50,7 +50,7 @@ def fetch(name: str, key: str, token: str) -> None:
 
 @shared_task(name=delivery.TASK, ignore_result=True)
 def deliver_logout(session_id: str) -> None:
-    """Tell the client of a session that it ended, and come again where that failed."""
+    """Notify the client that a session ended. After a failure, send the next try."""
     pause = backchannel.deliver_session(session_id)
     if pause is not None and pause <= LONGEST_COUNTDOWN:
         delivery.send_message(session_id, countdown=pause.total_seconds())
@@ -58,7 +58,7 @@ def deliver_logout(session_id: str) -> None:
 
 @shared_task(name="django_lazyauth.deliver_logouts", ignore_result=True)
 def deliver_logouts() -> None:
-    """Send a message for each client that waits to be told: those that were lost, and those for later."""
+    """Send a message for each notification that is due: a lost message, or a later try."""
     for session_id in backchannel.due_sessions():
         delivery.send_message(session_id)
 
@@ -69,7 +69,7 @@ def schedule(
     sweeping: timedelta = SWEEP_INTERVAL,
     logouts: timedelta = LOGOUT_INTERVAL,
 ) -> dict[str, dict[str, Any]]:
-    """Return the entries for ``beat_schedule``. A beat that was away does not make its tasks up."""
+    """Return entries for ``beat_schedule``. Each expires before the next, so that beat does not catch up."""
     return {
         "lazyauth-refresh-provider-keys": {
             "task": "django_lazyauth.refresh_provider_keys",

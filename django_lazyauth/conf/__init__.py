@@ -1,7 +1,7 @@
 """Which settings are there, and what may stand in them? One table: :mod:`.table`.
 
 ``lazyauth_settings.code_lifetime`` is typed and read anew on each access. The system checks
-(:mod:`django_lazyauth.checks`) and ``docs/settings.md`` (``python -m django_lazyauth.conf``) come from the same rows.
+(:mod:`django_lazyauth.checks`) and ``docs/settings.md`` come from the same rows.
 """
 
 from .issuer import LOOPBACK_HOSTS

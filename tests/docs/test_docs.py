@@ -17,9 +17,9 @@ from django.core.management import get_commands
 from django.test import Client
 
 from django_lazyauth import conf
-from django_lazyauth.conf import reference
 from django_lazyauth.errors import BundleNotFound
 from django_lazyauth.toolkit.clients import get_client_model
+from tests.docs import reference
 from tests.settings import SIGNING_KEY
 
 ROOT = Path(__file__).resolve().parents[2]

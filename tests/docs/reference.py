@@ -1,4 +1,7 @@
-"""The reference page of the settings: the tables in ``docs/settings.md``, between marks that name them."""
+"""The reference page of the settings: the tables in ``docs/settings.md``, between marks that name them.
+
+``python -m tests.docs.reference`` writes them anew.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,18 @@ from collections.abc import Iterator
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import Field, fields
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from .kinds import in_words
-from .nested import Chain, ResourceServerSettings, SsoDocument, SwapSettings, Table
-from .setting import Setting
-from .table import ROWS
+from django_lazyauth.conf.kinds import in_words
+from django_lazyauth.conf.nested import Chain, ResourceServerSettings, SsoDocument, SwapSettings, Table
+from django_lazyauth.conf.setting import Setting
+from django_lazyauth.conf.table import ROWS
 
 NESTED: dict[str, type[Table]] = {
     table.setting: table for table in (Chain, ResourceServerSettings, SsoDocument, SwapSettings)
 }
+PAGE = Path(__file__).resolve().parents[2] / "docs/settings.md"
 _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -72,3 +77,7 @@ def _limit(row: Setting[Any]) -> str:
     limit = row.deploy.at_most
     at_most = in_words(limit) if isinstance(limit, timedelta) else f"{limit:,}"
     return f" `check --deploy` refuses more than {at_most}."
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(PAGE.read_text()))
