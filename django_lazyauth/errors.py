@@ -1,7 +1,7 @@
-"""The errors of the protocol as values: one class per RFC error code.
+"""The errors of the protocol: one class per RFC error code.
 
-An error carries two texts. ``description`` is for the client and may travel over the wire; ``debug``
-is for the operator's log and never leaves the process. Neither ever holds a secret.
+An error has two texts. ``description`` may be sent to the client. ``debug`` is for the operator's log only. Neither
+holds a secret.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 
 class LazyAuthError(Exception):
-    """Base of everything this app raises on purpose."""
+    """Base of all errors that this app raises on purpose."""
 
 
 class OAuthError(LazyAuthError):
@@ -52,46 +52,46 @@ class InvalidClient(OAuthError):
 
 
 class AccessDenied(OAuthError):
-    """The person, or the server on its own, refused the request (RFC 6749 §4.1.2.1)."""
+    """The person or the server refused the request (RFC 6749 §4.1.2.1)."""
 
     error = "access_denied"
 
 
 class InvalidToken(OAuthError):
-    """A token that came along is unknown, expired, spent, or not for this (RFC 6750 §3.1)."""
+    """A token in the request is unknown, expired, spent or for another purpose (RFC 6750 §3.1)."""
 
     error = "invalid_token"
     status = HTTPStatus.UNAUTHORIZED
 
 
 class InvalidRedirectUri(OAuthError):
-    """A redirect URI is of a kind that nobody may register (RFC 7591 §3.2.2)."""
+    """A redirect URI is of a kind that must not be registered (RFC 7591 §3.2.2)."""
 
     error = "invalid_redirect_uri"
 
 
 class InvalidClientMetadata(OAuthError):
-    """What the client says about itself cannot be registered (RFC 7591 §3.2.2)."""
+    """The client's metadata cannot be registered (RFC 7591 §3.2.2)."""
 
     error = "invalid_client_metadata"
 
 
 class RegistrationClosed(OAuthError):
-    """Clients do not register themselves here (RFC 7591 §3.2.2 leaves the code open)."""
+    """Clients may not register themselves here (RFC 7591 §3.2.2 names no code for it)."""
 
     error = "access_denied"
     status = HTTPStatus.FORBIDDEN
 
 
 class TooManyRequests(OAuthError):
-    """This network asked too often; it may try again later (RFC 6585 §4)."""
+    """This network sent too many requests; it may try again later (RFC 6585 §4)."""
 
     error = "temporarily_unavailable"
     status = HTTPStatus.TOO_MANY_REQUESTS
 
 
 class ServerError(OAuthError):
-    """Something here failed; the client may try again (RFC 6749 §4.1.2.1)."""
+    """The server failed; the client may try again (RFC 6749 §4.1.2.1)."""
 
     error = "server_error"
     status = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -105,7 +105,7 @@ class TemporarilyUnavailable(OAuthError):
 
 
 class LoginRequired(OAuthError):
-    """``prompt=none``, and nobody is signed in (OpenID Connect Core §3.1.2.6)."""
+    """``prompt=none``, and no person is signed in (OpenID Connect Core §3.1.2.6)."""
 
     error = "login_required"
 
@@ -123,9 +123,9 @@ class InteractionRequired(OAuthError):
 
 
 class ProviderError(LazyAuthError):
-    """A provider could not sign the person in. The person may try again, or another way.
+    """A provider could not sign the person in. The person may try again or choose another provider.
 
-    ``reason`` is a short machine-readable word for logs and pages; it never holds what the upstream said.
+    ``reason`` is a short word of ours for logs and pages. It never contains text from the upstream.
     """
 
     def __init__(self, reason: str, *, debug: str = "") -> None:
@@ -135,19 +135,19 @@ class ProviderError(LazyAuthError):
 
 
 class ProviderUnavailable(ProviderError):
-    """The upstream did not answer, answered nonsense, or is not configured any more."""
+    """The upstream did not answer, gave an invalid answer, or is no longer configured."""
 
 
 class ProviderDenied(ProviderError):
-    """The upstream, or the person there, said no."""
+    """The upstream, or the person there, refused."""
 
 
 class IdentityRejected(ProviderError):
-    """The upstream answered, and what it said about the person failed a check."""
+    """The upstream answered, and the identity in the answer failed a check."""
 
 
 class RegistrationRefused(LazyAuthError):
-    """A new user cannot be written, for a reason that the client may show to the person.
+    """A new user is refused, for a reason that the client may show to the person.
 
     Raise it in a user resolver, in ``finalize`` or in a ``user_registered`` receiver: everything is rolled
     back, the client gets ``invalid_grant`` with ``description``, and the deferred registration is discarded.
@@ -159,7 +159,7 @@ class RegistrationRefused(LazyAuthError):
 
 
 class RegistrationRejected(LazyAuthError):
-    """A registration store does not want this client, for a reason that the client may read.
+    """A registration store refuses this client, for a reason that the client may read.
 
     Raise it in ``register_client`` or ``update_client``: nothing is stored, the client gets
     ``invalid_client_metadata`` with ``description``.
@@ -171,23 +171,23 @@ class RegistrationRejected(LazyAuthError):
 
 
 class RegistrationConflict(LazyAuthError):
-    """Somebody changed the registration since it was read; of two writers one wins."""
+    """The registration was changed since it was read. Of two concurrent writers one wins."""
 
 
 class SealBroken(LazyAuthError):
-    """A sealed value cannot be opened here: wrong place, wrong key, or tampered with (I12)."""
+    """A sealed value cannot be opened: wrong place, wrong key, or changed (I12)."""
 
 
 class BundleNotFound(LazyAuthError):
-    """No upstream tokens of this session, provider, user and client; which of them is wrong is not said."""
+    """No upstream tokens for this session, provider, user and client. Which of them is wrong is not told."""
 
 
 class RefreshError(LazyAuthError):
-    """There is no fresh upstream token to be had.
+    """No fresh upstream token is available.
 
     Attributes:
         provider: Logical name.
-        code: One short word: the upstream's own error code where it gave one, else ours. Never what it said.
+        code: The upstream's error code if it gave one, else a short word of ours. Never its other text.
     """
 
     def __init__(self, provider: str, code: str) -> None:
@@ -200,15 +200,15 @@ class RefreshError(LazyAuthError):
 
 
 class RefreshExpired(RefreshError):
-    """The upstream does not accept our tokens any more: only a new sign-in there helps."""
+    """The upstream no longer accepts our tokens. The person must sign in there again."""
 
 
 class RefreshTransient(RefreshError):
-    """It did not work now, and may work later; the tokens that we have are kept."""
+    """The refresh failed and may succeed later. The stored tokens are kept."""
 
-    #: Seconds after which another try makes sense.
+    #: Seconds until the next try.
     retry_after = 5
 
 
 class RefreshUnavailable(RefreshError):
-    """It can never work: no refresh token, or a provider that is gone or cannot refresh."""
+    """A refresh is impossible: no refresh token, or the provider was removed or cannot refresh."""

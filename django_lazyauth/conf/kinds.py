@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -81,11 +82,13 @@ FLAG: Kind[bool] = Kind("True or False", _flag)
 # -- texts --------------------------------------------------------------------------------------------------
 
 
-def text(value: Any, *, pattern: str = r"(?s).+") -> str:
-    """Return a text that matches *pattern*. A lazy text is resolved."""
-    wanted(isinstance(value, str))
-    found = str(value)
-    wanted(re.fullmatch(pattern, found))
+def text(value: Any, *, pattern: str = "") -> str:
+    """Return a text that matches *pattern*, or any that is not empty. A lazy text is resolved."""
+    if type(value) is not str:
+        wanted(isinstance(value, str))
+        value = str(value)
+    wanted(re.fullmatch(pattern, value) if pattern else value)
+    found: str = value
     return found
 
 
@@ -123,13 +126,16 @@ def absolute_url(value: Any) -> SplitResult:
     return parts
 
 
-def _issuer(value: Any) -> str:
+@lru_cache(maxsize=8)
+def _issuer(value: str) -> str:
     parts = absolute_url(value)
     wanted(not parts.query and not parts.fragment)
-    return str(value)
+    return value
 
 
-ISSUER: Kind[str] = Kind("an http(s) URL without query and fragment (RFC 8414 §2)", _issuer)
+ISSUER: Kind[str] = Kind(
+    "an http(s) URL without query and fragment (RFC 8414 §2)", lambda value: _issuer(text(value))
+)
 
 
 # -- several ------------------------------------------------------------------------------------------------

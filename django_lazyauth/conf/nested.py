@@ -38,8 +38,10 @@ class Table:
 
     def __post_init__(self) -> None:
         for row in fields(self):
-            value = read(row.metadata["kind"], getattr(self, row.name), self.setting, row.name)
-            object.__setattr__(self, row.name, value)
+            value = getattr(self, row.name)
+            if value is not row.default:
+                read_value = read(row.metadata["kind"], value, self.setting, row.name)
+                object.__setattr__(self, row.name, read_value)
 
 
 AnyTable = TypeVar("AnyTable", bound=Table)

@@ -91,7 +91,7 @@ class Setting(Generic[T]):
     Args:
         kind: The allowed values.
         text: One or two sentences for the reference page, in Markdown.
-        default: The value where none is set, as a host would write it.
+        default: The value where none is set, as a host would write it. A callable returns it on each access.
         default_as: Name of the attribute whose value is the default.
         default_text: The default in words, where the value does not explain itself.
         required: There is no default.
@@ -136,6 +136,8 @@ class Setting(Generic[T]):
         if self.default_as:
             default: T = getattr(instance, self.default_as)
             return default
+        if callable(self.raw_default):
+            return read(self.kind, self.raw_default(), self.name)
         return self.default
 
     @property

@@ -272,7 +272,7 @@ class LazyAuthSettings:
     resource_server = Setting(
         Kind("a dict", from_dict(ResourceServerSettings)),
         "Whose access tokens this site takes. See below and [resource servers](concepts/resource-servers.md).",
-        default={},
+        default=dict,  # Its issuer is ours, which may change.
     )
     revocation_check = Setting(
         kinds.FLAG,

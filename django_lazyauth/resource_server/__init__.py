@@ -1,5 +1,5 @@
-"""Take the access tokens of an issuer, on its own site or on another one (RFC 9068 §4, RFC 6750).
+"""May this request pass? Check access tokens of an issuer, on its own site or another (RFC 9068 §4, RFC 6750).
 
-Needs Django, Django REST framework and a cache; neither django-oauth-toolkit nor any model of this package.
-What a host uses is in :mod:`.authentication`, :mod:`.permissions` and :mod:`.verifier`.
+Needs Django, Django REST framework and a cache. Needs neither django-oauth-toolkit nor a model of this package.
+A host uses :mod:`.authentication`, :mod:`.permissions` and :mod:`.verifier`.
 """

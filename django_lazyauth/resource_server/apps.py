@@ -1,4 +1,4 @@
-"""``INSTALLED_APPS = [..., "django_lazyauth.resource_server"]``: system checks for a site that only takes tokens."""
+"""``INSTALLED_APPS = [..., "django_lazyauth.resource_server"]``: a site that only accepts tokens."""
 
 from __future__ import annotations
 

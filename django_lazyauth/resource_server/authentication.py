@@ -1,7 +1,7 @@
 """Authenticate API calls by access tokens that are checked here, with the issuer's public keys.
 
-``authentication_classes = [AccessTokenAuthentication]``, on the issuer's own site or on one that has only this
-package and the issuer's URL.
+``authentication_classes = [AccessTokenAuthentication]`` works on the issuer's own site, and on a site that has only
+this package and the issuer's URL.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ logger = logging.getLogger("django_lazyauth.resource_server")
 class AccessTokenAuthentication(BaseAuthentication):
     """``request.user`` and ``request.auth`` (:class:`~django_lazyauth.openid.access_token.AccessToken`).
 
-    No bearer in the request: the next authentication class is asked. A bad one: 401 with a challenge. The issuer's
-    keys cannot be had: 503.
+    A request without a bearer goes to the next authentication class. A bad bearer gets 401 with a challenge. If the
+    issuer's keys are not available, the answer is 503.
 
-    Subclasses may say what the settings say, for their views alone.
+    A subclass may set these attributes for its views. They replace the settings.
     """
 
     issuer: ClassVar[str] = ""
@@ -39,7 +39,7 @@ class AccessTokenAuthentication(BaseAuthentication):
     revocation_check: ClassVar[bool | None] = None
 
     def server(self) -> ResourceServer:
-        """Return whose tokens are taken, and what for."""
+        """Return the resource server that the settings and this class describe."""
         server = ResourceServer.from_settings()
         if not self.issuer and not self.audience and self.revocation_check is None:
             return server
@@ -47,7 +47,7 @@ class AccessTokenAuthentication(BaseAuthentication):
         settings = replace(
             server.settings,
             issuer=self.issuer or server.settings.issuer,
-            # Where another issuer keeps its keys, the settings do not know.
+            # The settings name the keys of their own issuer only.
             jwks_uri=server.settings.jwks_uri if self.issuer in ("", server.settings.issuer) else "",
             audience=audience or server.settings.audience,
         )
@@ -59,7 +59,7 @@ class AccessTokenAuthentication(BaseAuthentication):
         if raw is None:
             return None
         server = self.server()
-        # Built from Host only where the audience depends on it; ALLOWED_HOSTS has judged it then.
+        # Host is used only where the audience depends on the URL. ALLOWED_HOSTS has checked it.
         uri = "" if server.settings.audience else request._request.build_absolute_uri(request._request.path)
         try:
             verified = server.verify(raw, request_uri=uri)

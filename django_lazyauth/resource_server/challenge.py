@@ -1,4 +1,4 @@
-"""Refusals, and the challenge that tells a client how to get a token that would do (RFC 6750 §3, RFC 9728 §5.1)."""
+"""Refusals, and the challenge that tells a client how to get an accepted token (RFC 6750 §3, RFC 9728 §5.1)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def resource_metadata_url(path: str, server: ResourceServer | None = None) -> st
 
 
 def _closest(server: ResourceServer, path: str) -> SplitResult | None:
-    """Return the configured audience that *path* lies below, as closely as there is one; else the first."""
+    """Return the configured audience with the longest path that contains *path*; else the first one."""
     resources = [parts for one in server.settings.audience if (parts := urlsplit(one)).netloc]
     above = [parts for parts in resources if f"{path}/".startswith(f"{parts.path.rstrip('/')}/")]
     return max(above or resources[:1], key=lambda parts: len(parts.path), default=None)
@@ -68,12 +68,12 @@ class InsufficientScope(PermissionDenied):
     def __init__(self, scopes: Sequence[str], path: str, server: ResourceServer | None = None) -> None:
         scope = " ".join(scopes)
         super().__init__({"error": "insufficient_scope", "scope": scope})
-        #: What DRF puts into ``WWW-Authenticate``.
+        #: DRF sends it as ``WWW-Authenticate``.
         self.auth_header = challenge(path, server=server, error="insufficient_scope", scope=scope)
 
 
 class IssuerUnavailable(APIException):
-    """503 with ``Retry-After``: the issuer's keys cannot be had, so nobody can say whether the token is good."""
+    """503 with ``Retry-After``: without the issuer's keys the token cannot be checked."""
 
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
     default_detail = "The token cannot be checked at the moment."

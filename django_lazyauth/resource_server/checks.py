@@ -1,4 +1,4 @@
-"""Checks of a site that takes somebody else's tokens; ids as in the app's own checks."""
+"""System checks of a site that accepts tokens of another issuer."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from django_lazyauth.kit import fetch
 
 from .local import local_issuer
 
-#: Caches that other processes cannot see, or that forget at once.
+#: Caches that other processes cannot read, or that keep nothing.
 PROCESS_LOCAL_CACHES = ("locmem.LocMemCache", "dummy.DummyCache")
 
 
 def check_resource_server(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that this site says whose tokens it takes, and what for."""
+    """Check that issuer and audience are configured and can work."""
     return list(_resource_server())
 
 
@@ -31,13 +31,14 @@ def _resource_server() -> Iterator[CheckMessage]:
     refused = list(refused_values(["RESOURCE_SERVER", "REVOCATION_CHECK"], check_id="lazyauth.E060"))
     yield from refused
     server = readable("resource_server")
-    if refused or server is None:
-        if not refused:
-            yield Error(
-                'LAZYAUTH["RESOURCE_SERVER"]["issuer"] is missing, and so is LAZYAUTH["ISSUER"].',
-                hint="Name the authorization server whose tokens this site takes.",
-                id="lazyauth.E060",
-            )
+    if refused:
+        return
+    if server is None:
+        yield Error(
+            'LAZYAUTH["RESOURCE_SERVER"]["issuer"] is missing, and so is LAZYAUTH["ISSUER"].',
+            hint="Name the authorization server whose tokens this site accepts.",
+            id="lazyauth.E060",
+        )
         return
     if local_issuer(server.issuer) is not None:
         return
@@ -49,7 +50,7 @@ def _resource_server() -> Iterator[CheckMessage]:
     if not server.audience:
         yield Error(
             'LAZYAUTH["RESOURCE_SERVER"]["audience"] is missing.',
-            hint="Name the URL that clients ask tokens for: without it a token for any other site would do here.",
+            hint="Name the URL that clients ask tokens for. Otherwise tokens for any other site would be accepted.",
             id="lazyauth.E061",
         )
     if lazyauth_settings.revocation_check:
@@ -76,13 +77,13 @@ def _deployment() -> Iterator[CheckMessage]:
         yield Error("The issuer, its keys or the audience of this site are not https.", id="lazyauth.E160")
     if cache_is_process_local():
         yield Error(
-            "The cache is local to one process: each would fetch the issuer's keys by itself.",
+            "The cache is local to one process: each process fetches the issuer's keys for itself.",
             hint='Set CACHES["default"] to Redis, Memcached or the database.',
             id="lazyauth.E161",
         )
 
 
 def register_checks() -> None:
-    """Hook the checks in; called once by the app config."""
+    """Register the checks. The app config calls it once."""
     register(check_resource_server, "lazyauth")
     register(check_deployment, "lazyauth", deploy=True)

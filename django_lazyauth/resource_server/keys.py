@@ -1,9 +1,9 @@
-"""Where are the keys of an issuer elsewhere? In its metadata, fetched once for all processes and kept in the cache.
+"""The keys of an issuer on another site, fetched once for all processes and kept in the cache.
 
-An hour fresh, an hour more while the issuer is down, and anew for a key id that nobody knows: once per 30 s, however
-many tokens name one (I15). A rotation at the issuer therefore needs nothing to be done here.
+They are fresh for one hour, and usable for one more while the issuer is down. An unknown key id fetches them again,
+at most once per 30 s (I15). So a key rotation at the issuer needs no action here.
 
-Not here: what a token has to be, and the keys of an issuer in this very process (:mod:`.local`).
+Not here: the check of a token (:mod:`.verifier`), and the keys of an issuer in this process (:mod:`.local`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WAIT: Final = 4.0
 
 
 class KeysUnavailable(LazyAuthError):
-    """The issuer's keys cannot be had now; whether a token is good cannot be said."""
+    """The issuer's keys are not available now, so a token can be neither accepted nor refused."""
 
     def __init__(self, reason: str, retry_after: int) -> None:
         self.reason = reason
@@ -36,15 +36,15 @@ class KeysUnavailable(LazyAuthError):
 
 
 def load(issuer: str, *, jwks_uri: str = "", unknown_kid: bool = False) -> KeySet:
-    """Return the keys of *issuer*, and have fetched what is missing. One read of the cache, as a rule.
+    """Return the keys of *issuer*, fetching them if necessary. Usually one read of the cache.
 
     Args:
         issuer: Its identifier, which its metadata must repeat (RFC 8414 §3.3).
-        jwks_uri: Where its keys are, if not where its metadata says.
-        unknown_kid: A token names a key that is not there: fetch anew, if that was not done just now.
+        jwks_uri: URL of its keys, if not the one in its metadata.
+        unknown_kid: A token names a key that is not among them. Fetch them again, unless that was done just now.
 
     Raises:
-        KeysUnavailable: There are none, and none can be had.
+        KeysUnavailable: There are none in the cache, and fetching them failed.
     """
     cache_key = f"{issuer} {jwks_uri}"
     found: Result[Any] = key_sets.fetch_if_due(cache_key, renew=unknown_kid)
@@ -68,7 +68,7 @@ def _wait(cache_key: str) -> Result[Any]:
 
 @lru_cache(maxsize=64)
 def _read(jwks: str) -> KeySet:
-    """Return the keys of a document that was judged when it was fetched. Parsed once per content."""
+    """Parse a document that was checked when it was fetched. Once per content."""
     try:
         return KeySet.from_jwks(json.loads(jwks))
     except (ValueError, KeySetInvalid):  # written by another version of this app
@@ -79,15 +79,15 @@ def _read(jwks: str) -> KeySet:
 
 
 def _fetch(cache_key: str) -> dict[str, Any]:
-    """Return the key set as it is kept: the text of it, where it was, and when that was found out."""
+    """Return the cached value: the key set as text, its URL, and when that URL was discovered."""
     issuer, _, jwks_uri = cache_key.partition(" ")
     known = key_sets.peek(cache_key)
     if not jwks_uri and isinstance(known, Ready) and key_sets.clock() < known.value["discovered_at"] + FRESH:
-        # It said so within the hour: for an unknown key id, one request is enough.
+        # The URL was discovered within the hour, so one request is enough.
         try:
             return {**known.value, "jwks": _fetch_keys(known.value["jwks_uri"])}
         except SourceFailed:
-            pass  # It may have moved.
+            pass  # The keys may have moved to another URL.
     discovered_at = key_sets.clock()
     where = jwks_uri or _discover(issuer)
     return {"jwks": _fetch_keys(where), "jwks_uri": where, "discovered_at": discovered_at}
@@ -107,7 +107,7 @@ def _fetch_keys(url: str) -> str:
 
 
 def _discover(issuer: str) -> str:
-    """Return ``jwks_uri`` of the issuer's metadata: RFC 8414's place first, then OpenID Connect's."""
+    """Return ``jwks_uri`` of the issuer's metadata, from the URL of RFC 8414 or that of OpenID Connect."""
     failure = SourceFailed("status")
     for url in _metadata_urls(issuer):
         try:
@@ -134,7 +134,7 @@ def _metadata_urls(issuer: str) -> tuple[str, ...]:
 
 def _jwks_uri(document: dict[str, Any], issuer: str) -> str:
     if document.get("issuer") != issuer:
-        # RFC 8414 §3.3: it must not be used. Keys of somebody else would open everything here.
+        # RFC 8414 §3.3: it must not be used. Whoever holds the keys of another issuer could sign any token.
         raise SourceFailed("issuer_mismatch")
     url = document.get("jwks_uri")
     try:
@@ -144,5 +144,5 @@ def _jwks_uri(document: dict[str, Any], issuer: str) -> str:
     return str(url)
 
 
-#: One for all issuers; a source that is down is asked again after as long as for an unknown key id.
+#: One for all issuers. An issuer that is down is asked again after the same interval as for an unknown key id.
 key_sets: Final = register(CachedFetch("issuer-keys", _fetch, longest_backoff=RENEW_INTERVAL))

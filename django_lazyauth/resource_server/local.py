@@ -1,7 +1,7 @@
-"""The issuer of this very site, if it is one: its keys need no HTTP, its people and revocations are in reach.
+"""The issuer on this site, if there is one: its keys need no HTTP, and its users are in this database.
 
-The app that issues tokens introduces itself when it starts. A site that has only this package never hears of it,
-so nothing here imports models, django-oauth-toolkit or a database.
+The app that issues tokens registers itself here when it starts. Nothing here imports a model or
+django-oauth-toolkit, so that a site without that app can use this package.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from django_lazyauth.openid.jose import KeySet
 
 
 class LocalIssuer(Protocol):
-    """What an issuer in the same process offers."""
+    """The interface of an issuer in the same process."""
 
     def issuer(self) -> str:
-        """Return who we are, as tokens name it."""
+        """Return the issuer identifier, as in ``iss``; empty if it is not configured."""
         ...
 
     def keys(self) -> KeySet:
-        """Return our public keys. No HTTP, no query."""
+        """Return the public keys. No HTTP, no query."""
         ...
 
     def user_of(self, token: AccessToken) -> Any:
-        """Return the user behind a token, not loaded yet; no query. Somebody anonymous for a client's own."""
+        """Return the user of a token, not loaded yet; no query. A client's own token has an anonymous user."""
         ...
 
     def standing_user_of(self, raw: str, token: AccessToken) -> Any | None:
-        """Return the same, loaded, or ``None`` if the token does not stand any more. One query."""
+        """Return the same, loaded; ``None`` if the token was revoked. One query."""
         ...
 
     def covers(self, audience: str, request_uri: str) -> bool:
-        """Say whether *audience* is this site, or a part of it that *request_uri* belongs to (RFC 8707 §2)."""
+        """Return whether *audience* is this site, or a part of it that contains *request_uri* (RFC 8707 §2)."""
         ...
 
     def resource_metadata_url(self, path: str) -> str | None:
-        """Return where the metadata of our resource at *path* stands (RFC 9728 §3)."""
+        """Return the URL of the metadata of the resource at *path* (RFC 9728 §3)."""
         ...
 
 
@@ -44,7 +44,7 @@ _introduced: list[LocalIssuer] = []
 
 
 def introduce(issuer: LocalIssuer) -> None:
-    """Make the issuer of this process known; called once, when its app is ready."""
+    """Register the issuer of this process. Its app calls this once, when it is ready."""
     _introduced[:] = [issuer]
 
 

@@ -1,4 +1,4 @@
-"""How OpenAPI describes the bearer, where a host has drf-spectacular: loaded only then."""
+"""The OpenAPI description of the bearer. It is loaded only where drf-spectacular is installed."""
 
 from __future__ import annotations
 

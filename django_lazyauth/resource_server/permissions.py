@@ -1,7 +1,7 @@
-"""What a token must carry for a view: scopes, and an audience of its own.
+"""Permissions of a view that a token must have: scopes, or an audience.
 
-They work beside :class:`.AccessTokenAuthentication` and beside ``LazyAuthAuthentication``. Without one of their tokens
-they say no: 401 where nobody signed in at all, 403 to other ways of signing in.
+They work with :class:`.AccessTokenAuthentication` and with ``LazyAuthAuthentication``. A request without such a token
+is refused: 401 if it is not authenticated, 403 if it is authenticated in another way.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from .verifier import ResourceServer
 
 
 class TokenHasScope(BasePermission):
-    """``required_scopes = ["tools:read"]`` on the view, all of them; 403 with a challenge that names them.
+    """Require all of the view's ``required_scopes = ["tools:read"]``; else 403 with a challenge that names them.
 
-    In ``a | b`` it should stand last: a token that lacks the scope is answered at once.
+    In ``a | b`` it must be last, because it answers a token that lacks a scope at once.
     """
 
     def scopes(self, view: Any) -> list[str]:
@@ -40,7 +40,7 @@ class TokenHasScope(BasePermission):
 
 
 def RequireScope(*scopes: str) -> type[TokenHasScope]:  # noqa: N802 - it stands where classes stand
-    """``permission_classes = [RequireScope("tools:read")]``: the same, with the scopes in place."""
+    """``permission_classes = [RequireScope("tools:read")]``: the same, with the scopes given here."""
 
     class TokenHasTheseScopes(TokenHasScope):
         def scopes(self, view: Any) -> list[str]:
@@ -50,9 +50,9 @@ def RequireScope(*scopes: str) -> type[TokenHasScope]:  # noqa: N802 - it stands
 
 
 class TokenHasAudience(BasePermission):
-    """``required_audience = "https://api.example/admin"`` on the view: tokens for the rest of the site do not do.
+    """Require the view's ``required_audience = "https://api.example/admin"``.
 
-    A token for something else is no token here: 401 ``invalid_token`` (RFC 6750 §3.1).
+    A token for another audience of this site gets 401 ``invalid_token`` (RFC 6750 §3.1).
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:

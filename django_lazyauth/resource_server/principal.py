@@ -1,4 +1,4 @@
-"""Who calls, on a site that has no users of the issuer: what the token says, and nothing that is looked up."""
+"""The caller on a site without users of the issuer. Everything comes from the token; nothing is looked up."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from django_lazyauth.openid.access_token import AccessToken
 class Principal:
     """``request.user`` of a resource server without users of its own.
 
-    It is nobody in this site's user table, and has no permission there. Its ``pk`` names the issuer too, so it
-    is never taken for the key of a local row.
+    It is not in this site's user table and has no permission there. Its ``pk`` contains the issuer, so that it
+    cannot be the key of a local row.
     """
 
     token: AccessToken
@@ -27,7 +27,7 @@ class Principal:
 
     @property
     def sub(self) -> str:
-        """Whom the token stands for, unique within the issuer."""
+        """The subject of the token, unique within the issuer."""
         return self.token.subject
 
     @property
@@ -40,7 +40,7 @@ class Principal:
 
     @property
     def pk(self) -> str:
-        """Unique across issuers; what Django REST framework counts throttled requests by."""
+        """Unique across issuers. Django REST framework throttles by it."""
         return f"{self.token.issuer}#{self.token.subject}"
 
     def get_username(self) -> str:

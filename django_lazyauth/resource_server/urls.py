@@ -1,4 +1,4 @@
-"""``path("", include("django_lazyauth.resource_server.urls"))`` at the root of a site that only takes tokens."""
+"""``path("", include("django_lazyauth.resource_server.urls"))`` at the root of a site that only accepts tokens."""
 
 from django.urls import path
 

@@ -1,7 +1,7 @@
-"""Is this bearer good here? The whole check of a resource server, without a web framework around it.
+"""The whole check of an access token at a resource server, without a web framework.
 
-On the issuer's own site the keys come from the settings, elsewhere from its metadata. Nothing is asked of a
-database, unless the site says that revocation has to count at once and is the issuer's own.
+On the issuer's own site the keys come from the settings, elsewhere from the issuer's metadata. The database is
+queried only with ``REVOCATION_CHECK``, which works on the issuer's own site.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .principal import Principal
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A good token and whom it stands for."""
+    """A valid token and its user."""
 
     token: AccessToken
     user: Any
@@ -33,11 +33,11 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class ResourceServer:
-    """Whose tokens are taken, what for, and how hard they are looked at.
+    """Which tokens are accepted: the issuer, the audience, and whether revocation is checked.
 
     Attributes:
         settings: See :class:`~django_lazyauth.conf.ResourceServerSettings`.
-        revocation_check: Ask the database whether the token still stands. On the issuer's own site only.
+        revocation_check: Ask the database whether the token was revoked. On the issuer's own site only.
     """
 
     settings: ResourceServerSettings
@@ -45,30 +45,30 @@ class ResourceServer:
 
     @classmethod
     def from_settings(cls) -> ResourceServer:
-        """Return what ``LAZYAUTH`` says, read anew.
+        """Return the resource server of ``LAZYAUTH``, read on each call.
 
         Raises:
-            ImproperlyConfigured: It says nothing that makes sense.
+            ImproperlyConfigured: A setting is refused.
         """
         return cls(lazyauth_settings.resource_server, lazyauth_settings.revocation_check)
 
     @property
     def local(self) -> LocalIssuer | None:
-        """The issuer, if it is this very site."""
+        """The issuer, if it is this site."""
         return local_issuer(self.settings.issuer)
 
     def verify(self, raw: str, *, request_uri: str = "") -> Verified:
-        """Return what *raw* stands for (RFC 9068 §4).
+        """Check *raw* and return the token and its user (RFC 9068 §4).
 
         Args:
-            raw: The token as it came.
-            request_uri: What was requested, absolute and without its query: where the site names no audience, the
-                token has to be for something that this lies below.
+            raw: The token in compact form.
+            request_uri: The requested URL, absolute and without its query. If the site configures no audience, the
+                token's audience must contain this URL.
 
         Raises:
-            TokenRejected: It is not good here; ``reason`` says why.
-            KeysUnavailable: The issuer's keys cannot be had at the moment.
-            ImproperlyConfigured: The site does not say what it is.
+            TokenRejected: The token is not valid here; ``reason`` names the check that failed.
+            KeysUnavailable: The issuer's keys are not available now.
+            ImproperlyConfigured: The issuer is another site, and no audience is configured.
         """
         local = self.local
         if local is None and self.revocation_check:
@@ -99,7 +99,7 @@ class ResourceServer:
         if local is None:
             raise ImproperlyConfigured(
                 'Set LAZYAUTH["RESOURCE_SERVER"]["audience"] to the URL that clients ask tokens for (RFC 8707): '
-                "without it a token for any other site would do here."
+                "without it a token for any other site would be accepted here."
             )
         return lambda audience: local.covers(audience, request_uri)
 

@@ -1,4 +1,4 @@
-"""What this resource is and who issues tokens for it (RFC 9728), on a site that is not the issuer's own."""
+"""The metadata of a resource on a site that is not the issuer's own (RFC 9728)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django_lazyauth.conf import lazyauth_settings
 @login_not_required
 @require_safe
 def metadata_view(request: HttpRequest, resource_path: str = "") -> HttpResponse:
-    """RFC 9728 §3.1: at the place that belongs to one of our resource indicators, and nowhere else."""
+    """Describe the resource whose metadata has this URL (RFC 9728 §3.1); 404 for any other."""
     server = lazyauth_settings.resource_server
     wanted = resource_path.strip("/")
     resource = next((one for one in server.audience if urlsplit(one).path.strip("/") == wanted), None)

@@ -1,1 +1,1 @@
-"""What has to run now and then?"""
+"""What must run regularly?"""

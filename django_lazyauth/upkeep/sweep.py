@@ -1,4 +1,7 @@
-"""Delete what is over: batches by primary key, short transactions, constant memory; safe to kill and to repeat."""
+"""Delete what has expired: in batches by primary key, with short transactions and constant memory.
+
+It is safe to kill and to repeat.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections, router, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from django_lazyauth.clients.store import delete_unused
@@ -26,24 +29,24 @@ from django_lazyauth.tokens import family
 from django_lazyauth.tokens.expired import expired_tokens
 from django_lazyauth.toolkit import documents
 
-#: Rows of one transaction: enough to be quick, few enough to block nobody.
+#: Rows per transaction: enough to be quick, and few enough that nothing waits long for their locks.
 BATCH_SIZE = 500
-#: How long operators can see what became of a delivery.
+#: How long operators can see the outcome of a delivery.
 DELIVERY_RETENTION = timedelta(days=7)
-#: How long a client of a document may take to get its place.
+#: How long a client from a client ID document may exist without its ``ClientRegistration``.
 GRACE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """How many rows of one kind went."""
+    """How many rows of one kind were deleted."""
 
     kind: str
     count: int
 
 
 def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Iterator[Swept]:
-    """Delete everything whose time is over, and yield what went, kind by kind."""
+    """Delete everything that has expired, and yield a count for each kind."""
     now = now or timezone.now()
     yield Swept("sessions of deactivated people", end.end_sessions_of_inactive())
     yield Swept("pending authorizations", _sweep_pending(now, batch_size))
@@ -54,16 +57,16 @@ def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Itera
         "sealed successors", _delete_in_batches(SealedSuccessor.objects.all().expired(now), batch_size)
     )
     yield Swept("unused clients", _sweep_clients(now, batch_size))
-    told = LogoutDelivery.objects.finished(now - DELIVERY_RETENTION)
-    yield Swept("logout deliveries", _delete_in_batches(told, batch_size))
+    finished = LogoutDelivery.objects.finished(now - DELIVERY_RETENTION)
+    yield Swept("logout deliveries", _delete_in_batches(finished, batch_size))
     for rows in expired_tokens(now):
         yield Swept(str(rows.model._meta.verbose_name_plural), _delete_in_batches(rows, batch_size))
 
 
 def _sweep_pending(now: datetime, batch_size: int) -> int:
-    """Deferred registrations go with their rows; so does what an abandoned flow stored upstream-side (I4).
+    """Delete expired rows with their deferred registrations and the upstream tokens of abandoned flows (I4).
 
-    The row of a session stays while the session lives: it tells how and when the person signed in.
+    The row of a live session stays: it records how and when the person signed in.
     """
     expired = PendingAuthorization.objects.expired(now, now - lazyauth_settings.code_retention)
     rows = family.without_live_tokens(expired)
@@ -71,15 +74,15 @@ def _sweep_pending(now: datetime, batch_size: int) -> int:
     for keys in _batches(rows, batch_size):
         abandoned = PendingAuthorization.objects.filter(pk__in=keys).exclude(status=Status.EXCHANGED)
         UpstreamToken.objects.filter(session_id__in=list(abandoned.values_list("pk", flat=True))).delete()
-        count += rows.model._default_manager.filter(pk__in=keys).delete()[1].get(rows.model._meta.label, 0)
+        count += _delete(rows.model, keys)
     return count
 
 
 def _sweep_clients(now: datetime, batch_size: int) -> int:
-    """Nobody ever allowed these; and where the cap was lowered, those beyond it (I16)."""
-    over = Q(expires_at__lt=now) | Q(slot__gte=lazyauth_settings.max_unused_clients)
+    """Delete clients that were never used and have expired, or are beyond a lowered cap (I16)."""
+    ended = Q(expires_at__lt=now) | Q(slot__gte=lazyauth_settings.max_unused_clients)
     count = 0
-    for keys in _batches(ClientRegistration.objects.filter(over, last_used_at__isnull=True), batch_size):
+    for keys in _batches(ClientRegistration.objects.filter(ended, last_used_at__isnull=True), batch_size):
         registered = ClientRegistration.objects.filter(pk__in=keys, last_used_at__isnull=True)
         count += delete_unused(registered.values_list("client_id", flat=True))
     for keys in _batches(documents.unregistered(now - GRACE), batch_size):
@@ -88,14 +91,16 @@ def _sweep_clients(now: datetime, batch_size: int) -> int:
 
 
 def _delete_in_batches(rows: QuerySet[Any], batch_size: int) -> int:
-    count = 0
-    for keys in _batches(rows, batch_size):
-        count += rows.model._default_manager.filter(pk__in=keys).delete()[1].get(rows.model._meta.label, 0)
-    return count
+    return sum(_delete(rows.model, keys) for keys in _batches(rows, batch_size))
+
+
+def _delete(model: type[Model], keys: list[Any]) -> int:
+    """Delete rows and return their number, without that of what cascades."""
+    return model._default_manager.filter(pk__in=keys).delete()[1].get(model._meta.label, 0)
 
 
 def _batches(rows: QuerySet[Any], batch_size: int) -> Iterator[list[Any]]:
-    """Yield keys inside an open transaction each, locked where the database can pass over others' locks."""
+    """Yield lists of keys, each inside an open transaction. Rows are locked where the database has SKIP LOCKED."""
     database = router.db_for_write(rows.model)
     features = connections[database].features
     of_self = ("self",) if features.has_select_for_update_of else ()

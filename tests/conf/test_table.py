@@ -184,5 +184,11 @@ def test_the_issuer_of_a_resource_server_is_ours_if_none_is_named(lazyauth):
     assert lazyauth_settings.resource_server.issuer == lazyauth_settings.issuer
 
 
+@pytest.mark.parametrize("issuer", ["https://one.example", "https://two.example"])
+def test_a_site_that_names_no_resource_server_takes_its_own_tokens(lazyauth, issuer):
+    lazyauth(ISSUER=issuer)
+    assert lazyauth_settings.resource_server.issuer == issuer
+
+
 def test_resource_servers_accept_the_algorithms_of_providers():
     assert ALGORITHMS == descriptor.ALGORITHMS

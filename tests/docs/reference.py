@@ -52,7 +52,8 @@ def _default(row: Setting[Any]) -> str:
         return "none, required"
     if row.default_as:
         return f"as `{row.default_as.upper()}`"
-    return row.default_text or _shown(row.raw_default)
+    default = row.raw_default() if callable(row.raw_default) else row.raw_default
+    return row.default_text or _shown(default)
 
 
 def _nested_default(field: Field[Any]) -> str:
