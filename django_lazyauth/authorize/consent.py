@@ -8,10 +8,11 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connections, router
 from django.utils import timezone
 
-from django_lazyauth.errors import InvalidGrant, SealBroken
+from django_lazyauth.errors import SealBroken
 from django_lazyauth.models import Consent, DeferredRegistration, PendingAuthorization
 from django_lazyauth.models.consent import resources_key
 from django_lazyauth.sign_in import deferred
+from django_lazyauth.sign_in.leg import SignInEnded
 from django_lazyauth.toolkit import clients
 
 
@@ -24,7 +25,7 @@ def deferred_account(pending: PendingAuthorization) -> str:
     try:
         identity = deferred.open_deferred(pending.deferred).identity
     except (SealBroken, DeferredRegistration.DoesNotExist):
-        raise InvalidGrant("This sign-in is over. Go back to the application and start again.") from None
+        raise SignInEnded from None
     return identity.email or identity.name or identity.subject
 
 

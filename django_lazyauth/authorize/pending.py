@@ -17,9 +17,9 @@ from django.utils import timezone
 from django_lazyauth.authorize import quota
 from django_lazyauth.authorize.request import AuthorizationRequest
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import InvalidGrant
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.sign_in import identities
+from django_lazyauth.sign_in.leg import SignInEnded
 from django_lazyauth.toolkit import clients
 
 #: Characters of a subject of ours, a user's primary key: those of the column are more than it has.
@@ -105,7 +105,7 @@ def find_pending(session_id: UUID, *, browser: Browser) -> PendingAuthorization:
         .first()
     )
     if pending is None or not clients.is_usable(pending.client):
-        raise InvalidGrant("This sign-in is over. Go back to the application and start again.")
+        raise SignInEnded
     return pending
 
 

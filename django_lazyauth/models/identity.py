@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -11,15 +9,6 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from .fields import PROVIDER_LENGTH, ExactCharField
-
-if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
-
-
-class ProviderIdentityQuerySet(models.QuerySet["ProviderIdentity"]):
-    def default_of(self, user: AbstractBaseUser) -> ProviderIdentity | None:
-        """Return the default account of *user*: the one last signed in with on purpose, else the first."""
-        return self.filter(user_id=user.pk).order_by("-is_default", "pk").first()
 
 
 class ProviderIdentity(models.Model):
@@ -46,8 +35,6 @@ class ProviderIdentity(models.Model):
         help_text=_("The person signed in with it on purpose, and with no other since."),
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
-
-    objects = ProviderIdentityQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("identity")

@@ -1,4 +1,4 @@
-"""What a person sees of their own account: where they are signed in, their ways in, what they allowed."""
+"""What the account page shows: where the user is signed in, their provider accounts, what they allowed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from . import identities
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """A client that the person allowed something, on all its resources together."""
+    """A client and all scopes that the user allowed it, on any resource."""
 
     client: Any
     scopes: tuple[str, ...]
@@ -26,7 +26,8 @@ class Allowed:
 class Account:
     """
     Attributes:
-        removable: Keys of those of *identities* that are not the last way in.
+        identities: The default account first.
+        removable: Keys of those identities that may be unlinked.
     """
 
     sessions: list[Session]
@@ -36,7 +37,7 @@ class Account:
 
 
 def of_user(user: AbstractBaseUser) -> Account:
-    """Return what there is. Some queries, however much it is."""
+    """Return the account of *user*. The number of queries does not grow with it."""
     owned = identities.of_user(user)
     return Account(sessions_of(user), owned, identities.removable(user, owned), _allowed_by(user))
 

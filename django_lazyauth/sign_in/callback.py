@@ -1,13 +1,15 @@
-"""The upstream sent the person back: spend the state, ask the provider who it is, move the flow on (I9).
+"""A provider's answer: find its state, refuse mix-ups, spend the state, ask the provider who the person is (I9).
 
-The state is spent before the upstream is asked, so of two callbacks one goes on. No transaction is open
-while the upstream is asked.
+The state is spent before the upstream is asked, so of two callbacks with one state only one goes on. No transaction
+is open while the upstream is asked.
 """
 
 from __future__ import annotations
 
 import hmac
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.http import HttpRequest
 
@@ -26,10 +28,10 @@ logger = logging.getLogger("django_lazyauth.sign_in")
 
 
 class WrongProvider(InvalidGrant):
-    """A callback came to another provider's address than the flow went to (mix-up; RFC 9700 §4.4).
+    """A callback came to the address of another provider than the one that was asked (mix-up; RFC 9700 §4.4).
 
     Attributes:
-        url: Where to send the person: the client's redirect URI with ``server_error``.
+        url: The client's redirect URI with ``server_error``, for the browser.
     """
 
     def __init__(self, url: str) -> None:
@@ -38,16 +40,19 @@ class WrongProvider(InvalidGrant):
 
 
 class SignInFailed(ProviderError):
-    """The provider could not say who it is; the row stays, and the person may try again or another way."""
+    """The provider could not authenticate the person. The row stays, and the person may try again or another way."""
 
     def __init__(self, pending: PendingAuthorization, cause: ProviderError) -> None:
         self.pending = pending
-        logger.warning("sign-in at %s failed: %s %s", pending.provider, cause.reason, cause.debug)
         super().__init__(cause.reason, debug=cause.debug)
 
 
 class SignInRefused(AccessDenied):
-    """The person is known, and may not sign in here; the client is told."""
+    """The person is known, and may not sign in here.
+
+    Attributes:
+        url: The client's redirect URI with the error, for the browser.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -55,7 +60,7 @@ class SignInRefused(AccessDenied):
 
 
 def session_of(state: str) -> PendingAuthorization:
-    """Return the live row that waits for *state*; the view needs its id to find the binding cookie.
+    """Return the live row that waits for *state*. The view needs its id to find the binding cookie.
 
     Raises:
         InvalidGrant: Unknown, spent or expired.
@@ -66,86 +71,91 @@ def session_of(state: str) -> PendingAuthorization:
 def receive(
     request: HttpRequest, pending: PendingAuthorization, *, provider_name: str, binding: str
 ) -> PendingAuthorization | Pending | Linked:
-    """Handle the callback of *pending*, and return the row with its person; or how it was linked.
+    """Handle the callback of *pending*, and return the row with its person, or how an account was linked.
 
-    ``Pending`` while what the answer is checked with has to be fetched: nothing was spent then, and the same
-    callback may come again.
+    Returns ``Pending`` while keys or metadata have to be fetched to check the answer. Nothing was spent then, and
+    the same callback may come again.
+
+    Args:
+        provider_name: The provider whose address the callback came to.
+        binding: The secret of the flow that this browser holds.
 
     Raises:
         InvalidGrant: The state is spent, or this browser did not begin the flow (I7). Nothing was spent then.
         WrongProvider: The address is another provider's.
-        SignInFailed: The upstream failed or refused, or what it said does not hold.
+        SignInFailed: The upstream failed or refused, or its answer did not pass a check.
         SignInRefused: The person may not sign in here.
     """
     if not hmac.compare_digest(digest(binding), pending.binding_digest):
         raise InvalidGrant(debug="the callback came from another browser")
-    provider: Provider | None = None
     if pending.provider == provider_name:
-        try:
-            provider = get_provider(provider_name)
-            waiting = provider.prepare()
-        except ProviderError as error:
-            leg.reopen(pending)
-            raise SignInFailed(pending, error) from None
+        with _failing(pending, reopens=True):
+            waiting = get_provider(provider_name).prepare()
         if waiting is not None:
             return waiting
     PendingAuthorization.objects.consume_state(pending)
-    if provider is None or pending.provider != provider_name:
+    if pending.provider != provider_name:
         raise WrongProvider(
             leg.fail_flow(pending, error="server_error", description="The sign-in was mixed up.")
         )
-    try:
-        private = leg.open_private(pending)
-        step = provider.complete(request, pending, private)
+    with _failing(pending, reopens=True):
+        provider = get_provider(provider_name)
+        step = provider.complete(request, pending, leg.open_private(pending))
         if isinstance(step, Page):
             raise ProviderError("unexpected_page")
         if pending.link_to_id is not None:
             return linking.complete(request, pending, step)
-        return _complete(request, pending, step)
-    except ProviderError as error:
-        leg.reopen(pending)
-        raise SignInFailed(pending, error) from None
-    except LazyAuthError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a provider's or a receiver's own code raises
-        log_failure(logger, f"sign-in at {provider_name} failed", error)
-        leg.reopen(pending)
-        raise SignInFailed(pending, ProviderError("fault")) from None
+        return _complete(request, pending, provider, step)
 
 
 def answer_page(
     request: HttpRequest, pending: PendingAuthorization, provider_name: str
 ) -> PendingAuthorization | Page:
-    """Handle a form of a provider that has pages of its own (a password): its next page, or the person.
+    """Handle a form of a provider that has pages of its own (a password): return its next page, or the person's row.
 
     Raises:
         InvalidGrant, SignInFailed, SignInRefused: As :func:`receive`.
     """
-    over = InvalidGrant("This sign-in is over. Go back to the application and start again.")
     if pending.status != Status.SENT_UPSTREAM or pending.provider != provider_name:
-        raise over
-    try:
+        raise leg.SignInEnded
+    with _failing(pending, reopens=False):
         provider = get_provider(provider_name)
         if provider.is_upstream or pending.link_to_id is not None:
-            raise over
+            raise leg.SignInEnded
         step = provider.complete(request, pending, leg.open_private(pending))
         if not isinstance(step, Page):
-            return _complete(request, pending, step)
-    except ProviderError as error:
-        raise SignInFailed(pending, error) from None
-    except LazyAuthError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a provider's or a receiver's own code raises
-        log_failure(logger, f"sign-in at {provider_name} failed", error)
-        raise SignInFailed(pending, ProviderError("fault")) from None
+            return _complete(request, pending, provider, step)
     if step.private is not None:
         leg.keep_private(pending, step.private)
     return step
 
 
-def _complete(request: HttpRequest, pending: PendingAuthorization, success: Success) -> PendingAuthorization:
-    provider = get_provider(pending.provider)
-    if chain.is_connecting(pending):
+@contextmanager
+def _failing(pending: PendingAuthorization, *, reopens: bool) -> Iterator[None]:
+    """Turn every failure of a provider into :class:`SignInFailed`; with *reopens* the person may choose again.
+
+    A refusal of ours passes. An exception from a provider's or a receiver's own code counts as a failure.
+    """
+    try:
+        yield
+        return
+    except ProviderError as error:
+        cause = error
+    except LazyAuthError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a provider's or a receiver's own code may raise anything
+        log_failure(logger, f"sign-in at {pending.provider} failed", error)
+        cause = ProviderError("fault")
+    logger.warning("sign-in at %s failed: %s %s", pending.provider, cause.reason, cause.debug)
+    if reopens:
+        leg.reopen(pending)
+    raise SignInFailed(pending, cause) from None
+
+
+def _complete(
+    request: HttpRequest, pending: PendingAuthorization, provider: Provider, success: Success
+) -> PendingAuthorization:
+    if leg.is_connecting(pending):
         return chain.connect(pending, provider, success)
     try:
         return complete.complete(request, pending, provider, success)

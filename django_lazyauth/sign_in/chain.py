@@ -1,8 +1,8 @@
-"""Several upstreams in one authorization: the first leg says who it is, the others connect accounts.
+"""Several upstreams in one authorization: the first leg authenticates the person, the others connect accounts.
 
-A connected account gives this session its tokens and nothing else: it is no way to sign in, and links nobody. Each
-leg has a state, a nonce and a PKCE verifier of its own, as every way to a provider has. Until the last leg is done
-there is no code, and a leg that fails takes all that this authorization stored with it.
+A connected account gives this session its tokens. It is no way to sign in, and it links nobody. Each leg has its own
+state, nonce and PKCE verifier. No code is issued before the last leg is done. When a leg fails, everything that this
+authorization stored is deleted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django.db import router, transaction
 from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import InvalidGrant, ProviderUnavailable, SealBroken
+from django_lazyauth.errors import ProviderUnavailable, SealBroken
 from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
 from django_lazyauth.openid.descriptor import SSO_PREFIX
@@ -22,7 +22,8 @@ from django_lazyauth.providers.base import Provider, Success
 from django_lazyauth.providers.registry import configured_providers
 from django_lazyauth.vault import store
 
-from . import deferred as register
+from .deferred import Deferred, Leg, defer, mode_of, open_deferred
+from .leg import SignInEnded, end_leg
 
 
 def asked_for(client: Any, scopes: Iterable[str]) -> list[str]:
@@ -38,13 +39,13 @@ def asked_for(client: Any, scopes: Iterable[str]) -> list[str]:
 
 
 def ways_in(client: Any, scopes: Iterable[str]) -> list[Provider]:
-    """Return the providers that may say who it is: with a chain, its first leg only."""
+    """Return the providers that may authenticate the person: with a chain, its first leg only."""
     chain = asked_for(client, scopes)
     return [provider for provider in configured_providers() if not chain or provider.name == chain[0]]
 
 
 def is_way_in(name: str, client: Any, scopes: Iterable[str]) -> bool:
-    """Say whether the provider *name* may say who it is. An SSO domain is on no list, and begins no chain."""
+    """Say whether the provider *name* may authenticate the person. No chain begins with an SSO domain."""
     if name.startswith(SSO_PREFIX):
         return not asked_for(client, scopes)
     return any(provider.name == name for provider in ways_in(client, scopes))
@@ -64,9 +65,9 @@ def is_choice(pending: PendingAuthorization, name: str) -> bool:
 
 
 def next_leg(pending: PendingAuthorization) -> str | None:
-    """Return the provider that is still missing, ``None`` where the chain is complete or there is none.
+    """Return the provider of the next leg, or ``None`` where the chain is complete or there is none.
 
-    A leg whose tokens this authorization holds already, and can use, is skipped.
+    A leg is skipped where this authorization already holds usable tokens of its provider.
     """
     chain = asked_for(pending.client, pending.scopes)
     if not chain:
@@ -91,16 +92,11 @@ def _held(pending: PendingAuthorization) -> set[str]:
     return held
 
 
-def _open(row: DeferredRegistration) -> register.Deferred:
+def _open(row: DeferredRegistration) -> Deferred:
     try:
-        return register.open_deferred(row)
+        return open_deferred(row)
     except SealBroken:
-        raise InvalidGrant("This sign-in is over. Go back to the application and start again.") from None
-
-
-def is_connecting(pending: PendingAuthorization) -> bool:
-    """Say whether the person is on a leg after the first: who it is stands already."""
-    return pending.status == Status.SENT_UPSTREAM and pending.auth_time is not None
+        raise SignInEnded from None
 
 
 @retries_on_conflict
@@ -109,21 +105,13 @@ def connect(pending: PendingAuthorization, provider: Provider, success: Success)
 
     Raises:
         ProviderUnavailable: It gave no tokens, so there is nothing to connect.
-        InvalidGrant: The row moved on in another tab, or is over.
+        SignInEnded: The row expired, or moved on in another tab.
     """
     if success.commit is None:
         raise ProviderUnavailable("nothing_to_connect")
     with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
-        moved = PendingAuthorization.objects.of_leg(pending).advance(
-            pending.pk,
-            from_status=(Status.SENT_UPSTREAM,),
-            status=Status.AUTHENTICATED,
-            state_digest=None,
-            private="",
-        )
-        if not moved:
-            raise InvalidGrant("This sign-in is over. Go back to the application and start again.")
-        if pending.user is not None and register.mode_of(provider) == "immediate":
+        end_leg(pending)
+        if pending.user is not None and mode_of(provider) == "immediate":
             provider.finalize(success.commit, user=pending.user, session_id=pending.pk)
         else:
             _defer(pending, provider, success)
@@ -132,11 +120,11 @@ def connect(pending: PendingAuthorization, provider: Provider, success: Success)
 
 
 def _defer(pending: PendingAuthorization, provider: Provider, success: Success) -> None:
-    leg = register.Leg(provider.name, success.commit or {})
+    leg = Leg(provider.name, success.commit or {})
     row = DeferredRegistration.objects.select_for_update().filter(pk=pending.pk).first()
     if row is None:
-        register.defer(pending, success.identity, None, legs=(leg,))
+        defer(pending, success.identity, None, legs=(leg,))
         return
     deferred = _open(row)
     others = tuple(other for other in deferred.legs if other.provider != leg.provider)
-    register.defer(pending, deferred.identity, deferred.commit, legs=(*others, leg))
+    defer(pending, deferred.identity, deferred.commit, legs=(*others, leg))

@@ -1,6 +1,6 @@
-"""Write a person: the user, the identity, and what the provider committed. Always in the caller's transaction.
+"""Write a person, or keep sealed what will be written later. Always in the caller's transaction.
 
-The one place where users come from, whether at once (``immediate``) or when the code is redeemed (``lazy``).
+All users are written here: at once (``immediate``), or when the code is redeemed (``lazy``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from django_lazyauth.vault.cipher import Place, get_cipher
 
 
 class Taken(LazyAuthError):
-    """A unique name, address or (provider, subject) was written by somebody else a moment ago."""
+    """Another request has just written the unique name, address or (provider, subject)."""
 
 
 class Deactivated(LazyAuthError):
@@ -41,7 +41,7 @@ def mode_of(provider: Provider) -> RegistrationMode:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """What a later leg of a chain gave."""
+    """What the provider of a later leg of a chain committed."""
 
     provider: str
     commit: Json
@@ -61,7 +61,7 @@ def _place(session_id: UUID, provider: str) -> Place:
 def defer(
     pending: PendingAuthorization, identity: Identity, commit: Json | None, *, legs: tuple[Leg, ...] = ()
 ) -> None:
-    """Keep, sealed, what the exchange will write."""
+    """Keep, sealed, what the exchange will write: who the person is, and what each provider committed."""
     payload = json.dumps(
         {"identity": asdict(identity), "commit": commit, "legs": [asdict(leg) for leg in legs]}
     )
@@ -79,7 +79,7 @@ def open_deferred(row: DeferredRegistration) -> Deferred:
     """Return what :func:`defer` kept.
 
     Raises:
-        SealBroken: Moved, tampered with, or its key is gone.
+        SealBroken: The row was moved or tampered with, or its key is gone.
     """
     data = json.loads(get_cipher().open(row.commit, _place(row.pending_id, row.provider)))
     identity = Identity(**data["identity"])
@@ -95,8 +95,8 @@ def known_user(identity: Identity) -> AbstractBaseUser | None:
     """Return the user that (provider, subject) belongs to (I5). One query.
 
     Raises:
-        RegistrationRefused: The SSO domain names another provider than the one that vouched for this person:
-            the same subject there is somebody else (I19).
+        RegistrationRefused: The SSO domain has another issuer than when the identity was linked. The same subject
+            may be somebody else there (I19).
     """
     link = (
         ProviderIdentity.objects.filter(provider=identity.provider, subject=identity.subject)
@@ -109,10 +109,10 @@ def known_user(identity: Identity) -> AbstractBaseUser | None:
 
 
 def load_user(pk: Any) -> AbstractBaseUser:
-    """Return a user by primary key; gone and deactivated are the same here.
+    """Return a user by primary key.
 
     Raises:
-        Deactivated: No such user who may sign in.
+        Deactivated: The user does not exist or may not sign in.
     """
     user = get_user_model()._default_manager.filter(pk=pk).first()
     if user is None or not user.is_active:
@@ -123,10 +123,10 @@ def load_user(pk: Any) -> AbstractBaseUser:
 def write_person(
     identity: Identity, *, session_id: UUID, client: Any
 ) -> tuple[AbstractBaseUser, ProviderIdentity]:
-    """Write the user and identity of somebody who is linked to nobody yet, and tell the host.
+    """Write the user and identity of a person who has no user yet, and send ``user_registered``.
 
     Raises:
-        Taken: A unique constraint says that somebody was faster; the transaction is over.
+        Taken: A unique constraint failed because another request was faster. The transaction has to be rolled back.
         Deactivated: The resolver found an existing user who may not sign in.
         RegistrationRefused: The resolver or a receiver refused.
     """
@@ -135,17 +135,7 @@ def write_person(
         user = resolver.find(identity) or resolver.create(identity)
         if not user.is_active:
             raise Deactivated
-        link = ProviderIdentity(
-            user=user,
-            provider=identity.provider,
-            subject=identity.subject,
-            issuer=identity.issuer,
-            email=identity.email,
-            email_verified=identity.email_verified,
-            name=identity.name,
-            sso_domain=identity.sso_domain,
-            sso_name=identity.sso_name,
-        )
+        link = identity_row(user, identity)
         insert(link)
     except IntegrityError as error:
         if is_unique_violation(error):
@@ -153,6 +143,21 @@ def write_person(
         raise
     user_registered.send(sender=type(user), user=user, identity=link, session_id=session_id, client=client)
     return user, link
+
+
+def identity_row(user: AbstractBaseUser, identity: Identity) -> ProviderIdentity:
+    """Return the unsaved row that links *identity* to *user*."""
+    return ProviderIdentity(
+        user=user,  # type: ignore[misc]  # the host's user model
+        provider=identity.provider,
+        subject=identity.subject,
+        issuer=identity.issuer,
+        email=identity.email,
+        email_verified=identity.email_verified,
+        name=identity.name,
+        sso_domain=identity.sso_domain,
+        sso_name=identity.sso_name,
+    )
 
 
 def is_unique_violation(error: IntegrityError) -> bool:

@@ -1,6 +1,6 @@
-"""The ways in that a signed-in person has: list them, add one, take one away, but never the last.
+"""The provider accounts that a user can sign in with: list them, link one, unlink one, but never the last.
 
-Adding and removing need somebody who proved themselves just now: an open browser is not enough.
+Linking and unlinking need a sign-in of the last ten minutes: an open browser is not enough.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from django_lazyauth.providers.password import PasswordProvider
 from django_lazyauth.providers.registry import configured_providers, get_provider
 from django_lazyauth.sessions import browser
 
-from .deferred import is_unique_violation
+from .deferred import identity_row, is_unique_violation
 from .native_token import provider_of
 
 #: How long ago the person may have proved who they are.
@@ -36,7 +36,7 @@ class ReauthenticationRequired(LazyAuthError):
 
 
 class IdentityTaken(LazyAuthError):
-    """That (provider, subject) belongs to somebody else, for ever (I5)."""
+    """That (provider, subject) belongs to another user, for ever (I5)."""
 
 
 class NoSuchIdentity(LazyAuthError):
@@ -58,20 +58,20 @@ def require_fresh(request: HttpRequest) -> None:
 
 
 def of_user(user: AbstractBaseUser) -> list[ProviderIdentity]:
-    """Return the identities of *user*, oldest first."""
-    return list(ProviderIdentity.objects.filter(user_id=user.pk).order_by("pk"))
+    """Return the identities of *user*: the default account first (:mod:`.default_identity`), then the oldest."""
+    return list(ProviderIdentity.objects.filter(user_id=user.pk).order_by("-is_default", "pk"))
 
 
 @sensitive_variables("id_token")
 def link(
     user: AbstractBaseUser, id_token: str, *, discovery_domain: str, nonce: str
 ) -> tuple[ProviderIdentity, bool] | Pending:
-    """Link the person whom *id_token* names to *user*; say whether that is new.
+    """Link the person that *id_token* names to *user*; say whether that is new.
 
     Raises:
         IdentityRejected: A check of the token failed.
-        ProviderUnavailable: The provider's keys cannot be had.
-        IdentityTaken: It is somebody else's.
+        ProviderUnavailable: The provider's keys cannot be fetched.
+        IdentityTaken: It belongs to another user.
     """
     provider = provider_of(id_token, discovery_domain=discovery_domain)
     verified = provider.try_verify(id_token, nonce=nonce)
@@ -84,9 +84,9 @@ def write_link(user: AbstractBaseUser, identity: Identity) -> tuple[ProviderIden
     """Link *identity*, which was verified, to *user*; say whether that is new.
 
     Raises:
-        IdentityTaken: It is somebody else's.
+        IdentityTaken: It belongs to another user.
     """
-    row = _row(user, identity)
+    row = identity_row(user, identity)
     try:
         with transaction.atomic(using=_database()):
             row.save(force_insert=True)
@@ -102,34 +102,20 @@ def write_link(user: AbstractBaseUser, identity: Identity) -> tuple[ProviderIden
     return row, True
 
 
-def _row(user: AbstractBaseUser, identity: Identity) -> ProviderIdentity:
-    return ProviderIdentity(
-        user_id=user.pk,
-        provider=identity.provider,
-        subject=identity.subject,
-        issuer=identity.issuer,
-        email=identity.email,
-        email_verified=identity.email_verified,
-        name=identity.name,
-        sso_domain=identity.sso_domain,
-        sso_name=identity.sso_name,
-    )
-
-
 def _database() -> str:
     return router.db_for_write(ProviderIdentity)
 
 
 @retries_on_conflict
 def unlink(user: AbstractBaseUser, pk: int) -> None:
-    """Take an identity away, and with it what its provider gave to this person's sessions.
+    """Delete an identity of *user*, and the tokens that its provider gave to the user's sessions.
 
     Raises:
         NoSuchIdentity: It is not one of theirs.
         LastWayIn: It is the last one that works.
     """
     with transaction.atomic(using=_database()):
-        # Two tabs that remove one of two each must not both find the other still there.
+        # Without the lock, two tabs could each remove one of the last two.
         locked = get_user_model()._default_manager.select_for_update().get(pk=user.pk)
         identities = {identity.pk: identity for identity in of_user(locked)}
         if pk not in identities:
@@ -143,15 +129,15 @@ def unlink(user: AbstractBaseUser, pk: int) -> None:
 
 
 def removable(user: AbstractBaseUser, owned: list[ProviderIdentity]) -> set[int]:
-    """Return which of all of *user*'s identities could be taken away; a page need not offer the others."""
-    working = {identity.pk for identity in owned if works(identity)}
+    """Return the keys of those identities of *user* that may be unlinked; *owned* is all of them."""
     if _has_password(user):
         return {identity.pk for identity in owned}
+    working = {identity.pk for identity in owned if works(identity)}
     return {identity.pk for identity in owned if working - {identity.pk}}
 
 
 def is_fresh(request: HttpRequest) -> bool:
-    """Say whether the person in this browser proved who they are just now."""
+    """Say whether the sign-in of this browser is at most ten minutes old."""
     try:
         require_fresh(request)
     except ReauthenticationRequired:
@@ -160,7 +146,7 @@ def is_fresh(request: HttpRequest) -> bool:
 
 
 def works(identity: ProviderIdentity) -> bool:
-    """Say whether somebody could sign in with this identity as the site is configured now."""
+    """Say whether a person can sign in with this identity as the site is configured now."""
     try:
         get_provider(identity.provider)
     except ProviderError:

@@ -1,7 +1,7 @@
-"""One way to a provider and back: a fresh state, what the provider keeps between its steps, and how a flow fails.
+"""One leg of a sign-in, to a provider and back: a fresh state, the provider's private data, and how a flow fails.
 
 Each step is one conditional UPDATE of the pending row, so a double click or a second tab changes nothing.
-Nothing here talks to the network, except a provider's ``begin``, which runs outside any transaction.
+Only a provider's ``begin`` talks to the network, and no transaction is open then.
 """
 
 from __future__ import annotations
@@ -22,32 +22,50 @@ from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.base import Json, Page, Provider, Redirect
-from django_lazyauth.sign_in import chain
 from django_lazyauth.vault import store
 from django_lazyauth.vault.cipher import Place, get_cipher
 
 
+class SignInEnded(InvalidGrant):
+    """The row of this sign-in expired or was finished. The person starts again at the application."""
+
+    def __init__(self) -> None:
+        super().__init__("This sign-in is over. Go back to the application and start again.")
+
+
+class SignInMovedOn(InvalidGrant):
+    """The person went on with this sign-in in another tab."""
+
+    def __init__(self) -> None:
+        super().__init__("This sign-in went on in another tab.")
+
+
+def is_connecting(pending: PendingAuthorization) -> bool:
+    """Say whether the person is on a leg after the first: who they are is known already."""
+    return pending.status == Status.SENT_UPSTREAM and pending.auth_time is not None
+
+
 def callback_uri(provider: Provider) -> str:
-    """Return the absolute URL that this provider sends people back to; built on the issuer, never on ``Host``."""
+    """Return the absolute URL that *provider* sends people back to. It is built on the issuer, never on ``Host``."""
     return lazyauth_settings.issuer_origin + reverse("lazyauth:callback", args=[provider.name])
 
 
 def send_to_provider(
     pending: PendingAuthorization, provider: Provider, *, connect: bool = False
 ) -> Redirect | Page | Pending:
-    """Begin a leg with *provider*: a fresh state, and what the provider wants to keep, sealed (I9).
+    """Begin a leg with *provider*: a fresh state, and the provider's private data, sealed (I9).
 
-    To say who it is; or, with *connect*, on a later leg of a chain, when that stands. Whoever goes back from there
-    to say who they are begins anew: what the chain stored is forgotten. ``Pending`` while the provider waits for
-    another server; the row then remembers who was chosen.
+    The first leg authenticates the person. With *connect* it is a later leg of a chain. A person who goes back
+    from a later leg to the first starts over, and what the chain stored is deleted. Returns ``Pending`` while the
+    provider waits for another server; the row then names the provider that was chosen.
 
     Raises:
-        ProviderError: The provider cannot begin; the row stays, and another way in may be tried.
-        InvalidGrant: The row moved on in another tab.
+        ProviderError: The provider cannot begin. The row stays, and another provider may be tried.
+        SignInMovedOn: The row moved on in another tab.
     """
     waiting = provider.prepare()
     if waiting is not None:
-        choose_provider(pending, provider, status=Status.REQUESTED)
+        back_to(pending, Status.REQUESTED, provider=provider.name)
         return waiting
     state = secrets.token_urlsafe(32)
     step = provider.begin(pending, state=state, callback_uri=callback_uri(provider))
@@ -63,31 +81,56 @@ def send_to_provider(
         **nobody,
     )
     if not moved:
-        raise InvalidGrant("This sign-in went on in another tab.")
-    if not connect and chain.is_connecting(pending):
+        raise SignInMovedOn
+    if not connect and is_connecting(pending):
         forget_stored(pending)
     pending.status, pending.provider, pending.private = Status.SENT_UPSTREAM, provider.name, private
     return step
 
 
-def choose_provider(pending: PendingAuthorization, provider: Provider, *, status: Status) -> None:
-    """Note in the row who is asked, where no browser was sent anywhere.
+def back_to(pending: PendingAuthorization, status: Status, *, provider: str, **values: Any) -> None:
+    """Move a row that waits for a person to *status*, without a browser that was sent anywhere.
+
+    Args:
+        provider: Name of the provider that is asked, or empty for none.
+        values: Further columns.
 
     Raises:
-        InvalidGrant: The row moved on in another tab.
+        SignInMovedOn: The row moved on in another tab.
     """
     moved = PendingAuthorization.objects.advance(
         pending.pk,
         from_status=(Status.REQUESTED, Status.SENT_UPSTREAM),
         status=status,
-        provider=provider.name,
+        provider=provider,
         state_digest=None,
         private="",
+        **values,
     )
     if not moved:
-        raise InvalidGrant("This sign-in went on in another tab.")
-    pending.status, pending.provider = status, provider.name
-    pending.state_digest, pending.private = None, ""
+        raise SignInMovedOn
+    pending.status, pending.provider, pending.state_digest, pending.private = status, provider, None, ""
+
+
+def end_leg(pending: PendingAuthorization, **values: Any) -> None:
+    """Record that the provider of the current leg answered, in the caller's transaction.
+
+    Args:
+        values: Further columns.
+
+    Raises:
+        SignInEnded: The leg ended already, or the person began another.
+    """
+    moved = PendingAuthorization.objects.of_leg(pending).advance(
+        pending.pk,
+        from_status=(Status.SENT_UPSTREAM,),
+        status=Status.AUTHENTICATED,
+        state_digest=None,
+        private="",
+        **values,
+    )
+    if not moved:
+        raise SignInEnded
 
 
 def _private_place(pending: PendingAuthorization, provider: str) -> Place:
@@ -95,27 +138,27 @@ def _private_place(pending: PendingAuthorization, provider: str) -> Place:
 
 
 def seal_private(pending: PendingAuthorization, provider: str, private: Json) -> str:
-    """Seal what a provider keeps between its steps: nonce, PKCE verifier, a mailed code's digest."""
+    """Seal a provider's private data between its steps: nonce, PKCE verifier, digest of a mailed code."""
     return get_cipher().seal(json.dumps(private), _private_place(pending, provider))
 
 
 def open_private(pending: PendingAuthorization) -> Json:
-    """Return what the provider kept.
+    """Return the provider's private data.
 
     Raises:
-        InvalidGrant: It cannot be opened any more: the person starts again.
+        SignInEnded: It cannot be opened any more.
     """
     try:
         private: Json = json.loads(
             get_cipher().open(pending.private, _private_place(pending, pending.provider))
         )
     except SealBroken:
-        raise InvalidGrant("This sign-in is over. Go back to the application and start again.") from None
+        raise SignInEnded from None
     return private
 
 
 def keep_private(pending: PendingAuthorization, private: Json) -> None:
-    """Replace what the provider keeps, while the person is still with it."""
+    """Replace the provider's private data while its leg goes on."""
     PendingAuthorization.objects.advance(
         pending.pk,
         from_status=(Status.SENT_UPSTREAM,),
@@ -125,9 +168,9 @@ def keep_private(pending: PendingAuthorization, private: Json) -> None:
 
 @retries_on_conflict
 def fail_flow(pending: PendingAuthorization, *, error: str, description: str = "") -> str:
-    """End the flow and return the URL that tells the client; what the flow stored upstream-side goes too.
+    """End the flow, delete what it stored, and return the URL that tells the client.
 
-    A code that was exchanged a moment ago stands, and so does what came of it.
+    A code that was exchanged a moment ago stays exchanged, and its tokens stay.
     """
     with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
         ended = (
@@ -149,15 +192,15 @@ def fail_flow(pending: PendingAuthorization, *, error: str, description: str = "
 
 
 def forget_stored(pending: PendingAuthorization) -> None:
-    """Forget what this authorization stored or deferred."""
+    """Delete what this authorization stored or deferred."""
     DeferredRegistration.objects.filter(pk=pending.pk).delete()
     store.delete(pending.pk)
 
 
 def reopen(pending: PendingAuthorization) -> None:
-    """Let the person choose again: the row goes back to where no provider was asked, and holds nothing.
+    """Let the person choose again: the row goes back to before any provider was asked.
 
-    Not if another leg began meanwhile, in another tab: that one goes on.
+    Where another leg began meanwhile in another tab, that leg goes on and nothing changes.
     """
     rows = PendingAuthorization.objects.all()
     if pending.status == Status.SENT_UPSTREAM:

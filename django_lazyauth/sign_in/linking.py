@@ -1,8 +1,8 @@
-"""Add a way in, by signing in with it: out to the provider and back, as every sign-in, and then nobody is signed in.
+"""Add a way to sign in by signing in with it at the provider. Nobody is signed in here by that.
 
-The row of the flow names who is signed in here and adds the account. It goes the ways of every flow (state, nonce,
-PKCE, the browser's binding, waiting for a cold domain), has no code and no session, and is gone when the account is
-linked. Who began it must still be the one who is signed in when the provider sends them back.
+The flow's row names the user who began it (``link_to``). It is checked like every flow (state, nonce, PKCE, the
+browser's binding), has no code and no session, and is deleted when the account is linked. The same user must still be
+signed in when the provider sends the browser back.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.providers.base import Success
 
 from . import identities
+from .leg import SignInEnded
 
 
 class Linked(StrEnum):
-    """How it ended, in the word that the account page is told."""
+    """How it ended: the ``done`` parameter of the account page."""
 
     NEW = "linked"
     KNOWN = "known"
@@ -29,10 +30,11 @@ class Linked(StrEnum):
 
 
 def complete(request: HttpRequest, pending: PendingAuthorization, success: Success) -> Linked:
-    """Link who signed in to the person of the flow; what the provider gave besides is forgotten.
+    """Link the account that signed in to the user of the flow. Tokens of the provider are not kept.
 
     Raises:
-        InvalidGrant: Somebody else is signed in here by now, or the row moved on in another tab.
+        InvalidGrant: Another user is signed in here by now.
+        SignInEnded: The row expired, or moved on in another tab.
     """
     user = request.user
     if not isinstance(user, AbstractBaseUser) or not user.is_active or user.pk != pending.link_to_id:
@@ -40,7 +42,7 @@ def complete(request: HttpRequest, pending: PendingAuthorization, success: Succe
     with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
         gone, _by_model = PendingAuthorization.objects.of_leg(pending).delete()
         if not gone:
-            raise InvalidGrant("This sign-in is over. Go back to the application and start again.")
+            raise SignInEnded
         try:
             _identity, is_new = identities.write_link(user, success.identity)
         except identities.IdentityTaken:

@@ -13,7 +13,7 @@ from django_lazyauth.openid.domains import DomainInvalid, SsoDomain
 
 @dataclass(frozen=True, slots=True)
 class DomainState:
-    """What may be told of a domain.
+    """The state of a domain, as the API may return it.
 
     Attributes:
         retry_after: Seconds, for ``pending`` and ``failed``.
@@ -41,7 +41,7 @@ def provider_name_of(typed: str) -> str:
 
 
 def discover(name: str) -> None:
-    """Have discovered what a domain says. A domain that may not is passed over in silence."""
+    """Start the discovery of a domain. Domains that are not on the allowlist are ignored."""
     domain = _find(name)
     if domain is not None:
         discovery.fetch_if_due(domain)

@@ -139,7 +139,6 @@ def _identity_line(row: ProviderIdentity, is_removable: bool) -> dict[str, Any]:
         "domain": row.sso_domain,
         "who": row.email or row.name or row.subject,
         "since": row.created_at,
-        "is_default": row.is_default,
         "is_removable": is_removable,
     }
 

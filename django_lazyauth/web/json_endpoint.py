@@ -18,7 +18,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from django_lazyauth.errors import InvalidRequest
 
-from .request_input import UNREADABLE, outside_transactions, read_as_utf8
+from .request_input import UNREADABLE, outside_transactions, read_body
 
 View = Callable[..., HttpResponse]
 ALLOWED_HEADERS = "Authorization, Content-Type, MCP-Protocol-Version"
@@ -81,7 +81,7 @@ def json_endpoint(*methods: str) -> Callable[[View], View]:
                 allow = {"Allow": ", ".join(methods)}
                 return json_response(error.as_dict(), status=HTTPStatus.METHOD_NOT_ALLOWED, headers=allow)
             try:
-                read_as_utf8(request)
+                read_body(request)
                 return view(request, *args, **kwargs)
             except UNREADABLE:
                 error = InvalidRequest("The body cannot be read.")

@@ -22,7 +22,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django_lazyauth.errors import InvalidGrant, InvalidRequest, TemporarilyUnavailable
 
 from .json_endpoint import RETRY_AFTER_UNAVAILABLE
-from .request_input import UNREADABLE, form_is_sound, outside_transactions, read_as_utf8
+from .request_input import UNREADABLE, form_is_sound, outside_transactions, read_body
 
 View = Callable[..., HttpResponse]
 
@@ -51,7 +51,7 @@ def page_view(*methods: str) -> Callable[[View], View]:
             if request.method not in methods:
                 return _wrong_method(request, methods)
             try:
-                read_as_utf8(request)
+                read_body(request)
                 if not form_is_sound(request):
                     raise InvalidRequest(_("The form holds characters that it cannot hold."))
                 return view(request, *args, **kwargs)

@@ -33,13 +33,18 @@ def outside_transactions(view: View) -> View:
     return view
 
 
-def read_as_utf8(request: HttpRequest) -> None:
-    """Ignore the charset that a request names (RFC 6749 Appendix B).
+def read_body(request: HttpRequest) -> None:
+    """Read the query and the form now, as UTF-8, and ignore the charset that the request names (RFC 6749 Appendix B).
 
-    Django would decode with it. Some codecs of Python make lone surrogates, and no URL can hold those.
+    Django would decode with that charset. Some codecs of Python make lone surrogates, and no URL can hold those.
+
+    Raises:
+        Exception: One of :data:`UNREADABLE`. No later access to the form raises.
     """
     if request.encoding is not None:
         request.encoding = "utf-8"
+    request.GET.keys()
+    request.POST.keys()
 
 
 def read_parameters(request: HttpRequest, max_lengths: Mapping[str, int]) -> dict[str, str]:

@@ -342,6 +342,22 @@ def test_what_cannot_be_added_leads_to_no_upstream(browser, ada, settings, lazya
     assert not PendingAuthorization.objects.filter(status=Status.SENT_UPSTREAM).exists()
 
 
+def test_the_account_that_was_last_used_to_sign_in_stands_first(browser, ada):
+    """The default account; a page with one account has nothing to tell."""
+    assert "Last used to sign in" not in text(opened(browser))
+    come_back(browser, link(browser), subject="ada-there", provider="other")
+    assert text(opened(browser)).count("Last used to sign in") == 1
+    for chosen in ("other", "demo"):
+        ProviderIdentity.objects.update(is_default=False)
+        ProviderIdentity.objects.filter(provider=chosen).update(is_default=True)
+        lines = soup_of(opened(browser)).find("section", attrs={"aria-labelledby": "lazyauth-identities"})
+        first, second = lines.find_all("li")[:2]
+        row = ProviderIdentity.objects.get(provider=chosen)
+        assert row.subject in first.get_text() or row.email in first.get_text()
+        assert "Last used to sign in" in first.get_text()
+        assert "Last used to sign in" not in second.get_text()
+
+
 def test_another_way_in_goes_and_the_last_one_stays(browser, ada):
     come_back(browser, link(browser), subject="ada-there", provider="other")
     rows = {row.provider: row.pk for row in ProviderIdentity.objects.all()}

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.models.fields import uuid7
+from django_lazyauth.sign_in import identities
 from tests.support.journey import code_for, come_back, consent, make_browser, query_of, redeem, start
 
 pytestmark = pytest.mark.django_db
@@ -23,8 +24,7 @@ def person(client_):
 
 
 def default_of(user):
-    found = ProviderIdentity.objects.default_of(user)
-    return found and found.provider
+    return next((identity.provider for identity in identities.of_user(user)), None)
 
 
 def sign_in_with(client_, provider, subject):
