@@ -42,10 +42,9 @@ from uuid import uuid4
 from django.core.cache import cache
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import LazyAuthError
 
 from .background import Threads, send_task
-from .results import Failed, Pending, Ready, Result
+from .results import Failed, Pending, Ready, Result, SourceFailed
 
 logger = logging.getLogger("django_lazyauth.openid")
 
@@ -82,14 +81,6 @@ _SHARD_WAIT: Final = 1.0
 
 #: A full queue is empty before its fetches count as abandoned: 8 at a time, 10 s each at most.
 _threads = Threads("fetch", threads=8, queue=64)
-
-
-class SourceFailed(LazyAuthError):
-    """A source gave nothing that can be used; ``reason`` is one word, safe to log and to show."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from django_lazyauth.errors import LazyAuthError
+
 T = TypeVar("T")
 
 #: Seconds until it is worth looking again: a fetch takes two round trips.
@@ -34,3 +36,11 @@ class Failed:
 
 
 Result = Ready[T] | Pending | Failed
+
+
+class SourceFailed(LazyAuthError):
+    """Another server gave nothing that can be used; ``reason`` is one word, safe to log and to show."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)

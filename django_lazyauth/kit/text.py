@@ -10,7 +10,7 @@ BAD_CHARACTERS = re.compile(r"[\x00\ud800-\udfff]")
 
 def has_bad_characters(value: str) -> bool:
     """Say whether *value* holds NUL or a lone surrogate."""
-    return BAD_CHARACTERS.search(value) is not None
+    return "\0" in value or not (value.isascii() or BAD_CHARACTERS.search(value) is None)
 
 
 def are_sound(values: Iterable[str], *, max_length: int) -> bool:

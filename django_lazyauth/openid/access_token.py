@@ -10,23 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from .descriptor import IDENTIFIER_LIMIT
 from .jose import (
-    LEEWAY,
     TOKEN_LIMIT,
     KeySet,
     Reason,
     TokenRejected,
+    audiences,
     check_clean,
     check_header,
     check_signature,
+    check_times,
     decode,
     required_text,
-    seconds,
 )
 
 #: What ``typ`` may be (RFC 9068 §4), in lower case: media types have no case.
@@ -104,7 +104,7 @@ def verify_access_token(
         raise TokenRejected(Reason.ISSUER)
     check_signature(decoded, keys.select(kid, algorithm), algorithm)
     check_clean(claims)
-    issued_at, expires_at = _check_times(claims, now.timestamp())
+    issued_at, expires_at = check_times(claims, now.timestamp())
     return AccessToken(
         issuer=issuer,
         subject=required_text(claims.get("sub"), IDENTIFIER_LIMIT, Reason.SUBJECT),
@@ -120,24 +120,10 @@ def verify_access_token(
 
 
 def _check_audience(value: object, accepts: Callable[[str], bool]) -> tuple[str, ...]:
-    audience = [value] if isinstance(value, str) else value
-    if not isinstance(audience, list) or not all(isinstance(item, str) for item in audience):
-        raise TokenRejected(Reason.AUDIENCE)
+    audience = audiences(value)
     if not any(accepts(item) for item in audience):
         raise TokenRejected(Reason.AUDIENCE)
-    return tuple(audience)
-
-
-def _check_times(claims: Mapping[str, Any], now: float) -> tuple[datetime, datetime]:
-    expires_at = seconds(claims.get("exp"), Reason.EXPIRED)
-    issued_at = seconds(claims.get("iat"), Reason.ISSUED_AT)
-    if now >= expires_at + LEEWAY:
-        raise TokenRejected(Reason.EXPIRED)
-    if issued_at > now + LEEWAY:
-        raise TokenRejected(Reason.ISSUED_AT)
-    if "nbf" in claims and seconds(claims["nbf"], Reason.NOT_YET) > now + LEEWAY:
-        raise TokenRejected(Reason.NOT_YET)
-    return datetime.fromtimestamp(issued_at, UTC), datetime.fromtimestamp(expires_at, UTC)
+    return audience
 
 
 def _scopes(value: object) -> frozenset[str]:

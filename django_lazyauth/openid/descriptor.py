@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from django_lazyauth.errors import LazyAuthError
+from django_lazyauth.kit.text import has_bad_characters
 
 from .presets import PRESETS
 
@@ -211,7 +212,7 @@ class _Reader:
         value = self.mapping.get(key, "")
         if value is None:
             value = ""
-        if not isinstance(value, str) or len(value) > limit or "\0" in value:
+        if not isinstance(value, str) or len(value) > limit or has_bad_characters(value):
             raise self.error(f'"{key}" must be a string of at most {limit} characters')
         if required and not value:
             raise self.error(f'"{key}" is required')

@@ -17,10 +17,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django_lazyauth.kit import fetch
-from django_lazyauth.kit.cached_fetch import CachedFetch, SourceFailed, register
-from django_lazyauth.kit.results import Pending, Ready, Result
+from django_lazyauth.kit.cached_fetch import CachedFetch, register
+from django_lazyauth.kit.results import Pending, Ready, Result, SourceFailed
 
-from . import domains
+from . import domains, published
 from .descriptor import (
     ALGORITHMS,
     IDENTIFIER_LIMIT,
@@ -31,9 +31,8 @@ from .descriptor import (
     descriptor_from_settings,
 )
 from .domains import SsoDomain
-from .key_document import RefreshFailed, public_key_set
-from .keys import ENDPOINT_MEMBERS, ISS_MEMBER, REQUIRED_MEMBERS, StoredProvider
-from .verify import NAME_LIMIT, IdTokenRejected, KeySet, KeySetInvalid, check_clean
+from .keys import StoredProvider
+from .verify import NAME_LIMIT, KeySet, KeySetInvalid
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 #: Asked for where the provider does not say that it lacks them.
@@ -103,11 +102,11 @@ def _assemble(
     except (DescriptorError, KeySetInvalid, KeyError, TypeError):
         # Written by another version of this app.
         return Pending()
-    published = StoredProvider(
+    provider = StoredProvider(
         configuration["published"], keys, datetime.fromtimestamp(key_set["fetched_at"], UTC)
     )
     name = domain.display_name or configuration["name"] or domain.name
-    return Ready(DiscoveredProvider(domain.name, name, descriptor, published))
+    return Ready(DiscoveredProvider(domain.name, name, descriptor, provider))
 
 
 # --- Hop 1 and 2 ------------------------------------------------------------------------------------------
@@ -120,14 +119,16 @@ def _fetch_configuration(cache_key: str) -> dict[str, Any]:
         raise SourceFailed("not_allowed")
     if domain.descriptor is not None:
         policy, name = fetch.OPERATOR, ""
-        published = _published(_document(domain.start_url, policy), domain.descriptor)
+        members = _configured_metadata(published.get_document(domain.start_url, policy), domain.descriptor)
         provider: dict[str, Any] = {}
     else:
         policy = fetch.STRANGER
-        client_id, metadata_url, name = _read_domain_document(_document(domain.start_url, policy))
-        metadata = _document(metadata_url, policy)
+        client_id, metadata_url, name = _read_domain_document(
+            published.get_document(domain.start_url, policy)
+        )
+        metadata = published.get_document(metadata_url, policy)
         issuer = _check_issuer(metadata, metadata_url)
-        published = _published(metadata, None)
+        members = published.read_metadata(metadata)
         provider = {
             "issuer": issuer,
             "client_id": client_id,
@@ -139,24 +140,18 @@ def _fetch_configuration(cache_key: str) -> dict[str, Any]:
             descriptor_from_settings(SSO_PREFIX + domain.name, provider)
         except DescriptorError:
             raise SourceFailed("incomplete") from None
-    keys = f"{policy.value} {published['jwks_uri']}"
+    keys = f"{policy.value} {members['jwks_uri']}"
     # The next flight of the same journey: whoever waits for this one waits for that one too.
     key_sets.fetch_if_due(keys)
-    return {"name": name, "provider": provider, "published": published, "keys": keys}
+    return {"name": name, "provider": provider, "published": members, "keys": keys}
 
 
-def _document(url: str, policy: fetch.Policy) -> dict[str, Any]:
-    try:
-        response = fetch.get(url, policy=policy, headers={"Accept": "application/json"})
-        if not response.ok:
-            raise SourceFailed("status")
-        document = response.json_object()
-        check_clean(document)
-    except fetch.FetchError as error:
-        raise SourceFailed(error.reason) from None
-    except IdTokenRejected as error:
-        raise SourceFailed(error.reason) from None
-    return document
+def _configured_metadata(metadata: Mapping[str, Any], configured: ProviderDescriptor) -> dict[str, Any]:
+    """Return what is kept of the metadata of a provider that the operator configured; its own endpoints win."""
+    if metadata.get("issuer") != configured.issuer:
+        raise SourceFailed("issuer_mismatch")
+    own = {name: url for name in published.ENDPOINT_MEMBERS if (url := getattr(configured, name, ""))}
+    return published.read_metadata({**metadata, **own})
 
 
 def _read_domain_document(document: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -168,7 +163,7 @@ def _read_domain_document(document: Mapping[str, Any]) -> tuple[str, str, str]:
         raise SourceFailed("name")
     if not isinstance(url, str) or not url.endswith(WELL_KNOWN):
         raise SourceFailed("openid_configuration")
-    _check_url(url)
+    published.check_url(url)
     return client_id, url, name or ""
 
 
@@ -185,7 +180,7 @@ def _check_issuer(metadata: Mapping[str, Any], metadata_url: str) -> str:
     authorization_endpoint = metadata.get("authorization_endpoint")
     if not isinstance(authorization_endpoint, str):
         raise SourceFailed("incomplete")
-    _check_url(authorization_endpoint)
+    published.check_url(authorization_endpoint)
     # Whoever controls the issuer's host controls where people type their password.
     if _authority(authorization_endpoint) != _authority(metadata_url):
         raise SourceFailed("authority_mismatch")
@@ -199,29 +194,6 @@ def _authority(url: str) -> tuple[str, str, int | None]:
         (parts.hostname or "").lower(),
         parts.port or {"https": 443, "http": 80}[parts.scheme],
     )
-
-
-def _published(metadata: Mapping[str, Any], configured: ProviderDescriptor | None) -> dict[str, Any]:
-    """Return the members of the metadata that are used; every address is one that could be fetched."""
-    if configured is not None and metadata.get("issuer") != configured.issuer:
-        raise SourceFailed("issuer_mismatch")
-    found: dict[str, Any] = {ISS_MEMBER: metadata.get(ISS_MEMBER) is True}
-    for name in ENDPOINT_MEMBERS:
-        url = getattr(configured, name, "") or metadata.get(name)
-        if url is None:
-            if name in REQUIRED_MEMBERS:
-                raise SourceFailed("incomplete")
-            continue
-        _check_url(url)
-        found[name] = url
-    return found
-
-
-def _check_url(url: object) -> None:
-    try:
-        fetch.check_url(url)  # type: ignore[arg-type]  # it refuses what is not a string
-    except fetch.FetchError:
-        raise SourceFailed("endpoint") from None
 
 
 def _scopes(metadata: Mapping[str, Any]) -> list[str]:
@@ -245,16 +217,7 @@ def _algorithms(metadata: Mapping[str, Any]) -> list[str]:
 def _fetch_keys(cache_key: str) -> dict[str, Any]:
     chosen_by, _, url = cache_key.partition(" ")
     fetched_at = key_sets.clock()
-    try:
-        response = fetch.get(
-            url,
-            policy=fetch.Policy(chosen_by),
-            max_bytes=fetch.KEY_SET_LIMIT,
-            headers={"Accept": "application/json"},
-        )
-        return {"jwks": public_key_set(response), "fetched_at": fetched_at}
-    except (fetch.FetchError, RefreshFailed) as error:
-        raise SourceFailed(error.reason) from None
+    return {"jwks": published.get_key_set(url, fetch.Policy(chosen_by)), "fetched_at": fetched_at}
 
 
 configurations: Final = register(CachedFetch("configuration", _fetch_configuration))

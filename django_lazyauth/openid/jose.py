@@ -16,6 +16,7 @@ import math
 import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final, TypeGuard
@@ -25,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
 from django_lazyauth.errors import LazyAuthError
+from django_lazyauth.kit.text import has_bad_characters
 
 #: Characters of a token in compact form. Real ones have one to four thousand.
 TOKEN_LIMIT: Final = 16 * 1024
@@ -62,7 +64,6 @@ _LAST_CHARACTERS: Final = {
     2: "AQgw",
     3: "AEIMQUYcgkosw048",
 }
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class Reason(StrEnum):
@@ -347,6 +348,31 @@ def seconds(value: object, reason: Reason) -> float:
     return value
 
 
+def check_times(claims: Mapping[str, Any], now: float) -> tuple[datetime, datetime]:
+    """Return ``iat`` and ``exp`` of a token that is valid at *now* (RFC 7519 §4.1), with 60 s of leeway.
+
+    Raises:
+        TokenRejected: ``exp``, ``iat`` or ``nbf``.
+    """
+    expires_at = seconds(claims.get("exp"), Reason.EXPIRED)
+    issued_at = seconds(claims.get("iat"), Reason.ISSUED_AT)
+    if now >= expires_at + LEEWAY:
+        raise TokenRejected(Reason.EXPIRED)
+    if issued_at > now + LEEWAY:
+        raise TokenRejected(Reason.ISSUED_AT)
+    if "nbf" in claims and seconds(claims["nbf"], Reason.NOT_YET) > now + LEEWAY:
+        raise TokenRejected(Reason.NOT_YET)
+    return datetime.fromtimestamp(issued_at, UTC), datetime.fromtimestamp(expires_at, UTC)
+
+
+def audiences(value: object) -> tuple[str, ...]:
+    """Return the values of ``aud``: a string or a list of strings (RFC 7519 §4.1.3)."""
+    audience = [value] if isinstance(value, str) else value
+    if not isinstance(audience, list) or not all(isinstance(item, str) for item in audience):
+        raise TokenRejected(Reason.AUDIENCE)
+    return tuple(audience)
+
+
 def required_text(value: object, limit: int, reason: Reason) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= limit:
         raise TokenRejected(reason)
@@ -377,5 +403,5 @@ def check_clean(value: Any) -> None:
 
 def _is_clean(value: object) -> bool:
     if isinstance(value, str):
-        return "\0" not in value and (value.isascii() or _SURROGATE.search(value) is None)
+        return not has_bad_characters(value)
     return not isinstance(value, float) or math.isfinite(value)

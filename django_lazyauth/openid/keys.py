@@ -25,13 +25,14 @@ from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.kit import fetch
+from django_lazyauth.kit.results import SourceFailed
 from django_lazyauth.kit.wait import wait_for
 from django_lazyauth.models import ProviderKeySet
 from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
 
+from . import published
 from .descriptor import ProviderDescriptor, descriptor_from_settings
 from .jose import KeySet, KeySetInvalid
-from .key_document import RefreshFailed, public_key_set
 from .verify import matches_issuer
 
 logger = logging.getLogger("django_lazyauth.openid")
@@ -49,18 +50,6 @@ UNKNOWN_KID_INTERVAL: Final = timedelta(seconds=30)
 WAIT: Final = 2.0
 #: How long a scheduled refresh is left to the process that began it.
 CLAIM: Final = timedelta(seconds=60)
-
-#: What we keep of a metadata document (OpenID Connect Discovery §3, RFC 9207 §3).
-ENDPOINT_MEMBERS: Final = (
-    "authorization_endpoint",
-    "token_endpoint",
-    "userinfo_endpoint",
-    "jwks_uri",
-    "revocation_endpoint",
-    "end_session_endpoint",
-)
-REQUIRED_MEMBERS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-ISS_MEMBER: Final = "authorization_response_iss_parameter_supported"
 
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=\"?([0-9]{1,9})", re.IGNORECASE)
 
@@ -97,7 +86,7 @@ class StoredProvider:
     @property
     def sends_issuer(self) -> bool:
         """Whether each authorization response has to name its issuer (RFC 9207 §2.4)."""
-        return self.configuration.get(ISS_MEMBER) is True
+        return self.configuration.get(published.ISS_MEMBER) is True
 
 
 # --- Reading ----------------------------------------------------------------------------------------------
@@ -131,7 +120,7 @@ def load_or_fetch(descriptor: ProviderDescriptor) -> StoredProvider | None:
         return stored
     try:
         refresh(descriptor)
-    except RefreshFailed:
+    except SourceFailed:
         return None
     return wait_for(lambda: load(descriptor), seconds=WAIT)
 
@@ -150,7 +139,7 @@ def refresh_for_unknown_kid(descriptor: ProviderDescriptor) -> StoredProvider | 
     if is_ours:
         try:
             _refresh_keys(descriptor, rows.get())
-        except RefreshFailed as failure:
+        except SourceFailed as failure:
             logger.warning(
                 "keys of %s: unknown key id, and no new keys (%s)", descriptor.name, failure.reason
             )
@@ -185,7 +174,7 @@ def refresh(descriptor: ProviderDescriptor, *, force: bool = False) -> Outcome:
         force: Fetch although nothing is due, and although the provider failed lately.
 
     Raises:
-        RefreshFailed: It failed; what was stored stands, and the next try is put off.
+        SourceFailed: It failed; what was stored stands, and the next try is put off.
     """
     now = timezone.now()
     # A row that is new, or that another issuer filled, is due at once.
@@ -210,7 +199,7 @@ def refresh(descriptor: ProviderDescriptor, *, force: bool = False) -> Outcome:
     try:
         configuration = _fetch_configuration(descriptor)
         return _fetch_and_store_keys(descriptor, rows.get(), configuration)
-    except RefreshFailed as failure:
+    except SourceFailed as failure:
         _put_off(descriptor, failure)
         raise
 
@@ -229,7 +218,7 @@ def _fetch_and_store_keys(
     jwks_uri = descriptor.jwks_uri or str(configuration.get("jwks_uri", ""))
     is_same_source = (descriptor.jwks_uri or row.configuration.get("jwks_uri")) == jwks_uri
     conditions = _conditions(row) if is_same_source else {}
-    response = _get(jwks_uri, fetch.KEY_SET_LIMIT, conditions)
+    response = published.get(jwks_uri, fetch.OPERATOR, max_bytes=fetch.KEY_SET_LIMIT, headers=conditions)
     values: dict[str, Any] = {
         "configuration": dict(configuration),
         "fetched_at": started_at,
@@ -238,7 +227,7 @@ def _fetch_and_store_keys(
     }
     unchanged = response.status == 304 and bool(conditions)
     if not unchanged:
-        values["jwks"] = public_key_set(response)
+        values["jwks"] = published.public_key_set(response)
         values["etag"] = _validator(response, "etag", 255)
         values["last_modified"] = _validator(response, "last-modified", 64)
     # A slow answer never overwrites that of somebody who asked later.
@@ -250,7 +239,7 @@ def _fetch_and_store_keys(
     return Outcome.UNCHANGED if unchanged else Outcome.STORED
 
 
-def _put_off(descriptor: ProviderDescriptor, failure: RefreshFailed) -> None:
+def _put_off(descriptor: ProviderDescriptor, failure: SourceFailed) -> None:
     rows = ProviderKeySet.objects.filter(pk=descriptor.name)
     failures = rows.values_list("failures", flat=True).first() or 0
     rows.update(failures=F("failures") + 1, next_refresh_at=timezone.now() + backoff(failures + 1))
@@ -277,56 +266,24 @@ def _fetch_configuration(descriptor: ProviderDescriptor) -> dict[str, Any]:
     """Return the members we use of the metadata document (OpenID Connect Discovery §4).
 
     Raises:
-        RefreshFailed: No document, not this issuer's (§4.3), or one that would send people elsewhere.
+        SourceFailed: No document, not this issuer's (§4.3), or one that would send people elsewhere.
     """
-    if all(getattr(descriptor, name) for name in REQUIRED_MEMBERS) and not descriptor.openid_configuration:
+    if (
+        all(getattr(descriptor, name) for name in published.REQUIRED_MEMBERS)
+        and not descriptor.openid_configuration
+    ):
         return {}
-    response = _get(descriptor.configuration_url, fetch.DOCUMENT_LIMIT)
-    try:
-        document = response.json_object() if response.ok else None
-    except fetch.FetchError as error:
-        raise RefreshFailed(error.reason) from None
-    if document is None:
-        raise RefreshFailed("status")
+    document = published.get_document(descriptor.configuration_url, fetch.OPERATOR)
     issuer = document.get("issuer")
     if not isinstance(issuer, str) or not _is_issuer_of(descriptor, issuer):
-        raise RefreshFailed("issuer_mismatch")
-    return {"issuer": issuer, ISS_MEMBER: document.get(ISS_MEMBER) is True} | _endpoints(descriptor, document)
+        raise SourceFailed("issuer_mismatch")
+    return {"issuer": issuer} | published.read_metadata(document, descriptor)
 
 
 def _is_issuer_of(descriptor: ProviderDescriptor, issuer: str) -> bool:
     if descriptor.placeholders:
         return matches_issuer(descriptor.issuer, issuer)
     return issuer == descriptor.issuer
-
-
-def _endpoints(descriptor: ProviderDescriptor, document: Mapping[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name in ENDPOINT_MEMBERS:
-        url = document.get(name)
-        if url is None:
-            if name in REQUIRED_MEMBERS and not getattr(descriptor, name):
-                raise RefreshFailed("incomplete")
-            continue
-        try:
-            # Also of the one that browsers are sent to: no script, no plain http.
-            fetch.check_url(url)
-        except fetch.FetchError:
-            raise RefreshFailed("endpoint") from None
-        found[name] = url
-    return found
-
-
-def _get(url: str, max_bytes: int, headers: Mapping[str, str] | None = None) -> fetch.Response:
-    try:
-        return fetch.get(
-            url,
-            policy=fetch.OPERATOR,
-            max_bytes=max_bytes,
-            headers={"Accept": "application/json", **(headers or {})},
-        )
-    except fetch.FetchError as error:
-        raise RefreshFailed(error.reason) from None
 
 
 def _conditions(row: ProviderKeySet) -> dict[str, str]:

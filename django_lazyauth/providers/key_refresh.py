@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import ProviderError
+from django_lazyauth.kit.results import SourceFailed
 from django_lazyauth.openid import keys
 from django_lazyauth.openid.descriptor import DescriptorError
-from django_lazyauth.openid.key_document import RefreshFailed
 from django_lazyauth.openid.keys import Outcome
 
 from .openid import OpenIDProvider
@@ -50,7 +50,7 @@ def refresh_provider(name: str, *, force: bool = False) -> Report:
         return Report(name, None, "not_configured")
     except DescriptorError as error:
         return Report(name, None, error.hint)
-    except RefreshFailed as error:
+    except SourceFailed as error:
         return Report(name, None, error.reason)
 
 

@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 
 from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.kit import fetch
-from django_lazyauth.kit.cached_fetch import FRESH, RENEW_INTERVAL, CachedFetch, SourceFailed, register
-from django_lazyauth.kit.results import Failed, Pending, Ready, Result
+from django_lazyauth.kit.cached_fetch import FRESH, RENEW_INTERVAL, CachedFetch, register
+from django_lazyauth.kit.results import Failed, Pending, Ready, Result, SourceFailed
 from django_lazyauth.kit.wait import wait_for
-from django_lazyauth.openid.jose import KeySet, KeySetInvalid, TokenRejected, check_clean
-from django_lazyauth.openid.key_document import RefreshFailed, public_key_set
+from django_lazyauth.openid.jose import KeySet, KeySetInvalid
+from django_lazyauth.openid.published import check_url, get_document, get_key_set
 
 #: Seconds that a request waits for keys that it needs.
 WAIT: Final = 4.0
@@ -94,16 +94,7 @@ def _fetch(cache_key: str) -> dict[str, Any]:
 
 
 def _fetch_keys(url: str) -> str:
-    try:
-        response = fetch.get(
-            url,
-            policy=fetch.OPERATOR,
-            max_bytes=fetch.KEY_SET_LIMIT,
-            headers={"Accept": "application/json"},
-        )
-        return json.dumps(public_key_set(response))
-    except (fetch.FetchError, RefreshFailed) as error:
-        raise SourceFailed(error.reason) from None
+    return json.dumps(get_key_set(url, fetch.OPERATOR))
 
 
 def _discover(issuer: str) -> str:
@@ -111,13 +102,9 @@ def _discover(issuer: str) -> str:
     failure = SourceFailed("status")
     for url in _metadata_urls(issuer):
         try:
-            response = fetch.get(url, policy=fetch.OPERATOR, headers={"Accept": "application/json"})
-            if not response.ok:
-                continue
-            document = response.json_object()
-            check_clean(document)
-        except (fetch.FetchError, TokenRejected) as error:
-            failure = SourceFailed(str(error.reason))
+            document = get_document(url, fetch.OPERATOR)
+        except SourceFailed as error:
+            failure = error
             continue
         return _jwks_uri(document, issuer)
     raise failure
@@ -136,12 +123,7 @@ def _jwks_uri(document: dict[str, Any], issuer: str) -> str:
     if document.get("issuer") != issuer:
         # RFC 8414 §3.3: it must not be used. Whoever holds the keys of another issuer could sign any token.
         raise SourceFailed("issuer_mismatch")
-    url = document.get("jwks_uri")
-    try:
-        fetch.check_url(url)  # type: ignore[arg-type]  # it refuses what is not a string
-    except fetch.FetchError:
-        raise SourceFailed("jwks_uri") from None
-    return str(url)
+    return check_url(document.get("jwks_uri"), "jwks_uri")
 
 
 #: One for all issuers. An issuer that is down is asked again after the same interval as for an unknown key id.

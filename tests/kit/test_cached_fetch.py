@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from django_lazyauth.kit.cached_fetch import CachedFetch, SourceFailed, backoff, register
-from django_lazyauth.kit.results import Failed, Pending, Ready
+from django_lazyauth.kit.cached_fetch import CachedFetch, backoff, register
+from django_lazyauth.kit.results import Failed, Pending, Ready, SourceFailed
 from tests.support.caches import redis_cache
 
 __all__ = ["redis_cache"]

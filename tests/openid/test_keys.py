@@ -10,10 +10,11 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
+from django_lazyauth.kit.results import SourceFailed
 from django_lazyauth.models import ProviderKeySet
 from django_lazyauth.openid import keys
-from django_lazyauth.openid.key_document import KEY_MEMBERS, RefreshFailed
 from django_lazyauth.openid.keys import Outcome, backoff, max_age
+from django_lazyauth.openid.published import KEY_MEMBERS
 from django_lazyauth.providers import key_refresh
 
 JWKS, METADATA = "/jwks", "/.well-known/openid-configuration"
@@ -97,7 +98,7 @@ class TestRefresh:
         good = row()
         ProviderKeySet.objects.update(etag="")
         upstream.control(**levers)
-        with pytest.raises(RefreshFailed) as caught:
+        with pytest.raises(SourceFailed) as caught:
             keys.refresh(descriptor(), force=True)
         assert caught.value.reason in {reason, "broken"}
         assert (row().jwks, row().configuration, row().fetched_at) == (
@@ -112,7 +113,7 @@ class TestRefresh:
         """Spec: 60 s × 2ⁿ to 15 min."""
         upstream.control(down=True)
         for failures, seconds in [(1, 60), (2, 120), (3, 240)]:
-            with pytest.raises(RefreshFailed):
+            with pytest.raises(SourceFailed):
                 keys.refresh(descriptor(), force=True)
             wait = row().next_refresh_at - timezone.now()
             assert row().failures == failures
@@ -145,7 +146,7 @@ class TestRefresh:
         upstream.control(metadata={"issuer": upstream.issuer + "/{tenantid}/v2.0"})
         assert keys.refresh(descriptor()) is Outcome.STORED
         upstream.control(metadata={"issuer": upstream.issuer + "/tenant-a/v2.0"})
-        with pytest.raises(RefreshFailed, match="issuer_mismatch"):
+        with pytest.raises(SourceFailed, match="issuer_mismatch"):
             keys.refresh(descriptor(), force=True)
 
     def test_explicit_endpoints_need_no_metadata(self, upstream, lazyauth):
