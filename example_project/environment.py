@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
+import django
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.core.exceptions import ImproperlyConfigured
@@ -131,7 +132,7 @@ def sqlite_url(file: Path) -> str:
 
 
 def mail(url: str) -> dict[str, Any]:
-    """Return Django's ``EMAIL_*`` settings for ``smtp://``, ``smtp+tls://`` (STARTTLS) or ``smtps://`` URLs.
+    """Return Django's mail settings for ``smtp://``, ``smtp+tls://`` (STARTTLS) or ``smtps://`` URLs.
 
     Raises:
         ImproperlyConfigured: Another scheme, a wrong port, or no host.
@@ -140,16 +141,37 @@ def mail(url: str) -> dict[str, Any]:
     ports = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
     if parts.scheme not in ports or not parts.hostname:
         raise ImproperlyConfigured("EMAIL_URL must look like smtp+tls://user:password@host:587.")
-    return {
-        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
-        "EMAIL_HOST": parts.hostname,
-        "EMAIL_PORT": _port(parts, "EMAIL_URL") or ports[parts.scheme],
-        "EMAIL_HOST_USER": unquote(parts.username or ""),
-        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
-        "EMAIL_USE_TLS": parts.scheme == "smtp+tls",
-        "EMAIL_USE_SSL": parts.scheme == "smtps",
-        "EMAIL_TIMEOUT": 10,
-    }
+    return mailer(
+        "smtp",
+        host=parts.hostname,
+        port=_port(parts, "EMAIL_URL") or ports[parts.scheme],
+        username=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        use_tls=parts.scheme == "smtp+tls",
+        use_ssl=parts.scheme == "smtps",
+        timeout=10,
+    )
+
+
+#: What Django before 6.1 calls the options of a mail backend.
+_EMAIL_SETTINGS = {
+    "host": "EMAIL_HOST",
+    "port": "EMAIL_PORT",
+    "username": "EMAIL_HOST_USER",
+    "password": "EMAIL_HOST_PASSWORD",
+    "use_tls": "EMAIL_USE_TLS",
+    "use_ssl": "EMAIL_USE_SSL",
+    "timeout": "EMAIL_TIMEOUT",
+    "file_path": "EMAIL_FILE_PATH",
+}
+
+
+def mailer(kind: str, **options: Any) -> dict[str, Any]:
+    """Return the settings of Django's mail backend *kind*: ``MAILERS`` since Django 6.1, else ``EMAIL_*``."""
+    backend = f"django.core.mail.backends.{kind}.EmailBackend"
+    if django.VERSION >= (6, 1):
+        return {"MAILERS": {"default": {"BACKEND": backend, "OPTIONS": options}}}
+    return {"EMAIL_BACKEND": backend, **{_EMAIL_SETTINGS[name]: value for name, value in options.items()}}
 
 
 def kept(path: Path, make: Callable[[], str]) -> str:

@@ -36,10 +36,9 @@ if redis_url := environment.value("REDIS_URL"):
 if email_url := environment.value("EMAIL_URL"):
     globals().update(environment.mail(email_url))
 elif mail_dir := environment.value("MAIL_DIR"):
-    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-    EMAIL_FILE_PATH = mail_dir
+    globals().update(environment.mailer("filebased", file_path=mail_dir))
 else:
-    EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    globals().update(environment.mailer("console"))
 DEFAULT_FROM_EMAIL = environment.value("DEFAULT_FROM_EMAIL", "sign-in@127.0.0.1.example")
 
 OAUTH2_PROVIDER = {**OAUTH2_PROVIDER, "OIDC_ISS_ENDPOINT": ISSUER}

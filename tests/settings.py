@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.support.mail import mail_settings
+
 SECRET_KEY = "tests-only-secret-key-with-enough-characters-to-be-strong-0123456789"
 DEBUG = False
 ALLOWED_HOSTS = ["testserver", "auth.example", "127.0.0.1", "localhost"]
@@ -57,7 +59,7 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.MD5PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
-EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+globals().update(mail_settings("django.core.mail.backends.locmem.EmailBackend"))
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 POSTGRES_URL = os.environ.get("LAZYAUTH_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")

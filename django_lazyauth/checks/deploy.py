@@ -51,6 +51,17 @@ def _configs(setting: str) -> list[tuple[str, Mapping[str, Any]]]:
     return [(name, config) for name, config in found.items() if is_a(config, Mapping)]
 
 
+def _delivers_mail() -> bool:
+    """Say whether mail leaves the site. Django 6.1 has ``MAILERS`` in place of ``EMAIL_BACKEND``."""
+    if hasattr(settings, "MAILERS"):
+        mailer = settings.MAILERS.get("default")
+        return mailer is not None and not mailer.get("BACKEND", "").endswith(TOY_MAIL_BACKENDS)
+    # Reading a setting that nobody set would warn on Django 6.1. Its default delivers.
+    return not (
+        settings.is_overridden("EMAIL_BACKEND") and settings.EMAIL_BACKEND.endswith(TOY_MAIL_BACKENDS)
+    )
+
+
 def check_site() -> Iterator[CheckMessage]:
     if cache_is_process_local():
         yield Error(
@@ -60,10 +71,10 @@ def check_site() -> Iterator[CheckMessage]:
         )
     types = [config.get("type") for _, config in _configs("providers")]
     mails = any(is_a(kind, str) and str(kind) == "password" for kind in types)
-    if mails and settings.EMAIL_BACKEND.endswith(TOY_MAIL_BACKENDS):
+    if mails and not _delivers_mail():
         yield Error(
-            "The password provider mails codes, and EMAIL_BACKEND delivers nothing.",
-            hint="Set EMAIL_BACKEND to a backend that delivers.",
+            "The password provider mails codes, and the mail backend of the site delivers nothing.",
+            hint='Set EMAIL_BACKEND, or MAILERS["default"] since Django 6.1, to a backend that delivers.',
             id="lazyauth.E113",
         )
 

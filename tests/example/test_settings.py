@@ -12,6 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import django
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
@@ -161,7 +162,11 @@ def test_a_database_url_that_says_nothing_is_refused(tmp_path, url, complaint):
 )
 def test_a_mail_url_says_how_mail_leaves(url, port, tls, ssl):
     found = environment.mail(url)
-    assert (found["EMAIL_PORT"], found["EMAIL_USE_TLS"], found["EMAIL_USE_SSL"]) == (port, tls, ssl)
+    if django.VERSION >= (6, 1):
+        options = found["MAILERS"]["default"]["OPTIONS"]
+        assert (options["port"], options["use_tls"], options["use_ssl"]) == (port, tls, ssl)
+    else:
+        assert (found["EMAIL_PORT"], found["EMAIL_USE_TLS"], found["EMAIL_USE_SSL"]) == (port, tls, ssl)
 
 
 def test_keys_stand_one_after_the_other():

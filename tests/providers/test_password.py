@@ -29,6 +29,7 @@ from django_lazyauth.providers import password as module
 from django_lazyauth.providers.base import Page, Success
 from django_lazyauth.providers.password import PasswordProvider
 from django_lazyauth.providers.password_forms import normalise_address
+from tests.support.mail import mail_settings
 
 pytestmark = pytest.mark.django_db
 
@@ -621,7 +622,8 @@ def test_a_code_confirms_what_it_was_asked_for(flow, alice):
 
 def test_a_failing_mail_server_says_nothing_about_the_address(begin_flow, alice, settings, caplog):
     """No oracle, and I13: the log names nobody."""
-    settings.EMAIL_BACKEND = f"{__name__}.BrokenMail"
+    for name, value in mail_settings(f"{__name__}.BrokenMail").items():
+        setattr(settings, name, value)
     for kind in ("register", "change"):
         for address in (ALICE, NOBODY):
             with pytest.raises(ProviderUnavailable) as caught:

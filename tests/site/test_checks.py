@@ -12,6 +12,7 @@ from django.core.checks import run_checks
 
 from django_lazyauth.checks import TAG
 from django_lazyauth.providers.base import Provider
+from tests.support.mail import mail_settings
 
 
 def ids(*, deploy: bool = False) -> set[str]:
@@ -104,7 +105,7 @@ SOUND = {
     "CACHES": {
         "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://x"}
     },
-    "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+    **mail_settings("django.core.mail.backends.smtp.EmailBackend"),
 }
 
 
@@ -153,7 +154,10 @@ def test_a_weak_setting_must_not_be_deployed(lazyauth, production, change, check
             {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
             "lazyauth.E105",
         ),
-        ("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend", "lazyauth.E113"),
+        *(
+            (name, value, "lazyauth.E113")
+            for name, value in mail_settings("django.core.mail.backends.console.EmailBackend").items()
+        ),
     ],
 )
 def test_a_weak_setting_of_the_site_must_not_be_deployed(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tests.support.mail import mail_settings
+
 APP = os.environ["OLD_SITE_APP"]
 IS_AFTER = os.environ["OLD_SITE_STAGE"] == "after"
 UPSTREAM = os.environ["OLD_SITE_UPSTREAM"]
@@ -19,7 +21,7 @@ USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 LOGIN_REDIRECT_URL = "/"
-EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+globals().update(mail_settings("django.core.mail.backends.dummy.EmailBackend"))
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 DATABASES = {
     "default": {
