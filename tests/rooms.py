@@ -145,15 +145,16 @@ def long_functions() -> list[str]:
 
 
 def full_rooms() -> list[str]:
-    """Return rooms with too many modules. ``__init__`` is the room's sign and does not count."""
-    sizes: dict[str, int] = {}
-    for module in modules():
-        if module.path.name != "__init__.py" and len(module.name.split(".")) > 2:
-            sizes[module.room] = sizes.get(module.room, 0) + 1
+    """Return folders with too many modules. A folder inside a room is a room by itself. ``__init__`` does not count."""
+    sizes = Counter(
+        str(module.path.parent.relative_to(ROOT / PACKAGE))
+        for module in modules()
+        if module.path.name != "__init__.py"
+    )
     return [
-        f"{room}: {size} modules"
-        for room, size in sizes.items()
-        if room not in ROOMS_OF_ANY_SIZE and size > MAX_MODULES_OF_A_ROOM
+        f"{folder}: {size} modules"
+        for folder, size in sizes.items()
+        if folder not in ROOMS_OF_ANY_SIZE and size > MAX_MODULES_OF_A_ROOM
     ]
 
 

@@ -1,1 +1,1 @@
-"""How do earlier deployments move in? Nothing else imports this room; it hooks in."""
+"""How do earlier deployments move in? No other room imports this one. It registers its own hooks."""

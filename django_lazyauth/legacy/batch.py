@@ -1,7 +1,7 @@
-"""One batch of legacy rows: who may move, under which name, sealed, written and read back.
+"""One batch of legacy rows: checked, sealed, written and read back.
 
-All of it happens in the transaction of the caller, who retires the rows that landed. Whatever is wrong with a row
-becomes a problem of that row.
+It runs in the transaction of the caller, which then retires the rows that may go. An error in a row becomes a problem
+of that row.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from django_lazyauth.providers.base import Identity
 from django_lazyauth.vault.store import UpstreamBundle
 
 from . import bulk
-from .accounts import issuer_differs
 from .bulk import Sealed, Standing
 from .identities import link_all, owners
-from .names import Names, Unmapped
+from .names import Names, Unmapped, issuer_differs
 from .report import Problem, Reason, Report
-from .source import LegacyRow, Malformed, Models, checked_tokens, session_uuid, told_by
+from .source import LegacyRow, Malformed, Models, checked_tokens, session_uuid, unverified_identity
 
 PROBLEMS: Final = {
     Standing.OTHERS: Reason.OTHERS,
@@ -44,7 +43,7 @@ class _Refused(LazyAuthError):
 
 @dataclass(slots=True)
 class Ready:
-    """A row on its way: as it was, as it will be."""
+    """An old row with what is written for it."""
 
     row: LegacyRow
     identity: Identity | None
@@ -54,7 +53,7 @@ class Ready:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a batch, told to the report after its commit."""
+    """The result of a batch. It is added to the report after the commit."""
 
     read: int = 0
     unclaimed: int = 0
@@ -64,7 +63,7 @@ class Outcome:
     earlier: list[Ready] = field(default_factory=list)
     linked: list[Ready] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    #: Handles of which something stays behind.
+    #: Handles with a row that stays.
     kept: set[Any] = field(default_factory=set)
 
     def keep(self, row: LegacyRow, reason: Reason) -> None:
@@ -72,21 +71,21 @@ class Outcome:
         self.kept.add(row.handle)
 
     @property
-    def landed(self) -> list[LegacyRow]:
-        """The rows that may be retired: all that came of each of their handles was read back."""
+    def retirable(self) -> list[LegacyRow]:
+        """The rows that may be retired: all rows of their handle were read back."""
         found = (ready.row for ready in (*self.written, *self.earlier, *self.linked))
         return [row for row in found if row.handle not in self.kept]
 
-    def take_back(self, keys: set[str]) -> list[Sealed]:
-        """Forget the rows of these keys; return those bundles of them that this batch wrote."""
+    def remove(self, keys: set[str]) -> list[Sealed]:
+        """Remove the rows of *keys* from the result and return the bundles that this batch wrote for them."""
         ours = [ready.sealed for ready in self.written if ready.row.key in keys and ready.sealed]
         self.written = [ready for ready in self.written if ready.row.key not in keys]
         self.earlier = [ready for ready in self.earlier if ready.row.key not in keys]
         self.read -= len(keys)
         return ours
 
-    def tell(self, report: Report) -> None:
-        """Add what came of it to *report*."""
+    def add_to(self, report: Report) -> None:
+        """Add the result to *report*."""
         report.read += self.read
         report.moved += len(self.written)
         report.existed += len(self.earlier)
@@ -100,7 +99,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class BatchWriter:
-    """Moves batches, all with the same names, models and end."""
+    """Moves batches with the same names and models."""
 
     names: Names
     models: Models
@@ -108,7 +107,7 @@ class BatchWriter:
 
     @sensitive_variables()
     def write(self, rows: Sequence[LegacyRow | Problem]) -> Outcome:
-        """Write a batch and read it back, in the transaction that is open."""
+        """Write a batch and read it back, in the caller's transaction."""
         outcome = Outcome(read=len(rows))
         ready = self._prepare(rows, outcome)
         ready = self._link(ready, outcome)
@@ -149,7 +148,7 @@ class BatchWriter:
         return prepared
 
     def _users(self, keys: set[Any]) -> dict[Any, bool]:
-        """Return which users there are, and which of them may sign in."""
+        """Return the existing users, each with whether they are active."""
         users = self.models.user._default_manager.using(self.models.using).filter(pk__in=keys)
         if not any(field.name == "is_active" for field in self.models.user._meta.get_fields()):
             return dict.fromkeys(users.values_list("pk", flat=True), True)
@@ -174,7 +173,7 @@ class BatchWriter:
         tokens = checked_tokens(row.tokens)
         if not tokens.access_token and not tokens.refresh_token:
             raise _Refused(Reason.NO_TOKENS)
-        issuer, subject = told_by(tokens.id_token)
+        issuer, subject = unverified_identity(tokens.id_token)
         if issuer_differs(name, issuer):
             raise _Refused(Reason.ISSUER_DIFFERS)
         if not (row.subject or subject):
@@ -200,7 +199,7 @@ class BatchWriter:
             raise _Refused(Reason.NOT_SEALED) from None
 
     def _link(self, ready: list[Ready], outcome: Outcome) -> list[Ready]:
-        """Link the people that a batch brings; drop the rows of those that are linked to somebody else."""
+        """Link the identities of a batch. Drop the rows whose identity belongs to another user."""
         people = {
             (one.identity.provider, one.identity.subject): (one.identity, one.row.user_id)
             for one in reversed(ready)

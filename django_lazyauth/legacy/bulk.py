@@ -1,7 +1,7 @@
-"""Put many bundles into the vault at once, each only where none stands, and read back what stands then.
+"""Write many bundles into the vault at once, each only where none exists, and read them back.
 
-What was written is told from what stood before by its ciphertext: a seal is never the same twice. This module
-opens no transaction and knows nothing of where the bundles came from.
+A written bundle is recognised by its ciphertext: sealing the same value twice gives different texts. This module opens
+no transaction.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ UNIQUE = ("session_id", "provider")
 
 
 class Standing(Enum):
-    """What stands at the place of a bundle after the write."""
+    """What the vault holds under the key of a bundle after the write."""
 
     WRITTEN = auto()
-    #: An earlier one, which wins.
+    #: An older bundle, which wins.
     EARLIER = auto()
-    #: One of another user or client.
+    #: A bundle of another user or client.
     OTHERS = auto()
-    #: One that cannot be opened.
+    #: A bundle that cannot be opened.
     UNREADABLE = auto()
     NOTHING = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A bundle ready to be written: its key, its owner, and the row."""
+    """A sealed bundle as a row."""
 
     row: Row
 
@@ -70,15 +70,15 @@ def seal_row(bundle: UpstreamBundle, *, retain_until: datetime) -> Sealed:
 
 
 def write_absent(bundles: Sequence[Sealed], *, model: type[Model], using: str) -> None:
-    """Write each of *bundles* where none stands, in the caller's transaction."""
+    """Write each of *bundles* where none exists, in the caller's transaction."""
     insert_absent(model, [bundle.row for bundle in bundles], unique=UNIQUE, using=using)
 
 
 def read_back(bundles: Sequence[Sealed], *, model: type[Model], using: str) -> list[Standing]:
-    """Say what stands at the place of each of *bundles*.
+    """Return what the vault holds under the key of each of *bundles*.
 
-    What stood before is opened, as its first use would. What was written is compared with what was sealed, byte
-    by byte; the first of it is opened too, so that a cipher which does not open what it seals is noticed.
+    An older bundle is opened, as its first use would do. A written bundle is compared with what was sealed.
+    The first written one is opened too, which notices a cipher that cannot open what it sealed.
     """
     cipher = get_cipher()
     stored = _stored((bundle.key for bundle in bundles), model, using)
@@ -94,8 +94,8 @@ def read_back(bundles: Sequence[Sealed], *, model: type[Model], using: str) -> l
     return standings
 
 
-def withdraw(bundles: Iterable[Sealed], *, model: type[Model], using: str) -> None:
-    """Delete those of *bundles* that still stand exactly as they were written."""
+def delete_unchanged(bundles: Iterable[Sealed], *, model: type[Model], using: str) -> None:
+    """Delete those of *bundles* that are still exactly as they were written."""
     for bundle in bundles:
         as_written = {name: bundle.row[name] for name in (*UNIQUE, *SEALED_COLUMNS)}
         model._default_manager.using(using).filter(version=1, **as_written).delete()

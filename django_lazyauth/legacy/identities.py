@@ -1,7 +1,7 @@
-"""Identities under a protocol's name get a twin under the provider's: who signs in there is the same user (I5).
+"""Copy each identity under a protocol's name to the provider's name, so that the person stays the same user (I5).
 
-The old one is kept until ``--prune``, so that code of before still knows the person. An identity that belongs to
-somebody else is never taken, and one of another issuer is somebody else's (I19).
+The old identity stays until ``--prune``, for code of earlier versions. An identity of another user is never taken, and
+one of another issuer belongs to somebody else (I19).
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from django_lazyauth.models import LEGACY_TYPES
 from django_lazyauth.providers.base import Identity
 from django_lazyauth.providers.registry import upstream_types
 
-from .accounts import issuer_differs
 from .insert_absent import insert_absent
-from .names import TypeNames, Unmapped
+from .names import TypeNames, Unmapped, issuer_differs
 from .report import Problem, Reason, Report
 from .source import Models
 
@@ -27,16 +26,17 @@ COPIED = ("user_id", "subject", "issuer", "email", "email_verified", "name", "ss
 
 
 def key_of(pk: Any) -> str:
-    """Return what names an identity; only its digest is told."""
+    """Return the key of an identity. The report shows only its digest."""
     return f"identity:{pk}"
 
 
 def link_all(
     identities: Sequence[tuple[Identity, Any]], *, models: Models
 ) -> dict[tuple[str, str], tuple[Any, bool]]:
-    """Insert identities where there are none, each with its user; return whose each is then, and if it is new.
+    """Insert missing identities with their users, in the caller's transaction.
 
-    In the caller's transaction.
+    Returns:
+        (provider, subject) → the user it belongs to now, and whether it is new.
     """
     known = owners([identity for identity, _ in identities], models)
     rows = [
@@ -62,7 +62,7 @@ def link_all(
 
 
 def owners(identities: Sequence[Identity], models: Models) -> dict[tuple[str, str], Any]:
-    """Return whose identities these are; those that nobody has are not in it."""
+    """Return the owner of each of *identities* that exists."""
     by_provider: dict[str, set[str]] = {}
     for identity in identities:
         by_provider.setdefault(identity.provider, set()).add(identity.subject)
@@ -76,18 +76,18 @@ def owners(identities: Sequence[Identity], models: Models) -> dict[tuple[str, st
     }
 
 
-# -- those of this app, under the name of a protocol ---------------------------------------------------------
+# -- identities under the name of a protocol -----------------------------------------------------------------
 
 
 def are_waiting(models: Models) -> bool:
-    """Say whether an identity under a protocol's name has no twin under that of any provider which speaks it."""
+    """Say whether an identity under a protocol's name has no copy under any provider of that protocol."""
     types = upstream_types()
     for kind in filter(None, LEGACY_TYPES):
         names = [name for name, its in types.items() if its == kind]
         if kind in types or not names:
             continue
-        twin = _rows(models, provider__in=names, subject=OuterRef("subject"))
-        if _rows(models, provider=kind).filter(~Exists(twin)).exists():
+        copy = _rows(models, provider__in=names, subject=OuterRef("subject"))
+        if _rows(models, provider=kind).filter(~Exists(copy)).exists():
             return True
     return False
 
@@ -95,7 +95,7 @@ def are_waiting(models: Models) -> bool:
 def copy_all(
     names: TypeNames, models: Models, report: Report, *, size: int, limit: int | None, dry_run: bool
 ) -> None:
-    """Give every identity under a protocol's name its twin, batch by batch."""
+    """Copy every identity under a protocol's name, batch by batch."""
     for kind in filter(None, LEGACY_TYPES):
         try:
             name = names.name_of(kind)
@@ -105,8 +105,8 @@ def copy_all(
             continue
         if name in (None, kind):
             continue
-        _complain_of_others(kind, str(name), models, report, size)
-        for page in _pages(_without_twin(kind, str(name), models), size, limit):
+        _report_existing(kind, str(name), models, report, size)
+        for page in _pages(_without_copy(kind, str(name), models), size, limit):
             _copy(page, str(name), models, report, dry_run=dry_run)
 
 
@@ -114,21 +114,21 @@ def _rows(models: Models, **where: Any) -> QuerySet[Any]:
     return models.identity._default_manager.using(models.using).filter(**where)
 
 
-def _without_twin(kind: str, name: str, models: Models) -> QuerySet[Any]:
-    twin = _rows(models, provider=name, subject=OuterRef("subject"))
-    return _rows(models, provider=kind).filter(~Exists(twin))
+def _without_copy(kind: str, name: str, models: Models) -> QuerySet[Any]:
+    copy = _rows(models, provider=name, subject=OuterRef("subject"))
+    return _rows(models, provider=kind).filter(~Exists(copy))
 
 
-def _with_twin(kind: str, name: str, models: Models, *, same_user: bool) -> QuerySet[Any]:
-    twin = _rows(models, provider=name, subject=OuterRef("subject"))
-    of_user = twin.filter(user_id=OuterRef("user_id"))
-    rows = _rows(models, provider=kind).filter(Exists(twin))
+def _with_copy(kind: str, name: str, models: Models, *, same_user: bool) -> QuerySet[Any]:
+    copy = _rows(models, provider=name, subject=OuterRef("subject"))
+    of_user = copy.filter(user_id=OuterRef("user_id"))
+    rows = _rows(models, provider=kind).filter(Exists(copy))
     return rows.filter(Exists(of_user)) if same_user else rows.filter(~Exists(of_user))
 
 
-def _complain_of_others(kind: str, name: str, models: Models, report: Report, size: int) -> None:
-    report.identities.existed += _with_twin(kind, name, models, same_user=True).count()
-    others = _with_twin(kind, name, models, same_user=False)
+def _report_existing(kind: str, name: str, models: Models, report: Report, size: int) -> None:
+    report.identities.existed += _with_copy(kind, name, models, same_user=True).count()
+    others = _with_copy(kind, name, models, same_user=False)
     for pk in others.values_list("pk", flat=True).iterator(size):
         report.fail(Problem.of(key_of(pk), Reason.IDENTITY_OF_ANOTHER))
 
@@ -178,12 +178,12 @@ def _copy(
 
 
 def prune(names: TypeNames, models: Models, report: Report, *, size: int, dry_run: bool) -> None:
-    """Delete identities under a protocol's name whose twin belongs to the same user.
+    """Delete identities under a protocol's name whose copy belongs to the same user.
 
-    Where the old one stood for the person, its twin does now.
+    The copy of a default account becomes the default account.
     """
     for kind, name in names.renamed_types().items():
-        settled = _with_twin(kind, name, models, same_user=True)
+        settled = _with_copy(kind, name, models, same_user=True)
         if dry_run:
             report.identities.pruned += settled.count()
             continue

@@ -1,8 +1,8 @@
-"""INSERT many rows at once, and leave alone what stands already: bulk statements, on every database.
+"""INSERT many rows at once and leave existing rows alone, on every database.
 
-On PostgreSQL the rows are copied into a table of this transaction's own, and one INSERT takes them from there:
-several times faster than placeholders. No statement here ignores errors (``INSERT IGNORE`` cuts texts that are too
-long and passes over foreign keys): only the unique key that is named may be taken already.
+On PostgreSQL the rows are copied into a temporary table, and one INSERT reads it: several times faster than
+placeholders. No statement ignores errors, because ``INSERT IGNORE`` truncates long texts and skips foreign keys. Only
+the named unique key may exist already.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any, Final
 from django.db import connections
 from django.db.models import Model
 
-#: One row: attribute → value. All rows of a call name the same attributes; the others get their defaults.
+#: One row: attribute → value. All rows of a call have the same attributes. The other fields get their defaults.
 Row = Mapping[str, Any]
 
-#: Temporary tables are found before all others, so the name is no host's.
+#: The schema of temporary tables, so that the name cannot clash with a table of the host.
 STAGING: Final = "pg_temp.lazyauth_insert_absent"
 
 
 def insert_absent(model: type[Model], rows: Sequence[Row], *, unique: Sequence[str], using: str) -> None:
-    """Insert those of *rows* whose *unique* key nobody has, in the caller's transaction.
+    """Insert those of *rows* whose *unique* key does not exist, in the caller's transaction.
 
     Raises:
         DatabaseError: The database refused a row for another reason; its text may hold the row's data.
@@ -31,7 +31,7 @@ def insert_absent(model: type[Model], rows: Sequence[Row], *, unique: Sequence[s
     if connections[using].vendor == "postgresql" and _can_copy(using):
         _copy(model, rows, unique, using)
     else:
-        # The update that a conflict leads to gives the key the value that it has: nothing changes.
+        # On a conflict the key is set to the value that it has, so nothing changes.
         model._default_manager.using(using).bulk_create(
             [model(**row) for row in rows],
             update_conflicts=True,
@@ -50,15 +50,15 @@ def _copy(model: type[Model], rows: Sequence[Row], unique: Sequence[str], using:
     connection = connections[using]
     quote = connection.ops.quote_name
     fields = _written(model)
-    told = [field for field in fields if field.attname in rows[0]]
+    given = [field for field in fields if field.attname in rows[0]]
     rest = [field for field in fields if field.attname not in rows[0]]
-    columns = ", ".join(quote(field.column) for field in told)
-    target = ", ".join(quote(field.column) for field in (*told, *rest))
+    columns = ", ".join(quote(field.column) for field in given)
+    target = ", ".join(quote(field.column) for field in (*given, *rest))
     defaults = [field.get_db_prep_save(field.get_default(), connection) for field in rest]
     selected = ", ".join([columns, *(f"%s::{field.db_type(connection)}" for field in rest)])
     conflict = ", ".join(quote(field.column) for field in fields if field.name in unique)
     table = quote(model._meta.db_table)
-    prepared = [(field.attname, None if _is_plain(field) else field.get_db_prep_save) for field in told]
+    prepared = [(field.attname, None if _is_plain(field) else field.get_db_prep_save) for field in given]
     # Names of our own tables, columns and types only; every value is copied, or a parameter.
     with connection.cursor() as cursor:
         cursor.execute(
@@ -84,7 +84,7 @@ def _copy(model: type[Model], rows: Sequence[Row], unique: Sequence[str], using:
         cursor.execute(f"DROP TABLE {STAGING}")
 
 
-#: Fields whose values the driver takes as they are; to prepare each would take as long as to seal a bundle.
+#: Fields whose values the driver takes as they are. Preparing each value would take as long as sealing a bundle.
 PLAIN: Final = frozenset(
     {"AutoField", "BigAutoField", "BooleanField", "CharField", "DateTimeField", "TextField", "UUIDField"}
 )
@@ -95,6 +95,6 @@ def _is_plain(field: Any) -> bool:
 
 
 def _written(model: type[Model]) -> list[Any]:
-    """Return the fields that an INSERT names: the database numbers the rows."""
+    """Return the fields of an INSERT: all but the primary key, which the database sets."""
     fields = model._meta.concrete_fields
     return [field for field in fields if not field.primary_key and not getattr(field, "generated", False)]

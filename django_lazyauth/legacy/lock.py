@@ -1,4 +1,4 @@
-"""One migration at a time, where the database has locks by name; elsewhere every statement is safe without."""
+"""One migration at a time, on databases with named locks. Without the lock concurrent runs are safe but slower."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any, Final
 from django.db import DatabaseError, connections
 
 NAME: Final = "django_lazyauth.migrate_legacy"
-#: Seconds between two tries.
+#: Seconds between two attempts.
 PAUSE: Final = 0.5
 
 
 @contextmanager
 def one_at_a_time(using: str, *, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock while the block lasts; *waiting* is called once if somebody else has it.
+    """Hold the lock during the block. *waiting* is called once if another process has it.
 
-    It belongs to the connection: a process that dies gives it back.
+    The lock belongs to the connection, so it ends with the process.
     """
     take, release = _calls(using)
     if take is None:
@@ -42,7 +42,7 @@ def _calls(using: str) -> tuple[Any, Any]:
         key = int.from_bytes(hashlib.sha256(NAME.encode()).digest()[:8], "big", signed=True)
         return ("SELECT pg_try_advisory_lock(%s)", key), ("SELECT pg_advisory_unlock(%s)", key)
     if connection.vendor == "mysql":
-        # Such locks belong to the whole server, and their names end at 64 characters.
+        # The lock belongs to the whole server, so its name has the database. Names have at most 64 characters.
         database = hashlib.sha256(str(connection.settings_dict["NAME"]).encode()).hexdigest()[:24]
         name = f"{NAME}.{database}"
         return ("SELECT GET_LOCK(%s, 0)", name), ("SELECT RELEASE_LOCK(%s)", name)

@@ -1,11 +1,11 @@
-"""Move the upstream tokens and identities of earlier deployments in; nobody signs in again (spec: legacy migration).
+"""Move the upstream tokens and identities of earlier deployments in, so that nobody has to sign in again.
 
-Batch by batch: read, seal, insert where nothing stands, read back, and only then retire the old rows. A row that
-cannot be moved stays where it is and stops no other. Nothing remembers how far a run got, so it can be killed
-and run again at any time, and beside a site that is signing people in: whatever stands under the new key wins.
+Each batch is read, sealed, inserted where no new row exists, and read back. Only then the old rows are retired. A row
+that cannot be moved stays where it is and does not stop the others. No progress is stored, so a run can be killed and
+repeated at any time, and the site may sign people in meanwhile: an existing new row always wins.
 
-Not here: where rows come from (``migrate_legacy_table`` and its neighbours), which provider is meant
-(``migrate_legacy_names``), and what becomes of identities (``migrate_legacy_identities``).
+Not here: where rows come from (``sources/``), which provider a row means (``names``), and how identities are copied
+(``identities``).
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ from .lock import one_at_a_time
 from .names import Names, TypeNames, chosen_provider
 from .report import MigrationStopped, Problem, Reason, Report
 from .source import LegacyRow, Models, Source
-from .table import TableSource
+from .sources.table import TableSource
 
 logger = logging.getLogger("django_lazyauth.migration")
 
-#: Rows of one transaction: enough to be quick, few enough for constant memory and short locks.
+#: Rows of one transaction: enough for speed, few enough for constant memory and short locks.
 BATCH_SIZE: Final = 1000
 MAX_BATCH_SIZE: Final = 10_000
-#: Tries of a batch whose connection broke or that met a deadlock, and seconds between them.
-TRIES: Final = 4
+#: Attempts of a batch after a broken connection or a deadlock, and seconds between them.
+ATTEMPTS: Final = 4
 PAUSE: Final = 0.5
-#: Times that a row is read again because somebody changed it meanwhile.
-TRIES_OF_CHANGED: Final = 3
+#: How often a row is read anew because somebody changed it meanwhile.
+CHANGED_ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the operator asked for.
+    """The options of the command.
 
     Attributes:
-        provider: Logical name that the legacy type becomes.
-        limit: Rows of each kind (tokens, identities) at most.
-        prune: Delete old identities, and what other apps keep, once the new ones were read back.
+        provider: Logical name of the provider that the legacy type becomes.
+        limit: Maximum number of rows of each kind (tokens, identities).
+        prune: Delete old identities and the rows of other apps after the new ones were read back.
     """
 
     provider: str | None = None
@@ -65,18 +65,18 @@ class Options:
     prune: bool = False
 
 
-class Watcher(Protocol):
-    """Who is told how far it got."""
+class Progress(Protocol):
+    """Receives how far a run got."""
 
     def start(self, total: int | None) -> None: ...
 
     def advance(self, count: int) -> None: ...
 
     def waiting(self) -> None:
-        """Somebody else is migrating; we begin when they are done."""
+        """Another run has the lock. This one starts when the other ends."""
 
 
-class _Nobody:
+class _NoProgress:
     def start(self, total: int | None) -> None:
         pass
 
@@ -87,21 +87,21 @@ class _Nobody:
         pass
 
 
-def migrate(source: Source, options: Options, watcher: Watcher | None = None) -> Report:
-    """Move what *source* has, and return what came of it.
+def migrate(source: Source, options: Options, progress: Progress | None = None) -> Report:
+    """Move the rows of *source* and return the report.
 
     Raises:
-        MigrationStopped: It cannot begin, or cannot go on.
+        MigrationStopped: The run cannot start or cannot continue.
     """
-    watcher = watcher or _Nobody()
+    progress = progress or _NoProgress()
     started = time.monotonic()
     report = Report(source.name, dry_run=options.dry_run)
     try:
         names = source.names(chosen_provider(options.provider))
-        with one_at_a_time(source.models.using, waiting=watcher.waiting):
-            _migrate_all(source, names, options, report, watcher)
+        with one_at_a_time(source.models.using, waiting=progress.waiting):
+            _migrate_all(source, names, options, report, progress)
     except DatabaseError as error:
-        # Its text may hold a row: only the class is told.
+        # The text of the error may hold the data of a row, so only its class is shown.
         raise MigrationStopped(f"The database failed: {type(error).__name__}.") from None
     finally:
         source.close()
@@ -118,9 +118,9 @@ def migrate(source: Source, options: Options, watcher: Watcher | None = None) ->
     return report
 
 
-def _migrate_all(source: Source, names: Names, options: Options, report: Report, watcher: Watcher) -> None:
+def _migrate_all(source: Source, names: Names, options: Options, report: Report, progress: Progress) -> None:
     if isinstance(names, TypeNames):
-        # People first: who signs in between finds their user, and does not become another one.
+        # Identities first, so that a person who signs in meanwhile finds their user and gets no second one.
         identities.copy_all(
             names,
             source.models,
@@ -129,7 +129,7 @@ def _migrate_all(source: Source, names: Names, options: Options, report: Report,
             limit=options.limit,
             dry_run=options.dry_run,
         )
-    _Run(source, names, options, report, watcher).all_rows()
+    _Run(source, names, options, report, progress).all_rows()
     report.unclaimed += source.unclaimed()
     if options.prune and isinstance(names, TypeNames):
         identities.prune(names, source.models, report, size=options.batch_size, dry_run=options.dry_run)
@@ -137,28 +137,28 @@ def _migrate_all(source: Source, names: Names, options: Options, report: Report,
 
 
 def migrate_table(apps: Apps, using: str) -> Report:
-    """Move the rows of ``LegacyUpstreamToken`` with the models of *apps*: what the data migration does."""
+    """Move the rows of ``LegacyUpstreamToken`` with the models of *apps*. The data migration calls it."""
     return migrate(TableSource(Models.of(apps, using)), Options())
 
 
 def tokens_remain() -> bool:
-    """Say whether rows of the old table wait. One indexed query.
+    """Say whether the old table has rows to move. One indexed query.
 
     Raises:
-        DatabaseError: The database does not answer, or has no such table yet.
+        DatabaseError: The database does not answer, or the table does not exist yet.
     """
     return TableSource(Models.of()).has_rows()
 
 
 def identities_remain() -> bool:
-    """Say whether identities under a protocol's name wait for their twins; raises as :func:`tokens_remain`.
+    """Say whether identities under a protocol's name still need a copy. Raises like :func:`tokens_remain`.
 
-    Where none does, each of them was looked up: a second for a million.
+    When none does, the query looks at every identity: a second for a million.
     """
     return identities.are_waiting(Models.of())
 
 
-def _is_up(using: str) -> bool:
+def _is_reachable(using: str) -> bool:
     try:
         connections[using].ensure_connection()
         return bool(connections[using].is_usable())
@@ -175,7 +175,7 @@ class _Run:
     names: Names
     options: Options
     report: Report
-    watcher: Watcher
+    progress: Progress
 
     @property
     def _writer(self) -> BatchWriter:
@@ -187,11 +187,11 @@ class _Run:
 
     def all_rows(self) -> None:
         total = self.source.total()
-        self.watcher.start(total)
+        self.progress.start(total)
         for page, progress in self._pages():
             self._page(page)
-            self.watcher.advance(progress)
-            # With DEBUG on, Django keeps every statement with its parameters: neither memory nor secrecy for that.
+            self.progress.advance(progress)
+            # With DEBUG on, Django keeps every statement with its parameters. That costs memory and leaks tokens.
             reset_queries()
 
     def _pages(self) -> Iterator[tuple[Sequence[Any], int]]:
@@ -210,7 +210,7 @@ class _Run:
         if self.source.is_local:
             self._move(handles)
             return
-        for _ in range(TRIES_OF_CHANGED):
+        for _ in range(CHANGED_ATTEMPTS):
             changed = self._move(self.source.read(handles, lock=False))
             if not changed:
                 return
@@ -219,27 +219,27 @@ class _Run:
             self.report.fail(Problem.of(row.key, Reason.CHANGED))
 
     def _move(self, items: Sequence[Any]) -> list[LegacyRow]:
-        """Move handles of a local source, or rows of another; return rows that have changed meanwhile.
+        """Move the handles of a local source, or the rows of another one. Return rows that changed meanwhile.
 
-        What the database refuses is divided until the row stands alone that it does not want.
+        A batch that the database refuses is halved until the refused row is alone.
         """
-        for attempt in range(TRIES):
+        for attempt in range(ATTEMPTS):
             try:
                 outcome = self._try(items)
                 break
             except (OperationalError, InterfaceError):
                 time.sleep(PAUSE * attempt)
                 connections[self.models.using].close_if_unusable_or_obsolete()
-                if attempt < TRIES - 1:
+                if attempt < ATTEMPTS - 1:
                     continue
-                if not _is_up(self.models.using):
+                if not _is_reachable(self.models.using):
                     raise
-                # The server is there: something in this batch is more than it takes.
+                # The server is up, so something in this batch is too much for it.
                 return self._divide(items)
             except (DataError, IntegrityError):
                 return self._divide(items)
         changed = self._retire(outcome)
-        outcome.tell(self.report)
+        outcome.add_to(self.report)
         return changed
 
     def _divide(self, items: Sequence[Any]) -> list[LegacyRow]:
@@ -251,7 +251,7 @@ class _Run:
         outcome.problems = [
             row if isinstance(row, Problem) else Problem.of(row.key, Reason.REFUSED) for row in rows
         ]
-        outcome.tell(self.report)
+        outcome.add_to(self.report)
         return []
 
     def _try(self, items: Sequence[Any]) -> Outcome:
@@ -260,15 +260,15 @@ class _Run:
                 return self._writer.write(items)
             outcome = self._writer.write(self.source.read(items, lock=not self.options.dry_run))
             if not self.options.dry_run:
-                self.source.retire(outcome.landed)
+                self.source.retire(outcome.retirable)
             return outcome
 
     def _retire(self, outcome: Outcome) -> list[LegacyRow]:
-        """Retire what another server holds, after our commit; take back what we wrote of a row that changed."""
+        """Retire the rows on another server after our commit. Undo the new rows of those that changed meanwhile."""
         if self.source.is_local or self.options.dry_run:
             return []
-        changed = self.source.retire(outcome.landed)
+        changed = self.source.retire(outcome.retirable)
         if changed:
-            ours = outcome.take_back({row.key for row in changed})
-            bulk.withdraw(ours, model=self.models.bundle, using=self.models.using)
+            ours = outcome.remove({row.key for row in changed})
+            bulk.delete_unchanged(ours, model=self.models.bundle, using=self.models.using)
         return changed

@@ -1,7 +1,6 @@
-"""Which provider is meant by what an earlier deployment wrote? A protocol (``oidc``), another app's id (``google``).
+"""Which provider does an earlier deployment mean? It stored a protocol (``oidc``) or another app's id (``google``).
 
-A name that is configured already means that provider and no other: it is never claimed for another one. Where
-more than one provider could be meant, nobody guesses.
+The name of a configured provider always means that provider. Where several providers are possible, the row is refused.
 """
 
 from __future__ import annotations
@@ -12,16 +11,16 @@ from typing import Final, Protocol
 
 from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.models import LEGACY_TYPES
-from django_lazyauth.providers.registry import upstream_types
+from django_lazyauth.providers.registry import configured_issuer, upstream_types
 
 from .report import MigrationStopped, Reason
 
-#: What other apps call a provider of which they know no more than its protocol.
+#: Ids of other apps that name only a protocol.
 PROTOCOL_IDS: Final = {"openid_connect": "oidc", "oidc": "oidc", "oauth2": "oauth2"}
 
 
 class Unmapped(LazyAuthError):
-    """No single provider is meant."""
+    """The row does not mean exactly one provider."""
 
     def __init__(self, reason: Reason) -> None:
         self.reason = reason
@@ -29,21 +28,21 @@ class Unmapped(LazyAuthError):
 
 
 class Names(Protocol):
-    """How a source's provider ids become logical names."""
+    """Turns the provider ids of a source into logical names."""
 
     def name_of(self, provider_id: str) -> str | None:
-        """Return the logical name, or ``None`` for a row that is not to be claimed.
+        """Return the logical name, or ``None`` for a row that must not be claimed.
 
         Raises:
-            Unmapped: It should be claimed, and more than one provider could be meant, or none.
+            Unmapped: The row should be claimed, but several providers or none are possible.
         """
 
 
 def chosen_provider(name: str | None) -> str | None:
-    """Return *name*, the one of ``--provider``.
+    """Return *name*, the value of ``--provider``.
 
     Raises:
-        MigrationStopped: No such provider sends people to an upstream.
+        MigrationStopped: No configured upstream provider has this name.
     """
     if name is not None and name not in upstream_types():
         raise MigrationStopped("--provider names no configured provider with an upstream.")
@@ -62,7 +61,7 @@ class TypeNames:
             return None
         meant = [name for name, kind in self.types.items() if provider_id in ("", kind)]
         if provider_id in self.types and len(meant) > 1:
-            # A provider is really called "oidc": beside others of the type, it is a logical name.
+            # A provider is named "oidc", and there are others of this type: here "oidc" is a logical name.
             return provider_id if self.chosen == provider_id else None
         if self.chosen in meant:
             return self.chosen
@@ -71,7 +70,7 @@ class TypeNames:
         raise Unmapped(Reason.PROVIDER_AMBIGUOUS if meant else Reason.PROVIDER_MISSING)
 
     def renamed_types(self) -> dict[str, str]:
-        """Return the types whose identities get another name, each with the one name."""
+        """Return the types whose identities get another name, each with that name."""
         renamed = {}
         for kind in filter(None, LEGACY_TYPES):
             try:
@@ -85,10 +84,10 @@ class TypeNames:
 
 @dataclass(frozen=True, slots=True)
 class AppNames:
-    """For rows of another app, whose ids are names by themselves: ``google``, ``openid_connect``.
+    """For rows of another app, whose ids are names: ``google``, ``openid_connect``.
 
     Attributes:
-        present: The ids that occur there.
+        present: The ids in the tables of that app.
     """
 
     chosen: str | None
@@ -108,3 +107,11 @@ class AppNames:
         if len(others) == 1 and len(meant) == 1:
             return meant[0]
         raise Unmapped(Reason.PROVIDER_AMBIGUOUS)
+
+
+def issuer_differs(name: str, issuer: str) -> bool:
+    """Say whether *issuer* is known and differs from that of the provider *name* (I19)."""
+    if not issuer:
+        return False
+    configured = configured_issuer(name) if upstream_types().get(name) == "oidc" else ""
+    return bool(configured) and issuer.rstrip("/") != configured.rstrip("/")

@@ -1,7 +1,7 @@
-"""What came of a migration: counts, and why a row could not be moved, by the digest of its key.
+"""The report of a migration: counts, and for rows that could not be moved the digest of the key and the reason.
 
-Nothing here holds a row's data: no subject, no address, no token, no user. The list of rows has an end, so that a
-million bad rows cost no memory; the counts are of all.
+It holds no data of a row: no subject, address, token or user. The list of rows is limited, so that a million bad rows
+cost no memory. The counts are complete.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.models.fields import digest
 
-#: Rows that a report names one by one.
+#: Rows that a report lists.
 MAX_PROBLEMS: Final = 1000
 
 
@@ -42,7 +42,7 @@ class Reason(StrEnum):
     CHANGED = "changed_meanwhile"
 
 
-#: The same in words, for people.
+#: The reasons in words.
 EXPLAINED: Final = {
     Reason.NOT_TEXT: "the key holds no text",
     Reason.NOT_JSON: "the value is not JSON",
@@ -67,7 +67,7 @@ EXPLAINED: Final = {
 
 
 class MigrationStopped(LazyAuthError):
-    """It cannot go on, or not begin; what was moved stays moved. The message holds no data."""
+    """The run cannot start or continue. Moved rows stay moved. The message holds no data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Problem:
 
     @classmethod
     def of(cls, key: str, reason: Reason) -> Problem:
-        # A key may come from outside: what is no text is digested all the same.
+        # A key from another system may hold characters that cannot be encoded.
         return cls(digest(key.encode("utf-8", "surrogatepass").hex() if _is_odd(key) else key), reason)
 
 
@@ -101,12 +101,12 @@ class Report:
     """Counts of one run.
 
     Attributes:
-        read: Rows that were looked at.
-        moved: Rows that are in the vault now and were not before.
-        existed: Rows at whose place a newer one stood already; it won.
-        dead: Of the moved ones, those whose owner is deactivated: they give no token, now or later.
-        unclaimed: Rows that name a provider already, or one that nobody asked for; they stay.
-        remaining: Rows that still wait in the table; ``None`` for other sources.
+        read: Rows that were read.
+        moved: Rows that this run wrote to the vault.
+        existed: Rows for which the vault had a newer one, which won.
+        dead: Moved rows of deactivated users. They never give a token.
+        unclaimed: Rows that name a configured provider, or one that was not chosen. They stay.
+        remaining: Rows left in the table; ``None`` for other sources.
     """
 
     source: str
@@ -132,7 +132,7 @@ class Report:
             self.problems.append(problem)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what ``--json`` prints."""
+        """Return the report for ``--json``."""
         return {
             "source": self.source,
             "dry_run": self.dry_run,

@@ -1,4 +1,4 @@
-"""What a source of legacy rows is, and what a row is: the contract between the origins and the migration."""
+"""What is a source of legacy rows, and what is a row? The contract between ``sources/`` and the migration."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from django.db.models import Model
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.models.fields import PROVIDER_LENGTH, client_model
 from django_lazyauth.providers.base import Identity
 from django_lazyauth.vault.tokens import UpstreamTokens
 
 from .names import Names
-from .report import Problem, Reason
+from .report import Problem
 
-#: Characters of what one token may have; what is longer is no token that anybody hands out.
+#: Maximum characters of one token. No provider issues longer ones.
 MAX_TOKEN: Final = 128 * 1024
 MAX_SUBJECT: Final = 255
 MAX_TOKEN_TYPE: Final = 32
 
 
 class Models(NamedTuple):
-    """The models, as they are now or as they were at a migration, and the database that they are in."""
+    """The models, of now or of a migration's state, and their database."""
 
     legacy: type[Model]
     bundle: type[Model]
@@ -58,17 +59,17 @@ class Models(NamedTuple):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LegacyRow:
-    """A row as its source has it. It has no repr: that would show who it is of.
+    """A row as its source has it. It has no repr, which would show personal data.
 
     Attributes:
-        key: What names the row there; only its digest is told.
-        handle: By which the source retires it.
-        provider_id: As written there.
-        user_id, client_id: Primary keys here; whether the user exists is looked up later.
-        tokens: ``None`` where the row is an identity only.
-        identity: What to link, where the source says who people are; its provider is filled in later.
-        retain_until: ``None``: as long as a new bundle.
-        issuer: Who vouched for the person, where it is known.
+        key: The name of the row in its source. The report shows only its digest.
+        handle: Identifies the row when the source retires it.
+        provider_id: The provider as the source stores it.
+        user_id, client_id: Primary keys on this site. Whether the user exists is checked later.
+        tokens: ``None`` for a row that is only an identity.
+        identity: The identity to link, if the source has identities. Its provider is set later.
+        retain_until: ``None`` for the retention of a new bundle.
+        issuer: The issuer of the identity, if known.
     """
 
     key: str
@@ -87,12 +88,12 @@ class LegacyRow:
 class Source(ABC):
     """Where legacy rows come from.
 
-    Handles are read in pages outside any transaction, rows when they are moved. Only what was read back is
-    retired.
+    Handles are read in pages outside any transaction. Rows are read when they are moved, and retired after they were
+    read back from the vault.
     """
 
     name: ClassVar[str]
-    #: Whether rows are in our database: then reading, writing, reading back and retiring are one transaction.
+    #: Whether the rows are in our database. Then reading, writing, reading back and retiring are one transaction.
     is_local: ClassVar[bool] = True
 
     def __init__(self, models: Models) -> None:
@@ -100,69 +101,65 @@ class Source(ABC):
 
     @abstractmethod
     def names(self, chosen: str | None) -> Names:
-        """Return how provider ids here become logical names."""
+        """Return the map from provider ids of this source to logical names."""
 
     @abstractmethod
     def total(self) -> int | None:
-        """Return what :meth:`pages` will count up to, ``None`` where nobody knows."""
+        """Return the total that :meth:`pages` counts to; ``None`` if it is unknown."""
 
     @abstractmethod
     def pages(self, size: int) -> Iterator[tuple[Sequence[Any], int]]:
-        """Yield handles, at most *size* at once, and how far that page takes us towards the total."""
+        """Yield pages of at most *size* handles, each with its share of the total."""
 
     @abstractmethod
     def read(self, handles: Sequence[Any], *, lock: bool) -> list[LegacyRow | Problem]:
-        """Return the rows that are still there; one that makes no sense becomes a problem."""
+        """Return the rows that still exist. A malformed row becomes a problem."""
 
     @abstractmethod
     def retire(self, rows: Sequence[LegacyRow]) -> list[LegacyRow]:
-        """Take rows away that are in the vault; return those that have changed since they were read."""
+        """Remove rows that are in the vault. Return those that changed since they were read."""
 
     def unclaimed(self) -> int:
-        """Return how many rows :meth:`pages` passes over."""
+        """Return how many rows :meth:`pages` skipped."""
         return 0
 
     def remaining(self) -> int | None:
-        """Return how many rows wait after the run."""
+        """Return how many rows are left after the run."""
         return None
 
-    def close(self) -> None:  # noqa: B027 - most have nothing to let go of
-        """Let go of connections."""
+    def close(self) -> None:  # noqa: B027 - most sources have no connection
+        """Close connections."""
 
 
-# -- reading values that anybody may have written ------------------------------------------------------------
+# -- checked values ------------------------------------------------------------------------------------------
 
 
 class Malformed(ValueError):
-    """A value cannot be what it stands for."""
+    """A value has the wrong type or cannot be stored."""
 
 
 def text(value: Any, *, limit: int) -> str:
-    """Return a text that a database can keep; nothing is an empty one.
+    """Return *value* as a text that a database can store; ``None`` becomes an empty text.
 
     Raises:
-        Malformed: It is no text, too long, or has NUL bytes or lone surrogates.
+        Malformed: It is no text, is too long, or has NUL or lone surrogates.
     """
     if value is None:
         return ""
-    if not isinstance(value, str) or len(value) > limit or "\x00" in value:
+    if not isinstance(value, str) or len(value) > limit or has_bad_characters(value):
         raise Malformed
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise Malformed from None
     return value
 
 
 def scope(value: Any) -> str:
-    """Return scopes as OAuth writes them (RFC 6749 §3.3). Nothing is added to what was granted (I20)."""
+    """Return scopes as a ``scope`` value (RFC 6749 §3.3). No scope is added (I20)."""
     if isinstance(value, (list, tuple)):
         value = " ".join(text(item, limit=MAX_TOKEN) for item in value)
     return text(value, limit=MAX_TOKEN)
 
 
 def moment(value: Any) -> datetime | None:
-    """Return an aware time out of seconds since 1970 or an ISO 8601 text; zero and nothing are ``None``."""
+    """Return an aware time from seconds since 1970 or an ISO 8601 text; ``None`` for zero or nothing."""
     if value in (None, "", 0):
         return None
     try:
@@ -194,10 +191,10 @@ def session_uuid(value: str) -> UUID:
 
 
 def checked_tokens(tokens: UpstreamTokens) -> UpstreamTokens:
-    """Return *tokens* as the vault can keep them.
+    """Return *tokens* as the vault can store them.
 
     Raises:
-        Malformed: Something cannot be kept.
+        Malformed: A value cannot be stored.
     """
     return UpstreamTokens(
         text(tokens.access_token, limit=MAX_TOKEN),
@@ -214,10 +211,10 @@ def provider_id(value: Any) -> str:
     return text(value, limit=PROVIDER_LENGTH)
 
 
-def told_by(id_token: str) -> tuple[str, str]:
-    """Return issuer and subject that an ID token names, unverified: it was checked when it was stored.
+def unverified_identity(id_token: str) -> tuple[str, str]:
+    """Return issuer and subject of an ID token without verifying it; empty if it is no JWT.
 
-    Empty for what is no JWT. Good for refusing a row that belongs to another provider, and for no more.
+    The token was verified when it was stored. The result may only refuse a row of another provider.
     """
     parts = id_token.split(".")
     if len(parts) != 3:
@@ -228,7 +225,3 @@ def told_by(id_token: str) -> tuple[str, str]:
     except (binascii.Error, ValueError, TypeError, LookupError, RecursionError):
         return "", ""
     return (issuer, subject) if isinstance(issuer, str) and isinstance(subject, str) else ("", "")
-
-
-def malformed(key: str) -> Problem:
-    return Problem.of(key, Reason.MALFORMED)

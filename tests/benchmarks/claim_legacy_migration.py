@@ -11,7 +11,7 @@ from django.conf import settings
 
 from django_lazyauth.legacy.migrate import Options, migrate
 from django_lazyauth.legacy.source import Models
-from django_lazyauth.legacy.table import TableSource
+from django_lazyauth.legacy.sources.table import TableSource
 from django_lazyauth.models import LegacyUpstreamToken, UpstreamToken
 
 from .harness import Claim, Side

@@ -156,9 +156,9 @@ def sealed_rows(count: int) -> Iterator[Any]:
 
 def ours(source: str, count: int) -> dict[str, float]:
     from django_lazyauth.legacy.migrate import Options, migrate
-    from django_lazyauth.legacy.redis import RedisSource
     from django_lazyauth.legacy.source import Models
-    from django_lazyauth.legacy.table import TableSource
+    from django_lazyauth.legacy.sources.redis import RedisSource
+    from django_lazyauth.legacy.sources.table import TableSource
     from django_lazyauth.models import UpstreamToken
 
     before = UpstreamToken.objects.count()

@@ -113,8 +113,8 @@ def test_errors_of_the_database_the_cipher_and_their_tracebacks(application, wat
         "django_lazyauth.legacy.bulk.insert_absent": loud,
         "django_lazyauth.legacy.bulk.read_back": loud,
         "django_lazyauth.vault.cipher.AesGcmCipher.seal": RuntimeError(CANARY),
-        "django_lazyauth.legacy.table.TableSource.retire": loud,
-        "django_lazyauth.legacy.table.TableSource.pages": loud,
+        "django_lazyauth.legacy.sources.table.TableSource.retire": loud,
+        "django_lazyauth.legacy.sources.table.TableSource.pages": loud,
         "django_lazyauth.legacy.identities.copy_all": loud,
     }.items():
         with monkeypatch.context() as patch:
@@ -216,7 +216,7 @@ def test_other_apps(app, tmp_path):
 @pytest.mark.django_db
 def test_rows_and_problems_show_nothing_of_themselves(application):
     from django_lazyauth.legacy.source import Models
-    from django_lazyauth.legacy.table import TableSource
+    from django_lazyauth.legacy.sources.table import TableSource
 
     old = make_legacy(make_user(CANARY), application, **TOLD)
     source = TableSource(Models.of())

@@ -40,8 +40,8 @@ def shown(*arguments: str, setup: str = "") -> str:
 import sys, time
 {setup}
 from django.core.management.base import OutputWrapper
-from django_lazyauth.management._progress import watcher
-with watcher(OutputWrapper(sys.stderr), is_shown=True) as watching:
+from django_lazyauth.legacy.progress import show_progress
+with show_progress(OutputWrapper(sys.stderr), is_shown=True) as watching:
     watching.start(1000)
     for _ in range(10):
         time.sleep(0.12)

@@ -281,7 +281,7 @@ def test_a_key_that_old_code_rewrites_meanwhile_moves_as_it_is_then(
     deployment, ada, application, monkeypatch
 ):
     """No loss: a refresh token that rotated between our read and our delete is the one that arrives."""
-    from django_lazyauth.legacy.redis import RedisSource
+    from django_lazyauth.legacy.sources.redis import RedisSource
 
     session = deployment.put(ada, application)
     retire, calls = RedisSource.retire, []
@@ -302,7 +302,7 @@ def test_a_key_that_old_code_rewrites_meanwhile_moves_as_it_is_then(
 
 
 def test_a_key_that_never_stands_still_is_a_reason(deployment, ada, application, monkeypatch):
-    from django_lazyauth.legacy.redis import RedisSource
+    from django_lazyauth.legacy.sources.redis import RedisSource
 
     session = deployment.put(ada, application)
     retire = RedisSource.retire

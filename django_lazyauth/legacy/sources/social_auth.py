@@ -1,4 +1,4 @@
-"""python-social-auth: a ``UserSocialAuth`` is who somebody is, and holds their tokens as JSON."""
+"""python-social-auth: a ``UserSocialAuth`` is an identity with its tokens as JSON."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
+from django_lazyauth.legacy.report import Problem
+from django_lazyauth.legacy.source import MAX_TOKEN, LegacyRow, Malformed, moment, scope, text
 from django_lazyauth.vault.tokens import UpstreamTokens
 
 from .accounts import AccountSource, AddressOnly, identity_of, problem_of
-from .report import Problem
-from .source import MAX_TOKEN, LegacyRow, Malformed, moment, scope, text
 
-#: ``expires`` above it is a time, below it a duration in seconds: what social-core goes by.
+#: ``expires`` above it is a time, below it a duration in seconds. social-core decides in the same way.
 LONGEST_DURATION: Final = 2 * 365 * 24 * 3600
 
 
@@ -29,7 +29,7 @@ class SocialAuthSource(AccountSource):
             key = f"usersocialauth:{account.pk}"
             extra = account.extra_data if isinstance(account.extra_data, Mapping) else {}
             try:
-                # It may have been told to key people on the claim "sub": then an address is a subject.
+                # With `id_key = "sub"` the id is the subject, even if it looks like an e-mail address.
                 is_subject = getattr(account, "id_key", "") == "sub"
                 identity = identity_of(account.uid, extra, is_address_allowed=is_subject)
                 tokens = _tokens(extra)
@@ -53,7 +53,7 @@ class SocialAuthSource(AccountSource):
 def _tokens(extra: Mapping[str, Any]) -> UpstreamTokens | None:
     access_token = extra.get("access_token")
     if isinstance(access_token, Mapping):
-        return None  # OAuth 1: a token and its secret, which nothing here can use.
+        return None  # OAuth 1: a token with a secret, which is of no use here.
     tokens = UpstreamTokens(
         text(access_token, limit=MAX_TOKEN),
         text(extra.get("refresh_token"), limit=MAX_TOKEN),
@@ -79,7 +79,7 @@ def _expires_at(extra: Mapping[str, Any]) -> datetime | None:
         return moment(seconds)
     asked_at = moment(extra.get("auth_time"))
     try:
-        # When the upstream was asked is not known: the token counts as over, and is renewed at its first use.
+        # Without `auth_time` the token counts as expired. Its first use refreshes it.
         return asked_at + timedelta(seconds=seconds) if asked_at else moment(1)
     except OverflowError:
         raise Malformed from None

@@ -1,4 +1,4 @@
-"""Rows of ``LegacyUpstreamToken``: read, written anew, read back and deleted in one transaction each batch."""
+"""Rows of ``LegacyUpstreamToken``. Each batch is read, written, read back and deleted in one transaction."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 from django.db import connections
 from django.db.models import QuerySet
 
+from django_lazyauth.legacy.names import TypeNames
+from django_lazyauth.legacy.report import Problem
+from django_lazyauth.legacy.source import LegacyRow, Source
 from django_lazyauth.models import LEGACY_TYPES
 from django_lazyauth.vault.tokens import UpstreamTokens
-
-from .names import TypeNames
-from .report import Problem
-from .source import LegacyRow, Source
 
 COLUMNS = (
     "pk",
@@ -37,7 +36,7 @@ class TableSource(Source):
     """The table of earlier versions of this app."""
 
     name: ClassVar[str] = "table"
-    _passed_over = 0
+    _skipped = 0
 
     def names(self, chosen: str | None) -> TypeNames:
         return TypeNames(chosen)
@@ -57,27 +56,27 @@ class TableSource(Source):
         return self._waiting.exists()
 
     def unclaimed(self) -> int:
-        return self._passed_over
+        return self._skipped
 
     def remaining(self) -> int:
         return self._waiting.count()
 
     def pages(self, size: int) -> Iterator[tuple[Sequence[Any], int]]:
-        # By primary key alone: a planner that does not know the table would sort all of it for every page.
-        last = self._passed_over = 0
+        # Filtered by primary key alone. Without statistics a planner would sort the whole table for every page.
+        last = self._skipped = 0
         while page := list(
             self._rows.filter(pk__gt=last).order_by("pk").values_list("pk", "provider")[:size]
         ):
             last = page[-1][0]
             waiting = [pk for pk, provider in page if provider in LEGACY_TYPES]
-            self._passed_over += len(page) - len(waiting)
+            self._skipped += len(page) - len(waiting)
             if waiting:
                 yield waiting, len(waiting)
 
     def read(self, handles: Sequence[Any], *, lock: bool) -> list[LegacyRow | Problem]:
         rows = self._rows.filter(pk__in=handles).order_by("pk")
         if lock and connections[self.models.using].features.has_select_for_update:
-            # A sign-out that deletes the row waits for us, and then finds the new one: see vault.store.delete.
+            # A concurrent sign-out waits for the lock, and then deletes the new row: see `vault.store.delete`.
             rows = rows.select_for_update()
         return [_row(values) for values in rows.values_list(*COLUMNS)]
 

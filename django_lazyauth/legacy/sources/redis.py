@@ -1,10 +1,9 @@
-"""Keys ``{prefix}upstream:{session id}`` of a Redis server: JSON values, which end with their keys.
+"""Keys ``{prefix}upstream:{session id}`` of a Redis server, with JSON values.
 
-Beside them stand a session index (``{prefix}upstream:idx:{session id}``) and a reverse index
-(``{prefix}user:upstream:{user id}``), sets of keys. What they say is in columns of the vault; a key that was
-moved is taken out of both.
+A session index (``{prefix}upstream:idx:{session id}``) and a reverse index (``{prefix}user:upstream:{user id}``) are
+sets of keys. The vault has columns instead. A moved key is removed from both.
 
-Nobody keeps writers out of Redis, so a key is deleted only while its value is still the one that was read.
+Other processes may write to Redis meanwhile, so a key is deleted only if its value is still the one that was read.
 """
 
 from __future__ import annotations
@@ -20,11 +19,9 @@ from typing import Any, ClassVar, Final
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from django_lazyauth.vault.tokens import UpstreamTokens
-
-from .names import TypeNames
-from .report import MigrationStopped, Problem, Reason
-from .source import (
+from django_lazyauth.legacy.names import TypeNames
+from django_lazyauth.legacy.report import MigrationStopped, Problem, Reason
+from django_lazyauth.legacy.source import (
     MAX_SUBJECT,
     MAX_TOKEN,
     LegacyRow,
@@ -36,15 +33,16 @@ from .source import (
     scope,
     text,
 )
+from django_lazyauth.vault.tokens import UpstreamTokens
 
-#: Seconds that one answer of the server may take.
+#: Maximum seconds of one answer of the server.
 TIMEOUT: Final = 30.0
-#: Characters of a value; a bundle that is longer is none.
+#: Maximum characters of a value. No bundle is longer.
 MAX_VALUE: Final = 1024 * 1024
 MAX_ID: Final = 255
 
-#: KEYS: keys. ARGV: SHA-1 of the value that each had. Deletes those whose value still has it, and answers 1 or 0
-#: for each; a key that is gone counts as deleted.
+#: KEYS: keys. ARGV: SHA-1 of the value that was read. Deletes the keys whose value has it. Answers 1 or 0 for each; a
+#: missing key counts as deleted.
 DELETE_UNCHANGED: Final = """
 local done = {}
 for place, key in ipairs(KEYS) do
@@ -78,7 +76,7 @@ class RedisSource(Source):
             self._redis = redis.Redis.from_url(
                 url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, decode_responses=False
             )
-        except ValueError:  # The text would hold the URL, and that a password.
+        except ValueError:  # The text of the error holds the URL and its password.
             raise MigrationStopped("--url is no URL of a Redis server.") from None
         self._prefix = prefix
 
@@ -86,15 +84,15 @@ class RedisSource(Source):
         return TypeNames(chosen)
 
     @contextmanager
-    def _speaking(self) -> Iterator[None]:
+    def _connection_errors(self) -> Iterator[None]:
         try:
             yield
         except (self._error, OSError) as error:
             raise MigrationStopped(f"Redis does not answer as it should: {type(error).__name__}.") from None
 
     def total(self) -> int:
-        """All keys of the database: SCAN looks at each, whatever its name."""
-        with self._speaking():
+        """Return the number of all keys: SCAN visits every key."""
+        with self._connection_errors():
             return int(self._redis.dbsize())
 
     def pages(self, size: int) -> Iterator[tuple[Sequence[Any], int]]:
@@ -102,10 +100,10 @@ class RedisSource(Source):
         pattern, cursor, seen = _escaped(start) + b"*", 0, 0
         found: dict[bytes, None] = {}
         while True:
-            with self._speaking():
+            with self._connection_errors():
                 cursor, keys = self._redis.scan(cursor, match=pattern, count=size)
             seen += size
-            # What has another colon is an index, or a key of the new format.
+            # A key with another colon is an index, or has the new format.
             found |= {key: None for key in keys if isinstance(key, bytes) and b":" not in key[len(start) :]}
             while len(found) >= size or (found and not cursor):
                 page = list(found)[:size]
@@ -117,7 +115,7 @@ class RedisSource(Source):
                 return
 
     def read(self, handles: Sequence[Any], *, lock: bool) -> list[LegacyRow | Problem]:
-        with self._speaking():
+        with self._connection_errors():
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.mget(handles)
             for key in handles:
@@ -127,7 +125,7 @@ class RedisSource(Source):
         rows = []
         for key, value, milliseconds in zip(handles, values, ends, strict=True):
             if value is None and milliseconds == -2:
-                continue  # It ended since it was seen.
+                continue  # The key expired since the scan.
             retain_until = now + timedelta(milliseconds=milliseconds) if milliseconds >= 0 else None
             row = self._row(key, value, retain_until)
             if row is not None:
@@ -145,7 +143,7 @@ class RedisSource(Source):
         except (ValueError, RecursionError):
             return Problem.of(name, Reason.NOT_JSON)
         if data is None:
-            return None  # A sign-out left it: nothing to move, and it ends by itself.
+            return None  # A sign-out left it. It holds nothing and expires.
         if not isinstance(data, dict):
             return Problem.of(name, Reason.MALFORMED)
         try:
@@ -168,14 +166,14 @@ class RedisSource(Source):
             return Problem.of(name, Reason.MALFORMED)
 
     def _user_key(self, value: Any) -> Any:
-        """Return what may be the primary key of a user; ``None`` for what cannot be one."""
+        """Return *value* as a primary key of the user model; ``None`` if it cannot be one."""
         try:
             return self.models.user._meta.pk.clean(_id(value), None)
         except ValidationError:
             return None
 
     def _with_clients(self, rows: list[LegacyRow | Problem]) -> list[LegacyRow | Problem]:
-        """Put primary keys in the place of client ids. One query."""
+        """Replace client ids by primary keys. One query."""
         wanted = {row.client_id for row in rows if isinstance(row, LegacyRow)}
         clients = self.models.client._default_manager.using(self.models.using)
         known = dict(clients.filter(client_id__in=wanted).values_list("client_id", "pk")) if wanted else {}
@@ -189,7 +187,7 @@ class RedisSource(Source):
             return []
         keys = [row.handle[0] for row in rows]
         digests = [row.handle[1] for row in rows]
-        with self._speaking():
+        with self._connection_errors():
             done = self._redis.eval(DELETE_UNCHANGED, len(keys), *keys, *digests)
             pipeline = self._redis.pipeline(transaction=False)
             for row, is_gone in zip(rows, done, strict=True):
@@ -198,7 +196,7 @@ class RedisSource(Source):
                     pipeline.srem(f"{self._prefix}upstream:idx:{row.session}", key)
                     if user_id:
                         pipeline.srem(f"{self._prefix}user:upstream:{user_id}", key)
-            # An index of another kind than a set is nobody's index.
+            # A key that is no set is not an index; its error is ignored.
             pipeline.execute(raise_on_error=False)
         return [row for row, is_gone in zip(rows, done, strict=True) if not is_gone]
 

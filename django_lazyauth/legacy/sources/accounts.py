@@ -1,7 +1,7 @@
-"""Tables of other apps in this site's database: an account is an identity, and what it holds are tokens.
+"""Tables of other apps in this site's database: an account is an identity with tokens.
 
-They are read only; ``--prune`` deletes what was read back. Their tokens belong to no session of ours and to no
-client. Each account gets a session of its own, always the same one, and one client stands for the whole app.
+The tables are only read, unless ``--prune`` deletes the moved rows. Their tokens belong to no session and no client of
+ours. So each account gets a session of its own, the same in every run, and one client stands for the whole app.
 """
 
 from __future__ import annotations
@@ -15,24 +15,22 @@ from django.apps import apps
 from django.db import connections
 from django.db.models import Model, QuerySet
 
+from django_lazyauth.legacy.names import AppNames
+from django_lazyauth.legacy.report import MigrationStopped, Problem, Reason
+from django_lazyauth.legacy.source import LegacyRow, Malformed, Models, Source, text
 from django_lazyauth.openid.descriptor import IDENTIFIER_LIMIT
 from django_lazyauth.providers.base import Identity
-from django_lazyauth.providers.registry import configured_issuer, upstream_types
 from django_lazyauth.toolkit.clients import app_client
-
-from .names import AppNames
-from .report import MigrationStopped, Problem, Reason
-from .source import LegacyRow, Malformed, Models, Source, text
 
 EMAIL_LIMIT, NAME_LIMIT = 256, 128
 
 
 class AddressOnly(ValueError):
-    """The account is known by an e-mail address."""
+    """The account is keyed on an e-mail address."""
 
 
 class AccountSource(Source):
-    """The accounts of an app that signed people in before us."""
+    """The accounts of an app that signed people in before."""
 
     #: ``app label.model`` of its accounts, the app's name in ``INSTALLED_APPS``, and the id of the client.
     account_model: ClassVar[str]
@@ -46,12 +44,12 @@ class AccountSource(Source):
         self.accounts: type[Model] = apps.get_model(self.account_model)
         self.prune = prune
         client = app_client(self.client_id, name=f"Moved from {self.name}", make=not dry_run)
-        # A dry run writes no client either; then there is no key yet.
+        # A dry run writes no client, so there may be no key yet.
         self.client_key = client.pk if client is not None else 0
 
     @abstractmethod
     def rows_of(self, accounts: Sequence[Any]) -> Iterator[LegacyRow | Problem]:
-        """Yield what *accounts* hold."""
+        """Yield the rows of *accounts*."""
 
     @property
     def _rows(self) -> QuerySet[Any]:
@@ -82,36 +80,36 @@ class AccountSource(Source):
         return []
 
     def session_of(self, pk: Any) -> UUID:
-        """Return the session that the tokens of one row get, in every run the same."""
+        """Return the session id for the tokens of one row. It is the same in every run."""
         return uuid5(NAMESPACE_URL, f"lazyauth:{self.name}:{pk}")
 
 
 def identity_of(uid: Any, extra: Any, *, is_address_allowed: bool = False) -> Identity:
-    """Return who an account is, of its id and of what the upstream told the app.
+    """Return the identity of an account, from its id and the claims that the app stored.
 
     Raises:
-        Malformed: It cannot be kept.
-        AddressOnly: The id is an e-mail address, and nothing says the subject. An address links nobody (I6).
+        Malformed: A value cannot be stored.
+        AddressOnly: The id is an e-mail address, and no claim gives the subject. An address links nobody (I6).
     """
-    told = _claims(extra)
-    subject = text(told.get("sub") or uid, limit=IDENTIFIER_LIMIT)
+    claims = _claims(extra)
+    subject = text(claims.get("sub") or uid, limit=IDENTIFIER_LIMIT)
     if not subject:
         raise Malformed
-    if subject == uid and "@" in subject and told.get("sub") != subject and not is_address_allowed:
+    if subject == uid and "@" in subject and claims.get("sub") != subject and not is_address_allowed:
         raise AddressOnly
-    email = _or_nothing(told.get("email"), EMAIL_LIMIT)
+    email = _display_text(claims.get("email"), EMAIL_LIMIT)
     return Identity(
         provider="",
         subject=subject,
-        issuer=_or_nothing(told.get("iss"), IDENTIFIER_LIMIT),
+        issuer=_display_text(claims.get("iss"), IDENTIFIER_LIMIT),
         email=email,
-        email_verified=bool(email) and told.get("email_verified") is True,
-        name=_or_nothing(told.get("name") or told.get("fullname"), NAME_LIMIT),
+        email_verified=bool(email) and claims.get("email_verified") is True,
+        name=_display_text(claims.get("name") or claims.get("fullname"), NAME_LIMIT),
     )
 
 
 def _claims(extra: Any) -> Mapping[str, Any]:
-    """Return what was told of the person: on top, or as ID token claims and userinfo below it."""
+    """Return the claims about the person. Some apps store them inside ``id_token`` and ``userinfo``."""
     if not isinstance(extra, Mapping):
         return {}
     claims = dict(extra)
@@ -121,20 +119,12 @@ def _claims(extra: Any) -> Mapping[str, Any]:
     return claims
 
 
-def _or_nothing(value: Any, limit: int) -> str:
-    """Return a text that is there to be shown; what cannot be kept is left out."""
+def _display_text(value: Any, limit: int) -> str:
+    """Return a text for display; empty if it cannot be stored."""
     try:
         return text(value, limit=limit)
     except Malformed:
         return ""
-
-
-def issuer_differs(name: str, issuer: str) -> bool:
-    """Say whether *issuer* is known and another one than that of the provider *name* (I19)."""
-    if not issuer:
-        return False
-    configured = configured_issuer(name) if upstream_types().get(name) == "oidc" else ""
-    return bool(configured) and issuer.rstrip("/") != configured.rstrip("/")
 
 
 def problem_of(key: str, error: Exception) -> Problem:

@@ -1,4 +1,4 @@
-"""A progress bar with rate and time left on a terminal, drawn by rich where it is installed; else silence."""
+"""A progress bar with rate and time left, on a terminal and if rich is installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import OutputWrapper
 
 
-class Watcher:
+class Silent:
     """Draws nothing."""
 
     def __init__(self, stderr: OutputWrapper) -> None:
@@ -25,7 +25,7 @@ class Watcher:
         self._stderr.write("Another migration is running: waiting for it to end.")
 
 
-class BarWatcher(Watcher):
+class Bar(Silent):
     """Draws with rich."""
 
     def __init__(self, stderr: OutputWrapper, progress: Any) -> None:
@@ -42,14 +42,14 @@ class BarWatcher(Watcher):
 
 
 @contextmanager
-def watcher(stderr: OutputWrapper, *, is_shown: bool) -> Iterator[Watcher]:
-    """Give who is told of the progress; nothing is drawn where no terminal is, or no rich."""
+def show_progress(stderr: OutputWrapper, *, is_shown: bool) -> Iterator[Silent]:
+    """Return the progress bar, or one that draws nothing."""
     progress = _bar(stderr) if is_shown and stderr.isatty() else None
     if progress is None:
-        yield Watcher(stderr)
+        yield Silent(stderr)
         return
     with progress:
-        yield BarWatcher(stderr, progress)
+        yield Bar(stderr, progress)
 
 
 def _bar(stderr: OutputWrapper) -> Any:
@@ -72,7 +72,7 @@ def _bar(stderr: OutputWrapper) -> Any:
         def render(self, task: Task) -> Text:
             return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
 
-    # Written to as it is: Django's wrapper would end every piece with a new line.
+    # Django's wrapper would end every piece with a new line.
     out: Any = stderr._out
     columns = (
         TextColumn("{task.description}"),

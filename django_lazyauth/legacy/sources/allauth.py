@@ -1,4 +1,4 @@
-"""django-allauth: ``SocialAccount`` is who somebody is, ``SocialToken`` what their upstream gave."""
+"""django-allauth: ``SocialAccount`` is an identity, ``SocialToken`` its tokens."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 
 from django.apps import apps
 
+from django_lazyauth.legacy.report import Problem
+from django_lazyauth.legacy.source import LegacyRow, Malformed
 from django_lazyauth.vault.tokens import UpstreamTokens
 
 from .accounts import AccountSource, AddressOnly, identity_of, problem_of
-from .report import Problem
-from .source import LegacyRow, Malformed
 
 
 class AllauthSource(AccountSource):
-    """The accounts of ``allauth.socialaccount``; one may have a token of each application of its provider."""
+    """The accounts of ``allauth.socialaccount``. An account may have one token for each application of its provider."""
 
     name: ClassVar[str] = "allauth"
     app: ClassVar[str] = "allauth.socialaccount"
@@ -28,7 +28,7 @@ class AllauthSource(AccountSource):
         for account in accounts:
             key = f"socialaccount:{account.pk}"
             try:
-                # allauth's own adapter says what the id is; an address there is one that the upstream gave.
+                # The id is what allauth got from the upstream. It may be an e-mail address.
                 identity = identity_of(account.uid, account.extra_data)
             except (Malformed, AddressOnly) as error:
                 yield problem_of(key, error)
