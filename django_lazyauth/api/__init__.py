@@ -1,1 +1,1 @@
-"""Django REST framework: who calls an API with one of our access tokens."""
+"""The HTTP API for apps, scripts and a host's own DRF views: parse, call one function of a room, render."""

@@ -28,18 +28,18 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-#: Requests of one process that are decided at the same time: each may wait for an upstream, 10 s at most.
+#: Requests that one process decides at the same time. Each may wait at most 10 s for an upstream.
 DECISIONS: Final = 32
-#: Close code of a refused WebSocket (RFC 6455 §7.4.1); before the handshake is over, servers answer 403.
+#: Close code of a refused WebSocket (RFC 6455 §7.4.1). Before the end of the handshake, servers answer 403.
 POLICY_VIOLATION: Final = 1008
 
 
 class UpstreamSwap(Swap):
-    """Put the upstream's token into the place of ours; see :mod:`django_lazyauth.upstream.swap`."""
+    """Replace our token in a request by the upstream's; see :mod:`django_lazyauth.upstream.swap`."""
 
     def __init__(self, app: Any, **settings: Any) -> None:
         super().__init__(app, **settings)
-        # Threads of our own: the database is asked in them, and an upstream must not hold up the event loop.
+        # A decision queries the database and may wait for an upstream, so it runs in a thread, not in the event loop.
         executor = ThreadPoolExecutor(DECISIONS, thread_name_prefix="upstream-swap")
         self._decide = sync_to_async(decide, thread_sensitive=False, executor=executor)
 
@@ -85,7 +85,7 @@ def _path(scope: Scope) -> str:
 
 
 def _request(scope: Scope) -> ASGIRequest:
-    """Return the request as Django sees it, its host and scheme judged by Django's settings; never its body."""
+    """Return the request for Django, without its body. Django's settings decide about host and scheme."""
     schemes = {"ws": "http", "wss": "https"}
     scheme = schemes.get(scope.get("scheme", "http"), scope.get("scheme", "http"))
     return ASGIRequest(

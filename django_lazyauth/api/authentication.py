@@ -1,4 +1,4 @@
-"""Authenticate API calls by our access tokens, in the database: a revoked token is refused at once."""
+"""Authenticate API calls by our access tokens. The database is asked, so a revoked token is refused at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .upstream import UpstreamBearer
 class LazyAuthAuthentication(BaseAuthentication):
     """``request.user`` and ``request.auth`` (:class:`UpstreamBearer`) from ``Authorization: Bearer``.
 
-    No header: the next authentication class is asked. A bad token: 401 with a challenge (RFC 6750 §3).
+    Without a bearer the next authentication class is asked. A bad token is 401 with a challenge (RFC 6750 §3).
     """
 
     def authenticate(self, request: Request) -> tuple[Any, UpstreamBearer] | None:

@@ -1,4 +1,4 @@
-"""This site as the issuer of the tokens that its own API takes: keys from the settings, people from its database."""
+"""This site as the issuer of the tokens that its own API accepts: keys from the settings, users from its database."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ else:
 
 
 class LazyUser(LazyObject):
-    """The user behind an offline check: loaded when more is asked than who it is.
+    """The user of a token that was checked offline. The row is loaded when more than the primary key is read.
 
-    Until then their account is taken to be as it was when the token was issued. If it is gone or was deactivated
-    since, loading it ends the request with 401.
+    Until then the account counts as unchanged since the token was issued. If it was deleted or deactivated since,
+    loading it ends the request with 401.
     """
 
     is_authenticated = True
@@ -73,7 +73,7 @@ class LazyUser(LazyObject):
         super().__init__(_loader(subject))
 
     def __bool__(self) -> bool:
-        # Permission classes ask it of every user; the wrapped one would be loaded for the answer.
+        # Permission classes call this for every user, and the wrapped user would be loaded for it.
         return True
 
     @property

@@ -1,12 +1,12 @@
-"""The upstream's token in a DRF view: ``request.auth.upstream("github")``, and what its absence is over HTTP.
+"""The upstream's token in a DRF view, ``request.auth.upstream("github")``, and the HTTP answer where there is none.
 
-Each error is a DRF exception and the flow's own at once: a view that does nothing answers properly (401 with a
-challenge, 403, 503 with ``Retry-After``, 409), and one that knows better catches what the flow raises.
+Each error is both an exception of DRF and an error of ``upstream/fresh_token``. A view that catches nothing answers
+401 with a challenge, 403, 503 with ``Retry-After``, or 409. A view may catch either.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -25,8 +25,9 @@ from django_lazyauth.tokens.bearer import Bearer
 from django_lazyauth.upstream.fresh_token import UpstreamCredential, fresh_token
 
 
-def _detail(error: str, provider: str, description: str) -> dict[str, str]:
-    return {"error": error, "error_description": description, "provider": provider}
+def _describe(exc: APIException, error: str, provider: str, description: str) -> None:
+    body = {"error": error, "error_description": description, "provider": provider}
+    exc.detail = body  # type: ignore[assignment]  # DRF takes a dict as well
 
 
 class UpstreamNotConnected(BundleNotFound, PermissionDenied):
@@ -34,19 +35,15 @@ class UpstreamNotConnected(BundleNotFound, PermissionDenied):
 
     def __init__(self, provider: str) -> None:
         super().__init__()
-        self.detail = _detail(  # type: ignore[assignment]  # DRF takes a dict as well
-            "upstream_not_connected", provider, "This session has no account there."
-        )
+        _describe(self, "upstream_not_connected", provider, "This session has no account there.")
 
 
 class UpstreamExpired(RefreshExpired, AuthenticationFailed):
-    """401 with a challenge: signing in again connects the account anew."""
+    """401 with a challenge: the person has to sign in again."""
 
     def __init__(self, provider: str, code: str) -> None:
         super().__init__(provider, code)
-        self.detail = _detail(  # type: ignore[assignment]  # DRF takes a dict as well
-            "upstream_expired", provider, "The person has to sign in there again."
-        )
+        _describe(self, "upstream_expired", provider, "The person has to sign in there again.")
 
 
 class UpstreamTransient(RefreshTransient, APIException):
@@ -58,21 +55,17 @@ class UpstreamTransient(RefreshTransient, APIException):
         super().__init__(provider, code)
         #: What DRF puts into ``Retry-After``.
         self.wait = self.retry_after
-        self.detail = _detail(  # type: ignore[assignment]  # DRF takes a dict as well
-            "upstream_unavailable", provider, "It does not answer at the moment."
-        )
+        _describe(self, "upstream_unavailable", provider, "It does not answer at the moment.")
 
 
 class UpstreamUnavailable(RefreshUnavailable, APIException):
-    """409: the token is over, and there is nothing to renew it with."""
+    """409: the token expired, and it cannot be renewed."""
 
     status_code = HTTPStatus.CONFLICT
 
     def __init__(self, provider: str, code: str) -> None:
         super().__init__(provider, code)
-        self.detail = _detail(  # type: ignore[assignment]  # DRF takes a dict as well
-            "upstream_not_renewable", provider, "There is nothing to renew the token with."
-        )
+        _describe(self, "upstream_not_renewable", provider, "There is nothing to renew the token with.")
 
 
 OVER_HTTP: dict[type[RefreshError], type[Any]] = {
@@ -82,14 +75,18 @@ OVER_HTTP: dict[type[RefreshError], type[Any]] = {
 }
 
 
+@dataclass(frozen=True)
 class UpstreamBearer(Bearer):
-    """A good access token of ours, which opens the upstream accounts of its session. ``request.auth``.
+    """A valid access token of ours, with access to the upstream accounts of its session. ``request.auth``.
 
-    It lives as long as its request, and what it got once it gives again: a guard and its view ask once.
+    It lives as long as its request and remembers each credential, so a permission class and its view ask once.
     """
+
+    _known: dict[str, UpstreamCredential] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, bearer: Bearer) -> Self:
+        """Return *bearer* with access to its upstream accounts."""
         return cls(**{field.name: getattr(bearer, field.name) for field in fields(bearer)})
 
     def upstream(
@@ -104,10 +101,9 @@ class UpstreamBearer(Bearer):
         Raises:
             UpstreamNotConnected, UpstreamExpired, UpstreamTransient, UpstreamUnavailable: 403, 401, 503, 409.
         """
-        got: dict[str, UpstreamCredential] = self.__dict__.setdefault("got", {})
-        if force or provider not in got:
-            got[provider] = self._ask(provider, force, seen_version)
-        return got[provider]
+        if force or provider not in self._known:
+            self._known[provider] = self._ask(provider, force, seen_version)
+        return self._known[provider]
 
     def _ask(self, provider: str, force: bool, seen_version: int | None) -> UpstreamCredential:
         session_id = self.session_id
@@ -128,11 +124,11 @@ class UpstreamBearer(Bearer):
             raise OVER_HTTP[type(error)](error.provider, error.code) from None
 
 
-def UpstreamTokenPermission(provider: str) -> type[BasePermission]:  # noqa: N802 - it stands where classes stand
-    """``permission_classes = [UpstreamTokenPermission("github")]``: the view runs with a good token there, or not.
+def UpstreamTokenPermission(provider: str) -> type[BasePermission]:  # noqa: N802 - it is used like a class
+    """``permission_classes = [UpstreamTokenPermission("github")]``: the view runs only with a fresh token of GitHub.
 
-    401 without one of our access tokens, or where the upstream wants the person to sign in again; 403 where the
-    session has no account there; 503 and 409 as the errors say.
+    Otherwise 401 without one of our access tokens, or where the person has to sign in again; 403 where the session
+    has no account there; 503 and 409 as the errors above.
     """
 
     class HasUpstreamToken(BasePermission):

@@ -1,4 +1,4 @@
-"""``GET /upstream-tokens/{provider}``: an upstream's token for another process. Off unless clients are named."""
+"""``GET /upstream-tokens/{provider}``: an upstream token for another process. Off unless the settings name clients."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .upstream import UpstreamBearer
 
 
 class UpstreamTokenView(OwnView):
-    """Give a client that the operator named, and the person allowed (``upstream:{provider}``), a fresh token.
+    """Return a fresh token to a client that the operator named and the person allowed (``upstream:{provider}``).
 
-    ``?refused_version=3`` says that the upstream answered 401 to version 3: it is renewed, unless somebody did.
+    ``?refused_version=3`` tells that the upstream answered 401 to version 3. That version is renewed, once.
     """
 
     authentication_classes = [LazyAuthAuthentication]

@@ -23,7 +23,7 @@ from django_lazyauth.upstream.swap import (
 
 
 class UpstreamSwap(Swap):
-    """Put the upstream's token into the place of ours; see :mod:`django_lazyauth.upstream.swap`."""
+    """Replace our token in a request by the upstream's; see :mod:`django_lazyauth.upstream.swap`."""
 
     @sensitive_variables()
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

@@ -1,1 +1,1 @@
-"""HTTP: parse, call one flow, render. Views touch no model and open no transaction."""
+"""The pages and protocol endpoints: parse, call one function of a room, render. No query and no transaction."""

@@ -27,7 +27,7 @@ from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.models.fields import digest, uuid7
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.registry import configured_providers, get_provider
-from django_lazyauth.sessions import browser, end
+from django_lazyauth.sessions import end
 from django_lazyauth.sessions.listing import Session
 from django_lazyauth.sign_in import account, identities, sso_domain
 from django_lazyauth.toolkit import clients
@@ -75,8 +75,7 @@ def _back(done: str) -> HttpResponse:
 @page_view("GET", "HEAD", "POST")
 def account_view(request: HttpRequest) -> HttpResponse:
     """Show the page, or do what a form of it asks for."""
-    if not request.user.is_authenticated:
-        browser.resume(request, list(binding.all_secrets(request).values()))
+    binding.resume_session(request)
     user = _person(request)
     if user is None:
         return go(reverse("lazyauth:account-sign-in"))

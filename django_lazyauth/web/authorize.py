@@ -35,7 +35,6 @@ from django_lazyauth.kit.network import network_of
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.registry import get_provider
-from django_lazyauth.sessions import browser
 from django_lazyauth.sign_in.complete import adopt_signed_in
 
 from . import binding
@@ -57,8 +56,7 @@ def authorize_view(request: HttpRequest) -> HttpResponse:
         checked = _check(request)
     except AuthorizationRefused as refused:
         return _refuse(request, refused)
-    if not request.user.is_authenticated:
-        browser.resume(request, list(binding.all_secrets(request).values()))
+    binding.resume_session(request)
     user = usable_user(request, checked)
     try:
         step = first_step(checked, user)

@@ -26,6 +26,7 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.kit.network import network_of
 from django_lazyauth.models.fields import digest, uuid7
+from django_lazyauth.sessions import browser
 
 from .page import flow_is_gone
 
@@ -68,6 +69,12 @@ def all_secrets(request: HttpRequest) -> dict[str, str]:
         if name.startswith(start) and (match := VALUE.match(value))
     ]
     return {name: value for _, name, value in sorted(found, reverse=True)}
+
+
+def resume_session(request: HttpRequest) -> None:
+    """Sign in the person whom an exchange registered, on the next visit of the browser that began the flow."""
+    if not request.user.is_authenticated:
+        browser.resume(request, list(all_secrets(request).values()))
 
 
 def bind(

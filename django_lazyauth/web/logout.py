@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.models.fields import digest, uuid7
-from django_lazyauth.sessions import browser, logout
+from django_lazyauth.sessions import logout
 from django_lazyauth.sessions.logout import LogoutRequest
 from django_lazyauth.tokens.logout_token import MAX_HINT_LENGTH
 from django_lazyauth.toolkit import clients
@@ -41,9 +41,7 @@ def end_session_view(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return go(f"{reverse('lazyauth:end-session')}?{urlencode(parameters)}")
     asked = logout.check(parameters)
-    if not request.user.is_authenticated:
-        # A person whom an exchange registered is signed in on their next visit. This may be that visit.
-        browser.resume(request, list(binding.all_secrets(request).values()))
+    binding.resume_session(request)
     user = _person(request)
     if logout.is_own(asked, user):
         return _sign_out(request, asked, user)
