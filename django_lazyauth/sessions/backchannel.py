@@ -1,9 +1,9 @@
-"""Tell a client that a session of its ended (OpenID Connect Back-Channel Logout 1.0).
+"""Deliver logout tokens to clients whose sessions ended (OpenID Connect Back-Channel Logout 1.0).
 
-What has to be told is a row, written in the transaction that ended the session: it is there if and only if the
-session is over. After the commit somebody tries: a thread of this process, or a Celery worker. Whoever claims the
-row tries once, with no transaction open; a try that failed leaves the row waiting, twice as long each time, until the
-client heard it, refused it, or ``BACKCHANNEL_LOGOUT_ATTEMPTS`` are over.
+Each delivery is a row. A worker claims a row and tries once, outside any transaction. After a failure the row waits
+twice as long as before, until the client accepts the token, refuses it, or ``BACKCHANNEL_LOGOUT_ATTEMPTS`` is reached.
+
+Not here: how a row is written and which process delivers it (``delivery``).
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ import logging
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
-from uuid import UUID
 
-from django.db import connections, router, transaction
+from django.db import connections, router
 from django.db.models import Min
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -25,42 +24,31 @@ from django_lazyauth.models import DeliveryState, LogoutDelivery
 from django_lazyauth.tokens.logout_token import make_logout_token
 from django_lazyauth.toolkit import clients
 
-from . import delivery
-
 logger = logging.getLogger("django_lazyauth.logout")
 
-#: Bytes of an answer: its status is all that counts.
+#: Maximum bytes of an answer. Only its status counts.
 ANSWER_LIMIT: Final = 16 * 1024
 LONGEST_PAUSE: Final = timedelta(hours=1)
-#: Rows that one round looks at before it looks again.
-ROUND: Final = 1000
+#: Rows of one query.
+BATCH: Final = 1000
 
 
 def _database() -> str:
     return router.db_for_write(LogoutDelivery)
 
 
-def note(session_id: UUID, client: clients.Client, *, subject: str) -> None:
-    """Write down that *client* has to hear of the end of a session, in the caller's transaction; once."""
-    if not clients.backchannel_logout_uri(client):
-        return
-    row = LogoutDelivery(session_id=session_id, client=client, subject=subject, next_attempt_at=Now())
-    LogoutDelivery.objects.bulk_create([row], ignore_conflicts=True)
-    transaction.on_commit(lambda: delivery.send(str(session_id)), using=_database(), robust=True)
-
-
 def deliver(pk: int) -> timedelta | None:
-    """Try once to tell the client, if nobody else does; return when to come again, ``None`` if there is no need.
+    """Try a delivery once, unless another worker has claimed it. Return the pause before the next attempt, if any.
 
     Raises:
-        RuntimeError: A transaction is open, which the network would keep waiting.
+        RuntimeError: A transaction is open. It would span the network call.
     """
     if connections[_database()].in_atomic_block:
-        raise RuntimeError("Clients are told outside of transactions.")
+        raise RuntimeError("Logout tokens are sent outside of transactions.")
     delivery = LogoutDelivery.objects.claim(pk)
     if delivery is None:
         return None
-    error = _tell(delivery)
+    error = _send_logout_token(delivery)
     if not error:
         LogoutDelivery.objects.settle(
             delivery, state=DeliveryState.DELIVERED, next_attempt_at=None, last_error=""
@@ -70,13 +58,13 @@ def deliver(pk: int) -> timedelta | None:
 
 
 def deliver_session(session_id: str) -> timedelta | None:
-    """The same, by the session that ended."""
+    """Like :func:`deliver`, for the delivery of *session_id*."""
     pk = LogoutDelivery.objects.waiting().filter(session_id=session_id).values_list("pk", flat=True).first()
     return deliver(pk) if pk is not None else None
 
 
-def _tell(delivery: LogoutDelivery) -> str:
-    """Return why the client did not hear it, in one word; empty if it did."""
+def _send_logout_token(delivery: LogoutDelivery) -> str:
+    """Send the token and return the error in one word; empty if the client accepted it."""
     client = delivery.client
     uri = clients.backchannel_logout_uri(client)
     if not uri:
@@ -93,12 +81,12 @@ def _tell(delivery: LogoutDelivery) -> str:
         )
     except fetch.FetchError as error:
         return error.reason
-    except Exception as error:  # noqa: BLE001 - a key that cannot be read, say; the row waits until it can.
+    except Exception as error:  # noqa: BLE001 - for example an unreadable signing key; the row waits.
         return type(error).__name__
     return "" if 200 <= response.status < 300 else str(response.status)
 
 
-#: It will not be told another time: the client says that the token is no good (§2.8), or wants none any more.
+#: Errors that end the attempts: the client refused the token (§2.8), or wants none any more.
 FINAL: Final = {str(HTTPStatus.BAD_REQUEST.value): DeliveryState.REFUSED, "no_uri": DeliveryState.GIVEN_UP}
 
 
@@ -123,27 +111,27 @@ def _postpone(delivery: LogoutDelivery, error: str) -> timedelta | None:
 
 
 def pause_after(attempts: int) -> timedelta:
-    """Return how long to wait after so many failed tries: twice as long each time, an hour at most."""
-    # Bounded before it is doubled: a number of seconds has an end.
+    """Return the pause after so many failed attempts. It doubles each time, up to an hour."""
+    # The exponent is bounded, because a timedelta can overflow.
     doubled: timedelta = lazyauth_settings.backchannel_logout_pause * 2 ** min(attempts - 1, 20)
     return min(doubled, LONGEST_PAUSE)
 
 
-# -- what waits --------------------------------------------------------------------------------------------
+# -- due deliveries ----------------------------------------------------------------------------------------
 
 
 def due() -> list[int]:
-    """Return what should be tried now, some at a time."""
-    return list(LogoutDelivery.objects.due().values_list("pk", flat=True)[:ROUND])
+    """Return the deliveries to try now, at most :data:`BATCH`."""
+    return list(LogoutDelivery.objects.due().values_list("pk", flat=True)[:BATCH])
 
 
 def due_sessions() -> list[str]:
-    """The same, by the sessions that ended."""
-    return [str(key) for key in LogoutDelivery.objects.due().values_list("session_id", flat=True)[:ROUND]]
+    """Return the sessions of the deliveries to try now, at most :data:`BATCH`."""
+    return [str(key) for key in LogoutDelivery.objects.due().values_list("session_id", flat=True)[:BATCH]]
 
 
 def seconds_to_next() -> float | None:
-    """Return in how many seconds the next try is due, ``None`` if none is."""
+    """Return the seconds until the next attempt; ``None`` if nothing waits."""
     earliest = LogoutDelivery.objects.waiting().aggregate(at=Min("next_attempt_at"))["at"]
     if earliest is None:
         return None
@@ -151,7 +139,7 @@ def seconds_to_next() -> float | None:
 
 
 def deliver_due() -> int:
-    """Try everything that is due, one after the other, and return how much that was."""
+    """Try all due deliveries, one after the other, and return their number."""
     count = 0
     tried: set[int] = set()
     while pks := [pk for pk in due() if pk not in tried]:

@@ -1,9 +1,10 @@
-"""Start the delivery of back-channel logouts: in a thread of this process, or by Celery where the settings say so.
+"""Record that a client must be told of an ended session, and start the delivery: in a thread, or by Celery.
 
-The rows say what is to be delivered; a thread or worker only looks at them. If a process ends, a broker is down or a
-message is lost, the rows wait for the next start: of a process, of the beat task, or of the command.
+The row is written in the transaction that ends the session, so it exists exactly if the session ended. Threads and
+workers only read rows. If a process ends, a broker is down or a message is lost, the row waits for the next process,
+the beat task or the command.
 
-Not here: which rows are due, and how a client is called (:mod:`.backchannel`).
+Not here: which rows are due, and how a client is called (``backchannel``).
 """
 
 from __future__ import annotations
@@ -12,25 +13,41 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
+from uuid import UUID
 
-from django.db import connections
+from django.db import connections, router, transaction
+from django.db.models.functions import Now
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.kit.background import Threads, run_guarded, send_task
+from django_lazyauth.models import LogoutDelivery
+from django_lazyauth.toolkit import clients
+
+from . import backchannel
 
 logger = logging.getLogger("django_lazyauth.logout")
 
 TASK: Final = "django_lazyauth.deliver_logout"
-#: Seconds after which a message is of no use to a worker any more: beat sends another one.
+#: Seconds after which a message expires. The beat task sends another one.
 MESSAGE_LIFETIME: Final = 300
 #: Clients that one process calls at the same time.
 THREADS: Final = 4
-#: Seconds between two looks at the rows: another process may have put some off, and clocks differ.
+#: Bounds of the seconds between two queries: another process may have postponed rows, and clocks differ.
 LONGEST_SLEEP: Final = 60.0
 SHORTEST_SLEEP: Final = 0.2
 
-#: One thread looks at the rows. One more start may wait: it looks again after the first.
+#: One thread reads the rows. One more start may wait and reads them after the first.
 _threads = Threads("logout", threads=1, queue=1, daemon=True)
+
+
+def note(session_id: UUID, client: clients.Client, *, subject: str) -> None:
+    """Record once, in the caller's transaction, that *client* must be told of the end of a session."""
+    if not clients.backchannel_logout_uri(client):
+        return
+    using = router.db_for_write(LogoutDelivery)
+    row = LogoutDelivery(session_id=session_id, client=client, subject=subject, next_attempt_at=Now())
+    LogoutDelivery.objects.bulk_create([row], ignore_conflicts=True)
+    transaction.on_commit(lambda: send(str(session_id)), using=using, robust=True)
 
 
 def send(session_id: str) -> None:
@@ -50,16 +67,14 @@ def send_message(session_id: str, *, countdown: float = 0) -> None:
 
 
 def _deliver_all() -> None:
-    """Deliver what is due until nothing waits any more, or another start wants to look."""
+    """Deliver what is due until nothing waits any more, or another start is queued."""
     pause = _deliver_due()
     while pause is not None and not _threads.wait_for_work(pause):
         pause = _deliver_due()
 
 
 def _deliver_due() -> float | None:
-    """Try what is due; return how long to sleep, ``None`` where nothing waits any more."""
-    from . import backchannel
-
+    """Try all due deliveries. Return the seconds until the next one, ``None`` if nothing waits."""
     try:
         with ThreadPoolExecutor(THREADS, thread_name_prefix="lazyauth-logout") as executor:
             tried: set[int] = set()
@@ -76,7 +91,5 @@ def _deliver_due() -> float | None:
 
 
 def _deliver(pk: int) -> None:
-    """Try one row. A failure must not keep the other rows waiting."""
-    from . import backchannel
-
+    """Try one delivery. An error does not stop the others."""
     run_guarded(partial(backchannel.deliver, pk), "the delivery of a logout failed")

@@ -3,7 +3,7 @@
 One transaction revokes the refresh family, deletes the access tokens and the upstream tokens, and records that the
 client must be told (I2, I11).
 
-Not here: how the client is told (``backchannel``), and the sign-in of the browser on this site (``browser``).
+Not here: how the client is told (``delivery``, ``backchannel``), and the browser's sign-in on this site (``browser``).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from django_lazyauth.tokens import family
 from django_lazyauth.toolkit import clients
 from django_lazyauth.vault import store
 
-from . import backchannel
+from . import delivery
 
 #: The id of no session (RFC 9562 §5.9).
 NIL = UUID(int=0)
@@ -55,7 +55,7 @@ def end_session(session_id: UUID) -> bool:
             resumed_at=timezone.now()
         )
         if member is not None:
-            backchannel.note(session_id, member.application, subject=str(member.user_id))
+            delivery.note(session_id, member.application, subject=str(member.user_id))
     return member is not None
 
 
