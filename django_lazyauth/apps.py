@@ -17,12 +17,12 @@ class LazyAuthConfig(AppConfig):
         from django_lazyauth.checks import register_checks
         from django_lazyauth.legacy.hooks import register_hooks
         from django_lazyauth.resource_server.local import introduce
-        from django_lazyauth.toolkit.documents import use_our_fetcher
+        from django_lazyauth.toolkit.settings import use_our_defaults
 
         register_checks()
         register_hooks()
         self._watch_users()
-        use_our_fetcher()
+        use_our_defaults()
         introduce(ThisIssuer())
         if apps.is_installed("drf_spectacular"):
             from django_lazyauth.api import openapi  # noqa: F401 - drf-spectacular collects what was imported.

@@ -11,12 +11,12 @@ from django.db import router, transaction
 from django.utils import timezone
 
 from django_lazyauth.kit.retry import retries_on_conflict
+from django_lazyauth.kit.secret_digest import digest_secret
 from django_lazyauth.models import ClientRegistration, ClientSource, InitialAccessToken
 from django_lazyauth.models.fields import digest
 from django_lazyauth.signals import client_deleted
 from django_lazyauth.toolkit import clients
 
-from .secrets import digest_secret
 from .store import ModelRegistrationStore, get_store, has_method
 
 #: Default lifetime of an initial access token.

@@ -20,6 +20,7 @@ from django.utils import timezone
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidToken, OAuthError, RegistrationClosed, TooManyRequests
 from django_lazyauth.kit.retry import retry_on_conflict
+from django_lazyauth.kit.secret_digest import digest_secret
 from django_lazyauth.kit.throttle import Throttle
 from django_lazyauth.models import ClientRegistration, ClientSource, InitialAccessToken
 from django_lazyauth.models.fields import digest, uuid7
@@ -28,7 +29,6 @@ from django_lazyauth.tokens.keys import signing_algorithms
 from django_lazyauth.toolkit.scopes import available_scopes, default_scopes, extra_schemes
 
 from .metadata import ClientMetadata, Policy, parse_metadata
-from .secrets import digest_secret
 from .store import AlreadyRegistered, ClientAttributes, RegisteredClient, get_store, has_method, store_errors
 
 WINDOW = timedelta(hours=1)

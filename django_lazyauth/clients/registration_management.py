@@ -13,6 +13,7 @@ from django.db import router, transaction
 
 from django_lazyauth.errors import InvalidClientMetadata, InvalidToken, RegistrationConflict
 from django_lazyauth.kit.retry import retries_on_conflict
+from django_lazyauth.kit.secret_digest import digest_secret, secret_matches
 from django_lazyauth.models import ClientRegistration
 from django_lazyauth.models.fields import digest
 from django_lazyauth.signals import client_deleted, client_updated
@@ -21,7 +22,6 @@ from django_lazyauth.toolkit import clients
 from .host_clients import update_row
 from .metadata import ClientMetadata, ReplacedMetadata, parse_replacement
 from .registration import Credentials, client_information, metadata_policy
-from .secrets import digest_secret, secret_matches
 from .store import (
     ClientAttributes,
     ModelRegistrationStore,

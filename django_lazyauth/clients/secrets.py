@@ -6,38 +6,15 @@ stretching it makes every token request a hundred times dearer (a way to exhaust
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import secrets
 
 from django.contrib.auth.hashers import check_password, identify_hasher
 
+from django_lazyauth.kit.secret_digest import digest_secret, is_digest, secret_matches
 from django_lazyauth.toolkit import clients
 
-PREFIX = "lazyauth_sha256$"
 #: DOT makes 128 characters. Below this a secret may be somebody's choice, and stays stretched.
 MIN_RANDOM_LENGTH = 40
-SALT_BYTES = 16
-
-
-def digest_secret(secret: str) -> str:
-    """Return what the database keeps of a random client secret: ``lazyauth_sha256$<salt>$<digest>``."""
-    salt = secrets.token_hex(SALT_BYTES)
-    return f"{PREFIX}{salt}${_digest(salt, secret)}"
-
-
-def _digest(salt: str, secret: str) -> str:
-    return hashlib.sha256(f"{salt}${secret}".encode()).hexdigest()
-
-
-def is_digest(stored: str) -> bool:
-    return stored.startswith(PREFIX)
-
-
-def secret_matches(secret: str, stored: str) -> bool:
-    """Compare in constant time. *stored* comes from :func:`digest_secret`."""
-    salt, _, expected = stored[len(PREFIX) :].partition("$")
-    return hmac.compare_digest(_digest(salt, secret), expected)
 
 
 def deserves_digest(secret: str) -> bool:

@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 
 from django.utils import timezone
 
-from django_lazyauth.clients.secrets import digest_secret, secret_matches
 from django_lazyauth.clients.store import ClientAttributes, RegisteredClient, RegistrationStore
 from django_lazyauth.errors import RegistrationConflict
+from django_lazyauth.kit.secret_digest import digest_secret, secret_matches
 from django_lazyauth.models.fields import digest, uuid7
 
 METADATA = {

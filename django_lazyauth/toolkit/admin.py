@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-
-# Registers DOT's own classes, whichever of the two apps comes first in INSTALLED_APPS.
-from oauth2_provider.admin import ApplicationAdmin
 from oauth2_provider.models import AbstractApplication, get_application_model
+
+from .moved import dot_module
+
+# The import registers DOT's own classes, whichever of the two apps comes first in INSTALLED_APPS.
+ApplicationAdmin = dot_module("admin", moves_to="authorization_server").ApplicationAdmin
 
 RegistrationSource = AbstractApplication.RegistrationSource
 MANUAL = AbstractApplication.RegistrationSource.MANUAL

@@ -14,8 +14,6 @@ from typing import Any
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from oauth2_provider import cimd
-from oauth2_provider.cimd import CIMDError, SafeMetadataFetcher
 from oauth2_provider.models import (
     get_access_token_model,
     get_application_model,
@@ -28,6 +26,10 @@ from oauthlib.common import Request
 from django_lazyauth.kit import fetch
 
 from .clients import REGISTRATION, Client, is_client_id
+from .moved import dot_module
+
+cimd = dot_module("cimd", moves_to="authorization_server")
+SafeMetadataFetcher: Any = cimd.SafeMetadataFetcher
 
 logger = logging.getLogger("django_lazyauth.registration")
 
@@ -72,14 +74,9 @@ class DocumentFetcher(SafeMetadataFetcher):
                 deadline=float(oauth2_settings.CIMD_FETCH_TIMEOUT_SECONDS),
             )
         except fetch.FetchError as error:
-            raise CIMDError(f"could not fetch client_id document: {error.reason}") from None
+            raise cimd.CIMDError(f"could not fetch client_id document: {error.reason}") from None
         document: tuple[dict[str, Any], int] = self._read_document(_Answer(response))
         return document
-
-
-def use_our_fetcher() -> None:
-    """Make ours the default of DOT's ``CIMD_METADATA_FETCHER``: what a host set there stands."""
-    oauth2_settings.defaults["CIMD_METADATA_FETCHER"] = f"{__name__}.{DocumentFetcher.__name__}"
 
 
 def is_document(client_id: str) -> bool:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from oauth2_provider.scopes import get_scopes_backend
 from oauth2_provider.settings import oauth2_settings
 
 from django_lazyauth.conf import lazyauth_settings
 
 from . import clients
+from .moved import dot_module
+
+get_scopes_backend = dot_module("scopes", moves_to="core").get_scopes_backend
 
 #: Libraries add it wherever it is advertised. A client that may not have it gets the rest of its scopes.
 OFFLINE_ACCESS = "offline_access"

@@ -15,3 +15,11 @@ def rsa_private_keys() -> list[str]:
     if not oauth2_settings.OIDC_RSA_PRIVATE_KEY:
         return []
     return [oauth2_settings.OIDC_RSA_PRIVATE_KEY, *oauth2_settings.OIDC_RSA_PRIVATE_KEYS_INACTIVE]
+
+
+def use_our_defaults() -> None:
+    """Make classes of ours the defaults of two settings of django-oauth-toolkit. What a host set stands."""
+    oauth2_settings.defaults["CIMD_METADATA_FETCHER"] = "django_lazyauth.toolkit.documents.DocumentFetcher"
+    oauth2_settings.defaults["OAUTH2_VALIDATOR_CLASS"] = (
+        "django_lazyauth.toolkit.stock_validator.StockValidator"
+    )

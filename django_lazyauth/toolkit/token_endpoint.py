@@ -13,15 +13,17 @@ from urllib.parse import unquote_plus
 from uuid import UUID
 
 from django.http import HttpRequest
-from oauth2_provider.signals import app_authorized
 from oauthlib.oauth2.rfc6749 import errors
 
 from django_lazyauth.errors import InvalidClient, InvalidRequest, OAuthError
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.models import PendingAuthorization
 
+from .moved import dot_module
 from .refresh_grant import Together
 from .server import GRANT_TYPES, LazyAuthCore, OnValidated
+
+app_authorized = dot_module("signals", moves_to="core").app_authorized
 
 MAX_PARAMETER_LENGTH = 8 * 1024
 REALM = 'Basic realm="token"'

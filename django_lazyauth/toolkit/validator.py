@@ -24,8 +24,9 @@ from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauthlib.oauth2.rfc6749 import errors
 
 from django_lazyauth.clients.redirects import redirect_uri_allowed
-from django_lazyauth.clients.secrets import deserves_digest, digest_secret, is_digest, secret_matches
+from django_lazyauth.clients.secrets import deserves_digest
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.kit.secret_digest import digest_secret, is_digest, secret_matches
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, Status
 from django_lazyauth.models.authorization_code import drop_deferred, lock_code, spend_code
 from django_lazyauth.models.prepared_write import insert

@@ -17,7 +17,7 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken, Application
 
 from django_lazyauth.admin.clients import ClientAdmin
-from django_lazyauth.clients.secrets import is_digest, secret_matches
+from django_lazyauth.kit.secret_digest import is_digest, secret_matches
 from django_lazyauth.models import ClientRegistration, InitialAccessToken
 from django_lazyauth.signals import client_deleted
 from tests.clients.conftest import CONFIDENTIAL, PUBLIC, Registrar

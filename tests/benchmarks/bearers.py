@@ -24,7 +24,7 @@ from oauth2_provider.contrib.rest_framework import OAuth2Authentication
 from oauth2_provider.models import get_access_token_model, get_application_model
 from rest_framework.request import Request
 
-from django_lazyauth.clients.secrets import digest_secret
+from django_lazyauth.kit.secret_digest import digest_secret
 from django_lazyauth.models.fields import uuid7
 from django_lazyauth.resource_server.authentication import AccessTokenAuthentication
 from django_lazyauth.tokens import keys

@@ -32,7 +32,7 @@ from oauth2_provider.models import (
 from django_lazyauth.authorize.code import allow
 from django_lazyauth.authorize.pending import Browser, find_pending, keep_request
 from django_lazyauth.authorize.request import AuthorizationRequest
-from django_lazyauth.clients.secrets import is_digest
+from django_lazyauth.kit.secret_digest import is_digest
 from django_lazyauth.models import ProviderIdentity, UpstreamToken
 from django_lazyauth.models.fields import uuid7
 from django_lazyauth.providers.base import Identity, Success

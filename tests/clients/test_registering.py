@@ -10,7 +10,7 @@ from django.utils import timezone
 from oauth2_provider.models import Application
 
 from django_lazyauth.clients.operator_actions import disable, issue_initial_access_token
-from django_lazyauth.clients.secrets import is_digest, secret_matches
+from django_lazyauth.kit.secret_digest import is_digest, secret_matches
 from django_lazyauth.models import ClientRegistration, InitialAccessToken
 from django_lazyauth.signals import client_deleted, client_registered
 from django_lazyauth.upkeep.sweep import sweep

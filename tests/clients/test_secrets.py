@@ -6,13 +6,8 @@ import hashlib
 
 import pytest
 
-from django_lazyauth.clients.secrets import (
-    MIN_RANDOM_LENGTH,
-    deserves_digest,
-    digest_secret,
-    is_digest,
-    secret_matches,
-)
+from django_lazyauth.clients.secrets import MIN_RANDOM_LENGTH, deserves_digest
+from django_lazyauth.kit.secret_digest import digest_secret, is_digest, secret_matches
 
 SECRET = "a-random-secret-of-forty-characters-0123"
 
