@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# The files name every package, so nothing has to be resolved. Python compiles a module when it is first imported.
+PINNED := --no-deps --no-compile
 PYTEST := $(BIN)/python -m pytest -p tests.support.require_services
 
 .DEFAULT_GOAL := help
@@ -57,12 +59,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/demo.stamp: requirements/demo.txt | $(BIN)/python
-	$(PIP) install -r requirements/demo.txt
+	$(PIP) install $(PINNED) -r requirements/demo.txt
 	@touch $@
 
 # dev.txt holds everything of the other two, in the same versions.
 $(VENV)/dev.stamp: requirements/dev.txt requirements/demo.txt | $(BIN)/python
-	$(PIP) install -r requirements/dev.txt
+	$(PIP) install $(PINNED) -r requirements/dev.txt
 	@touch $@ $(VENV)/demo.stamp
 
 # For maintainers: choose the versions anew. Needs uv.

@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.clients.conftest import CONFIDENTIAL, PUBLIC, Registrar
+from tests.support.examples import examples
 
 pytestmark = pytest.mark.django_db
 
-TOTAL = int(os.environ.get("LAZYAUTH_TEST_FUZZ", "600"))
+TOTAL = int(os.environ.get("LAZYAUTH_TEST_FUZZ", examples(600)))
 PATIENT = settings(
     max_examples=max(10, TOTAL // 5),
     deadline=None,

@@ -87,6 +87,7 @@ def test_the_demo_keeps_every_promise_it_prints(environment, tmp_path):
     assert left_behind(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_demo_that_cannot_be_played_says_why(environment, tmp_path):
     """No upstream, no demo: the end is non-zero, names the reason, and leaves no process and no file behind."""
     fault = "import sys\nif 'prepare_upstream' in sys.orig_argv: raise SystemExit('no upstream today')\n"
@@ -154,6 +155,7 @@ def redeem_as_the_page_says(page: PageSeen) -> httpx.Response:
     return httpx.post(arguments[-1], data=form, trust_env=False)
 
 
+@pytest.mark.slow
 def test_serving_prints_a_link_that_works_and_ends_with_its_servers(environment, tmp_path):
     output = tmp_path / "output"
     with running("serve_demo", env=environment, output=output) as process:

@@ -74,6 +74,7 @@ def id_token_of(stage: Stage, away: str, nonce: str) -> str:
     return answer.raise_for_status().json()["id_token"]
 
 
+@pytest.mark.slow
 def test_a_site_starts_and_signs_in_while_its_upstream_is_down(stage):
     """The keys stand in the database: neither starting nor verifying asks anybody."""
     with Browser(stop_at=stage.upstream_url) as browser:

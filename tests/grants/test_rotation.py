@@ -25,6 +25,7 @@ from django_lazyauth.tokens import sealed_answer
 from django_lazyauth.upkeep.sweep import sweep
 from tests.clients.conftest import PUBLIC, Registrar
 from tests.races.rows import assert_nothing_lives
+from tests.support.examples import examples as count
 from tests.support.journey import OAuthClient, code_for, get, make_browser, post_form, redeem
 from tests.web.site import change_client, register_client
 
@@ -398,7 +399,7 @@ def scopes_of(answer):
     return set(answer.json()["scope"].split())
 
 
-@examples(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=count(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     granted=st.sets(st.sampled_from(SCOPES[:3]), min_size=1),
     asked=st.lists(
@@ -420,7 +421,7 @@ def test_i20_the_scope_of_a_chain_of_refreshes_never_grows(client_, granted, ask
         held, token = scopes_of(answer), answer.json()["refresh_token"]
 
 
-@examples(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=count(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     granted=st.sets(st.sampled_from(RESOURCES), min_size=1),
     asked=st.lists(st.sets(st.sampled_from([*RESOURCES, "https://api.example/d"])), max_size=5),

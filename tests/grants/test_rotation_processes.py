@@ -78,6 +78,7 @@ def test_i10_two_hundred_refreshes_of_four_processes_have_one_successor(client_,
     assert_one_successor_and_then_the_end(client_, lazyauth, processes=4, threads=50)
 
 
+@pytest.mark.slow
 def test_i10_forty_refreshes_of_two_processes_have_one_successor(client_, lazyauth):
     """The same where there is no server: on SQLite one process writes at a time."""
     assert_one_successor_and_then_the_end(client_, lazyauth, processes=2, threads=20)

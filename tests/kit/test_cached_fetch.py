@@ -287,6 +287,7 @@ class TestCapacity:
         assert cached.peek("a") == Pending()
         assert fetched(cached, "a") == ready("first", "a")
 
+    @pytest.mark.slow
     def test_never_more_than_5000(self, clock):
         cached = register(CachedFetch("many", lambda key: key, clock=clock))
         assert cached.shard_count * cached.shard_size == 5000

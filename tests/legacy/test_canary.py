@@ -163,6 +163,7 @@ def test_a_row_that_the_database_really_refuses(application, watch, monkeypatch)
 
 
 @pytest.mark.parametrize("app", ["allauth", "social-auth"])
+@pytest.mark.slow
 def test_other_apps(app, tmp_path):
     site = Site(app, tmp_path)
     (tmp_path / "signing-key.pem").write_text(new_rsa_key())

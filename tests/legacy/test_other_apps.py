@@ -149,6 +149,7 @@ def sign_in_with_us(site: Site, person) -> str:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("app", ["allauth", "social-auth"])
+@pytest.mark.slow
 def test_the_people_of_another_app_are_the_same_users_with_us(app, tmp_path):
     site = Site(app, tmp_path)
     ada, grace, alan = PEOPLE
@@ -214,6 +215,7 @@ def test_the_people_of_another_app_are_the_same_users_with_us(app, tmp_path):
 
 
 @pytest.mark.parametrize("app", ["allauth", "social-auth"])
+@pytest.mark.slow
 def test_accounts_of_several_providers_need_a_name_and_keep_their_own(app, tmp_path):
     """Ids that are configured names mean those; of others, nobody guesses (I5, I19)."""
     site = Site(app, tmp_path)

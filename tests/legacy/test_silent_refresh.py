@@ -57,6 +57,7 @@ def read_notes(client: Client, access_token: str):
 
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("source", ["table", pytest.param("redis", marks=pytest.mark.services)])
+@pytest.mark.slow
 def test_the_next_call_upstream_renews_silently(source, tmp_path: Path):
     prefix = f"t{secrets.token_hex(4)}:"
     if source == "redis":

@@ -15,6 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from django_lazyauth.openid.verify import IdTokenRejected, KeySet, KeySetInvalid
+from tests.support.examples import examples
 from tests.support.id_tokens import (
     ISSUER,
     JWKS,
@@ -499,7 +500,7 @@ def test_a_key_of_one_tenant_signs_for_that_tenant_only():
 TOKEN = sign(good_claims(groups=["a"], auth_time=SECOND))
 
 
-@hypothesis_settings(max_examples=200, deadline=None)
+@hypothesis_settings(max_examples=examples(200), deadline=None)
 @given(position=st.integers(0, len(TOKEN) - 1), replacement=st.text(max_size=4))
 def test_a_mutated_token_is_refused_and_nothing_else_happens(position, replacement):
     """I18: only IdTokenRejected, whatever arrives."""
@@ -521,7 +522,7 @@ CLAIMS = ["iss", "sub", "aud", "azp", "exp", "iat", "nbf", "nonce", "email", "em
 CLAIMS += ["auth_time", "amr", "acr", "events", "x"]
 
 
-@hypothesis_settings(max_examples=200, deadline=None)
+@hypothesis_settings(max_examples=examples(200), deadline=None)
 @given(
     claims=st.dictionaries(st.sampled_from(CLAIMS), JSON, max_size=4),
     header=st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit", "jwk"]), JSON, max_size=2),

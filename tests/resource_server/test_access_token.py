@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from django_lazyauth.openid.access_token import AccessToken
 from django_lazyauth.openid.jose import KeySet, Reason, TokenRejected
 from tests.support.access_tokens import API, ISSUER, NOW, SESSION, check, good_claims, made
+from tests.support.examples import examples
 from tests.support.id_tokens import JWKS, OTHER_KEY, PRIVATE_KEYS, encode, public_jwk, sign_raw
 
 LOGOUT_EVENT = {"http://schemas.openid.net/event/backchannel-logout": {}}
@@ -343,7 +344,7 @@ HEADER = {"typ": "at+jwt", "alg": "RS256", "kid": "kid-RS256"}
 REQUIRED = ["iss", "sub", "aud", "client_id", "iat", "exp", "jti"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     header=st.dictionaries(st.sampled_from([*HEADER, "crit", "jwk", "b64"]) | st.text(), JSON, max_size=3),
     claims=st.dictionaries(
@@ -367,7 +368,7 @@ def test_whatever_a_signed_token_says_the_answer_is_a_token_or_a_rejection(heade
 GOOD = made()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(
     place=st.integers(0, len(GOOD) - 1),
     taken=st.integers(0, 4),
@@ -382,7 +383,7 @@ def test_a_token_that_was_changed_anywhere_is_rejected(place, taken, put):
         check(changed)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: raw.decode("latin-1")))
 def test_whatever_comes_as_a_token_is_rejected(text):
     with pytest.raises(TokenRejected):

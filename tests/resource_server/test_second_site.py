@@ -24,7 +24,8 @@ from tests.support.two_sites import ApiSite, Issuer, free_port
 from tests.tokens.conftest import SECRET, decoded
 from tests.tokens.test_signing_keys import public_half
 
-pytestmark = pytest.mark.django_db(transaction=True)
+#: Each test starts an issuer and one or two sites, as processes.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 METADATA = "/.well-known/oauth-authorization-server"
 

@@ -93,6 +93,7 @@ class TestTwoProcessesOnRedis:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_10_000_unknown_key_ids_of_a_configured_provider_are_one_fetch_per_30_s(upstream, start):
     """I15: two processes, and the good keys are kept."""
     keys.refresh(keys.configured_descriptor("acme"))

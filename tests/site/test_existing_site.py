@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("swapped", ["", "swapped"], ids=["stock models", "swapped client model"])
+@pytest.mark.slow
 def test_old_clients_and_tokens_work_after_the_app_was_added(tmp_path, swapped):
     database, notes = str(tmp_path / "site.sqlite3"), tmp_path / "notes.json"
     for phase in ("before", "after"):

@@ -18,7 +18,7 @@ from django_lazyauth.upstream.swap import AmbiguousPath, provider_for
 from tests.conftest import register
 from tests.support.swap_servers import serving, tool_asgi
 
-SERVERS = pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
+SERVERS = pytest.mark.parametrize("server", ["uvicorn", pytest.param("gunicorn", marks=pytest.mark.slow)])
 PATHS = {"/tools/": "acme"}
 
 

@@ -51,12 +51,14 @@ def test_two_hundred_calls_of_four_processes_cause_one_refresh(session, postgres
     assert_one_refresh(session, race(session, processes=4, threads=50), 200)
 
 
+@pytest.mark.slow
 def test_two_hundred_calls_of_two_processes_cause_one_refresh(session):
     session.expire()
     session.upstream.control(delay=0.5)
     assert_one_refresh(session, race(session, processes=2, threads=100), 200)
 
 
+@pytest.mark.slow
 def test_after_a_holder_was_killed_the_lease_ends_and_the_next_caller_refreshes(session):
     before = session.expire()
     session.upstream.control(token_answers=["hang"])

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_lazyauth.models import PendingAuthorization
+from tests.support.examples import examples
 from tests.support.journey import (
     REDIRECT_URI,
     code_for,
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 FORM = "application/x-www-form-urlencoded"
 moderate = settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     database=None,
     derandomize=True,
@@ -340,7 +341,7 @@ def test_the_pages_of_a_flow_survive_any_request(client_, settings):
     assert {200, 400, 405} <= seen
 
 
-settings_of_many_requests = settings(moderate, max_examples=150)
+settings_of_many_requests = settings(moderate, max_examples=examples(150))
 
 
 def test_the_callback_survives_any_answer_of_an_upstream(client_, settings):
