@@ -10,11 +10,9 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
 from django_lazyauth.conf import raw_settings
-from django_lazyauth.conf.messages import readable
+from django_lazyauth.conf.messages import complaint, readable
 from django_lazyauth.tokens.keys import signing_keys
 from django_lazyauth.vault.cipher import vault_keys
-
-from .complaint import complaint
 
 #: What RFC 7592 needs of a store.
 MANAGING = ("get_client", "registration_access_token_digest", "update_client", "unregister_client")

@@ -9,13 +9,11 @@ from typing import Any
 from django.core.checks import CheckMessage, Error
 
 from django_lazyauth.conf.kinds import is_a
-from django_lazyauth.conf.messages import readable
+from django_lazyauth.conf.messages import complaint, readable
 from django_lazyauth.openid.domains import check_configuration
 from django_lazyauth.providers.base import Provider
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sign_in.deferred import mode_of
-
-from .complaint import complaint
 
 
 def check_providers() -> Iterator[CheckMessage]:

@@ -20,6 +20,8 @@ from django.utils.module_loading import import_string
 from .setting import Kind, Refused, type_of
 
 T = TypeVar("T")
+#: A text without blanks and control characters.
+UNBROKEN = r"[^\x00-\x20\x7f]+"
 #: A dotted path that may be shown in a message.
 _DOTTED_PATH = re.compile(r"[\w.]{1,200}", re.ASCII)
 
@@ -121,7 +123,7 @@ def nearest(name: object, names: Iterable[str]) -> str:
 def absolute_url(value: Any) -> SplitResult:
     """Return the parts of an http(s) URL. A wrong port raises ``ValueError`` here, not when it is used."""
     # urlsplit() drops tabs and line breaks without a word.
-    parts = urlsplit(text(value, pattern=r"[^\x00-\x20\x7f]+"))
+    parts = urlsplit(text(value, pattern=UNBROKEN))
     wanted(parts.scheme in {"https", "http"} and parts.hostname and (parts.port is None or parts.port))
     return parts
 

@@ -9,6 +9,8 @@ from typing import Any
 from django.core.checks import Error
 from django.core.exceptions import ImproperlyConfigured
 
+from django_lazyauth.errors import LazyAuthError
+
 from .kinds import nearest
 from .setting import Refused, raw_settings, type_of
 from .table import ROWS, lazyauth_settings
@@ -52,6 +54,12 @@ def refused_values(names: Iterable[str] = ROWS, *, check_id: str = "") -> Iterat
             getattr(lazyauth_settings, name.lower())
         except Refused as refused:
             yield Error(str(refused), hint=refused.hint or None, id=check_id or ROWS[name].check_id)
+
+
+def complaint(error: Exception) -> str:
+    """Return the text of an error of ours. Another error's text may hold a secret, so its class stands for it."""
+    text = str(error) if isinstance(error, (ImproperlyConfigured, LazyAuthError)) else ""
+    return text or f"{type(error).__name__} was raised."
 
 
 def readable(name: str) -> Any:

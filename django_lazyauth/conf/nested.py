@@ -37,11 +37,19 @@ class Table:
     setting: ClassVar[str]
 
     def __post_init__(self) -> None:
-        for row in fields(self):
-            value = getattr(self, row.name)
-            if value is not row.default:
-                read_value = read(row.metadata["kind"], value, self.setting, row.name)
-                object.__setattr__(self, row.name, read_value)
+        for name, kind, default in _rows.get(type(self)) or _find_rows(type(self)):
+            value = getattr(self, name)
+            if value is not default:
+                object.__setattr__(self, name, read(kind, value, self.setting, name))
+
+
+#: Found once per table, because one is read on each request with a token.
+_rows: dict[type[Table], tuple[tuple[str, Kind[Any], object], ...]] = {}
+
+
+def _find_rows(table: type[Table]) -> tuple[tuple[str, Kind[Any], object], ...]:
+    _rows[table] = tuple((row.name, row.metadata["kind"], row.default) for row in fields(table))
+    return _rows[table]
 
 
 AnyTable = TypeVar("AnyTable", bound=Table)
@@ -50,16 +58,19 @@ AnyTable = TypeVar("AnyTable", bound=Table)
 def from_dict(table: type[AnyTable]) -> Callable[[Any], AnyTable]:
     """Return the reader of a dict with the names of *table*."""
 
+    rows = fields(table)
+    names = [row.name for row in rows]
+    required = [row.name for row in rows if row.default is NO_DEFAULT and row.default_factory is NO_DEFAULT]
+
     def read_table(value: Any) -> AnyTable:
         given = kinds.mapping(value)
-        names = [row.name for row in fields(table)]
         for name in given:
             if name not in names:
                 hint = kinds.nearest(name, names) or f"Its names are {', '.join(names)}."
                 raise Refused("holds a name that is not one of its own", hint=hint)
-        for row in fields(table):
-            if row.default is NO_DEFAULT and row.default_factory is NO_DEFAULT and row.name not in given:
-                raise Refused(f'lacks "{row.name}"')
+        for name in required:
+            if name not in given:
+                raise Refused(f'lacks "{name}"')
         try:
             return table(**given)
         except Refused as refused:
@@ -138,7 +149,7 @@ class SwapSettings(Table):
 
 def _indicator(value: Any) -> str:
     """Return a resource indicator (RFC 8707 §2)."""
-    found = kinds.text(value, pattern=r"[^\x00-\x20\x7f]+")
+    found = kinds.text(value, pattern=kinds.UNBROKEN)
     _ = urlsplit(found)
     return found
 
@@ -163,7 +174,7 @@ class ResourceServerSettings(Table):
     setting = "RESOURCE_SERVER"
 
     issuer: str = row(
-        kinds.matching("the URL of the authorization server", r"[^\x00-\x20\x7f]+"),
+        kinds.matching("the URL of the authorization server", kinds.UNBROKEN),
         "The authorization server: exactly the `iss` of its tokens.",
         default_factory=lambda: raw_settings().get("ISSUER"),
         default_text="`ISSUER`",
