@@ -47,8 +47,8 @@ def _count(limit: int | None = None) -> Any:
 
 class Command(BaseCommand):
     help = (
-        "Moves upstream tokens and identities of earlier deployments in. Safe while traffic runs, to kill, to"
-        " repeat and to run twice at once. Exit status 1 if a row could not be moved; it stays where it is."
+        "Move upstream tokens and identities of earlier deployments in. It may run during traffic, be killed, be"
+        " repeated and run twice at once. The exit status is 1 if a row could not be moved. Such rows stay."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -56,14 +56,12 @@ class Command(BaseCommand):
             "--source", choices=SOURCES, default="table", help="where the rows are (%(default)s)"
         )
         parser.add_argument("--url", help=f"redis://…, of the Redis server; better in {URL_VARIABLE}")
-        parser.add_argument(
-            "--prefix", default="", help="what stands before upstream:<session id> in its keys"
-        )
+        parser.add_argument("--prefix", default="", help="the prefix of upstream:<session id> in its keys")
         parser.add_argument(
             "--provider", action=Once, metavar="NAME", help="the provider that the legacy type becomes"
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="say what would be done, and write nothing"
+            "--dry-run", action="store_true", help="report what would be done and write nothing"
         )
         parser.add_argument(
             "--batch-size", type=_count(MAX_BATCH_SIZE), default=BATCH_SIZE, help="rows of one transaction"

@@ -214,9 +214,6 @@ class PendingAuthorization(models.Model):
     def prompts(self) -> frozenset[str]:
         return frozenset(self.prompt.split())
 
-    def is_live(self, now: datetime | None = None) -> bool:
-        return self.status in OPEN and self.expires_at > (now or timezone.now())
-
     def count_failure(self, error_class: str) -> int:
         """Record a failed exchange and return the number of failures. Only the class of the error is stored."""
         type(self).objects.filter(pk=self.pk).update(

@@ -1,6 +1,6 @@
-"""For the tests of a host: what its own classes must do to take a place here.
+"""Contracts for the tests of a host: what its own classes must do.
 
-Mix a contract into a test class that has a database, and name what is tested::
+Mix a contract into a test class that has a database, and return the class under test::
 
     from django.test import TestCase
     from django_lazyauth.testing import RegistrationStoreContract

@@ -1,4 +1,4 @@
-"""The contracts themselves. A test of an optional method passes over a store that does not have it."""
+"""The contracts. A test of an optional method does nothing for a store that lacks the method."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ METADATA = {
 
 
 class RegistrationStoreContract:
-    """What ``LAZYAUTH["REGISTRATION_STORE"]`` must do. For pytest and for Django's ``TestCase`` alike."""
+    """What ``LAZYAUTH["REGISTRATION_STORE"]`` must do. It works with pytest and with Django's ``TestCase``."""
 
     def make_store(self) -> RegistrationStore:
-        """Return the store under test. Two of them must see the same clients, as two processes do."""
+        """Return the store under test. Two stores must see the same clients, as two processes do."""
         raise NotImplementedError
 
     # -- what the tests share ------------------------------------------------------------------------------
 
     def attributes(self, **changes: Any) -> ClientAttributes:
-        """Return a client as the endpoint hands it over."""
+        """Return a client as the endpoint passes it."""
         now = timezone.now().replace(microsecond=0)
         values: dict[str, Any] = {
             "client_id": uuid7().hex,
@@ -89,7 +89,7 @@ class RegistrationStoreContract:
             assert self.make_store().get_client("no-such-client") is None
 
     def test_no_plaintext_is_handed_over(self) -> None:
-        """A store keeps digests; there is nothing else in what it gets."""
+        """A store gets digests and no secret."""
         names = {field.name for field in fields(ClientAttributes)}
         assert not names & {"client_secret", "registration_access_token"}
 
@@ -152,7 +152,7 @@ class RegistrationStoreContract:
         assert self._get(attrs.client_id).secret_digest == before
 
     def test_of_two_updates_with_one_token_one_wins(self) -> None:
-        """Compare-and-swap: what the second read is not there any more."""
+        """The second update was made from a version that no longer exists."""
         if not self._has("update_client"):
             return
         store = self.make_store()

@@ -1,4 +1,4 @@
-"""``manage.py deliver_logouts``: tell clients that sessions of theirs ended. For cron, where there is no Celery."""
+"""``manage.py deliver_logouts``: send the logout tokens that are due. For cron on a site without Celery."""
 
 from __future__ import annotations
 

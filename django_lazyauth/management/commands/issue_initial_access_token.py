@@ -1,4 +1,4 @@
-"""``manage.py issue_initial_access_token``: let somebody register clients where not everybody may."""
+"""``manage.py issue_initial_access_token``: let somebody register clients on a site without open registration."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from django_lazyauth.models import InitialAccessToken
 
 
 class Command(BaseCommand):
-    help = "Issue an initial access token (RFC 7591 §1.2) and print it, once: it is kept as a digest."
+    help = "Issue an initial access token (RFC 7591 §1.2) and print it once. Only its digest is stored."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--uses", type=int, default=1, help="clients that it may register; 1")
-        parser.add_argument("--days", type=float, default=INITIAL_TOKEN_LIFETIME.days, help="how long; 7")
-        parser.add_argument("--note", default="", help="who it is for; shown in the admin")
+        parser.add_argument("--uses", type=int, default=1, help="clients that it may register; default: 1")
+        parser.add_argument(
+            "--days",
+            type=float,
+            default=INITIAL_TOKEN_LIFETIME.days,
+            help="its lifetime; default: 7",
+        )
+        parser.add_argument("--note", default="", help="for whom it is; shown in the admin")
 
     def handle(self, *args: Any, uses: int, days: float, note: str, **options: Any) -> None:
         if not 1 <= uses <= 1_000_000 or not 0 < days <= 3650 or len(note) > 200:

@@ -1,6 +1,6 @@
 """``manage.py refresh_provider_keys [name …]``: fetch metadata and keys of the configured OpenID providers.
 
-Run it at deploy, so that the first sign-in need not wait for the provider.
+Run it at each deployment, so that the first sign-in does not wait for the provider.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("names", nargs="*", metavar="name", help="Providers; all of type oidc if none.")
-        parser.add_argument("--due", action="store_true", help="Only what is due, as the schedule does it.")
+        parser.add_argument("--due", action="store_true", help="Only the providers that are due.")
 
     def handle(self, *args: Any, names: list[str], due: bool, **options: Any) -> None:
         reports = key_refresh.refresh_providers(names, force=not due)
@@ -26,7 +26,7 @@ class Command(BaseCommand):
             if report.outcome is not None:
                 self.stdout.write(f"{report.provider}: {report.outcome.value}")
             else:
-                self.stderr.write(f"{report.provider}: failed ({report.reason}); the stored keys stand")
+                self.stderr.write(f"{report.provider}: failed ({report.reason}); the stored keys stay")
         failed = sum(not report.ok for report in reports)
         if failed:
             raise CommandError(f"{failed} of {len(reports)} providers failed.", returncode=1)

@@ -11,8 +11,8 @@ from django_lazyauth.vault.reseal import BATCH_SIZE, reseal
 
 class Command(BaseCommand):
     help = (
-        'Seals everything under the first of LAZYAUTH["VAULT_KEYS"]. Safe while traffic runs, to kill and to'
-        " repeat; after it, the older keys may be removed."
+        'Seal all values anew under the first of LAZYAUTH["VAULT_KEYS"]. It may run during traffic, be killed and'
+        " be repeated. Afterwards the older keys may be removed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,4 +1,4 @@
-"""``manage.py sweep_lazyauth``: delete what is over."""
+"""``manage.py sweep_lazyauth``: delete expired rows."""
 
 from __future__ import annotations
 
