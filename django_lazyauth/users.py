@@ -1,4 +1,4 @@
-"""How an identity becomes a user of this site. A host replaces it with ``LAZYAUTH["USER_RESOLVER"]``."""
+"""How an identity becomes a user of this site. ``LAZYAUTH["USER_RESOLVER"]`` names a host's own class."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django_lazyauth.providers.base import Identity
 
 
 class UserResolver:
-    """Find or build the user of an identity that nobody is linked to yet.
+    """Find or create the user of an identity that is not linked yet.
 
     Both methods run inside the transaction that writes the identity, and must not talk to the network.
     """
@@ -23,8 +23,8 @@ class UserResolver:
     def find(self, identity: Identity) -> AbstractBaseUser | None:
         """Return the existing user this person is, or ``None``.
 
-        The default never matches: equal e-mail addresses alone link nobody (I6). A host that knows better
-        (a staff directory keyed on the subject, say) may return a user here.
+        The default returns ``None``: equal e-mail addresses alone do not link accounts (I6). A host that has a
+        reliable mapping, such as a staff directory keyed on the subject, may return a user here.
         """
         return None
 
@@ -33,7 +33,7 @@ class UserResolver:
 
         Raises:
             RegistrationRefused: This person may not have an account, with a reason that they may read.
-            IntegrityError: Somebody has the unique name or address already; the flow tells the client.
+            IntegrityError: The unique name or address is taken. The client gets an error.
         """
         model = get_user_model()
         user = model(**self.fields(identity))
@@ -42,7 +42,7 @@ class UserResolver:
         return user
 
     def fields(self, identity: Identity) -> dict[str, Any]:
-        """Return the fields of a new user. An e-mail address is taken over only when it is verified."""
+        """Return the fields of a new user. An e-mail address is used only if it is verified."""
         model = get_user_model()
         email = identity.email if identity.email_verified else ""
         fields: dict[str, Any] = {}
@@ -62,7 +62,7 @@ class UserResolver:
 
 
 def username_for(identity: Identity) -> str:
-    """Return a readable user name that no other (provider, subject) gets: a word and ten hex digits."""
+    """Return a readable user name that is unique to (provider, subject): a word and ten hex digits."""
     told = identity.claims.get("preferred_username")
     source = told if isinstance(told, str) and told else identity.email.partition("@")[0] or identity.provider
     word = re.sub(r"[^a-z0-9]+", "-", source.lower()).strip("-")[:30] or "user"

@@ -1,8 +1,8 @@
 """Run work in the background: in a bounded number of threads of this process, or as a Celery task.
 
-Work can be lost: a process dies, a broker loses a message. Whoever starts some must be able to start it again.
+Work can be lost when a process dies or a broker loses a message. The caller must be able to start it again.
 
-Not here: what is run, and which of the two a setting chooses.
+Not here: the work itself, and the setting that chooses between the two.
 """
 
 from __future__ import annotations

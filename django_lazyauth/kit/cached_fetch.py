@@ -70,7 +70,7 @@ USE_STEP: Final = 60
 TASK: Final = "django_lazyauth.fetch"
 MESSAGE_LIFETIME: Final = 60
 
-#: Seconds for which the cache keeps a record that nobody deletes: longer than it can mean anything.
+#: Seconds for which the cache keeps a record that is not deleted: longer than it is used.
 _ENTRY_LIFETIME: Final = FRESH + STALE + LONGEST_BACKOFF
 _RUNNING_LIFETIME: Final = 2 * FETCH_LIMIT
 _FATE_LIFETIME: Final = 3600
@@ -85,7 +85,7 @@ _threads = Threads("fetch", threads=8, queue=64)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of one source.
+    """The record of one source.
 
     Attributes:
         value: JSON; only with ``fetched_at``.
@@ -263,7 +263,7 @@ class CachedFetch:
             logger.error("fetch of %s: too many are waiting in this process", self.name)
 
     def _start_unstarted(self, key: str, running: Running | None, now: float) -> None:
-        """Start a thread, once, for a fetch that no worker has started. Whichever starts first fetches."""
+        """Start a thread, once, for a fetch that no worker has started. The one that starts first fetches."""
         if running is None or not running.started_at + START_LIMIT <= now or running.is_abandoned(now):
             return
         if cache.get(self._key("started", running.token)) is None and cache.add(

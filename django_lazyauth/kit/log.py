@@ -1,4 +1,4 @@
-"""Tell a log that something failed, and nothing of what it failed on."""
+"""Log a failure without its data: an exception may quote a secret (I13)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import traceback
 
 
 def log_failure(logger: logging.Logger, what: str, error: Exception) -> None:
-    """Log where it went wrong, without the error's text: an exception may quote what it choked on (I13)."""
+    """Log the class of *error* and where it was raised, without its text."""
     where = "".join(traceback.format_tb(error.__traceback__)[-3:])
     logger.error("%s: %s\n%s", what, type(error).__name__, where)

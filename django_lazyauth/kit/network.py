@@ -1,4 +1,4 @@
-"""Where a request comes from, cut down to a network: enough to count, too little to identify."""
+"""The network that a request comes from: precise enough to count requests, too coarse to identify a person."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from django.http import HttpRequest
 
 from django_lazyauth.conf import lazyauth_settings
 
-#: As some proxies write it into ``X-Forwarded-For``.
+#: An address with a port, as some proxies write it into ``X-Forwarded-For``.
 WITH_PORT: Final = re.compile(r"\[(?P<v6>[^\]]+)\](?::\d+)?|(?P<v4>[0-9.]+):\d+")
 
 
 def network_of(request: HttpRequest) -> str:
-    """Return the /24 (IPv4) or /56 (IPv6) of the peer; forwarding headers count only behind our own proxies."""
+    """Return the /24 (IPv4) or /56 (IPv6) of the peer; forwarding headers are read only behind our own proxies."""
     address = str(request.META.get("REMOTE_ADDR", ""))
     proxies = lazyauth_settings.num_proxies
     if proxies:
@@ -23,7 +23,7 @@ def network_of(request: HttpRequest) -> str:
             part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()
         ]
         if len(forwarded) >= proxies:
-            # Each proxy of ours appended one entry; what stands before them is the client's own claim.
+            # Each proxy of ours appended one entry. Earlier entries were sent by the client.
             address = forwarded[-proxies]
     with_port = WITH_PORT.fullmatch(address)
     try:

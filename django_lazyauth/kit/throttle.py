@@ -1,8 +1,8 @@
 """How often something may happen: a fixed-window counter on Django's cache.
 
 The counter is as atomic as the cache's ``incr``: local memory, Redis and Memcached count exactly, the
-database and file caches may lose a few of many parallel attempts. An address never becomes a key: keys are
-keyed digests, so a dump of the cache names nobody.
+database and file caches may lose a few of many parallel attempts. Keys are keyed digests, so a dump of the cache
+shows no address.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Throttle:
         scope: Name of what is counted; keys of two scopes never meet.
         limit: Attempts that one window allows.
         window: Length of a window. Windows begin at multiples of it, and attempts beyond the limit do not
-            prolong them: who locks somebody out must keep at it.
-        fails_open: The answer while the cache is down. Open where people would be locked out and something
-            else still bounds the harm; closed where an attempt costs a third person something, like a mail.
+            prolong them.
+        fails_open: The answer while the cache is down. ``True`` where people would be locked out and another
+            limit still holds; ``False`` where an attempt harms a third person, for example by a mail.
     """
 
     scope: str
@@ -39,7 +39,7 @@ class Throttle:
     def take(self, key: str) -> bool:
         """Count one attempt and say whether it is within the limit.
 
-        Counting comes first, so parallel attempts cannot all see the same free place.
+        It counts first, so parallel attempts cannot all pass as the last one allowed.
         """
         name, seconds = self._cache_key(key), self.window.total_seconds()
         try:
@@ -53,7 +53,7 @@ class Throttle:
         return count <= self.limit
 
     def give_back(self, key: str) -> None:
-        """Uncount one attempt that turned out not to be meant, such as the right password."""
+        """Undo the count of an attempt that should not count, such as the right password."""
         try:
             cache.decr(self._cache_key(key))
         except ValueError:

@@ -1,9 +1,10 @@
 """Is this a valid access token of that issuer, meant for us, and what does it allow?
 
 Keys in, token out: the offline check of a resource server (RFC 9068 §4). It imports neither Django nor HTTP,
-fetches nothing, stores nothing and logs nothing; it asks nobody whether the token was revoked.
+fetches nothing, stores nothing and logs nothing. Other tokens that the same keys sign, such as ID tokens and logout
+tokens, are refused by their ``typ`` (RFC 8725 §3.11).
 
-ID tokens, logout tokens and whatever else the same keys sign are refused by their ``typ`` (RFC 8725 §3.11).
+Not here: whether the token was revoked.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ class AccessToken:
 
     Attributes:
         issuer: Exactly as the token has it.
-        subject: Whom it stands for: a user of the issuer, or the client itself.
-        client_id: Who it was given to.
+        subject: A user of the issuer, or the client itself.
+        client_id: The client that it was issued to.
         audience: The resources that it is for, in the token's order.
-        scopes: What it allows.
+        scopes: Granted to it.
         token_id: ``jti``, unique within the issuer.
         session_id: ``tsid``, the sign-in that it came from; ``None`` for a client that acts for itself.
-        claims: All claims as they came: JSON.
+        claims: All claims, unchanged: JSON.
     """
 
     issuer: str
@@ -66,7 +67,7 @@ class AccessToken:
 
     @property
     def is_of_client(self) -> bool:
-        """Whether nobody stands behind the client (RFC 9068 §2.2)."""
+        """Whether the client acts for itself, not for a user (RFC 9068 §2.2)."""
         return self.subject == self.client_id and self.session_id is None
 
     def allow_scopes(self, scopes: list[str] | tuple[str, ...] | frozenset[str]) -> bool:
@@ -83,19 +84,19 @@ def verify_access_token(
     algorithms: Container[str],
     now: datetime,
 ) -> AccessToken:
-    """Check *token* and return what it stands for (RFC 9068 §4).
+    """Check *token* and return its content (RFC 9068 §4).
 
     Args:
         token: In JWS compact form, at most 16 KiB.
-        issuer: Who must have issued it; compared exactly.
-        accepts_audience: Says of one audience whether it names us.
+        issuer: The issuer that it must name; compared exactly.
+        accepts_audience: Returns whether one audience names us.
         keys: The issuer's keys. The caller loaded them; nothing is fetched here.
-        algorithms: Those that are accepted, whatever the token's header says.
+        algorithms: The accepted ones. The token's header cannot add one.
         now: Aware time of receipt. ``exp``, ``nbf`` and a future ``iat`` get 60 s of leeway.
 
     Raises:
-        TokenRejected: A check failed; ``reason`` names which one. ``unknown_kid`` is told only of a token that
-            names *issuer*: newer keys of that issuer may know it.
+        TokenRejected: A check failed; ``reason`` names which one. ``unknown_kid`` is raised only for a token
+            that names *issuer*, because newer keys of that issuer may include the key.
     """
     decoded = decode(token)
     claims = decoded.claims
@@ -127,7 +128,7 @@ def _check_audience(value: object, accepts: Callable[[str], bool]) -> tuple[str,
 
 
 def _scopes(value: object) -> frozenset[str]:
-    """Return the scopes of a token (RFC 8693 §4.2); one without any allows nothing that needs one."""
+    """Return the scopes of a token (RFC 8693 §4.2); a token without scopes allows nothing that needs one."""
     if value is None:
         return frozenset()
     return frozenset(required_text(value, TOKEN_LIMIT, Reason.SCOPE).split(" ")) - {""}

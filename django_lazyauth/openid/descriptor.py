@@ -1,8 +1,9 @@
 """Everything that differs between two OpenID or OAuth providers, as one frozen value.
 
-A descriptor comes from the settings (or from discovery, which fills the same fields). It fetches nothing,
-knows neither Django nor the database, and does not say whether the provider is reachable: what the provider
-publishes about itself is in :mod:`django_lazyauth.openid.keys`.
+A descriptor comes from the settings, or from discovery, which fills the same fields. This module fetches nothing and
+uses neither Django nor the database.
+
+Not here: what the provider publishes about itself (:mod:`django_lazyauth.openid.keys`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .presets import PRESETS
 ProviderType = Literal["oidc", "oauth2"]
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "none", "private_key_jwt"]
 
-#: Signatures we accept at all, best known first. No HMAC: its key is the client secret.
+#: Every signature algorithm that may be accepted, best known first. No HMAC: its key is the client secret.
 ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
 #: Characters of an issuer and of a subject; also the width of their columns.
 IDENTIFIER_LIMIT: Final = 255
@@ -40,7 +41,7 @@ ENDPOINTS: Final = (
     "revocation_endpoint",
     "emails_endpoint",
 )
-#: What an authorization request is made of; no configuration may replace it.
+#: Parameters of an authorization request that no configuration may replace.
 OWN_PARAMETERS: Final = frozenset(
     {
         "client_id",
@@ -72,7 +73,7 @@ class DescriptorError(LazyAuthError):
 
 @dataclass(frozen=True, slots=True)
 class ClaimNames:
-    """What this provider calls the claims we read. An OpenID provider's subject is ``sub``, always."""
+    """The names of the claims that are read. The subject of an OpenID provider is always ``sub``."""
 
     subject: str = "sub"
     email: str = "email"
@@ -85,19 +86,19 @@ class ProviderDescriptor:
     """A provider as data.
 
     Attributes:
-        name: The logical name, which identities are stored under.
-        type: ``oidc``, or ``oauth2`` where nothing but a userinfo endpoint says who somebody is.
+        name: The logical name; identities are stored under it.
+        type: ``oidc``, or ``oauth2`` for a provider that identifies people by its userinfo endpoint only.
         issuer: Compared exactly; ``{tid}``-style placeholders are filled from the claims of a token.
-        client_id: Ours there, and the audience of its ID tokens.
-        algorithms: The only ones accepted, whatever a token's header says.
+        client_id: Of this site at the provider, and the audience of its ID tokens.
+        algorithms: The only accepted ones. A token's header cannot add one.
         token_endpoint_auth_method: OpenID Connect Core §9.
         private_key: PEM, for ``private_key_jwt``.
         states_email_verified: Whether its ``email_verified`` means that the person controls the address.
-        userinfo: Whether the userinfo endpoint is asked too, for what the ID token left out.
+        userinfo: Whether the userinfo endpoint is asked for claims that the ID token does not have.
         extra_authorize_params: Added to each authorization request.
-        is_discovered: A stranger said where it is, so its addresses are a stranger's too (I14).
-        openid_configuration: Where its metadata is, if not below the issuer.
-        authorization_endpoint: Empty, like the other endpoints: taken from the metadata.
+        is_discovered: A stranger chose its addresses, so they are fetched under the strict policy (I14).
+        openid_configuration: URL of its metadata, if it is not below the issuer.
+        authorization_endpoint: Empty: taken from the metadata, like every other empty endpoint.
         emails_endpoint: A list of addresses with ``verified`` flags (GitHub-style).
     """
 
@@ -126,17 +127,17 @@ class ProviderDescriptor:
 
     @property
     def placeholders(self) -> tuple[str, ...]:
-        """Claims that the issuer is filled from; empty for the ordinary provider with one tenant."""
+        """The claims that fill the placeholders of the issuer; empty for a provider with one tenant."""
         return tuple(_PLACEHOLDER.findall(self.issuer))
 
     @property
     def configuration_url(self) -> str:
-        """Where the metadata document is (OpenID Connect Discovery §4)."""
+        """URL of the metadata document (OpenID Connect Discovery §4)."""
         return self.openid_configuration or self.issuer.rstrip("/") + "/.well-known/openid-configuration"
 
 
 def with_preset(name: str, mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *mapping* over the preset that it names.
+    """Return the preset that *mapping* names, overridden by *mapping*.
 
     Raises:
         DescriptorError: There is no such preset.
@@ -185,7 +186,7 @@ def descriptor_from_settings(name: str, mapping: Mapping[str, Any]) -> ProviderD
 
 
 def _check_whole(reader: _Reader, descriptor: ProviderDescriptor) -> None:
-    """Check what single keys cannot tell."""
+    """Check the combinations of keys."""
     if descriptor.type == "oauth2":
         for endpoint in ("authorization_endpoint", "token_endpoint", "userinfo_endpoint"):
             if not getattr(descriptor, endpoint):
@@ -237,7 +238,7 @@ class _Reader:
         return tuple(dict.fromkeys(value))
 
     def url(self, key: str) -> str:
-        """Return an absolute http(s) URL. That plain http is for loopback only, the fetcher enforces."""
+        """Return an absolute http(s) URL. The fetcher allows plain http to loopback only."""
         value = self.text(key, limit=2048)
         if value and not _is_absolute(value):
             raise self.error(f'"{key}" must be an absolute https URL without fragment')
@@ -249,7 +250,7 @@ class _Reader:
         if value and (not _is_absolute(plain) or "?" in plain or "{" in plain or "}" in plain):
             raise self.error('"issuer" must be an https URL without query and fragment')
         if "{" in urlsplit(value).netloc:
-            # A tenant that names the host would name whose keys and claims are believed.
+            # A tenant in the host would choose the server whose keys are trusted.
             raise self.error('"issuer" may hold placeholders in its path only')
         return value
 

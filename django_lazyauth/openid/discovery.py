@@ -1,8 +1,8 @@
-"""What does an SSO domain say about how its people sign in? Two documents and a key set, each fetched once.
+"""How do the people of an SSO domain sign in? Two documents and a key set of that domain say so.
 
 Hop 1 is the domain's own document, ``https://{domain}/.well-known/{SSO_DISCOVERY_PATH}``: a client id and the
 address of hop 2, the metadata of an OpenID provider. For a domain that the operator configured, hop 1 is the
-configuration. Each document is judged before anything of it is kept, and no client secret is kept at all.
+configuration. Each document is checked before anything of it is kept, and no client secret is kept.
 
 Not here: which domains are allowed (:mod:`.domains`), and how often something is fetched
 (:mod:`django_lazyauth.kit.cached_fetch`).
@@ -35,17 +35,17 @@ from .keys import StoredProvider
 from .verify import NAME_LIMIT, KeySet, KeySetInvalid
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
-#: Asked for where the provider does not say that it lacks them.
+#: Requested unless the provider says that it does not support them.
 WANTED_SCOPES: Final = ("profile", "email", "offline_access")
 
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredProvider:
-    """What a domain said about itself.
+    """What a domain publishes about itself.
 
     Attributes:
         domain: Normalised.
-        name: To show: the domain's own word for itself, or the domain.
+        name: To show: the name that the domain gives itself, or the domain.
         descriptor: The provider as data; its name is ``sso:{domain}``.
         published: Its endpoints and keys.
     """
@@ -60,10 +60,10 @@ class DiscoveredProvider:
 
 
 def fetch_if_due(domain: SsoDomain, *, renew_keys: bool = False) -> Result[DiscoveredProvider]:
-    """Start whatever flight is due for *domain*, and return at once with what there is. Two reads of the cache.
+    """Start the fetches that are due for *domain*, and return at once what is known. Two reads of the cache.
 
     Args:
-        renew_keys: Fetch the keys again although they are fresh: a token names one that we lack. Once per
+        renew_keys: Fetch the keys again although they are fresh, because a token names an unknown one. Once per
             30 s (I15).
     """
     found = configurations.fetch_if_due(domain.cache_key)
@@ -141,7 +141,7 @@ def _fetch_configuration(cache_key: str) -> dict[str, Any]:
         except DescriptorError:
             raise SourceFailed("incomplete") from None
     keys = f"{policy.value} {members['jwks_uri']}"
-    # The next flight of the same journey: whoever waits for this one waits for that one too.
+    # A caller that waits for the metadata needs the keys next.
     key_sets.fetch_if_due(keys)
     return {"name": name, "provider": provider, "published": members, "keys": keys}
 
@@ -168,10 +168,9 @@ def _read_domain_document(document: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _check_issuer(metadata: Mapping[str, Any], metadata_url: str) -> str:
-    """Return the issuer: the one that the address stands for (OpenID Connect Discovery §4, §4.3), exactly.
+    """Return the issuer. It must be the one of the metadata's URL, exactly (OpenID Connect Discovery §4, §4.3).
 
-    A slash at its end is removed before the well-known path is added (§4.1), so the address stands for the issuer
-    with it and for the one without.
+    A slash at its end is removed before the well-known path is added (§4.1). So the issuer may have that slash or not.
     """
     issuer = metadata.get("issuer")
     prefix = metadata_url.removesuffix(WELL_KNOWN)
@@ -181,7 +180,7 @@ def _check_issuer(metadata: Mapping[str, Any], metadata_url: str) -> str:
     if not isinstance(authorization_endpoint, str):
         raise SourceFailed("incomplete")
     published.check_url(authorization_endpoint)
-    # Whoever controls the issuer's host controls where people type their password.
+    # People type their password at the authorization endpoint, so it must be on the host of the issuer.
     if _authority(authorization_endpoint) != _authority(metadata_url):
         raise SourceFailed("authority_mismatch")
     return issuer

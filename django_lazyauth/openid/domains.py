@@ -1,7 +1,9 @@
-"""Which SSO domain is meant, and may it sign people in here? No network, no cache.
+"""Which SSO domain does a text name, and may it sign people in here?
 
-A domain has one spelling: lower case, IDNA A-labels. Everything that names one goes through :func:`normalise`,
-so nothing else ever compares domains.
+A domain has one spelling: lower case, IDNA A-labels. Each name of a domain is normalised first, so two names of one
+domain are equal texts.
+
+Not here: network and cache.
 """
 
 from __future__ import annotations
@@ -22,12 +24,12 @@ from .descriptor import SSO_PREFIX, DescriptorError, ProviderDescriptor, descrip
 
 logger = logging.getLogger("django_lazyauth.openid")
 
-#: Characters of a domain, and of what somebody typed for one.
+#: Characters of a domain, and of the text that a person typed for it.
 DOMAIN_LIMIT: Final = 253
 TYPED_LIMIT: Final = 512
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-#: Two labels at least; a last one that begins with a digit may be an address to somebody (WHATWG URL §3.5).
+#: At least two labels. Some parsers read a last label that begins with a digit as an address (WHATWG URL §3.5).
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
 
 
@@ -42,8 +44,8 @@ class SsoDomain:
     Attributes:
         name: Normalised.
         start_url: Where discovery begins: the domain's own document, or its provider's metadata.
-        descriptor: What the operator configured for it; ``None`` where its own document says it.
-        display_name: As configured; empty where the document may say it.
+        descriptor: Configured by the operator; ``None`` where the domain's own document is used.
+        display_name: Configured by the operator; empty where the document may give one.
     """
 
     name: str
@@ -53,7 +55,7 @@ class SsoDomain:
 
     @property
     def cache_key(self) -> str:
-        """Changes with the configuration: what was discovered under another one is not this domain's."""
+        """Changes with the configuration, so nothing is read that was discovered under an earlier one."""
         return f"{self.name} {self.start_url}"
 
 
@@ -77,14 +79,14 @@ def normalise(text: str) -> str:
 
 
 def is_enabled() -> bool:
-    """Say whether any domain may sign people in; where none may, no page asks for one."""
+    """Say whether any domain may sign people in; otherwise no page asks for a domain."""
     return bool(lazyauth_settings.sso_allowed_domains) or bool(lazyauth_settings.sso_domains)
 
 
 def find(domain: str) -> SsoDomain | None:
-    """Return a normalised domain that may sign people in, or ``None``: the gate.
+    """Return the normalised *domain* if it may sign people in, else ``None``.
 
-    A domain that the operator configured is allowed by that.
+    A domain that the operator configured is allowed.
     """
     config = _configured().get(domain)
     if config is None and not _is_allowed(domain):
@@ -111,7 +113,7 @@ def _is_allowed(domain: str) -> bool:
     if callable(allowed):
         try:
             return allowed(domain) is True
-        except Exception as error:  # noqa: BLE001 - a host's own code; a doubt is a no.
+        except Exception as error:  # noqa: BLE001 - a host's own code may raise anything; the domain is refused then.
             logger.error('LAZYAUTH["SSO_ALLOWED_DOMAINS"] raised %s', type(error).__name__)
             return False
     for name in allowed:
@@ -148,7 +150,7 @@ def _describe(domain: str, config: Mapping[str, Any]) -> SsoDomain:
 
 
 def check_configuration() -> list[str]:
-    """Return what is wrong with the SSO settings, in words without values that could be secret."""
+    """Return the errors in the SSO settings, without values that could be secret."""
     complaints = []
     allowed = lazyauth_settings.sso_allowed_domains
     for name in [*(() if callable(allowed) else allowed), *lazyauth_settings.sso_domains]:

@@ -1,10 +1,10 @@
 """Is this a JSON Web Token that one of these keys signed, and what does it say?
 
-A token in compact form is taken apart strictly, its header judged, its key chosen and its signature checked (RFC
-7515, RFC 7517, RFC 8725). Neither Django nor HTTP is imported, nothing is fetched, stored or logged. Whatever is
-given, the answer is a value or :class:`TokenRejected`.
+A token in compact form is decoded strictly, its header is checked, its key is chosen and its signature is checked (RFC
+7515, RFC 7517, RFC 8725). Neither Django nor HTTP is imported, nothing is fetched, stored or logged. For every input
+the result is a value or :class:`TokenRejected`.
 
-Not here: what the claims have to be. :mod:`.verify` says it for ID tokens, :mod:`.access_token` for access tokens.
+Not here: the rules for claims (:mod:`.verify` for ID tokens, :mod:`.access_token` for access tokens).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ LEEWAY: Final = 60
 JSON_DEPTH_LIMIT: Final = 16
 #: 9999-12-31: the last second that a datetime can hold.
 LAST_SECOND: Final = 253_402_300_799
-#: Bits of an RSA modulus: below is weak, above is a way to keep us busy.
+#: Bits of an RSA modulus. Smaller ones are weak, larger ones cost too much time.
 RSA_BITS: Final = range(2048, 8193)
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
@@ -47,7 +47,7 @@ PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519Public
 #: Header parameters that bring or point to a key (OpenID Connect Core §2: SHOULD NOT be used), or that change
 #: what the signature means (RFC 7515 §4.1.11, RFC 7797).
 _REFUSED_HEADERS: Final = frozenset({"jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc"})
-#: kty and crv that an algorithm signs with (RFC 7518 §3.1, RFC 8037 §3.1). Nothing else is ever tried.
+#: kty and crv of the keys of an algorithm (RFC 7518 §3.1, RFC 8037 §3.1). No other key is tried.
 _KEY_OF: Final = {
     "RS256": ("RSA", ""),
     "PS256": ("RSA", ""),
@@ -56,8 +56,8 @@ _KEY_OF: Final = {
 }
 _ALGORITHMS: Final = {name: get_default_algorithms()[name] for name in _KEY_OF}
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]*")
-#: Of a last group of so many characters: those that leave no bit over (RFC 4648 §3.5), so that no second text
-#: stands for the same token.
+#: By the number of characters in the last group: the last characters that leave no unused bit set (RFC 4648 §3.5).
+#: So one token has one text.
 _LAST_CHARACTERS: Final = {
     0: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
     1: (),
@@ -67,7 +67,7 @@ _LAST_CHARACTERS: Final = {
 
 
 class Reason(StrEnum):
-    """Which check failed: a word for logs and pages, never what the token said."""
+    """The check that failed: a word for logs and pages, never content of the token."""
 
     TOO_LARGE = "too_large"
     MALFORMED = "malformed"
@@ -110,7 +110,7 @@ class TokenRejected(LazyAuthError):
 
 
 class KeySetInvalid(LazyAuthError):
-    """A document is not a key set we would use; ``reason`` is a short word."""
+    """A document is not a usable key set; ``reason`` is a short word."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -119,7 +119,7 @@ class KeySetInvalid(LazyAuthError):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One public key of a key set, and what its owner restricts it to."""
+    """One public key of a key set, and the restrictions that its owner published."""
 
     kid: str | None
     algorithm: str | None
@@ -139,7 +139,7 @@ class KeySet:
 
     @classmethod
     def from_jwks(cls, document: object) -> KeySet:
-        """Read a JWK set. Keys we cannot or must not use are skipped, so the result may be empty.
+        """Read a JWK set. Unusable keys are skipped, so the result may be empty.
 
         Args:
             document: The JSON object, at most 32 KiB and 20 keys.
@@ -185,10 +185,10 @@ class KeySet:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A token taken apart; nobody has checked it.
+    """A token in its parts. Nothing of it was checked.
 
     Attributes:
-        signed: What the signature is of.
+        signed: The bytes that the signature is over.
     """
 
     header: Mapping[str, Any]
@@ -198,7 +198,7 @@ class Decoded:
 
 
 def decode(token: str) -> Decoded:
-    """Take a token in compact form apart (RFC 7515 §3.1).
+    """Decode a token in compact form (RFC 7515 §3.1).
 
     Raises:
         TokenRejected: ``too_large`` or ``malformed``.
@@ -216,7 +216,7 @@ def decode(token: str) -> Decoded:
 
 
 def _base64url(text: str) -> bytes:
-    """Decode strictly: the standard library skips what is not of the alphabet, and bits that are left over."""
+    """Decode strictly: the standard library ignores foreign characters and unused bits."""
     if not _BASE64URL.fullmatch(text) or text[-1:] not in _LAST_CHARACTERS[len(text) % 4]:
         raise TokenRejected(Reason.MALFORMED)
     try:
@@ -240,14 +240,14 @@ def _refuse_constant(name: str) -> float:
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a member that is there twice: two readers would see two tokens (RFC 7519 §4)."""
+    """Refuse a repeated member: two parsers could read two different tokens (RFC 7519 §4)."""
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError
     return members
 
 
-#: Made once: ``json.loads`` with a hook makes one per call.
+#: One for all calls: ``json.loads`` with a hook makes one per call.
 _DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique_members)
 
 
@@ -261,10 +261,10 @@ def check_header(
     """Return algorithm and key id that a header names.
 
     Args:
-        header: Of a decoded token.
-        algorithms: Those that are accepted, whatever the header says.
-        types: What ``typ`` may be, in lower case.
-        default_type: What a missing ``typ`` counts as; without one it is refused.
+        header: Header of a decoded token.
+        algorithms: The accepted ones. The header cannot add one.
+        types: The accepted values of ``typ``, in lower case.
+        default_type: Replaces a missing ``typ``; without it a missing ``typ`` is refused.
 
     Raises:
         TokenRejected: ``header``, ``typ``, ``alg`` or ``kid``.
@@ -297,12 +297,12 @@ def check_signature(decoded: Decoded, key: Key, algorithm: str) -> None:
 
 
 def is_public(member: object) -> TypeGuard[Mapping[str, Any]]:
-    """Say whether a member of a key set may be used: a published private key proves nothing any more."""
+    """Say whether a member of a key set may be used. A published private key is no longer private, so it is refused."""
     return isinstance(member, Mapping) and "d" not in member and "k" not in member
 
 
 def _read_key(member: object) -> Key | None:
-    """Return the key, or ``None`` for one that is not a public signature key of a kind we know."""
+    """Return the key; ``None`` if it is not a public signature key of a known kind."""
     if not is_public(member):
         return None
     operations = member.get("key_ops", ["verify"])
@@ -319,7 +319,7 @@ def _read_key(member: object) -> Key | None:
 
 @lru_cache(maxsize=256)
 def _parse_key(kty: str, numbers: tuple[str, ...]) -> PublicKey | None:
-    """Parse a key once per content; checking that it is on its curve costs more than a signature."""
+    """Parse a key once per content: the check that it is on its curve costs more than a signature."""
     try:
         raw = [_base64url(number) for number in numbers]
         first, *rest = (int.from_bytes(number, "big") for number in raw)
@@ -342,7 +342,7 @@ def _text_or_none(value: object) -> str | None:
 
 
 def seconds(value: object, reason: Reason) -> float:
-    """Return a NumericDate (RFC 7519 §2) that a clock could show."""
+    """Return a NumericDate (RFC 7519 §2) that a datetime can hold."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LAST_SECOND:
         raise TokenRejected(reason)
     return value
@@ -380,7 +380,7 @@ def required_text(value: object, limit: int, reason: Reason) -> str:
 
 
 def check_clean(value: Any) -> None:
-    """Refuse JSON that a database or an encoder would choke on: NUL, lone surrogates, infinity, deep nesting.
+    """Refuse JSON that no database or encoder can hold: NUL, lone surrogates, infinity, deep nesting.
 
     Raises:
         TokenRejected: ``unclean``.

@@ -1,11 +1,10 @@
 """Where are the keys of a configured provider? Persisted, so that sign-in works while the provider is down.
 
-``load`` reads one row and never fetches. ``refresh`` fetches and never makes things worse: a failing or empty
-answer leaves the good keys where they are. Of all processes together, one fetches for an unknown key id per
-30 s (I15), and one does a scheduled refresh: a conditional UPDATE decides which.
+``load`` reads one row and never fetches. ``refresh`` fetches; a failing or empty answer keeps the stored keys. Of all
+processes together, one fetches for an unknown key id per 30 s (I15), and one does a scheduled refresh. A conditional
+UPDATE decides which one.
 
-Not here: keys of domains found by discovery, what a key is used for, and any transaction: no fetch happens
-inside one, and each write is one statement.
+Not here: keys of domains found by discovery (:mod:`.discovery`), and transactions. Each write is one statement.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from .verify import matches_issuer
 
 logger = logging.getLogger("django_lazyauth.openid")
 
-#: Bounds of a key set's ``max-age``, and what stands in for a missing one.
+#: Bounds of a key set's ``max-age``, and its default.
 SHORTEST_MAX_AGE: Final = timedelta(minutes=1)
 LONGEST_MAX_AGE: Final = timedelta(hours=1)
 DEFAULT_MAX_AGE: Final = timedelta(minutes=15)
@@ -48,20 +47,20 @@ LONGEST_BACKOFF: Final = timedelta(minutes=15)
 UNKNOWN_KID_INTERVAL: Final = timedelta(seconds=30)
 #: Seconds that a request waits for the fetch of another one.
 WAIT: Final = 2.0
-#: How long a scheduled refresh is left to the process that began it.
+#: How long a scheduled refresh belongs to the process that started it.
 CLAIM: Final = timedelta(seconds=60)
 
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=\"?([0-9]{1,9})", re.IGNORECASE)
 
 
 class Outcome(enum.Enum):
-    """How a refresh ended that did not fail."""
+    """The result of a refresh that did not fail."""
 
     #: New keys or metadata were stored.
     STORED = "stored"
     #: The provider said that nothing changed.
     UNCHANGED = "unchanged"
-    #: Nothing was due, or another process is at it.
+    #: Nothing was due, or another process is refreshing.
     SKIPPED = "skipped"
 
 
@@ -93,9 +92,9 @@ class StoredProvider:
 
 
 def load(descriptor: ProviderDescriptor) -> StoredProvider | None:
-    """Return what is stored of the provider, or ``None`` before the first good refresh. One SELECT.
+    """Return what is stored of the provider; ``None`` before the first successful refresh. One SELECT.
 
-    A row of another issuer counts as none: the configuration changed, and those keys are somebody else's.
+    A row of another issuer is ignored: the configuration changed, and its keys are those of the other issuer.
     """
     row = _select(router.db_for_write(ProviderKeySet)).get(descriptor.name)
     if row is None or row.issuer != descriptor.issuer or row.fetched_at is None:
@@ -109,12 +108,12 @@ def load(descriptor: ProviderDescriptor) -> StoredProvider | None:
 
 @cache
 def _select(using: str) -> PreparedSelect[ProviderKeySet]:
-    """Every sign-in reads the row, and what it takes to compile the query is most of what reading costs."""
+    """Every sign-in reads the row, and compiling the query takes most of the time."""
     return PreparedSelect(ProviderKeySet.objects.using(using).filter(pk=ASKED_FOR))
 
 
 def load_or_fetch(descriptor: ProviderDescriptor) -> StoredProvider | None:
-    """Return what is stored; the first time ever, fetch it, or wait up to 2 s for who is fetching it."""
+    """Return what is stored. If nothing is, fetch it, or wait up to 2 s for the process that is fetching it."""
     stored = load(descriptor)
     if stored is not None:
         return stored
@@ -126,10 +125,10 @@ def load_or_fetch(descriptor: ProviderDescriptor) -> StoredProvider | None:
 
 
 def refresh_for_unknown_kid(descriptor: ProviderDescriptor) -> StoredProvider | None:
-    """Fetch the key set because a token names a key that we do not have, unless that was done just now.
+    """Fetch the key set because a token names an unknown key, unless that was done in the last 30 s.
 
-    Of all callers in all processes, one fetches per 30 s (I15). Those who come while it does wait for it,
-    2 s at most; the others get what is stored.
+    Of all callers in all processes, one fetches per 30 s (I15). Callers that come during its fetch wait for it, 2 s
+    at most. The others get what is stored.
     """
     now = timezone.now()
     rows = ProviderKeySet.objects.filter(pk=descriptor.name)
@@ -171,13 +170,13 @@ def refresh(descriptor: ProviderDescriptor, *, force: bool = False) -> Outcome:
 
     Args:
         descriptor: The provider.
-        force: Fetch although nothing is due, and although the provider failed lately.
+        force: Fetch although nothing is due, and although the last fetch failed.
 
     Raises:
-        SourceFailed: It failed; what was stored stands, and the next try is put off.
+        SourceFailed: The fetch failed. What is stored is kept, and the next try is postponed.
     """
     now = timezone.now()
-    # A row that is new, or that another issuer filled, is due at once.
+    # A new row is due at once, and so is one of another issuer.
     ProviderKeySet.objects.bulk_create(
         [ProviderKeySet(provider=descriptor.name, issuer=descriptor.issuer, next_refresh_at=now)],
         ignore_conflicts=True,
@@ -200,12 +199,12 @@ def refresh(descriptor: ProviderDescriptor, *, force: bool = False) -> Outcome:
         configuration = _fetch_configuration(descriptor)
         return _fetch_and_store_keys(descriptor, rows.get(), configuration)
     except SourceFailed as failure:
-        _put_off(descriptor, failure)
+        _postpone(descriptor, failure)
         raise
 
 
 def _refresh_keys(descriptor: ProviderDescriptor, row: ProviderKeySet) -> Outcome:
-    """Fetch the key set alone: one request, from where the metadata last said that it is."""
+    """Fetch the key set only, from the URL in the stored metadata: one request."""
     if row.fetched_at is None or row.issuer != descriptor.issuer:
         return refresh(descriptor)
     return _fetch_and_store_keys(descriptor, row, row.configuration)
@@ -230,7 +229,7 @@ def _fetch_and_store_keys(
         values["jwks"] = published.public_key_set(response)
         values["etag"] = _validator(response, "etag", 255)
         values["last_modified"] = _validator(response, "last-modified", 64)
-    # A slow answer never overwrites that of somebody who asked later.
+    # A slow answer never overwrites that of a request which started later.
     ProviderKeySet.objects.filter(
         Q(fetched_at__isnull=True) | Q(fetched_at__lt=started_at),
         pk=descriptor.name,
@@ -239,7 +238,7 @@ def _fetch_and_store_keys(
     return Outcome.UNCHANGED if unchanged else Outcome.STORED
 
 
-def _put_off(descriptor: ProviderDescriptor, failure: SourceFailed) -> None:
+def _postpone(descriptor: ProviderDescriptor, failure: SourceFailed) -> None:
     rows = ProviderKeySet.objects.filter(pk=descriptor.name)
     failures = rows.values_list("failures", flat=True).first() or 0
     rows.update(failures=F("failures") + 1, next_refresh_at=timezone.now() + backoff(failures + 1))
@@ -247,12 +246,12 @@ def _put_off(descriptor: ProviderDescriptor, failure: SourceFailed) -> None:
 
 
 def backoff(failures: int) -> timedelta:
-    """Return how long to leave a source alone after so many failures in a row."""
+    """Return the time until the next fetch after so many failures in a row."""
     return min(FIRST_BACKOFF * (1 << min(max(failures - 1, 0), 10)), LONGEST_BACKOFF)
 
 
 def max_age(cache_control: str) -> timedelta:
-    """Return how long a key set is fresh (RFC 9111 §5.2.2.1), between a minute and an hour."""
+    """Return how long a key set is fresh (RFC 9111 §5.2.2.1): one minute to one hour."""
     found = _MAX_AGE.search(cache_control)
     if found is None:
         return DEFAULT_MAX_AGE
@@ -263,10 +262,10 @@ def max_age(cache_control: str) -> timedelta:
 
 
 def _fetch_configuration(descriptor: ProviderDescriptor) -> dict[str, Any]:
-    """Return the members we use of the metadata document (OpenID Connect Discovery §4).
+    """Return the members of the metadata document that are kept (OpenID Connect Discovery §4).
 
     Raises:
-        SourceFailed: No document, not this issuer's (§4.3), or one that would send people elsewhere.
+        SourceFailed: There is no document, it names another issuer (§4.3), or an endpoint must not be used.
     """
     if (
         all(getattr(descriptor, name) for name in published.REQUIRED_MEMBERS)
@@ -287,7 +286,7 @@ def _is_issuer_of(descriptor: ProviderDescriptor, issuer: str) -> bool:
 
 
 def _conditions(row: ProviderKeySet) -> dict[str, str]:
-    """Return the headers that spare an unchanged answer (RFC 9110 §13.1)."""
+    """Return the headers of a conditional request (RFC 9110 §13.1)."""
     conditions = {}
     if row.etag:
         conditions["If-None-Match"] = row.etag

@@ -1,7 +1,6 @@
-"""What is known about well-known providers: dicts, which a configuration names with ``preset`` and overrides.
+"""Settings of well-known providers. A configuration names one with ``preset`` and may override its values.
 
-Adding a provider means adding a dict here or in the settings, never a class. Nothing here is read but by
-:func:`~django_lazyauth.openid.descriptor.descriptor_from_settings`.
+A new provider is a new dict here or in the settings, never a class.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "issuer": "https://accounts.google.com",
         "scopes": ["openid", "profile", "email"],
         "algorithms": ["RS256"],
-        # Google's way to say offline_access; it gives a refresh token at the first consent only.
+        # Google's form of offline_access. It gives a refresh token at the first consent only.
         "extra_authorize_params": {"access_type": "offline"},
     },
     # Accounts of any organisation and personal ones. Each tenant is an issuer of its own.
@@ -27,7 +26,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         ),
         "scopes": ["openid", "profile", "email", "offline_access"],
         "algorithms": ["RS256"],
-        # An administrator of any tenant can write any address there.
+        # An administrator of any tenant can set any address.
         "states_email_verified": False,
     },
     # The client secret is a JWT that the operator signs for at most six months.
@@ -37,7 +36,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "scopes": ["openid", "name", "email"],
         "algorithms": ["RS256"],
         "token_endpoint_auth_method": "client_secret_post",
-        # Apple demands it as soon as a scope is asked for.
+        # Apple requires it as soon as a scope is requested.
         "extra_authorize_params": {"response_mode": "form_post"},
     },
     "github": {
@@ -49,7 +48,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "emails_endpoint": "https://api.github.com/user/emails",
         "scopes": ["read:user", "user:email"],
         "token_endpoint_auth_method": "client_secret_post",
-        # Logins are renamed and given to others; the number stays.
+        # A login name can be changed and then taken by another person. The number stays.
         "claims": {"subject": "id", "name": "name"},
     },
     "gitlab": {
@@ -58,7 +57,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "scopes": ["openid", "profile", "email"],
         "algorithms": ["RS256"],
     },
-    # Okta, Auth0, Keycloak and the like: the issuer is the customer's own and has to be given.
+    # Okta, Auth0, Keycloak and the like: each customer has an issuer of their own, which must be configured.
     "okta": {
         "display_name": "Okta",
         "scopes": ["openid", "profile", "email", "offline_access"],

@@ -1,4 +1,4 @@
-"""Where are the keys of this provider? The one place that tells the two sources apart."""
+"""Where are the keys of this provider: in the database, or in the cache?"""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from .discovery import DiscoveredProvider
 from .domains import SsoDomain
 from .keys import StoredProvider
 
-#: Seconds that a sign-in under way waits for keys that its token needs: one fetch, as it takes at most.
+#: Seconds that a sign-in waits for the keys of its token: the longest time of one fetch.
 RENEWAL_WAIT: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class StoredKeys:
-    """A configured provider: what it published is in the database, and never pending once it was seen."""
+    """A configured provider. Its metadata and keys are in the database, and never pending after the first fetch."""
 
     descriptor: ProviderDescriptor
 
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredKeys:
-    """An SSO domain: what it published is in the cache, for two hours at most."""
+    """An SSO domain. Its metadata and keys are in the cache, for two hours at most."""
 
     domain: SsoDomain
 
@@ -37,10 +37,10 @@ KeySource = StoredKeys | DiscoveredKeys
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A provider as data, with what it publishes.
+    """A provider as data, with its metadata and keys.
 
     Attributes:
-        name: To show, where the provider itself said it.
+        name: To show; empty where the provider gives none.
     """
 
     descriptor: ProviderDescriptor
@@ -49,11 +49,11 @@ class Published:
 
 
 def load(source: KeySource, *, unknown_kid: bool = False, wait: bool = False) -> Result[Published]:
-    """Return what *source* has, and have fetched what is missing.
+    """Return the metadata and keys of *source*, and start a fetch if they are missing.
 
     Args:
-        unknown_kid: A token names a key that is not there: fetch the keys anew, once per 30 s (I15).
-        wait: Rather than ``Pending`` for that, wait for it, 5 s at most.
+        unknown_kid: A token names an unknown key: fetch the keys again, once per 30 s (I15).
+        wait: Wait for that fetch, 5 s at most, instead of returning ``Pending``.
     """
     match source:
         case StoredKeys(descriptor):
@@ -70,7 +70,7 @@ def load(source: KeySource, *, unknown_kid: bool = False, wait: bool = False) ->
 
 
 def _renew(domain: SsoDomain, *, wait: bool) -> Result[DiscoveredProvider]:
-    """Have the keys fetched again; ``Pending`` while that is under way."""
+    """Start a fetch of the keys; ``Pending`` while it runs."""
     discovery.fetch_if_due(domain, renew_keys=True)
     is_done = wait_for(lambda: not discovery.is_fetching_keys(domain), seconds=RENEWAL_WAIT if wait else 0)
     return discovery.peek(domain) if is_done else Pending()

@@ -1,10 +1,10 @@
 """Is this ID token valid, and who is it about?
 
-Keys in, identity out: the one pipeline for every provider (OpenID Connect Core §3.1.3.7). It imports neither
-Django nor HTTP, fetches nothing, stores nothing and logs nothing. Whatever it is given, it returns a
-:class:`VerifiedIdentity` or raises :class:`IdTokenRejected`.
+The same checks for every provider (OpenID Connect Core §3.1.3.7). This module imports neither Django nor HTTP, fetches
+nothing, stores nothing and logs nothing. For every input it returns a :class:`VerifiedIdentity` or raises
+:class:`IdTokenRejected`.
 
-Not here: where keys come from, whether the nonce was ours to expect, whom the identity belongs to.
+Not here: where keys and nonce come from, and which user has the identity.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ __all__ = [
     "verify_id_token",
 ]
 
-#: The one way in which a token is refused, by the name that callers here know.
+#: The name of the error for ID tokens.
 IdTokenRejected = TokenRejected
 
-#: Seconds since ``iat``: an ID token is used at once, so an old one was kept by somebody.
+#: Seconds since ``iat``. An ID token is used at once, so an older one may have been stolen.
 MAX_AGE: Final = 10 * 60
 #: Characters.
 EMAIL_LIMIT: Final = 256
@@ -86,14 +86,14 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedIdentity:
-    """Who a valid token is about.
+    """The person that a valid token is about.
 
     Attributes:
         issuer: Exactly as the token has it.
         subject: The issuer's ``sub``. It is unique within the issuer, not across the tenants of a provider.
-        tenant: What filled the placeholders of the provider's issuer, joined by ``:``; else empty.
-        email_verified: False where the provider's word about it means nothing.
-        auth_time: Aware; when the person last proved themselves there, where the token says so.
+        tenant: The values of the issuer's placeholders, joined by ``:``; empty where it has none.
+        email_verified: False where the provider is not trusted to verify addresses.
+        auth_time: Aware time when the person last authenticated there, if the token says so.
         amr: Authentication methods (RFC 8176).
         acr: Authentication context class.
         claims: The other claims. JSON, no tokens.
@@ -136,11 +136,11 @@ def verify_id_token(
 
     Args:
         token: The ID token in JWS compact form, at most 16 KiB.
-        provider: Whose token it has to be, and what is expected of it.
+        provider: The provider that must have issued it.
         keys: The provider's keys. The caller loaded them; nothing is fetched here.
         nonce: The value sent in the request; ``None`` only where none was sent.
         now: Aware time of receipt. ``exp``, ``nbf`` and a future ``iat`` get 60 s of leeway.
-        max_age: Seconds since the person last proved themselves, if that was asked for.
+        max_age: Most seconds since the person last authenticated, if the request had it.
 
     Raises:
         IdTokenRejected: A check failed; ``reason`` names which one.
@@ -176,7 +176,7 @@ def verify_id_token(
 
 
 def read_unverified(token: str) -> Mapping[str, Any]:
-    """Return the claims of a token that nobody has checked: good for choosing whose check it has to pass.
+    """Return the claims of an unchecked token. Use them only to choose the provider that checks it.
 
     Raises:
         IdTokenRejected: ``too_large``, ``malformed`` or ``unclean``.
@@ -196,7 +196,7 @@ def read_profile(claims: Mapping[str, Any], provider: ProviderDescriptor) -> Pro
     email = _optional_text(claims.get(names.email), EMAIL_LIMIT, Reason.EMAIL)
     verified = claims.get(names.email_verified)
     if verified is not None and not isinstance(verified, bool):
-        # Some providers send the word. Anything else ("1", "TRUE", 1) is nobody's promise.
+        # Some providers send "true" or "false". Any other value ("1", "TRUE", 1) is refused.
         if verified not in ("true", "false"):
             raise IdTokenRejected(Reason.EMAIL_VERIFIED)
         verified = verified == "true"
@@ -208,9 +208,9 @@ def read_profile(claims: Mapping[str, Any], provider: ProviderDescriptor) -> Pro
 
 
 def matches_issuer(template: str, other: str) -> bool:
-    """Say whether *other* names the same issuer as *template*, up to the names of their placeholders.
+    """Say whether *other* is the same issuer as *template*; the names of placeholders may differ.
 
-    Providers write ``{tenantid}`` in their metadata for what their tokens call ``tid``.
+    A provider may write ``{tenantid}`` in its metadata although the claim is called ``tid``.
     """
     return _PLACEHOLDER.sub("{}", template) == _PLACEHOLDER.sub("{}", other)
 
@@ -219,7 +219,7 @@ def matches_issuer(template: str, other: str) -> bool:
 
 
 def _check_issuer(claims: Mapping[str, Any], provider: ProviderDescriptor, key: Key) -> tuple[str, str]:
-    """Return issuer and tenant. A tenant speaks for itself only (I19)."""
+    """Return issuer and tenant. A tenant can issue tokens for its own issuer only (I19)."""
     tenants: list[str] = []
     expected = provider.issuer
     for name in provider.placeholders:
@@ -231,7 +231,7 @@ def _check_issuer(claims: Mapping[str, Any], provider: ProviderDescriptor, key: 
     issuer = required_text(claims.get("iss"), IDENTIFIER_LIMIT, Reason.ISSUER)
     if issuer != expected:
         raise IdTokenRejected(Reason.ISSUER)
-    # A provider with many tenants may say of a key which of them it signs for.
+    # A provider with many tenants may publish which tenant a key signs for.
     if key.issuer is not None and key.issuer != issuer and not matches_issuer(provider.issuer, key.issuer):
         raise IdTokenRejected(Reason.ISSUER)
     return issuer, ":".join(tenants)
@@ -249,7 +249,7 @@ def _check_auth_time(claims: Mapping[str, Any], now: float, max_age: int | None)
     value = claims.get("auth_time")
     if value is None:
         if max_age is not None:
-            # It is required once max_age was sent (§3.1.2.1); silence is not freshness.
+            # auth_time is required if max_age was sent (§3.1.2.1).
             raise IdTokenRejected(Reason.NOT_FRESH)
         return None
     auth_time = seconds(value, Reason.AUTH_TIME)
@@ -273,7 +273,7 @@ def _optional_text(value: object, limit: int, reason: Reason) -> str:
 
 
 def _methods(value: object) -> tuple[str, ...]:
-    """Return ``amr``; a provider's invention there is nothing to refuse a person for."""
+    """Return the usable values of ``amr``. Other values are ignored, not refused."""
     if not isinstance(value, list) or len(value) > 16:
         return ()
     return tuple(method for method in value if isinstance(method, str) and 0 < len(method) <= 64)

@@ -1,8 +1,8 @@
-"""What a provider is: the one contract between a way to sign in and the flows.
+"""The contract of a provider: a way to sign in.
 
-A provider never writes to the database while the person signs in, and never decides who is signed in here:
-it says who the person is (:class:`Identity`), and hands over what it wants written later (``commit``).
-The flows decide when that happens (``immediate`` or ``lazy``), in one transaction with the user.
+A provider identifies the person (:class:`Identity`) and returns the data that it wants stored (``commit``). It never
+writes to the database while the person signs in, and never signs a person in. The sign-in code decides when ``commit``
+is written (``immediate`` or ``lazy``), in one transaction with the user.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who somebody is, in the words of a provider. (provider, subject) names one person for ever (I5).
+    """A person as a provider describes them. (provider, subject) identifies one person for ever (I5).
 
     Attributes:
         provider: Logical name of the provider, as configured; never the protocol type.
-        subject: The provider's stable, case-sensitive name for the person, at most 255 characters.
+        subject: The provider's stable, case-sensitive identifier of the person, at most 255 characters.
         issuer: The OpenID issuer where there is one, else empty.
-        email: As the provider gave it, or empty. Never a key: equal addresses link nobody (I6).
+        email: From the provider, or empty. Never a key: equal addresses do not link accounts (I6).
         email_verified: The provider says that the person controls ``email``.
         name: To show, at most 128 characters.
-        claims: What else the provider said and a host may want: JSON, no tokens.
-        sso_domain: The domain whose own provider said it; empty for a configured one.
-        sso_name: What that domain calls itself.
+        claims: Other claims, for the host: JSON, no tokens.
+        sso_domain: The domain of the provider; empty for a configured provider.
+        sso_name: The name that the domain gives itself.
     """
 
     provider: str
@@ -55,14 +55,14 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """The person is who ``identity`` says.
+    """The person is identified.
 
     Attributes:
-        identity: Who it is.
-        commit: JSON that the provider wants written with the user; comes back in ``finalize``.
-        user: A user of this site that the provider itself authenticated (a local password). It needs no
-            identity row; everybody else is found by (provider, subject).
-        auth_time: Aware time when the person last proved themselves; ``None`` means now.
+        identity: The person.
+        commit: JSON that the provider wants stored with the user; ``finalize`` receives it.
+        user: A user of this site that the provider itself authenticated (a local password). They need no identity
+            row; everybody else is found by (provider, subject).
+        auth_time: Aware time when the person last authenticated; ``None`` means now.
         amr: Authentication methods (RFC 8176), where known.
         acr: Authentication context class, where known.
     """
@@ -95,7 +95,7 @@ class Page:
     Attributes:
         template: Name of the template.
         context: For the template; the view adds the flow, the client and the form token.
-        private: What ``complete`` gets next time; ``None`` keeps what stands.
+        private: JSON for the next ``complete``; ``None`` keeps the stored one.
         status: HTTP status.
     """
 
@@ -108,12 +108,12 @@ class Page:
 class Provider:
     """A way to sign in. One instance serves one request; it keeps no state of its own.
 
-    Raises of every method: :class:`~django_lazyauth.errors.ProviderError` for what the person may retry.
+    Every method may raise :class:`~django_lazyauth.errors.ProviderError` for a failure that the person may retry.
     """
 
     #: Whether ``complete`` may return a ``commit``. Such a provider must implement :meth:`finalize`.
     emits_commit: ClassVar[bool] = False
-    #: Whether the person leaves our site: then ``complete`` is the callback, reached with a one-time state.
+    #: Whether the person leaves our site. Then ``complete`` is the callback, called with a one-time state.
     is_upstream: ClassVar[bool] = True
 
     def __init__(self, name: str, config: Mapping[str, Any]) -> None:
@@ -122,26 +122,26 @@ class Provider:
 
     @property
     def display_name(self) -> str:
-        """What the button says."""
+        """The text of the button."""
         return str(self.config.get("display_name", self.name.replace("-", " ").replace("_", " ").title()))
 
     @property
     def registration(self) -> RegistrationMode | None:
-        """The provider's own mode, or ``None`` for the site's."""
+        """The mode of this provider; ``None``: the mode of the site."""
         mode: RegistrationMode | None = self.config.get("registration")
         return mode
 
     def check(self) -> None:
-        """Check the configuration without touching network or database; ``manage.py check`` asks.
+        """Check the configuration without network and database, for ``manage.py check``.
 
         Raises:
-            ImproperlyConfigured, LazyAuthError: It cannot work; the message says why, and holds no secret.
+            ImproperlyConfigured, LazyAuthError: The configuration cannot work. The message holds no secret.
         """
 
     def prepare(self) -> Pending | None:
-        """Make sure that the next step need not wait for another server; ``Pending`` while it would have to.
+        """Return ``Pending`` if the next step would wait for another server.
 
-        Asked before ``begin``, and before a callback's state is spent: a person who has to wait loses nothing.
+        Called before ``begin``, and before the state of a callback is spent. The person can repeat the request.
         """
         return None
 
@@ -149,8 +149,8 @@ class Provider:
         """Start signing in.
 
         Args:
-            pending: The authorization request that the person is answering.
-            state: Fresh secret of this leg; an upstream must return it to ``callback_uri``.
+            pending: The authorization request.
+            state: A new secret; the upstream must return it to ``callback_uri``.
             callback_uri: Absolute URL of our callback for this provider.
         """
         raise NotImplementedError
@@ -158,21 +158,21 @@ class Provider:
     def complete(self, request: HttpRequest, pending: PendingAuthorization, private: Json) -> Success | Page:
         """Finish signing in: the callback of an upstream, or a form of our own.
 
-        Runs outside any transaction and must not write. ``private`` is what the last step returned.
+        Runs outside any transaction and must not write. ``private`` is the JSON that the last step returned.
         """
         raise NotImplementedError
 
     def finalize(self, commit: Json, *, user: AbstractBaseUser, session_id: UUID) -> None:
-        """Write what ``commit`` holds for *user*, inside the transaction that writes the user.
+        """Write ``commit`` for *user*, inside the transaction that writes the user.
 
-        Called at most once per successful exchange. An exception rolls everything back: the client sees
-        ``server_error``, and the code stays redeemable. It must not talk to the network: a transaction is
-        open. :class:`~django_lazyauth.errors.RegistrationRefused` refuses for good.
+        Called at most once per successful exchange. It must not use the network, because a transaction is open. An
+        exception rolls everything back: the client gets ``server_error``, and can redeem the code again.
+        :class:`~django_lazyauth.errors.RegistrationRefused` refuses permanently.
         """
         raise NotImplementedError
 
 
-# --- What a provider may be able to do besides -------------------------------------------------------------
+# --- Optional capabilities of a provider -------------------------------------------------------------------
 
 
 #: What a host's provider returns from ``refresh``.
@@ -181,21 +181,21 @@ TokenAnswer = UpstreamTokens
 
 @runtime_checkable
 class CanRefresh(Protocol):
-    """A provider that renews the tokens it gave, without the person."""
+    """A provider that renews its tokens without the person."""
 
     def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens:
         """Ask the upstream for new tokens, within 10 s in all. Writes nothing; no transaction is open.
 
         Raises:
             RefreshExpired: The upstream refused the refresh token.
-            RefreshTransient: It failed, and may not the next time.
-            RefreshUnavailable: It never can.
+            RefreshTransient: The refresh failed; a later one may succeed.
+            RefreshUnavailable: No refresh can succeed.
         """
 
 
 @runtime_checkable
 class CanRevoke(Protocol):
-    """A provider that can be told to forget tokens it gave."""
+    """A provider that can revoke its tokens."""
 
     def revoke(self, bundle: UpstreamBundle) -> None:
-        """Revoke refresh and access token of *bundle* upstream, as far as it is offered (RFC 7009)."""
+        """Revoke refresh and access token of *bundle* upstream, if it has a revocation endpoint (RFC 7009)."""

@@ -1,7 +1,7 @@
-"""The leg that every upstream shares: out with a state, back with a code, the code for tokens, new tokens for old.
+"""The authorization code flow with an upstream: request, callback, code for tokens, refresh, revocation.
 
-Not here: that a state is good for one callback and one browser, when a token is renewed (the flows), and any
-write while the person signs in. No error holds a code, a token, a secret or a word of the upstream's (I13).
+Not here: that a state is valid for one callback and one browser (``sign_in``), when a token is renewed (``upstream``),
+and any write while the person signs in. No error holds a code, a token, a secret or text of the upstream (I13).
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 
 #: Characters of a code; RFC 6749 sets none, real ones have a few hundred.
 CODE_LIMIT: Final = 4096
-#: Seconds of a revocation, which somebody waits for who has an answer already.
+#: Seconds of a revocation: a caller that already has its token waits for it.
 REVOCATION_DEADLINE: Final = 5.0
 
-#: Prompts that mean something to an upstream. ``none`` never reaches one, ``consent`` is asked by us.
+#: Prompts that are passed to an upstream. ``none`` never is, and ``consent`` is asked by us.
 PASSED_PROMPTS: Final = ("login", "select_account", "create")
-#: Errors by which the person, or the upstream in their stead, said no (RFC 6749 §4.1.2.1, OpenID Connect Core
-#: §3.1.2.6, and Apple's word for it).
+#: Errors that mean that the person or the upstream refused (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6, and
+#: Apple's own code).
 DENIALS: Final = frozenset(
     {
         "access_denied",
@@ -63,7 +63,7 @@ DENIALS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the upstream is for this request, and whether it names itself in its answers (RFC 9207)."""
+    """The endpoints of the upstream, and whether its answers name the issuer (RFC 9207)."""
 
     authorization: str
     token: str
@@ -102,7 +102,7 @@ class CodeFlow(Provider):
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=")
         parameters = {
             **self.descriptor.extra_authorize_params,
-            **wishes(pending),
+            **passed_parameters(pending),
             "response_type": "code",
             "client_id": self.descriptor.client_id,
             "redirect_uri": callback_uri,
@@ -118,7 +118,7 @@ class CodeFlow(Provider):
     @sensitive_variables()
     def complete(self, request: HttpRequest, pending: PendingAuthorization, private: Json) -> Success:
         if private.get("issuer") != self.descriptor.issuer:
-            # The configuration changed while the person was away: this answer is another provider's (I9).
+            # The configuration changed during the sign-in, so the answer is of another provider (I9).
             raise ProviderUnavailable("configuration_changed")
         endpoints = self.endpoints()
         answer = read_callback(request)
@@ -148,7 +148,7 @@ class CodeFlow(Provider):
 
     @sensitive_variables()
     def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens:
-        """Renew the tokens of *bundle* (RFC 6749 §6); 10 s in all, looking up the endpoint included."""
+        """Renew the tokens of *bundle* (RFC 6749 §6), within 10 s including the look-up of the endpoint."""
         ends_at = time.monotonic() + REFRESH_DEADLINE
         try:
             endpoint = self.endpoints().token
@@ -163,7 +163,7 @@ class CodeFlow(Provider):
 
     @sensitive_variables()
     def revoke(self, bundle: UpstreamBundle) -> None:
-        """Revoke the refresh token, or the access token where there is no other (RFC 7009 §2.1)."""
+        """Revoke the refresh token, or the access token if there is no refresh token (RFC 7009 §2.1)."""
         endpoint = self.endpoints().revocation
         if not endpoint:
             return
@@ -175,10 +175,10 @@ class CodeFlow(Provider):
             raise ProviderUnavailable("unreachable", debug=f"revocation endpoint: {error.reason}") from None
 
     def endpoints(self) -> Endpoints:
-        """Return where the upstream is.
+        """Return the endpoints of the upstream.
 
         Raises:
-            ProviderUnavailable: ``not_ready``: its metadata was never seen.
+            ProviderUnavailable: ``not_ready``: its metadata was never fetched.
         """
         raise NotImplementedError
 
@@ -190,11 +190,11 @@ class CodeFlow(Provider):
         private: Json,
         answer: Mapping[str, str],
     ) -> Success:
-        """Say whose *tokens* these are; the ``commit`` is added by the caller."""
+        """Return the person of *tokens*; the caller adds the ``commit``."""
         raise NotImplementedError
 
     def check_issuer(self, answer: Mapping[str, str], endpoints: Endpoints) -> None:
-        """Refuse an answer, also one with an error, that names another issuer (RFC 9207 §2.4)."""
+        """Refuse an answer that names another issuer, also an answer with an error (RFC 9207 §2.4)."""
         issuer = answer.get("iss")
         if issuer is None:
             if endpoints.sends_issuer:
@@ -206,8 +206,8 @@ class CodeFlow(Provider):
         return issuer == self.descriptor.issuer
 
 
-def wishes(pending: PendingAuthorization) -> dict[str, str]:
-    """Return what the client asked for and the upstream has to heed (OpenID Connect Core §3.1.2.1)."""
+def passed_parameters(pending: PendingAuthorization) -> dict[str, str]:
+    """Return the parameters of the client that are passed to the upstream (OpenID Connect Core §3.1.2.1)."""
     parameters = {
         "prompt": " ".join(prompt for prompt in PASSED_PROMPTS if prompt in pending.prompts),
         "login_hint": pending.login_hint,
@@ -219,7 +219,7 @@ def wishes(pending: PendingAuthorization) -> dict[str, str]:
 
 
 def read_callback(request: HttpRequest) -> dict[str, str]:
-    """Return the parameters of the authorization response; none may be there twice (RFC 6749 §3.1)."""
+    """Return the parameters of the authorization response; none may be repeated (RFC 6749 §3.1)."""
     if any(len(values) != 1 for _, values in request.GET.lists()):
         raise ProviderUnavailable("malformed_callback")
     return {name: str(value) for name, value in request.GET.items()}
@@ -229,7 +229,7 @@ def read_code(answer: Mapping[str, str]) -> str:
     """Return the code of an authorization response.
 
     Raises:
-        ProviderDenied: The person, or the upstream, said no.
+        ProviderDenied: The person or the upstream refused.
         ProviderUnavailable: The upstream failed, or there is no code.
     """
     error = answer.get("error")

@@ -1,7 +1,8 @@
 """Keep the stored keys of configured providers fresh: at deploy, by a schedule, or by hand.
 
-It decides which providers, and reports on each; how one is refreshed, and that a bad answer never replaces
-good keys, is in :mod:`django_lazyauth.openid.keys`. Nothing here opens a transaction: a fetch is inside.
+It chooses the providers and reports on each.
+
+Not here: how one is refreshed, and that a bad answer never replaces good keys (:mod:`django_lazyauth.openid.keys`).
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from .registry import get_provider
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How the refresh of one provider went.
+    """The result of the refresh of one provider.
 
     Attributes:
         provider: Logical name.
         outcome: ``None`` where it failed.
-        reason: One word for why it failed, or the hint of a wrong configuration; never a secret.
+        reason: One word for the failure, or the hint about a wrong configuration; never a secret.
     """
 
     provider: str
@@ -42,7 +43,7 @@ class Report:
 def refresh_provider(name: str, *, force: bool = False) -> Report:
     """Fetch metadata and keys of one configured OpenID provider, if they are due or *force* is set.
 
-    Failures are reported, not raised: what is stored stands.
+    A failure is reported, not raised. What is stored is kept.
     """
     try:
         return Report(name, keys.refresh(keys.configured_descriptor(name), force=force))
@@ -55,7 +56,7 @@ def refresh_provider(name: str, *, force: bool = False) -> Report:
 
 
 def refresh_providers(names: Iterable[str] = (), *, force: bool = False) -> list[Report]:
-    """Refresh *names*, or every configured OpenID provider; one that fails does not hold up the others."""
+    """Refresh *names*, or every configured OpenID provider; a failure does not stop the others."""
     return [refresh_provider(name, force=force) for name in (list(names) or openid_provider_names())]
 
 

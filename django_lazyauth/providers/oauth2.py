@@ -1,4 +1,4 @@
-"""Sign in with an OAuth 2.0 provider (GitHub-style): a userinfo endpoint says whose the access token is.
+"""Sign in with an OAuth 2.0 provider (GitHub-style): a userinfo endpoint names the person of an access token.
 
 The OpenID provider, which gets a signed answer, is in :mod:`django_lazyauth.providers.openid`.
 """
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class OAuth2Provider(CodeFlow):
-    """An upstream without ID tokens: its userinfo endpoint says whose the access token is."""
+    """An upstream without ID tokens: its userinfo endpoint names the person of an access token."""
 
     def begin(self, pending: PendingAuthorization, *, state: str, callback_uri: str) -> Redirect:
         if pending.max_age is not None:
-            # Nothing such a provider answers could show when the person last proved themselves.
+            # No answer of such a provider says when the person last authenticated.
             raise ProviderUnavailable("freshness_unknown")
         return super().begin(pending, state=state, callback_uri=callback_uri)
 

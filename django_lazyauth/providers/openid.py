@@ -1,8 +1,9 @@
 """Sign in with an OpenID Connect provider: a code for an ID token, and the ID token checked.
 
-Every configured OpenID provider is this class and a dict. The leg out and back is
-:class:`~django_lazyauth.providers.oauth2.CodeFlow`; whether a token is valid is decided in
-:mod:`django_lazyauth.openid.verify`, with the keys that :mod:`django_lazyauth.openid.sources` finds.
+Every configured OpenID provider is this class and a dict.
+
+Not here: the code flow (:class:`~django_lazyauth.providers.code_flow.CodeFlow`), the checks of a token
+(:mod:`django_lazyauth.openid.verify`), and where its keys are (:mod:`django_lazyauth.openid.sources`).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _PLACEHOLDER: Final = re.compile(r"\\\{[A-Za-z0-9_]+\\\}")
 
 
 class OpenIDProvider(CodeFlow):
-    """An OpenID provider out of the settings (OpenID Connect Core §3.1)."""
+    """A configured OpenID provider (OpenID Connect Core §3.1)."""
 
     def begin(self, pending: PendingAuthorization, *, state: str, callback_uri: str) -> Redirect:
         redirect = super().begin(pending, state=state, callback_uri=callback_uri)
@@ -54,14 +55,14 @@ class OpenIDProvider(CodeFlow):
 
     @cached_property
     def source(self) -> KeySource:
-        """Where what the upstream publishes is kept."""
+        """Where the metadata and keys of the upstream are kept."""
         return StoredKeys(self.descriptor)
 
     def prepare(self) -> Pending | None:
-        """Have what the upstream publishes at hand for the rest of the request.
+        """Load the metadata and keys of the upstream for the rest of the request.
 
         Raises:
-            ProviderUnavailable: It was never seen, and does not answer; ``reason`` says how it failed.
+            ProviderUnavailable: They were never fetched, and the fetch failed; ``reason`` says how.
         """
         found = sources.load(self.source)
         if isinstance(found, Pending):
@@ -71,10 +72,10 @@ class OpenIDProvider(CodeFlow):
 
     @cached_property
     def published(self) -> Published:
-        """What the upstream published, as last seen.
+        """The metadata and keys of the upstream, as last fetched.
 
         Raises:
-            ProviderUnavailable: It is not there, or not yet.
+            ProviderUnavailable: There are none, or none yet.
         """
         return _published(sources.load(self.source))
 
@@ -89,7 +90,7 @@ class OpenIDProvider(CodeFlow):
         )
 
     def names_issuer(self, issuer: str) -> bool:
-        """Say whether *issuer* may be ours; which tenant it is, the ID token tells."""
+        """Say whether *issuer* matches the configured one, in any tenant. The ID token names the tenant."""
         pattern = _PLACEHOLDER.sub("[A-Za-z0-9._-]+", re.escape(self.descriptor.issuer))
         return re.fullmatch(pattern, issuer) is not None
 
@@ -117,7 +118,7 @@ class OpenIDProvider(CodeFlow):
         return self.success(verified, profile)
 
     def success(self, verified: VerifiedIdentity, profile: Profile) -> Success:
-        """Return what the flows are told of a person whose token is valid."""
+        """Return the result for a person whose ID token is valid."""
         identity = Identity(
             provider=self.name,
             subject=subject_of(verified),
@@ -131,10 +132,10 @@ class OpenIDProvider(CodeFlow):
 
     @sensitive_variables()
     def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens:
-        """Renew, and look at the new ID token (OpenID Connect Core §12.2): it has to be about the same person.
+        """Renew the tokens. A new ID token must be about the same person (OpenID Connect Core §12.2).
 
-        One that cannot be checked with the keys at hand is dropped, and the one of the sign-in stays: nothing
-        may be fetched any more while others wait.
+        An ID token that the loaded keys cannot verify is dropped, and the one of the sign-in stays. No keys are
+        fetched here, because other callers wait for this refresh.
         """
         answer = super().refresh(bundle)
         if not answer.id_token:
@@ -150,11 +151,11 @@ class OpenIDProvider(CodeFlow):
 
     @sensitive_variables()
     def verify(self, id_token: str, *, nonce: str, max_age: int | None = None) -> VerifiedIdentity:
-        """Check an ID token; for a key id that the keys lack, they are renewed once, and waited for (I15).
+        """Check an ID token. If it names an unknown key, fetch the keys once and wait for them (I15).
 
         Raises:
             IdentityRejected: ``reason`` is that of the check that failed.
-            ProviderUnavailable: ``not_ready``: the keys that the token needs did not come in time.
+            ProviderUnavailable: ``not_ready``: the keys were not fetched in time.
         """
         verified = self.try_verify(id_token, nonce=nonce, max_age=max_age, wait=True)
         if isinstance(verified, Pending):
@@ -165,7 +166,7 @@ class OpenIDProvider(CodeFlow):
     def try_verify(
         self, id_token: str, *, nonce: str, max_age: int | None = None, wait: bool = False
     ) -> VerifiedIdentity | Pending:
-        """Check an ID token; ``Pending`` while the keys that it needs are being fetched.
+        """Check an ID token; ``Pending`` while its keys are being fetched.
 
         Raises:
             IdentityRejected: ``reason`` is that of the check that failed.
@@ -203,10 +204,10 @@ class OpenIDProvider(CodeFlow):
 
     @sensitive_variables()
     def complement(self, verified: VerifiedIdentity, endpoint: str, access_token: str) -> Profile:
-        """Add what the ID token left out; its own words stand (OpenID Connect Core §5.3.2).
+        """Add claims that the ID token does not have, from userinfo (OpenID Connect Core §5.3.2).
 
         Raises:
-            IdentityRejected: ``userinfo_sub``: the answer is about somebody else, or not about anybody.
+            IdentityRejected: ``userinfo_sub``: the answer has another subject, or none.
             ProviderUnavailable: There was no usable answer.
         """
         document = read_userinfo(endpoint, access_token)
@@ -218,7 +219,7 @@ class OpenIDProvider(CodeFlow):
             raise IdentityRejected(error.reason) from None
         profile = verified.profile
         if not profile.email:
-            # Address and "verified" come from one document, or a promise would cover another address.
+            # Address and "verified" must come from the same document.
             profile = replace(profile, email=other.email, email_verified=other.email_verified)
         return profile if profile.name else replace(profile, name=other.name)
 
@@ -232,7 +233,7 @@ def _published(found: Result[Published]) -> Published:
 
 
 def subject_of(verified: VerifiedIdentity) -> str:
-    """Return the subject that is unique within the provider: a tenant's own comes after its name (I19)."""
+    """Return a subject that is unique within the provider: with tenants, ``tenant:subject`` (I19)."""
     subject = f"{verified.tenant}:{verified.subject}" if verified.tenant else verified.subject
     if len(subject) > IDENTIFIER_LIMIT:
         raise IdentityRejected(Reason.SUBJECT)
@@ -240,7 +241,7 @@ def subject_of(verified: VerifiedIdentity) -> str:
 
 
 def check_freshness(verified: VerifiedIdentity, pending: PendingAuthorization) -> None:
-    """Refuse an older sign-in where ``prompt=login`` was asked for (OpenID Connect Core §3.1.2.1)."""
+    """Refuse an older authentication if ``prompt=login`` was requested (OpenID Connect Core §3.1.2.1)."""
     if "login" not in pending.prompts or verified.auth_time is None:
         return
     if verified.auth_time.timestamp() < pending.created_at.timestamp() - LEEWAY:

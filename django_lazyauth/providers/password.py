@@ -1,11 +1,11 @@
 """Sign in, register and change a password with an e-mail address and a password of this site.
 
-Somebody who asks whether an address is registered learns nothing: page, status, hashing and number of mails
-are the same, only the mail differs. A code speaks for the address it was sent to, never for an account that
-has the same e-mail elsewhere (I6). From the moment it arrives a new password is kept as a hash only (I13).
+The pages do not show whether an address is registered: page, status, hashing and number of mails are the same, only
+the mail differs. A code confirms the address that it was sent to, never an account that has the same e-mail elsewhere
+(I6). A new password is hashed at once, and only its hash is kept (I13).
 
-Not here: who the user becomes and when it is written (the flows), that a step is taken once (the pending
-authorization's conditional UPDATE), the form token (the view), and the end of other sessions after a change.
+Not here: the user and when it is written (``sign_in``), that a step is taken once (the conditional UPDATE of the
+pending authorization), the form token (the view), and the end of other sessions after a change.
 """
 
 from __future__ import annotations
@@ -56,21 +56,21 @@ logger = logging.getLogger(__name__)
 
 Kind = Literal["register", "change"]
 
-#: Seconds that an e-mailed code is good for: a slow mail server, not a mailbox read next week.
+#: Seconds that an e-mailed code is valid: long enough for a slow mail server.
 CODE_LIFETIME = 15 * 60
-#: Guesses at one code. With 40 random bits and five guesses one in 2 × 10¹¹ attackers gets in.
+#: Guesses at one code. With 40 random bits and five guesses, one attacker in 2 × 10¹¹ succeeds.
 CODE_ATTEMPTS = 5
 #: Mails that one authorization request may cause.
 MAILS_PER_FLOW = 3
 
-# Guessing a password. Open while the cache is down: sign-in must survive that; a guess costs a hash still.
-# Somebody locked out by a stranger's guesses gets in through "change password", which needs the mailbox only.
+# Guesses at a password. Open while the cache is down: sign-in must still work, and each guess costs a hash. A person
+# who is locked out by a stranger's guesses can use "change password", which needs only their mailbox.
 ACCOUNT_FAILURES = Throttle("password-account", 10, timedelta(minutes=15), fails_open=True)
 FLOW_FAILURES = Throttle("password-flow", 10, timedelta(hours=1), fails_open=True)
-# Guessing a code. Open while the cache is down: the sealed count of attempts still bounds everything but
-# requests that race each other, and 40 bits are far more than a race can try.
+# Guesses at a code. Open while the cache is down: the sealed count of attempts still limits all but concurrent
+# requests, and those cannot try 40 bits.
 CODE_GUESSES = Throttle("password-code", CODE_ATTEMPTS, timedelta(hours=1), fails_open=True)
-# Mails go to third persons' mailboxes: closed while the cache is down.
+# Mails go to the mailboxes of other people: closed while the cache is down.
 FLOW_MAILS = Throttle("password-flow-mails", MAILS_PER_FLOW, timedelta(hours=1))
 ADDRESS_MAILS = Throttle("password-address-mails", 5, timedelta(hours=1))
 
@@ -86,7 +86,7 @@ STEPS: dict[str, tuple[str, type[Form]]] = {
     "register": ("django_lazyauth/password/register.html", NewPasswordForm),
     "change": ("django_lazyauth/password/change.html", NewPasswordForm),
 }
-#: What was asked for, and whether a code that opens something goes with it → the mail.
+#: The kind of request, and whether the mail holds a code → the template of the mail.
 MAILS: dict[tuple[Kind, bool], str] = {
     ("register", True): "django_lazyauth/mail/register_code.txt",
     ("register", False): "django_lazyauth/mail/register_known.txt",
@@ -97,13 +97,13 @@ MAILS: dict[tuple[Kind, bool], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A code that was mailed and what it would confirm. The flow keeps it sealed; no browser sees it.
+    """A code that was mailed, and the change that it confirms. It is kept sealed, never in the browser.
 
     Attributes:
-        kind: What the code confirms.
+        kind: The change that the code confirms.
         email: Normalised address, and so the subject.
         password_hash: Of the new password, by the site's first hasher.
-        code_digest: SHA-256 of the code with its flow and address, or of nothing anybody has.
+        code_digest: SHA-256 of the code with its flow and address, or of a random value if no code was sent.
         sent_at: Unix time of the mail, in seconds.
         attempts: Wrong guesses at this code.
         mails: Mails that this flow has asked for.
@@ -147,9 +147,9 @@ class PasswordProvider(Provider):
         A GET changes and sends nothing. Every refusal is a page with the reason on it.
 
         Raises:
-            ProviderUnavailable: A mail could not be sent, whoever it was for.
+            ProviderUnavailable: A mail could not be sent, to a registered address or not.
         """
-        # What django.views.decorators.debug.sensitive_post_parameters sets, which takes views only.
+        # As django.views.decorators.debug.sensitive_post_parameters does, which decorates views only.
         request.sensitive_post_parameters = "__ALL__"  # type: ignore[attr-defined]  # what Django's own decorator sets
         challenge = Challenge.load(private)
         action = request.POST.get("action") if request.method == "POST" else None
@@ -173,15 +173,14 @@ class PasswordProvider(Provider):
     def finalize(self, commit: Json, *, user: AbstractBaseUser, session_id: UUID) -> None:
         """Give *user* the password whose hash is in *commit*, with one UPDATE (I3).
 
-        A registration sets the first password and nothing but the first: it is compared and swapped, so of
-        two registrations of one address one wins. A change replaces a password that exists, so it never makes
-        a new user's first.
+        A registration sets the first password only. The UPDATE compares the old value, so of two registrations of
+        one address one wins. A change replaces an existing password only.
 
         Raises:
             RegistrationRefused: The account has a password already, or has none to change (any more).
         """
         password_hash = commit["password_hash"]
-        identify_hasher(password_hash)  # ValueError rather than a password in clear in the database.
+        identify_hasher(password_hash)  # ValueError, so that no password in clear reaches the database.
         rows = get_user_model()._base_manager.filter(pk=user.pk)
         if commit["kind"] == "change":
             if not (_has_password(user) and user.is_active):
@@ -206,7 +205,7 @@ class PasswordProvider(Provider):
         if all(within_limits):
             success = self._authenticate(request, login, form.cleaned_data["password"])
         else:
-            # As much work as a real check, so that a guesser does not notice that nothing is checked.
+            # The same work as a real check, so that the response time does not show that nothing is checked.
             make_password(form.cleaned_data["password"])
             success = None
         if success is None:
@@ -216,10 +215,10 @@ class PasswordProvider(Provider):
 
     @sensitive_variables("password")
     def _authenticate(self, request: HttpRequest, login: str, password: str) -> Success | None:
-        """Check one password with one hash: of the identity's user, or of the site's user of that name.
+        """Check the password of the identity's user, or of the site's user of that name, with one hash.
 
-        Whose address has an identity here is that identity, whatever a user of the site calls itself. Like
-        Django's own sign-in, the right password renews a hash whose parameters are out of date.
+        If the address has an identity here, only its user is checked, even if a user of the site has that name. The
+        right password upgrades an outdated hash, as in Django's own sign-in.
         """
         identity = self._identity(_subject_of(login) or "")
         if identity is None:
@@ -235,19 +234,19 @@ class PasswordProvider(Provider):
                 name=identity.name,
             )
             return Success(known, user=user, amr=("pwd",))
-        # As ``authenticate`` does: what a host hangs on failures runs for both kinds of account.
+        # As ``authenticate`` does: a host's receivers run for both kinds of account.
         user_login_failed.send(sender=__name__, credentials={"username": login}, request=request)
         return None
 
     def _local_identity(self, user: AbstractBaseUser) -> Identity:
-        """Name a user of the site who has no identity here: without ``@`` the subject is no address."""
+        """Return an identity for a user of the site without one. Its subject has no ``@``, so it is no address."""
         email = getattr(user, user.get_email_field_name(), "") or ""
         return Identity(provider=self.name, subject=f"user:{user.pk}".replace("@", "%40")[:255], email=email)
 
     def _ask_for_code(
         self, request: HttpRequest, pending: PendingAuthorization, kind: Kind, earlier: Challenge | None
     ) -> Page:
-        """Hash the new password and mail a code: one hash and one mail, whoever the address belongs to."""
+        """Hash the new password and mail a code: one hash and one mail, whether the address is registered or not."""
         form = NewPasswordForm(request.POST)
         if not form.is_valid():
             return _form_page(kind, form)
@@ -270,19 +269,19 @@ class PasswordProvider(Provider):
         return _code_page(self._mail_code(pending, challenge), CodeForm(), notice=MAIL_SENT)
 
     def _mail_code(self, pending: PendingAuthorization, challenge: Challenge) -> Challenge:
-        """Send one mail, with a code only where the code may open something.
+        """Send one mail, with a code only if the code may confirm the change.
 
-        Beyond the limit of an address nothing is sent, and the page says what it always says.
+        Above the limit of an address no mail is sent, and the page does not show that.
         """
         counted = replace(challenge, mails=challenge.mails + 1)
         code = "".join(secrets.choice(CODE_ALPHABET) for _place in range(CODE_LENGTH))
-        opens = self._may_confirm(challenge)
+        may_confirm = self._may_confirm(challenge)
         if not ADDRESS_MAILS.take(challenge.email):
             return counted
-        _send_mail(MAILS[challenge.kind, opens], to=challenge.email, code=code if opens else "")
+        _send_mail(MAILS[challenge.kind, may_confirm], to=challenge.email, code=code if may_confirm else "")
         return replace(
             counted,
-            code_digest=_digest_of_code(pending, challenge, code) if opens else _digest_of_nothing(),
+            code_digest=_digest_of_code(pending, challenge, code) if may_confirm else _digest_of_nothing(),
             sent_at=int(time.time()),
             attempts=0,
         )
@@ -300,7 +299,7 @@ class PasswordProvider(Provider):
         form = CodeForm(request.POST)
         if not form.is_valid():
             return _code_page(challenge, form)
-        # Counted in the cache before it is compared: parallel guesses all carry the same sealed count.
+        # Counted in the cache before the comparison: concurrent guesses all have the same sealed count.
         is_open = CODE_GUESSES.take(challenge.code_digest) and not challenge.is_spent
         given = _digest_of_code(pending, challenge, form.cleaned_data["code"])
         if not (secrets.compare_digest(given, challenge.code_digest) and is_open):
@@ -324,7 +323,7 @@ class PasswordProvider(Provider):
 
 
 def _has_password(user: AbstractBaseUser) -> bool:
-    """Say whether somebody set a password; a user built without one has an empty or an unusable one."""
+    """Say whether *user* has a password; a user created without one has an empty or an unusable one."""
     return bool(user.password) and user.has_usable_password()
 
 
@@ -336,7 +335,7 @@ def _subject_of(login: str) -> str | None:
 
 
 def _digest_of_code(pending: PendingAuthorization, challenge: Challenge, code: str) -> str:
-    """Bind a code to its flow, purpose and address: it is nothing anywhere else."""
+    """Return the digest of a code, bound to its flow, purpose and address."""
     return digest(f"{pending.session_id}\n{challenge.kind}\n{challenge.email}\n{code}")
 
 
@@ -351,7 +350,7 @@ def _first_step(pending: PendingAuthorization) -> str:
 
 def _blank_form(step: str, pending: PendingAuthorization) -> Form:
     hint = pending.login_hint.strip()
-    # A hint comes with the URL: bidi overrides and control characters have no business in a field.
+    # A hint comes from the URL: bidi overrides and control characters must not appear in a field.
     usable = hint.isprintable() and len(hint) <= ADDRESS_LENGTH
     return STEPS[step][1](initial={"email": hint} if usable else {})
 
@@ -374,11 +373,11 @@ def _code_page(challenge: Challenge, form: Form, alert: Any = "", *, notice: Any
 def _send_mail(template: str, *, to: str, code: str) -> None:
     """Send one mail; the first line of its template is the subject.
 
-    It names the site and nobody else: what a client calls itself is a stranger's text, and must not travel to
-    a third person under our name.
+    It names the site and not the client: the name of a client is a stranger's text, and must not be sent to
+    another person in our name.
 
     Raises:
-        ProviderUnavailable: The mail backend failed; which way is for the operator only.
+        ProviderUnavailable: The mail backend failed. Only the log says how.
     """
     context = {
         "site": urlsplit(lazyauth_settings.issuer).netloc,
@@ -390,7 +389,7 @@ def _send_mail(template: str, *, to: str, code: str) -> None:
         subject=subject.strip(),
         body=body.lstrip(),
         to=[to],
-        headers={"Auto-Submitted": "auto-generated"},  # RFC 3834 §5: no vacation answers, please.
+        headers={"Auto-Submitted": "auto-generated"},  # RFC 3834 §5: no automatic replies.
     )
     try:
         mail.send()

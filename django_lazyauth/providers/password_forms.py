@@ -1,6 +1,6 @@
-"""What people type on the password pages, and what is made of it: addresses, passwords, codes.
+"""The forms of the password pages: addresses, passwords, codes.
 
-Nothing here knows an account: a form is valid or not whoever exists.
+Not here: accounts. Whether a form is valid does not depend on them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from django.views.decorators.debug import sensitive_variables
 ADDRESS_LENGTH = 254
 #: Characters of a local part (RFC 5321 §4.5.3.1.1).
 LOCAL_PART_LENGTH = 64
-#: Characters of a password: room for any passphrase, and no megabytes to hash.
+#: Characters of a password: enough for any passphrase, and cheap to hash.
 PASSWORD_LENGTH = 4096
 #: Characters of a code, without the hyphen: 40 random bits.
 CODE_LENGTH = 8
-#: Crockford's base 32: no I, L, O and U, so nothing is misread or spells a word.
+#: Crockford's base 32. Without I, L, O and U a code is not misread and spells no word.
 CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 _MISREAD = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
@@ -34,16 +34,15 @@ _check_address = EmailValidator(allowlist=[])
 
 
 def normalise_address(address: str) -> str:
-    """Return the one spelling of *address* that is its subject, and that mail is sent to.
+    """Return the normalised spelling of *address*: it is the subject, and mail is sent to it.
 
-    The local part must be ASCII and is lower-cased; the domain becomes lower-case A-labels (RFC 5891 §4.4).
-    No NFKC and no Unicode case folding: they make one word of two mailboxes (the Kelvin sign folds to "k"),
-    so the owner of the one would become the owner of the other. Since mail goes to the very string that is
-    returned, whoever answers it controls that address, whatever was typed. Quoted local parts, address
-    literals and ``localhost`` are refused.
+    The local part must be ASCII and is lower-cased; the domain becomes lower-case A-labels (RFC 5891 §4.4). No NFKC
+    and no Unicode case folding is done, because they map two mailboxes to one (the Kelvin sign folds to "k"). Mail is
+    sent to the returned spelling, so a person who answers it controls exactly that address. Quoted local parts,
+    address literals and ``localhost`` are refused.
 
     Raises:
-        ValidationError: Not an address we send mail to.
+        ValidationError: No mail is sent to such an address.
     """
     address = address.strip()
     local, _at, domain = address.rpartition("@")
@@ -77,12 +76,12 @@ class LoginField(forms.CharField):
 
     def to_python(self, value: Any) -> str:
         login: str = super().to_python(value) or ""
-        # Normalising text that is about to be refused for its length would be work for nothing.
+        # Text that is too long is refused later. Normalising it would only cost time.
         return login if len(login) > ADDRESS_LENGTH else unicodedata.normalize("NFKC", login)
 
 
 class AddressField(forms.CharField):
-    """An e-mail address; its clean value is :func:`normalise_address`'s."""
+    """An e-mail address; its clean value is normalised by :func:`normalise_address`."""
 
     def to_python(self, value: Any) -> str:
         address: str = super().to_python(value) or ""
@@ -104,7 +103,7 @@ class PasswordField(forms.CharField):
 
 
 class CodeField(forms.CharField):
-    """An e-mailed code, forgiving case, hyphens, spaces and look-alikes; its clean value has none of them."""
+    """An e-mailed code. Case, hyphens, spaces and look-alikes do not matter; the clean value has none of them."""
 
     def to_python(self, value: Any) -> str:
         typed: str = super().to_python(value) or ""
@@ -126,7 +125,7 @@ class SignInForm(forms.Form):
 
 
 class NewPasswordForm(forms.Form):
-    """An address and the password that it is to have: to register, and to change or replace a password."""
+    """An address and its new password: to register, and to change or replace a password."""
 
     email = AddressField(
         label=_("E-mail"),
@@ -141,7 +140,7 @@ class NewPasswordForm(forms.Form):
 
     @sensitive_variables("password")
     def clean(self) -> dict[str, Any]:
-        """Run the site's password validators against what was typed, never against an account's data."""
+        """Run the site's password validators with the typed address, never with data of an account."""
         cleaned = self.cleaned_data
         password = cleaned.get("password")
         if password:

@@ -1,7 +1,6 @@
-"""Which providers does this site have? Names out of the settings, each with the class that serves it.
+"""Which providers does this site have? Their names in the settings, each with its class.
 
-Read anew on each call, like every setting. Whether a provider is reachable or configured rightly is its own
-matter: one that is not must not take the others off the page.
+The settings are read on each call. A provider that is unreachable or configured wrongly does not hide the others.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ def get_provider(name: str) -> Provider:
     """Return the provider that the settings call *name*, or that of an SSO domain (``sso:corp.example``).
 
     Raises:
-        ProviderUnavailable: ``not_configured``: unknown, ``"enabled": False``, or a domain that may not.
-        ImproperlyConfigured: It names a preset, type or class that does not exist.
+        ProviderUnavailable: ``not_configured``: unknown, ``"enabled": False``, or a domain that is not allowed.
+        ImproperlyConfigured: Its preset, type or class does not exist.
     """
     if name.startswith(SSO_PREFIX):
         return _build(name, {"class": SSO_CLASS})
@@ -45,7 +44,7 @@ def get_provider(name: str) -> Provider:
 
 
 def is_on(name: str) -> bool:
-    """Say whether *name* is in use at all: configured and not disabled, or an allowed domain. Builds nothing."""
+    """Say whether *name* is configured and not disabled, or is an allowed domain."""
     if name.startswith(SSO_PREFIX):
         return domains.find(name.removeprefix(SSO_PREFIX)) is not None
     return _is_enabled(lazyauth_settings.providers.get(name))
@@ -58,7 +57,7 @@ def configured_providers() -> list[Provider]:
 
 
 def upstream_types() -> dict[str, str]:
-    """Return the enabled providers whose people leave our site, each with its protocol: ``oidc`` or ``oauth2``."""
+    """Return the enabled upstream providers, each with its protocol: ``oidc`` or ``oauth2``."""
     types = {}
     for name, mapping in lazyauth_settings.providers.items():
         if not _is_enabled(mapping):
@@ -66,7 +65,7 @@ def upstream_types() -> dict[str, str]:
         try:
             config = with_preset(name, mapping)
         except DescriptorError:
-            continue  # E008 says it.
+            continue  # Check E008 reports it.
         kind = config.get("type", "oidc")
         if kind in ("oidc", "oauth2"):
             types[name] = kind
@@ -74,14 +73,14 @@ def upstream_types() -> dict[str, str]:
 
 
 def configured_issuer(name: str) -> str:
-    """Return the OpenID issuer that the settings give for *name*; empty where none is fixed there."""
+    """Return the OpenID issuer of *name* in the settings; empty where it has none or a template."""
     mapping = lazyauth_settings.providers.get(name)
     try:
         config = with_preset(name, mapping) if _is_enabled(mapping) else {}
     except DescriptorError:
         config = {}
     issuer = config.get("issuer", "")
-    # A template such as Microsoft's stands for many issuers.
+    # A template, such as Microsoft's, is not one issuer.
     return issuer if isinstance(issuer, str) and "{" not in issuer else ""
 
 

@@ -1,9 +1,9 @@
 """Sign in with the provider that a company's domain names: ``sso:{domain}``, found by discovery.
 
-It is the OpenID provider with another source of keys and two more rules: what a domain says about an address
-of another domain proves nothing, and a domain that changes its provider does not take its people along (I19).
+It is the OpenID provider with another source of keys and two more rules. An address of another domain is never
+verified. If a domain changes its provider, the new provider cannot sign in the people of the old one (I19).
 
-Not here: which domains may, and what they said (:mod:`django_lazyauth.openid.domains`, ``discovery``).
+Not here: which domains are allowed, and what they publish (:mod:`django_lazyauth.openid.domains`, ``discovery``).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class SSOProvider(OpenIDProvider):
     """The provider of one domain.
 
     Raises:
-        ProviderUnavailable: ``not_configured``: the name is not that of a domain that may sign people in.
+        ProviderUnavailable: ``not_configured``: the domain may not sign people in.
     """
 
     def __init__(self, name: str, config: Mapping[str, Any]) -> None:
@@ -37,7 +37,7 @@ class SSOProvider(OpenIDProvider):
 
     @property
     def display_name(self) -> str:
-        """The domain: what it calls itself is its own claim, and beside the name of another it would mislead."""
+        """The domain itself. The name that a domain gives itself could be that of another company."""
         return self.domain.name
 
     @cached_property
@@ -49,7 +49,7 @@ class SSOProvider(OpenIDProvider):
         return self.published.descriptor
 
     def check(self) -> None:
-        """Nothing to check before the domain is asked."""
+        """Check nothing: the configuration comes from the domain."""
 
     def success(self, verified: VerifiedIdentity, profile: Profile) -> Success:
         if not is_address_of(profile.email, self.domain.name):
@@ -61,7 +61,7 @@ class SSOProvider(OpenIDProvider):
 
 def _allowed_domain(name: str) -> SsoDomain:
     try:
-        # The one spelling only: two names of one domain would be two namespaces.
+        # Only the normalised spelling: two provider names of one domain would be two namespaces.
         domain = domains.find(name) if domains.normalise(name) == name else None
     except DomainInvalid:
         domain = None

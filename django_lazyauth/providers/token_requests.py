@@ -1,6 +1,6 @@
-"""What we ask of an upstream's token and revocation endpoints, and how their answers are read.
+"""Requests to the token and revocation endpoints of an upstream, and their answers.
 
-No error holds a code, a token, a secret or a word of the upstream's (I13).
+No error holds a code, a token, a secret or text of the upstream (I13).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ASSERTION_LIFETIME: Final = 60
 #: Seconds of a token request in all.
 REFRESH_DEADLINE: Final = 10.0
 
-#: The refresh token is over (RFC 6749 §5.2); GitHub has a word of its own for it.
+#: The refresh token is expired or revoked (RFC 6749 §5.2). The second code is GitHub's.
 REFUSED_GRANTS: Final = frozenset({"invalid_grant", "bad_refresh_token"})
 _ERROR_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -66,7 +66,7 @@ def redeem(descriptor: ProviderDescriptor, endpoint: str, code: str, private: Js
     except fetch.FetchError:
         raise ProviderUnavailable("bad_answer", debug=f"token endpoint: HTTP {response.status}") from None
     if "error" in document:
-        # Some say so with status 200.
+        # Some upstreams send an error with status 200.
         raise ProviderUnavailable("code_refused", debug=f"token endpoint: HTTP {response.status}")
     if not response.ok:
         raise ProviderUnavailable("bad_answer", debug=f"token endpoint: HTTP {response.status}")
@@ -80,8 +80,8 @@ def renew(
     """Exchange the refresh token of *bundle* for new tokens (RFC 6749 §6).
 
     Raises:
-        RefreshExpired: ``invalid_grant``, whatever the status that it came with.
-        RefreshTransient: Any other answer, or none; ``code`` is the upstream's own where it gave one.
+        RefreshExpired: ``invalid_grant``, with any status.
+        RefreshTransient: Any other answer, or none; ``code`` is the error code of the upstream if it sent one.
         ProviderUnavailable: ``misconfigured``.
     """
     fields = {"grant_type": "refresh_token", "refresh_token": bundle.refresh_token}
@@ -143,13 +143,13 @@ def post_grant(
 
 
 def policy_of(descriptor: ProviderDescriptor) -> fetch.Policy:
-    """Return who chose the addresses of this provider (I14)."""
+    """Return the policy for the addresses of this provider (I14)."""
     return fetch.STRANGER if descriptor.is_discovered else fetch.OPERATOR
 
 
 @sensitive_variables()
 def _assertion(descriptor: ProviderDescriptor, endpoint: str) -> str:
-    """Return a JWT that proves who we are to this endpoint once (RFC 7523 §3)."""
+    """Return a JWT that authenticates this site to the endpoint once (RFC 7523 §3)."""
     now = int(time.time())
     claims = {
         "iss": descriptor.client_id,
@@ -186,7 +186,7 @@ def read_tokens(document: Mapping[str, Any], *, now: datetime, requested_scope: 
     """Read a successful answer of a token endpoint (RFC 6749 §5.1).
 
     Raises:
-        ProviderUnavailable: ``bad_answer``: no access token, or a kind of token that we cannot present.
+        ProviderUnavailable: ``bad_answer``: no access token, or a token type that we cannot use.
     """
     try:
         check_clean(document)
@@ -221,7 +221,7 @@ def _token(document: Mapping[str, Any], name: str) -> str:
 
 
 def _ends_at(lifetime: object, now: datetime) -> datetime | None:
-    """Return when a lifetime in seconds is over; some send it as a string, some 0 for "never"."""
+    """Return when a lifetime in seconds ends. Some upstreams send a string, some send 0 for "never"."""
     if isinstance(lifetime, str) and lifetime.isascii() and lifetime.isdigit() and len(lifetime) < 12:
         lifetime = int(lifetime)
     if isinstance(lifetime, bool) or not isinstance(lifetime, (int, float)):

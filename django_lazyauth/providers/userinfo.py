@@ -1,4 +1,4 @@
-"""What an upstream says about a person without signing it: its userinfo endpoint, and lists of addresses."""
+"""Unsigned data of an upstream about a person: its userinfo endpoint, and lists of addresses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_userinfo(endpoint: str, access_token: str) -> Any:
     """Return the JSON that *endpoint* answers to the bearer of *access_token* (OpenID Connect Core §5.3).
 
     Raises:
-        ProviderUnavailable: It did not answer, or not with clean JSON.
+        ProviderUnavailable: There was no answer, or it was no JSON.
     """
     headers = {"Accept": "application/json", "Authorization": f"Bearer {access_token}"}
     try:
@@ -34,7 +34,7 @@ def read_userinfo(endpoint: str, access_token: str) -> Any:
 
 
 def read_subject(value: object) -> str:
-    """Return the stable name of a person; many providers count them."""
+    """Return the subject of a person. Many providers use a number."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not 0 < len(value) <= IDENTIFIER_LIMIT:
@@ -45,7 +45,7 @@ def read_subject(value: object) -> str:
 def choose_address(addresses: object, profile: Profile) -> Profile:
     """Return *profile* with the best address of the list: verified before not, primary before not.
 
-    The address on a public profile proves nothing, so it counts only where the list is empty.
+    The address of a public profile is never verified, and is used only if the list is empty.
     """
     if not isinstance(addresses, list):
         raise ProviderUnavailable("bad_answer", debug="e-mail list: not a list")

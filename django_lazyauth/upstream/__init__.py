@@ -1,1 +1,1 @@
-"""Is what an upstream granted fresh, and who may use it?"""
+"""Fresh upstream tokens: renewed when they expire, and swapped into requests."""

@@ -1,8 +1,9 @@
-"""What ``UpstreamSwap`` does with a request in front of a tool server: swap the token, refuse, or let it pass.
+"""Decide what ``UpstreamSwap`` does with a request to a tool server: swap the token, refuse, or let it pass.
 
-One decision for both server interfaces; :mod:`django_lazyauth.api.asgi` and :mod:`django_lazyauth.api.wsgi` carry
-it out. On a configured path a token of ours never reaches the tool server unless it is swapped: what cannot be
-swapped is refused, and with the database down everything is.
+On a configured path a token of ours never reaches the tool server: a request whose token cannot be swapped is refused.
+While the database is down, every request with a token is refused.
+
+Not here: the two server interfaces (:mod:`django_lazyauth.api.asgi`, :mod:`django_lazyauth.api.wsgi`).
 """
 
 from __future__ import annotations
@@ -39,19 +40,19 @@ STORAGE_RETRY = 5
 
 @dataclass(frozen=True, slots=True)
 class Swapped:
-    """Go on with this header in the place of the client's ``Authorization``."""
+    """Pass the request on with this value in place of the client's ``Authorization``."""
 
     value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Go on with what the client sent."""
+    """Pass the request on as the client sent it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Answer this, and do not go on."""
+    """Send this answer. The request is not passed on."""
 
     status: HTTPStatus
     error: str
@@ -75,11 +76,11 @@ Decision = Swapped | Passed | Refused
 
 
 class Swap:
-    """What the two middlewares share: their settings, and the decision.
+    """The settings of both middlewares.
 
     Args:
         app: The tool server, or the proxy to it.
-        paths, header, unswapped: See :class:`~django_lazyauth.conf.SwapSettings`; what is not given comes from
+        paths, header, unswapped: See :class:`~django_lazyauth.conf.SwapSettings`; missing ones come from
             ``LAZYAUTH["UPSTREAM_SWAP"]``, read on each request.
     """
 
@@ -103,10 +104,10 @@ class Swap:
 
 
 class AmbiguousPath(LazyAuthError):
-    """With its slashes and dots resolved the path leads elsewhere: what is behind us may read it either way."""
+    """The path leads elsewhere once its slashes and dots are resolved. The tool server may read it either way."""
 
 
-#: The answer to such a path: an upstream token must not reach an address that was not meant.
+#: The answer to such a path: an upstream token must not reach another path than the configured one.
 AMBIGUOUS = Refused(HTTPStatus.BAD_REQUEST, "invalid_request")
 
 
@@ -129,9 +130,9 @@ def _longest(path: str, prefixes: Mapping[str, str]) -> str | None:
 
 
 def is_ours_to_set(name: str, settings: SwapSettings) -> bool:
-    """Say whether a client's header of this name must not reach the tool server beside a swapped token.
+    """Say whether a client's header of this name is removed when a token is swapped.
 
-    Servers turn "_" and "-" into each other, so both count.
+    Some servers replace "_" by "-" or the reverse, so both are compared.
     """
     return name.lower().replace("_", "-") in (AUTHORIZATION, settings.header.lower())
 
@@ -142,7 +143,7 @@ def is_custom(settings: SwapSettings) -> bool:
 
 @sensitive_variables()
 def decide(request: HttpRequest, provider: str, settings: SwapSettings) -> Decision:
-    """Decide about a request on a configured path. It may take as long as a refresh does."""
+    """Decide about a request on a configured path. This may wait for a refresh."""
     close_old_connections()
     try:
         return _decide(request, provider, settings)
@@ -185,9 +186,9 @@ def _decide(request: HttpRequest, provider: str, settings: SwapSettings) -> Deci
 
 
 def _is_ambiguous(authorization: str) -> bool:
-    """Say whether a bearer stands beside another credential, or after another blank than a space.
+    """Say whether there is another credential beside a bearer token, or another blank than a space before it.
 
-    Two headers arrive as one: which of them the tool server would read is anybody's guess.
+    Two headers arrive as one, and the tool server may read either of them.
     """
     credentials = authorization.split(",")
     bearers = [one for one in credentials if one.split()[:1] and one.split()[0].lower() == "bearer"]

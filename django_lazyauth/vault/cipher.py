@@ -1,8 +1,9 @@
 """Seal a text for one place in the database, and open it only there (I12).
 
-AES-256-GCM with the key's id in front and the place (model, session, provider, column) as associated data:
-a value that was moved, truncated or sealed under a key that is gone does not open. This module knows nothing
-of rows; it turns text into text.
+AES-256-GCM, with the id of the key in front and the place (model, session, provider, column) as associated data. A
+value that was moved, truncated or sealed with a removed key does not open.
+
+Not here: rows. This module turns text into text.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ DERIVATION_INFO = b"django_lazyauth vault key v1"
 
 
 class Place(NamedTuple):
-    """Where a sealed value stands. Changing any part makes it unreadable."""
+    """The place of a sealed value in the database. At any other place it does not open."""
 
     model: str
     session_id: UUID
@@ -42,8 +43,8 @@ class Place(NamedTuple):
     column: str
 
     def associated_data(self) -> bytes:
-        # JSON, not concatenation: ("a", "bc") and ("ab", "c") must differ. Written out, because json.dumps()
-        # takes three times as long, and this stands in front of every call to an upstream.
+        # JSON, not concatenation: ("a", "bc") and ("ab", "c") must differ. Written by hand, because json.dumps() takes
+        # three times as long, and every call to an upstream opens a seal.
         parts = (self.model, str(self.session_id), self.provider, self.column)
         return f"[{', '.join(map(_json_string, parts))}]".encode()
 
@@ -58,11 +59,11 @@ class Cipher(Protocol):
         """Return the text.
 
         Raises:
-            SealBroken: Wrong place, unknown key, or tampered with; not told apart.
+            SealBroken: Wrong place, unknown key, or changed text; the error does not say which.
         """
 
     def needs_reseal(self, sealed: str) -> bool:
-        """Say whether *sealed* is under another key than the one that seals now."""
+        """Say whether *sealed* was sealed with another key than the current one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,10 @@ def _derived(secret_key: str) -> VaultKey:
 
 
 def vault_keys() -> tuple[VaultKey, ...]:
-    """Return the keys in force, the sealing one first."""
+    """Return the current keys; the first one seals."""
     configured = lazyauth_settings.vault_keys
     if configured:
-        # The derived key still opens, so that a site that grows up keeps its sessions.
+        # The derived key still opens values, so a site that configures its first key keeps its sessions.
         return (*_parsed(tuple(configured)), _derived(settings.SECRET_KEY))
     return (_derived(settings.SECRET_KEY),)
 
@@ -140,7 +141,7 @@ class AesGcmCipher:
             raw = base64.b64decode(encoded, altchars=b"-_", validate=True)
             return key.aead.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], place.associated_data()).decode()
         except (InvalidTag, ValueError):
-            # From None: the chained exception would carry ciphertext into a traceback's locals.
+            # From None: a traceback of the chained exception would hold ciphertext.
             raise SealBroken("does not open here") from None
 
     def needs_reseal(self, sealed: str) -> bool:

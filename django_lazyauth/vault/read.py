@@ -1,6 +1,6 @@
-"""Read one bundle, and open of it what the caller needs.
+"""Read one bundle, and open the tokens that the caller needs.
 
-A vault read stands in front of each call to an upstream. It is one SELECT by the unique index through a plain
+Each call to an upstream begins with a vault read. It is one SELECT by the unique index through a plain
 cursor, and one opened seal; model instances would take more than twice the time.
 """
 
@@ -30,10 +30,10 @@ COLUMNS: Final = ("id", "subject", *TOKEN_FIELDS, "is_dead", "version", "lease_u
 
 @dataclass(frozen=True, slots=True)
 class UpstreamCredential:
-    """What code needs to call an upstream for the person. It never holds the refresh token.
+    """An access token, for code that calls an upstream for the person. It never holds the refresh token.
 
     Attributes:
-        subject: Who the person is at the upstream.
+        subject: The person's subject at the upstream.
         expires_at: Aware time when the access token expires; ``None`` where the upstream did not say.
         version: Which rotation this is; pass it as ``seen_version`` if the upstream refuses the token.
     """
@@ -49,7 +49,7 @@ class UpstreamCredential:
 
 @dataclass(slots=True)
 class StoredBundle:
-    """A row as it was read, with its tokens still sealed. Its fields stand in the order of ``COLUMNS``."""
+    """A row as it was read, with its tokens still sealed. Its fields have the order of ``COLUMNS``."""
 
     binding: Binding
     pk: int
@@ -156,7 +156,7 @@ def _select(alias: str) -> str:
 
 @cache
 def _preparers() -> tuple[Any, Any, Any]:
-    """Return what makes database values of session, user and client: a host's keys may be UUIDs."""
+    """Return the converters to database values of session, user and client: a host's keys may be UUIDs."""
     meta: Any = UpstreamToken._meta
     fields = (meta.get_field(name) for name in ("session_id", "user", "client"))
     session, user, client = (getattr(field, "target_field", field).get_db_prep_value for field in fields)

@@ -1,7 +1,6 @@
 """Write, list and delete upstream token bundles, one per (session, provider).
 
-Who asks for a bundle names session, provider, user and client, and a wrong one finds nothing. This module writes
-rows and opens seals.
+A caller names session, provider, user and client of a bundle; if one is wrong, nothing is found.
 
 Not here: any call to an upstream, and any transaction.
 """

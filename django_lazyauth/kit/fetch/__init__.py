@@ -1,11 +1,10 @@
-"""The one way out: how this site asks another server for something, and what it refuses to do for that.
+"""Every request of this site to another server, and the limits that protect this site.
 
-Every request is https, resolves its host once, judges every address of the answer, connects to a judged
-address and to nothing else, and ends at a total deadline and a size cap, whatever the other side does.
+A request uses https and resolves its host once. It checks every address of the answer, and connects to a checked
+address only. It ends at a total deadline and a size cap.
 
-Not here: no redirects, no compression, no proxy from the environment, no cookies, no retries, no connection
-kept for later, no judgement of the status. A caller that wants 200 asks for it. An error never holds a URL's
-query, a header or a body (I13).
+Not here: redirects, compression, proxies from the environment, cookies, retries, connections kept for later. The
+caller checks the status. An error never holds a URL's query, a header or a body (I13).
 """
 
 from .addresses import OPERATOR, STRANGER, Policy, check_url, is_global_address

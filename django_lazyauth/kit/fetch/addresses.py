@@ -1,4 +1,4 @@
-"""Which URLs may be asked for at all, and which addresses they may lead to (I14)."""
+"""Which URLs may be fetched, and which addresses may be connected to (I14)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: Characters of a URL.
 URL_LIMIT = 2048
 
-#: IANA special-purpose registries (RFC 6890), and what else leads somewhere that is not one public host.
+#: IANA special-purpose registries (RFC 6890), and other networks that do not lead to one public host.
 _REFUSED_NETWORKS = tuple(
     ipaddress.ip_network(network)
     for network in (
@@ -45,7 +45,7 @@ _REFUSED_NETWORKS = tuple(
         "3fff::/20",  # documentation
     )
 )
-#: All IPv6 unicast that IANA has given out. ULA, link-local, site-local, mapped and NAT64 lie outside.
+#: All IPv6 unicast that IANA has assigned. ULA, link-local, site-local, mapped and NAT64 are outside.
 _IPV6_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 #: Interface identifiers that embed an IPv4 address (ISATAP, RFC 5214 §6.1), the local and the global form.
 _ISATAP_MARKS = frozenset({0x0000_5EFE, 0x0200_5EFE})
@@ -53,15 +53,15 @@ _ISATAP_MARKS = frozenset({0x0000_5EFE, 0x0200_5EFE})
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 
-#: A host whose last label looks like a number is an IPv4 address to some parser (WHATWG URL §3.5).
+#: Some parsers read a host whose last label looks like a number as an IPv4 address (WHATWG URL §3.5).
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+")
 
 
 class Policy(enum.Enum):
-    """Who chose the URL, and therefore which addresses it may lead to."""
+    """Who chose the URL. That decides which addresses may be connected to."""
 
-    #: Somebody we do not know: every resolved address must be globally routable unicast (I14).
+    #: A stranger: every resolved address must be globally routable unicast (I14).
     STRANGER = "stranger"
     #: The operator of this site, in its settings: any address, also an internal one.
     OPERATOR = "operator"
@@ -72,7 +72,7 @@ OPERATOR = Policy.OPERATOR
 
 
 def check_url(url: str) -> None:
-    """Refuse a URL that could never be fetched, without asking the network for anything.
+    """Refuse a URL that could never be fetched. Uses no network.
 
     Raises:
         FetchError: ``url`` or ``not_https``.
@@ -83,8 +83,8 @@ def check_url(url: str) -> None:
 def is_global_address(text: str) -> bool:
     """Say whether *text* is an address of the public Internet, in the one canonical notation.
 
-    Stricter than :attr:`ipaddress.IPv6Address.is_global`: an address that leads to an IPv4 address by
-    embedding it (mapped, NAT64, 6to4, Teredo, ISATAP) is refused whatever it embeds.
+    Stricter than :attr:`ipaddress.IPv6Address.is_global`: an address that embeds an IPv4 address (mapped, NAT64,
+    6to4, Teredo, ISATAP) is always refused.
     """
     try:
         address = ipaddress.ip_address(text)
@@ -141,7 +141,7 @@ class Target:
 
 
 def _literal_address(host: str) -> IPAddress | None:
-    """Return the address that *host* spells, ``None`` for a name; refuse every notation but the canonical."""
+    """Return the address in *host*, ``None`` for a name; refuse every notation but the canonical one."""
     if "%" in host:
         raise FetchError("address")  # a zone id names an interface of this machine (RFC 4007 §11)
     try:

@@ -1,4 +1,4 @@
-"""What came back from another server, or why nothing did."""
+"""The answer of another server, or why there is none."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ JSON_DEPTH_LIMIT = 32
 
 
 class FetchError(LazyAuthError):
-    """Nothing usable came back. ``reason`` is one short word, safe to log and to show.
+    """There is no usable answer. ``reason`` is one short word, safe to log and to show.
 
     ``url`` malformed · ``not_https`` · ``dns`` the name does not resolve · ``address`` a target that the
     policy refuses · ``connect`` · ``tls`` · ``timeout`` the deadline passed · ``too_large`` · ``encoding``
-    compressed all the same · ``broken`` not HTTP, or cut off · ``not_json`` · ``status`` for callers that
+    compressed although we refused it · ``broken`` not HTTP, or cut off · ``not_json`` · ``status`` for callers that
     expected another one.
     """
 
@@ -30,12 +30,12 @@ class FetchError(LazyAuthError):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back.
+    """The answer.
 
     Attributes:
         status: HTTP status; redirects are answers like any other.
         headers: By lower-case name; repeated ones are joined with commas (RFC 9110 §5.2).
-        body: At most as many bytes as the caller allowed.
+        body: No more bytes than the caller allowed.
     """
 
     status: int
@@ -50,7 +50,7 @@ class Response:
         """Return the body as JSON (RFC 8259: UTF-8, no NaN).
 
         Raises:
-            FetchError: ``not_json``: something else, or nested deeper than 32 levels.
+            FetchError: ``not_json``: the body is something else, or nested deeper than 32 levels.
         """
         try:
             value = json.loads(self.body.decode(), parse_constant=_refuse_constant)

@@ -1,4 +1,4 @@
-"""Names to addresses, within the deadline."""
+"""Resolve host names within the deadline."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from .addresses import IPAddress, Policy, Target
 from .answer import FetchError
 from .sockets import Limits
 
-#: Name look-ups in progress at one time in this process, per policy: one that hangs holds a thread of ours.
+#: Look-ups that may run at the same time in this process, per policy. One that hangs keeps its thread.
 LOOKUP_LIMIT = 32
-#: One per policy: strangers' names that hang must not keep the operator's providers from being found.
+#: One per policy: hanging names of strangers must not block those of the operator's providers.
 _lookups = {policy: threading.BoundedSemaphore(LOOKUP_LIMIT) for policy in Policy}
 
 
 def resolve(target: Target, policy: Policy, limits: Limits) -> tuple[IPAddress, ...]:
-    """Return all addresses of the host, asked for once.
+    """Return all addresses of the host, from one look-up.
 
-    The system's resolver knows no deadline, so it runs in a thread that is left behind when ours has passed.
+    The resolver of the system has no deadline. It runs in a thread, which is left running when ours has passed.
     """
     slot = _lookups[policy]
     try:
@@ -38,7 +38,7 @@ def resolve(target: Target, policy: Policy, limits: Limits) -> tuple[IPAddress, 
 
 
 class _Lookup(threading.Thread):
-    """One question to the resolver; ``found`` stays ``None`` where it failed."""
+    """One look-up; ``found`` stays ``None`` if it failed."""
 
     def __init__(self, host: str, port: int, slot: threading.BoundedSemaphore) -> None:
         super().__init__(name="lazyauth-lookup", daemon=True)
@@ -48,7 +48,7 @@ class _Lookup(threading.Thread):
     def run(self) -> None:
         try:
             answers = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-            # A scoped answer ("fe80::1%eth0") keeps its scope, and is judged with it.
+            # A scoped answer ("fe80::1%eth0") keeps its scope, and is checked with it.
             self.found = tuple(dict.fromkeys(ipaddress.ip_address(answer[4][0]) for answer in answers))
         except (OSError, ValueError):
             self.found = None

@@ -68,9 +68,9 @@ def post_form(
         url: As for :func:`get`.
         fields: Form fields.
         auth: Client id and secret, sent as HTTP Basic, each form-encoded first (RFC 6749 §2.3.1).
-        policy: Who chose the URL; token endpoints are the operator's as a rule.
+        policy: Who chose the URL; a token endpoint is usually chosen by the operator.
         max_bytes: A longer answer is refused.
-        headers: Sent beside ours.
+        headers: Sent with ours.
         deadline: Seconds in all.
 
     Raises:
@@ -114,7 +114,7 @@ def _send(
         )
         return _read(connection, limit)
     except (OSError, http.client.HTTPException, HTTPError, ValueError) as error:
-        # The chain is cut: a traceback of the cause would carry the request.
+        # From None: a traceback of the cause would hold the request.
         raise FetchError(limits.breach or _reason(error)) from None
     finally:
         connection.close()

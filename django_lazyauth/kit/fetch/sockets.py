@@ -1,4 +1,4 @@
-"""Connections to addresses that were judged, with the deadline and the byte budget held by the socket itself."""
+"""Connections to checked addresses. The socket itself enforces the deadline and the byte limit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ADDRESS_LIMIT = 4
 
 @dataclass(slots=True)
 class Limits:
-    """What is left of one request. ``breach`` says which limit ended it."""
+    """The time and bytes that one request has left. ``breach`` names the limit that ended it."""
 
     ends_at: float
     bytes_left: int
@@ -46,9 +46,9 @@ class Limits:
 
 
 class _Limited(_SocketBase):
-    """A socket that grants each read only the time and the bytes that the whole request has left.
+    """A socket whose reads may use only the time and the bytes that the whole request has left.
 
-    A timeout of the usual kind starts anew with every byte, so a server that drips would never meet it.
+    An ordinary timeout restarts with every byte, so a server that sends slowly would never exceed it.
     """
 
     limits: Limits | None = None
@@ -77,14 +77,14 @@ class TLSSocket(_Limited, ssl.SSLSocket):
 
 @lru_cache(maxsize=1)
 def tls_context() -> ssl.SSLContext:
-    """Return the context that trusts what the system trusts; reading its certificates takes milliseconds."""
+    """Return the context with the trust store of the system. Reading its certificates takes milliseconds."""
     context = ssl.create_default_context()
     context.sslsocket_class = TLSSocket
     return context
 
 
 class Pinned(HTTPConnection):
-    """A connection to addresses that were judged; its host name serves ``Host``, SNI and certificate only."""
+    """A connection to checked addresses; the host name is used for ``Host``, SNI and the certificate only."""
 
     addresses: tuple[IPAddress, ...] = ()
     limits: Limits
@@ -96,7 +96,7 @@ class Pinned(HTTPConnection):
             family = socket.AF_INET if address.version == 4 else socket.AF_INET6
             sock = PlainSocket(family, socket.SOCK_STREAM)
             try:
-                # An address that swallows packets leaves its fair share to the others.
+                # An address that does not answer leaves the others their share of the time.
                 sock.settimeout(self.limits.seconds_left() / (len(tries) - position))
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.connect((str(address), self.port))
@@ -114,6 +114,5 @@ class Pinned(HTTPConnection):
 class PinnedTLS(Pinned, HTTPSConnection):
     def connect(self) -> None:
         super().connect()
-        # Wrapping made a new socket object, which knows nothing of the limits yet. The handshake itself
-        # ran under the timeout that the plain socket had: one deadline for all of it.
+        # Wrapping made a new socket object without limits. The handshake used the timeout of the plain socket.
         cast(TLSSocket, self.sock).limits = self.limits
