@@ -1,0 +1,61 @@
+"""What the product uses of DOT that its documentation does not promise. ``test_dot_ground`` has the rest."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from oauth2_provider.models import get_access_token_model, get_refresh_token_model
+from oauth2_provider.settings import oauth2_settings
+
+from django_lazyauth.models.fields import digest
+from django_lazyauth.toolkit.moved import dot_module
+
+cimd = dot_module("cimd", moves_to="authorization_server")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://client.example/a", "https://client.example", "https://client.example/#a"]
+)
+def test_dot_judges_the_url_of_a_metadata_document(url):
+    """``toolkit/documents.py``: before a fetch of ours."""
+    cimd._validate_client_id_url("https://client.example/client.json")
+    with pytest.raises(cimd.CIMDError):
+        cimd._validate_client_id_url(url)
+
+
+def test_dot_reads_a_document_from_status_headers_and_body():
+    """``toolkit/documents.py`` hands the answer of its own fetcher over."""
+    body = json.dumps({"client_name": "A"}).encode()
+    headers = {"Content-Type": "application/json", "Cache-Control": "max-age=700"}
+    answer = SimpleNamespace(status=200, headers=headers, read=lambda size: body[:size])
+    document, max_age = cimd.SafeMetadataFetcher()._read_document(answer)
+    assert document == {"client_name": "A"}
+    assert max_age == 700
+
+
+def test_a_setting_that_the_host_did_not_set_comes_from_the_defaults():
+    """``toolkit/settings.py``: two of the defaults are classes of ours."""
+    assert oauth2_settings.OAUTH2_VALIDATOR_CLASS.__name__ == "StockValidator"
+    assert oauth2_settings.CIMD_METADATA_FETCHER.__name__ == "DocumentFetcher"
+
+
+def test_tokens_are_found_by_the_sha_256_of_their_value():
+    """``tokens/``: rows of ours are DOT's rows, found by the same column."""
+    row = get_access_token_model()(token="abc")
+    field = row._meta.get_field("token_checksum")
+    assert field.pre_save(row, add=True) == digest("abc")
+
+
+def test_a_family_of_refresh_tokens_is_revoked_in_one_call():
+    """``tokens/family.py``."""
+    assert callable(get_refresh_token_model().revoke_family)
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"), [("https://api.example/a/b", True), ("https://api.example/ab", False)]
+)
+def test_a_token_knows_where_it_may_be_used(address, allowed):
+    """``tokens/bearer.py``: a host's own validator of resources counts (RFC 8707 §2)."""
+    assert get_access_token_model()(resource=["https://api.example/a"]).allows_audience(address) is allowed
