@@ -44,10 +44,8 @@ class GoStraight:
 
 def usable_user(request: HttpRequest, asked: AuthorizationRequest) -> AbstractBaseUser | None:
     """Return the signed-in user, unless the client asks for somebody else or for a more recent sign-in."""
-    user = request.user
-    if not isinstance(user, AbstractBaseUser) or not user.is_active:
-        return None
-    if asked.subject_hint is not None and asked.subject_hint != str(user.pk):
+    user = browser.current_user(request)
+    if user is None or (asked.subject_hint is not None and asked.subject_hint != str(user.pk)):
         return None
     since, _amr, _acr = browser.signed_in_since(request)
     if asked.max_age is not None and timezone.now() - since > timedelta(seconds=asked.max_age):

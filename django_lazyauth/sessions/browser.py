@@ -35,6 +35,12 @@ def log_in(
     request.session[SESSION_KEY] = {"auth_time": auth_time.timestamp(), "amr": amr, "acr": acr}
 
 
+def current_user(request: HttpRequest) -> AbstractBaseUser | None:
+    """Return the active user who is signed in in this browser."""
+    user = request.user
+    return user if isinstance(user, AbstractBaseUser) and user.is_active else None
+
+
 def signed_in_since(request: HttpRequest) -> tuple[datetime, list[str], str]:
     """Return when and how the signed-in person authenticated (``auth_time``, ``amr``, ``acr``)."""
     kept: dict[str, Any] = request.session.get(SESSION_KEY) or {}

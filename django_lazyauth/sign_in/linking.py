@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import router, transaction
 from django.http import HttpRequest
 
 from django_lazyauth.errors import InvalidGrant
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.providers.base import Success
+from django_lazyauth.sessions import browser
 
 from . import identities
 from .leg import SignInEnded
@@ -36,8 +36,8 @@ def complete(request: HttpRequest, pending: PendingAuthorization, success: Succe
         InvalidGrant: Another user is signed in here by now.
         SignInEnded: The row expired, or moved on in another tab.
     """
-    user = request.user
-    if not isinstance(user, AbstractBaseUser) or not user.is_active or user.pk != pending.link_to_id:
+    user = browser.current_user(request)
+    if user is None or user.pk != pending.link_to_id:
         raise InvalidGrant("Somebody else is signed in here by now. Nothing was connected.")
     with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
         gone, _by_model = PendingAuthorization.objects.of_leg(pending).delete()

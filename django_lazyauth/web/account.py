@@ -21,20 +21,19 @@ from django.utils.translation import gettext_lazy
 
 from django_lazyauth.authorize.pending import Browser, keep_link
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import InvalidRequest, ProviderError
+from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.kit.network import network_of
 from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.models.fields import digest, uuid7
-from django_lazyauth.openid.descriptor import SSO_PREFIX
-from django_lazyauth.providers.registry import configured_providers, get_provider
-from django_lazyauth.sessions import end
+from django_lazyauth.providers.registry import configured_providers
+from django_lazyauth.sessions import browser, end
 from django_lazyauth.sessions.listing import Session
 from django_lazyauth.sign_in import account, identities, sso_domain
 from django_lazyauth.toolkit import clients
 
 from . import binding
 from .choose import chosen_provider, domain_is_closed, typed_address
-from .client_card import client_card, name_of_user, scope_lines
+from .client_card import client_card, name_of_provider, name_of_user, scope_lines
 from .flow import send
 from .leave import account_url
 from .page import go, page_view, show, show_error
@@ -57,11 +56,6 @@ FAILED: dict[str, Promise] = {
 }
 
 
-def _person(request: HttpRequest) -> AbstractBaseUser | None:
-    user = request.user
-    return user if isinstance(user, AbstractBaseUser) and user.is_active else None
-
-
 def _form_token(request: HttpRequest, user: AbstractBaseUser) -> str:
     """Return the token of this page's forms. Nobody can make one without the secret in the session cookie."""
     value = f"{request.session.session_key}\n{user.pk}"
@@ -76,7 +70,7 @@ def _back(done: str) -> HttpResponse:
 def account_view(request: HttpRequest) -> HttpResponse:
     """Show the page, or do what a form of it asks for."""
     binding.resume_session(request)
-    user = _person(request)
+    user = browser.current_user(request)
     if user is None:
         return go(reverse("lazyauth:account-sign-in"))
     if request.method != "POST":
@@ -125,7 +119,7 @@ def _session_line(session: Session) -> dict[str, Any]:
     return {
         "id": session.session_id,
         "card": client_card(session.client),
-        "provider": _provider_name(session.provider),
+        "provider": name_of_provider(session.provider),
         "since": session.since,
         "last_used_at": session.last_used_at,
     }
@@ -134,21 +128,12 @@ def _session_line(session: Session) -> dict[str, Any]:
 def _identity_line(row: ProviderIdentity, is_removable: bool) -> dict[str, Any]:
     return {
         "id": row.pk,
-        "provider": row.sso_name or _provider_name(row.provider),
+        "provider": row.sso_name or name_of_provider(row.provider),
         "domain": row.sso_domain,
         "who": row.email or row.name or row.subject,
         "since": row.created_at,
         "is_removable": is_removable,
     }
-
-
-def _provider_name(name: str) -> str:
-    if not name or name.startswith(SSO_PREFIX):
-        return name.removeprefix(SSO_PREFIX)
-    try:
-        return get_provider(name).display_name
-    except ProviderError:
-        return name
 
 
 # -- signing in for it ---------------------------------------------------------------------------------------
@@ -184,7 +169,7 @@ def account_sign_in_view(request: HttpRequest) -> HttpResponse:
 @page_view("GET", "HEAD")
 def account_return_view(request: HttpRequest) -> HttpResponse:
     """Take the person back after that sign-in. The page uses the browser's session; the code is left to expire."""
-    if _person(request) is not None:
+    if browser.current_user(request) is not None:
         return go(reverse("lazyauth:account"))
     if request.GET.get("error"):
         return show_error(request, _("You are not signed in."))
@@ -194,16 +179,11 @@ def account_return_view(request: HttpRequest) -> HttpResponse:
 # -- what its forms ask for --------------------------------------------------------------------------------
 
 
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise InvalidRequest(_("The form cannot be read.")) from None
-
-
 def _end(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
     try:
-        end.end_session_of(user, _uuid(request.POST.get("session", "")))
+        end.end_session_of(user, UUID(request.POST.get("session", "")))
+    except ValueError:
+        raise InvalidRequest(_("The form cannot be read.")) from None
     except end.NoSuchSession:
         return _back("gone")
     return _back("ended")
@@ -256,9 +236,7 @@ def _link(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
     except identities.ReauthenticationRequired:
         return _back("again")
     response = send(request, pending, name, secret)
-    binding.bind(
-        request, response, session_id, secret, max_age=binding.seconds(lazyauth_settings.flow_lifetime)
-    )
+    binding.bind(request, response, session_id, secret)
     return response
 
 

@@ -35,6 +35,7 @@ from django_lazyauth.kit.network import network_of
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.sessions import browser
 from django_lazyauth.sign_in.complete import adopt_signed_in
 
 from . import binding
@@ -136,8 +137,8 @@ def choose_view(request: HttpRequest) -> HttpResponse:
 @page_view("POST")
 def consent_view(request: HttpRequest) -> HttpResponse:
     """Take the decision of a person who was signed in here already. Now the request becomes a row."""
-    user = request.user
-    if not isinstance(user, AbstractBaseUser) or not user.is_active:
+    user = browser.current_user(request)
+    if user is None:
         raise InvalidGrant
     carried = Carried.of_form(request, lambda checked: consent_form(checked.client, user))
     return decide(request, adopt_signed_in(request, _keep(carried), user))

@@ -78,20 +78,20 @@ def resume_session(request: HttpRequest) -> None:
 
 
 def bind(
-    request: HttpRequest, response: HttpResponseBase, session_id: UUID, secret: str, *, max_age: int
+    request: HttpRequest,
+    response: HttpResponseBase,
+    session_id: UUID,
+    secret: str,
+    *,
+    lifetime: timedelta | None = None,
 ) -> None:
-    """Set or prolong the cookie of a flow, and delete the oldest where there are too many.
-
-    Args:
-        max_age: Seconds.
-    """
+    """Set or prolong the cookie of a flow, by default for ``FLOW_LIFETIME``; delete the oldest of too many."""
     name = cookie_name(session_id)
     kept = [other for other in all_secrets(request) if other != name]
     for stale in kept[MAX_COOKIES - 1 :]:
         _delete(response, stale)
-    response.set_cookie(
-        name, secret, max_age=max_age, path="/", secure=not _is_plain(), httponly=True, samesite="Lax"
-    )
+    max_age = lazyauth_settings.flow_lifetime if lifetime is None else lifetime
+    _set(response, name, secret, max_age)
 
 
 def release(response: HttpResponseBase, session_id: UUID) -> None:
@@ -101,7 +101,13 @@ def release(response: HttpResponseBase, session_id: UUID) -> None:
 
 def _delete(response: HttpResponseBase, name: str) -> None:
     # delete_cookie() leaves out Secure for this name, and browsers then keep a __Host- cookie.
-    response.set_cookie(name, "", max_age=0, path="/", secure=not _is_plain(), httponly=True, samesite="Lax")
+    _set(response, name, "", timedelta(0))
+
+
+def _set(response: HttpResponseBase, name: str, value: str, max_age: timedelta) -> None:
+    response.set_cookie(
+        name, value, max_age=max_age, path="/", secure=not _is_plain(), httponly=True, samesite="Lax"
+    )
 
 
 def form_token(secret: str, purpose: str) -> str:
@@ -118,10 +124,6 @@ def form_token_matches(request: HttpRequest, secret: str, purpose: str) -> bool:
 
 
 # -- a request that has no row yet -------------------------------------------------------------------------
-
-
-def seconds(duration: timedelta) -> int:
-    return int(duration.total_seconds())
 
 
 class Carried:
@@ -163,6 +165,5 @@ class Carried:
 
     def bind(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Give the browser the cookie of this flow."""
-        lifetime = seconds(lazyauth_settings.flow_lifetime)
-        bind(request, response, self.session_id, self.secret, max_age=lifetime)
+        bind(request, response, self.session_id, self.secret)
         return response

@@ -1,4 +1,4 @@
-"""How pages name a client, its scopes and the person: text from strangers is cleaned, their verification is shown."""
+"""How pages name clients, scopes, providers and users. Names from strangers are cleaned."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 from django_lazyauth.clients.redirects import host_of
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import ProviderError
+from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
 
@@ -57,11 +58,17 @@ def _words_for(scope: str) -> str:
     kind, _colon, provider = scope.partition(":")
     if scope in words or kind != "upstream":
         return str(words.get(scope, scope))
+    return gettext("Act as you at %s: it gets a token of yours there") % name_of_provider(provider)
+
+
+def name_of_provider(name: str) -> str:
+    """Return how a page names the provider *name*: its display name, the domain of SSO, or else *name*."""
+    if not name or name.startswith(SSO_PREFIX):
+        return name.removeprefix(SSO_PREFIX)
     try:
-        name = get_provider(provider).display_name
+        return get_provider(name).display_name
     except ProviderError:
-        name = provider
-    return gettext("Act as you at %s: it gets a token of yours there") % name
+        return name
 
 
 def name_of_user(user: AbstractBaseUser) -> str:

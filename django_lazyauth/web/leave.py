@@ -21,8 +21,7 @@ def leave(request: HttpRequest, pending: PendingAuthorization, url: str) -> Http
         return turn_away(pending, url)
     response = go(url)
     secret = binding.secret_of(request, pending.pk)
-    retention = binding.seconds(lazyauth_settings.code_retention)
-    binding.bind(request, response, pending.pk, secret, max_age=retention)
+    binding.bind(request, response, pending.pk, secret, lifetime=lazyauth_settings.code_retention)
     return response
 
 

@@ -10,7 +10,6 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.models.fields import digest, uuid7
 from django_lazyauth.sessions import logout
@@ -89,7 +88,7 @@ def _ask(request: HttpRequest, asked: LogoutRequest, user: AbstractBaseUser | No
         },
         ui_locales=asked.ui_locales,
     )
-    binding.bind(request, response, flow, secret, max_age=binding.seconds(lazyauth_settings.flow_lifetime))
+    binding.bind(request, response, flow, secret)
     return response
 
 

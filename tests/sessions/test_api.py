@@ -13,8 +13,8 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 from oauth2_provider.models import RefreshToken, get_application_model
 
+from tests.api.test_sso_and_identities import CSRF, send, sign_in
 from tests.sessions.conftest import signed_in_at
-from tests.sign_in.test_sso_api import CSRF, send, sign_in
 from tests.support.journey import get, make_browser
 
 pytestmark = pytest.mark.django_db
