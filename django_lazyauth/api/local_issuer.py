@@ -15,7 +15,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.grants.resource_metadata import resource_metadata_url
 from django_lazyauth.openid.access_token import AccessToken
-from django_lazyauth.openid.jose import KeySet
+from django_lazyauth.openid.key_set import KeySet
 from django_lazyauth.openid.resource_indicators import lies_below, same_resource
 from django_lazyauth.tokens.bearer import find_bearer
 from django_lazyauth.tokens.keys import PublishedKeySet, public_key_set, published_key_set

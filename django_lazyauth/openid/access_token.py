@@ -18,17 +18,16 @@ from uuid import UUID
 from .descriptor import IDENTIFIER_LIMIT
 from .jose import (
     TOKEN_LIMIT,
-    KeySet,
     Reason,
     TokenRejected,
     audiences,
     check_clean,
     check_header,
-    check_signature,
     check_times,
     decode,
     required_text,
 )
+from .key_set import KeySet, check_signature
 
 #: What ``typ`` may be (RFC 9068 §4), in lower case: media types have no case.
 TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})

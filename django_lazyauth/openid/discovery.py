@@ -31,8 +31,9 @@ from .descriptor import (
     descriptor_from_settings,
 )
 from .domains import SsoDomain
+from .key_set import KeySet, KeySetInvalid
 from .keys import StoredProvider
-from .verify import NAME_LIMIT, KeySet, KeySetInvalid
+from .verify import NAME_LIMIT
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 #: Requested unless the provider says that it does not support them.

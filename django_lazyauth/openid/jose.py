@@ -1,10 +1,10 @@
-"""Is this a JSON Web Token that one of these keys signed, and what does it say?
+"""Is this a JSON Web Token in the form that we accept, and what does it say?
 
-A token in compact form is decoded strictly, its header is checked, its key is chosen and its signature is checked (RFC
-7515, RFC 7517, RFC 8725). Neither Django nor HTTP is imported, nothing is fetched, stored or logged. For every input
-the result is a value or :class:`TokenRejected`.
+A token in compact form is decoded strictly, and its header is checked (RFC 7515, RFC 8725). Neither Django nor HTTP is
+imported, nothing is fetched, stored or logged. For every input the result is a value or :class:`TokenRejected`.
 
-Not here: the rules for claims (:mod:`.verify` for ID tokens, :mod:`.access_token` for access tokens).
+Not here: keys and signatures (:mod:`.key_set`), and the rules for claims (:mod:`.verify` for ID tokens,
+:mod:`.access_token` for access tokens).
 """
 
 from __future__ import annotations
@@ -18,43 +18,29 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
-from typing import Any, Final, TypeGuard
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from jwt.algorithms import get_default_algorithms
+from typing import Any, Final
 
 from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.kit.text import has_bad_characters
 
 #: Characters of a token in compact form. Real ones have one to four thousand.
 TOKEN_LIMIT: Final = 16 * 1024
-#: Bytes and keys of a key set.
-KEY_SET_LIMIT: Final = 32 * 1024
-KEY_LIMIT: Final = 20
 #: Seconds by which two honest clocks may differ.
 LEEWAY: Final = 60
 #: Levels of arrays and objects in a token.
 JSON_DEPTH_LIMIT: Final = 16
 #: 9999-12-31: the last second that a datetime can hold.
 LAST_SECOND: Final = 253_402_300_799
-#: Bits of an RSA modulus. Smaller ones are weak, larger ones cost too much time.
-RSA_BITS: Final = range(2048, 8193)
-
-PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
-
 #: Header parameters that bring or point to a key (OpenID Connect Core §2: SHOULD NOT be used), or that change
 #: what the signature means (RFC 7515 §4.1.11, RFC 7797).
 _REFUSED_HEADERS: Final = frozenset({"jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc"})
 #: kty and crv of the keys of an algorithm (RFC 7518 §3.1, RFC 8037 §3.1). No other key is tried.
-_KEY_OF: Final = {
+KEY_OF: Final = {
     "RS256": ("RSA", ""),
     "PS256": ("RSA", ""),
     "ES256": ("EC", "P-256"),
     "EdDSA": ("OKP", "Ed25519"),
 }
-_ALGORITHMS: Final = {name: get_default_algorithms()[name] for name in _KEY_OF}
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]*")
 #: By the number of characters in the last group: the last characters that leave no unused bit set (RFC 4648 §3.5).
 #: So one token has one text.
@@ -109,77 +95,6 @@ class TokenRejected(LazyAuthError):
         super().__init__(reason.value)
 
 
-class KeySetInvalid(LazyAuthError):
-    """A document is not a usable key set; ``reason`` is a short word."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One public key of a key set, and the restrictions that its owner published."""
-
-    kid: str | None
-    algorithm: str | None
-    kind: tuple[str, str]
-    issuer: str | None
-    public: PublicKey
-
-
-@dataclass(frozen=True, slots=True)
-class KeySet:
-    """The signature keys of one provider (RFC 7517 §5)."""
-
-    keys: tuple[Key, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    @classmethod
-    def from_jwks(cls, document: object) -> KeySet:
-        """Read a JWK set. Unusable keys are skipped, so the result may be empty.
-
-        Args:
-            document: The JSON object, at most 32 KiB and 20 keys.
-
-        Raises:
-            KeySetInvalid: Not a key set, or too large.
-        """
-        if not isinstance(document, Mapping) or not isinstance(members := document.get("keys"), list):
-            raise KeySetInvalid("not_a_key_set")
-        if len(members) > KEY_LIMIT:
-            raise KeySetInvalid("too_many_keys")
-        try:
-            if len(json.dumps(members)) > KEY_SET_LIMIT:
-                raise KeySetInvalid("too_large")
-        except (TypeError, ValueError, RecursionError):
-            raise KeySetInvalid("not_a_key_set") from None
-        return cls(tuple(key for member in members if (key := _read_key(member)) is not None))
-
-    def select(self, kid: str | None, algorithm: str) -> Key:
-        """Return the one key for this header (RFC 7515 §4.1.4).
-
-        Raises:
-            TokenRejected: ``kid`` needed and missing or ambiguous, ``unknown_kid``, or ``alg``: the key is
-                not one that this algorithm signs with.
-        """
-        if kid is None and len(self.keys) > 1:
-            raise TokenRejected(Reason.KID)
-        named = self.keys if kid is None else tuple(key for key in self.keys if key.kid == kid)
-        if not named:
-            raise TokenRejected(Reason.UNKNOWN_KID)
-        fitting = [
-            key for key in named if key.kind == _KEY_OF[algorithm] and key.algorithm in {None, algorithm}
-        ]
-        if not fitting:
-            raise TokenRejected(Reason.ALGORITHM)
-        if len(fitting) > 1:
-            raise TokenRejected(Reason.KID)
-        return fitting[0]
-
-
 # --- The envelope (RFC 7515) ------------------------------------------------------------------------------
 
 
@@ -210,12 +125,12 @@ def decode(token: str) -> Decoded:
     parts = token.split(".")
     if len(parts) != 3:
         raise TokenRejected(Reason.MALFORMED)
-    header, payload, signature = (_base64url(part) for part in parts)
+    header, payload, signature = (base64url(part) for part in parts)
     signed = f"{parts[0]}.{parts[1]}".encode()
     return Decoded(_json_object(header), _json_object(payload), signed, signature)
 
 
-def _base64url(text: str) -> bytes:
+def base64url(text: str) -> bytes:
     """Decode strictly: the standard library ignores foreign characters and unused bits."""
     if not _BASE64URL.fullmatch(text) or text[-1:] not in _LAST_CHARACTERS[len(text) % 4]:
         raise TokenRejected(Reason.MALFORMED)
@@ -275,67 +190,12 @@ def check_header(
     if not isinstance(kind, str) or kind.lower() not in types:
         raise TokenRejected(Reason.TYPE)
     algorithm = header.get("alg")
-    if not isinstance(algorithm, str) or algorithm not in algorithms or algorithm not in _KEY_OF:
+    if not isinstance(algorithm, str) or algorithm not in algorithms or algorithm not in KEY_OF:
         raise TokenRejected(Reason.ALGORITHM)
     kid = header.get("kid")
     if kid is not None and not isinstance(kid, str):
         raise TokenRejected(Reason.KID)
     return algorithm, kid
-
-
-def check_signature(decoded: Decoded, key: Key, algorithm: str) -> None:
-    """Check that *key* signed the token.
-
-    Raises:
-        TokenRejected: ``signature``.
-    """
-    if not _ALGORITHMS[algorithm].verify(decoded.signed, key.public, decoded.signature):
-        raise TokenRejected(Reason.SIGNATURE)
-
-
-# --- Keys (RFC 7517) --------------------------------------------------------------------------------------
-
-
-def is_public(member: object) -> TypeGuard[Mapping[str, Any]]:
-    """Say whether a member of a key set may be used. A published private key is no longer private, so it is refused."""
-    return isinstance(member, Mapping) and "d" not in member and "k" not in member
-
-
-def _read_key(member: object) -> Key | None:
-    """Return the key; ``None`` if it is not a public signature key of a known kind."""
-    if not is_public(member):
-        return None
-    operations = member.get("key_ops", ["verify"])
-    if member.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
-        return None
-    kid, algorithm, issuer = (_text_or_none(member.get(name)) for name in ("kid", "alg", "issuer"))
-    kind = (member.get("kty"), "" if member.get("kty") == "RSA" else member.get("crv"))
-    numbers = tuple(member.get(name) for name in {"RSA": "ne", "EC": "xy", "OKP": "x"}.get(str(kind[0]), ""))
-    if kind not in _KEY_OF.values() or not all(isinstance(number, str) for number in numbers):
-        return None
-    public = _parse_key(str(kind[0]), numbers)
-    return None if public is None else Key(kid, algorithm, (str(kind[0]), str(kind[1])), issuer, public)
-
-
-@lru_cache(maxsize=256)
-def _parse_key(kty: str, numbers: tuple[str, ...]) -> PublicKey | None:
-    """Parse a key once per content: the check that it is on its curve costs more than a signature."""
-    try:
-        raw = [_base64url(number) for number in numbers]
-        first, *rest = (int.from_bytes(number, "big") for number in raw)
-        if kty == "RSA":
-            if first.bit_length() not in RSA_BITS or rest[0].bit_length() > 32:
-                return None
-            return rsa.RSAPublicNumbers(e=rest[0], n=first).public_key()
-        if kty == "EC":
-            return ec.EllipticCurvePublicNumbers(first, rest[0], ec.SECP256R1()).public_key()
-        return ed25519.Ed25519PublicKey.from_public_bytes(raw[0])
-    except (TokenRejected, ValueError, UnsupportedAlgorithm):
-        return None
-
-
-def _text_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 # --- Values -----------------------------------------------------------------------------------------------

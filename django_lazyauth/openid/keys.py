@@ -31,7 +31,7 @@ from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
 
 from . import published
 from .descriptor import ProviderDescriptor, descriptor_from_settings
-from .jose import KeySet, KeySetInvalid
+from .key_set import KeySet, KeySetInvalid
 from .verify import matches_issuer
 
 logger = logging.getLogger("django_lazyauth.openid")

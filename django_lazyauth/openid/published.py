@@ -13,7 +13,8 @@ from django_lazyauth.kit import fetch
 from django_lazyauth.kit.results import SourceFailed
 
 from .descriptor import ProviderDescriptor
-from .jose import KeySet, KeySetInvalid, TokenRejected, check_clean, is_public
+from .jose import TokenRejected, check_clean
+from .key_set import KeySet, KeySetInvalid, is_public
 
 #: Members of a metadata document that are kept (OpenID Connect Discovery §3, RFC 9207 §3).
 ENDPOINT_MEMBERS: Final = (

@@ -19,38 +19,17 @@ from typing import Any, Final
 from .descriptor import IDENTIFIER_LIMIT, ProviderDescriptor
 from .jose import (
     LEEWAY,
-    Key,
-    KeySet,
-    KeySetInvalid,
     Reason,
     TokenRejected,
     audiences,
     check_clean,
     check_header,
-    check_signature,
     check_times,
     decode,
-    is_public,
     required_text,
     seconds,
 )
-
-__all__ = [
-    "LEEWAY",
-    "IdTokenRejected",
-    "Key",
-    "KeySet",
-    "KeySetInvalid",
-    "Profile",
-    "Reason",
-    "VerifiedIdentity",
-    "check_clean",
-    "is_public",
-    "matches_issuer",
-    "read_profile",
-    "read_unverified",
-    "verify_id_token",
-]
+from .key_set import Key, KeySet, check_signature
 
 #: The name of the error for ID tokens.
 IdTokenRejected = TokenRejected

@@ -23,12 +23,11 @@ from django_lazyauth.errors import IdentityRejected, ProviderUnavailable, Refres
 from django_lazyauth.kit.results import Failed, Pending, Ready, Result
 from django_lazyauth.openid import sources
 from django_lazyauth.openid.descriptor import IDENTIFIER_LIMIT
+from django_lazyauth.openid.jose import LEEWAY, Reason
 from django_lazyauth.openid.sources import KeySource, Published, StoredKeys
 from django_lazyauth.openid.verify import (
-    LEEWAY,
     IdTokenRejected,
     Profile,
-    Reason,
     VerifiedIdentity,
     read_profile,
     verify_id_token,

@@ -23,7 +23,7 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.errors import ProviderUnavailable, RefreshExpired, RefreshTransient
 from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import ProviderDescriptor
-from django_lazyauth.openid.verify import IdTokenRejected, check_clean
+from django_lazyauth.openid.jose import TokenRejected, check_clean
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
 from .base import Json
@@ -190,7 +190,7 @@ def read_tokens(document: Mapping[str, Any], *, now: datetime, requested_scope: 
     """
     try:
         check_clean(document)
-    except IdTokenRejected:
+    except TokenRejected:
         raise ProviderUnavailable("bad_answer", debug="token endpoint: unclean") from None
     token_type = document.get("token_type", "Bearer")
     if not isinstance(token_type, str) or token_type.lower() != "bearer":

@@ -9,7 +9,8 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
 from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import IDENTIFIER_LIMIT
-from django_lazyauth.openid.verify import IdTokenRejected, Profile, check_clean
+from django_lazyauth.openid.jose import TokenRejected, check_clean
+from django_lazyauth.openid.verify import Profile
 
 
 @sensitive_variables()
@@ -28,7 +29,7 @@ def read_userinfo(endpoint: str, access_token: str) -> Any:
         check_clean(document)
     except fetch.FetchError as error:
         raise ProviderUnavailable("unreachable", debug=f"userinfo: {error.reason}") from None
-    except IdTokenRejected as error:
+    except TokenRejected as error:
         raise IdentityRejected(error.reason) from None
     return document
 

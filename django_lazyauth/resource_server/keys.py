@@ -18,7 +18,7 @@ from django_lazyauth.kit import fetch
 from django_lazyauth.kit.cached_fetch import FRESH, RENEW_INTERVAL, CachedFetch, register
 from django_lazyauth.kit.results import Failed, Pending, Ready, Result, SourceFailed
 from django_lazyauth.kit.wait import wait_for
-from django_lazyauth.openid.jose import KeySet, KeySetInvalid
+from django_lazyauth.openid.key_set import KeySet, KeySetInvalid
 from django_lazyauth.openid.published import check_url, get_document, get_key_set
 
 #: Seconds that a request waits for keys that it needs.

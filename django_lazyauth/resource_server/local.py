@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from django_lazyauth.openid.access_token import AccessToken
-from django_lazyauth.openid.jose import KeySet
+from django_lazyauth.openid.key_set import KeySet
 
 
 class LocalIssuer(Protocol):

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from django_lazyauth.openid.verify import IdTokenRejected, KeySet, KeySetInvalid
+from django_lazyauth.openid.key_set import KeySet, KeySetInvalid
+from django_lazyauth.openid.verify import IdTokenRejected
 from tests.support.examples import examples
 from tests.support.id_tokens import (
     ISSUER,

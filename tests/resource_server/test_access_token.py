@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_lazyauth.openid.access_token import AccessToken
-from django_lazyauth.openid.jose import KeySet, Reason, TokenRejected
+from django_lazyauth.openid.jose import Reason, TokenRejected
+from django_lazyauth.openid.key_set import KeySet
 from tests.support.access_tokens import API, ISSUER, NOW, SESSION, check, good_claims, made
 from tests.support.examples import examples
 from tests.support.id_tokens import JWKS, OTHER_KEY, PRIVATE_KEYS, encode, public_jwk, sign_raw

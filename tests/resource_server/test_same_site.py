@@ -457,7 +457,7 @@ def test_no_key_is_parsed_and_no_set_is_read_per_request(client_, held, monkeypa
     """Architecture: parsing an RSA key costs more than a whole exchange."""
     from cryptography.hazmat.primitives.asymmetric import rsa
 
-    from django_lazyauth.openid.jose import KeySet
+    from django_lazyauth.openid.key_set import KeySet
 
     assert call("/offline", held["access_token"]).status_code == 200
     used = []

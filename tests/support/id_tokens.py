@@ -10,7 +10,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from django_lazyauth.openid.descriptor import descriptor_from_settings
-from django_lazyauth.openid.verify import KeySet, verify_id_token
+from django_lazyauth.openid.key_set import KeySet
+from django_lazyauth.openid.verify import verify_id_token
 
 NOW = datetime(2026, 5, 17, 12, 0, tzinfo=UTC)
 NONCE = "nonce-of-this-flow"

@@ -1,0 +1,155 @@
+"""Which key signed this token, and does its signature hold (RFC 7515, RFC 7517)?
+
+Neither Django nor HTTP is imported, nothing is fetched, stored or logged.
+
+Not here: the form of a token (:mod:`.jose`), and where a key set comes from (:mod:`.published`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, TypeGuard
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import get_default_algorithms
+
+from django_lazyauth.errors import LazyAuthError
+
+from .jose import KEY_OF, Decoded, Reason, TokenRejected, base64url
+
+#: Bytes and keys of a key set.
+KEY_SET_LIMIT: Final = 32 * 1024
+KEY_LIMIT: Final = 20
+#: Bits of an RSA modulus. Smaller ones are weak, larger ones cost too much time.
+RSA_BITS: Final = range(2048, 8193)
+
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+_ALGORITHMS: Final = {name: get_default_algorithms()[name] for name in KEY_OF}
+
+
+class KeySetInvalid(LazyAuthError):
+    """A document is not a usable key set; ``reason`` is a short word."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One public key of a key set, and the restrictions that its owner published."""
+
+    kid: str | None
+    algorithm: str | None
+    kind: tuple[str, str]
+    issuer: str | None
+    public: PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """The signature keys of one provider (RFC 7517 §5)."""
+
+    keys: tuple[Key, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @classmethod
+    def from_jwks(cls, document: object) -> KeySet:
+        """Read a JWK set. Unusable keys are skipped, so the result may be empty.
+
+        Args:
+            document: The JSON object, at most 32 KiB and 20 keys.
+
+        Raises:
+            KeySetInvalid: Not a key set, or too large.
+        """
+        if not isinstance(document, Mapping) or not isinstance(members := document.get("keys"), list):
+            raise KeySetInvalid("not_a_key_set")
+        if len(members) > KEY_LIMIT:
+            raise KeySetInvalid("too_many_keys")
+        try:
+            if len(json.dumps(members)) > KEY_SET_LIMIT:
+                raise KeySetInvalid("too_large")
+        except (TypeError, ValueError, RecursionError):
+            raise KeySetInvalid("not_a_key_set") from None
+        return cls(tuple(key for member in members if (key := _read_key(member)) is not None))
+
+    def select(self, kid: str | None, algorithm: str) -> Key:
+        """Return the one key for this header (RFC 7515 §4.1.4).
+
+        Raises:
+            TokenRejected: ``kid`` needed and missing or ambiguous, ``unknown_kid``, or ``alg``: the key is
+                not one that this algorithm signs with.
+        """
+        if kid is None and len(self.keys) > 1:
+            raise TokenRejected(Reason.KID)
+        named = self.keys if kid is None else tuple(key for key in self.keys if key.kid == kid)
+        if not named:
+            raise TokenRejected(Reason.UNKNOWN_KID)
+        fitting = [
+            key for key in named if key.kind == KEY_OF[algorithm] and key.algorithm in {None, algorithm}
+        ]
+        if not fitting:
+            raise TokenRejected(Reason.ALGORITHM)
+        if len(fitting) > 1:
+            raise TokenRejected(Reason.KID)
+        return fitting[0]
+
+
+def check_signature(decoded: Decoded, key: Key, algorithm: str) -> None:
+    """Check that *key* signed the token.
+
+    Raises:
+        TokenRejected: ``signature``.
+    """
+    if not _ALGORITHMS[algorithm].verify(decoded.signed, key.public, decoded.signature):
+        raise TokenRejected(Reason.SIGNATURE)
+
+
+def is_public(member: object) -> TypeGuard[Mapping[str, Any]]:
+    """Say whether a member of a key set may be used. A published private key is no longer private, so it is refused."""
+    return isinstance(member, Mapping) and "d" not in member and "k" not in member
+
+
+def _read_key(member: object) -> Key | None:
+    """Return the key; ``None`` if it is not a public signature key of a known kind."""
+    if not is_public(member):
+        return None
+    operations = member.get("key_ops", ["verify"])
+    if member.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
+        return None
+    kid, algorithm, issuer = (_text_or_none(member.get(name)) for name in ("kid", "alg", "issuer"))
+    kind = (member.get("kty"), "" if member.get("kty") == "RSA" else member.get("crv"))
+    numbers = tuple(member.get(name) for name in {"RSA": "ne", "EC": "xy", "OKP": "x"}.get(str(kind[0]), ""))
+    if kind not in KEY_OF.values() or not all(isinstance(number, str) for number in numbers):
+        return None
+    public = _parse_key(str(kind[0]), numbers)
+    return None if public is None else Key(kid, algorithm, (str(kind[0]), str(kind[1])), issuer, public)
+
+
+@lru_cache(maxsize=256)
+def _parse_key(kty: str, numbers: tuple[str, ...]) -> PublicKey | None:
+    """Parse a key once per content: the check that it is on its curve costs more than a signature."""
+    try:
+        raw = [base64url(number) for number in numbers]
+        first, *rest = (int.from_bytes(number, "big") for number in raw)
+        if kty == "RSA":
+            if first.bit_length() not in RSA_BITS or rest[0].bit_length() > 32:
+                return None
+            return rsa.RSAPublicNumbers(e=rest[0], n=first).public_key()
+        if kty == "EC":
+            return ec.EllipticCurvePublicNumbers(first, rest[0], ec.SECP256R1()).public_key()
+        return ed25519.Ed25519PublicKey.from_public_bytes(raw[0])
+    except (TokenRejected, ValueError, UnsupportedAlgorithm):
+        return None
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
