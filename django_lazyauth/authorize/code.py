@@ -1,4 +1,4 @@
-"""What the person said: a code for the client, or a denial."""
+"""What follows from the person's answer: a code for the client, or ``access_denied`` (RFC 6749 §4.1.2)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def allow(pending: PendingAuthorization) -> str:
     """Record that the person allowed the request, issue its code, and return the URL that carries it.
 
     Raises:
-        InvalidGrant: The row is not waiting for consent (any more), or the client changed since it asked.
+        InvalidGrant: The row does not wait for consent, or the client changed since it asked.
     """
     client = pending.client
     if not clients.is_usable(client) or not redirect_uri_allowed(client, pending.redirect_uri):
@@ -59,7 +59,7 @@ def allow(pending: PendingAuthorization) -> str:
 def signs_in_later(pending: PendingAuthorization) -> bool:
     """Say whether the exchange of *pending*, which was just allowed, may have to sign this browser in.
 
-    It writes a new person; or a password, which ends what the browser has.
+    It may write a new user. It may also write a new password, and that ends the browser's session.
     """
     if pending.status != Status.AUTHENTICATED:
         return False
@@ -75,10 +75,10 @@ def signs_in_later(pending: PendingAuthorization) -> bool:
 
 
 def deny(pending: PendingAuthorization) -> str:
-    """Record that the person said no, and return the URL that tells the client.
+    """Record that the person refused, and return the URL that tells the client.
 
     Raises:
-        InvalidGrant: The row is not waiting for consent (any more).
+        InvalidGrant: The row does not wait for consent.
     """
     if pending.status != Status.AUTHENTICATED:
         raise InvalidGrant("This request was answered already. Go back to the application and start again.")

@@ -1,4 +1,4 @@
-"""The row of an authorization request: written when a person acts, found again by their browser (I7, I16).
+"""The row of an authorization request. It is written when a person acts, and only their browser finds it (I7, I16).
 
 Not here: the way to a provider (:mod:`django_lazyauth.sign_in.leg`), consent and code.
 """
@@ -22,24 +22,21 @@ from django_lazyauth.sign_in import identities
 from django_lazyauth.sign_in.leg import SignInEnded
 from django_lazyauth.toolkit import clients
 
-#: Characters of a subject of ours, a user's primary key: those of the column are more than it has.
+#: Characters of the column. A subject of ours is a user's primary key, which is shorter.
 SUBJECT_LENGTH = 255
 
 
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """What ties a flow to one browser.
+    """The browser that a flow belongs to.
 
     Attributes:
-        binding_digest: SHA-256 of the secret in this flow's binding cookie.
-        network: Where it comes from, cut to /24 or /56; counts, never identifies.
+        binding_digest: SHA-256 of the secret in the binding cookie of this flow.
+        network: The browser's address, cut to /24 or /56. It is for quotas, and identifies nobody.
     """
 
     binding_digest: str
     network: str = ""
-
-
-# -- the row ---------------------------------------------------------------------------------------------
 
 
 def keep_request(
@@ -49,15 +46,16 @@ def keep_request(
     browser: Browser,
     link_to: AbstractBaseUser | None = None,
 ) -> PendingAuthorization:
-    """Write the pending row of *request*, or return the one that a double click wrote.
+    """Write the pending row of *request*, or return the row that a double click wrote before.
 
-    With *link_to* the account that the person signs in with is added to that user, and nobody is signed in.
+    Args:
+        link_to: The account that the person signs in with is added to this user, and nobody is signed in.
 
     Raises:
-        TemporarilyUnavailable: Strangers hold as many rows as they may (I16).
-        InvalidGrant: The row stands, but belongs to another browser or is over.
+        TemporarilyUnavailable: The quota of open requests is used up (I16).
+        InvalidGrant: The row exists, and belongs to another browser or is expired.
     """
-    is_tight = quota.make_room(browser.network)
+    is_tight = quota.require_quota(browser.network)
     now = timezone.now()
     pending = PendingAuthorization(
         session_id=session_id,
@@ -96,7 +94,7 @@ def find_pending(session_id: UUID, *, browser: Browser) -> PendingAuthorization:
     """Return the live row of this flow if this browser began it (I7).
 
     Raises:
-        InvalidGrant: Unknown, over, or another browser's: not told apart.
+        InvalidGrant: The row is unknown, expired, or of another browser. The error is the same for all three.
     """
     pending = (
         PendingAuthorization.objects.live()
@@ -119,7 +117,7 @@ def keep_link(
     browser: Browser,
     login_hint: str = "",
 ) -> PendingAuthorization:
-    """Write the row of a link for *user*; the provider is chosen by sending it there.
+    """Write the row of a request that adds an account to *user*. The provider is chosen later.
 
     Raises:
         ReauthenticationRequired: The sign-in of this browser is too old.
@@ -132,7 +130,7 @@ def keep_link(
         scopes=("openid",),
         state="",
         nonce="",
-        # No code will be issued; the challenge of a verifier that nobody knows.
+        # No code will be issued. Nobody knows a verifier for this challenge.
         code_challenge=secrets.token_urlsafe(32),
         login_hint=login_hint,
         prompts=frozenset({"select_account"}),

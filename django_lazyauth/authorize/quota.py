@@ -1,7 +1,7 @@
-"""Is there room for one more row of a stranger (I16)? What is over makes room, swept or not.
+"""How many authorization requests may be open, in all and from one network (I16)?
 
-A row counts until it is exchanged or deleted, not only while somebody may answer it: flows that fail are as
-cheap to begin as others. Where the clean-up lags they are deleted here, so that they keep nobody out.
+A row counts until it is exchanged or deleted, even if it failed or expired: such a row costs a stranger as little as
+any other. When a quota is used up, such rows are deleted here. So a late sweep keeps nobody out.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from django_lazyauth.models import PendingAuthorization, Status, UpstreamToken
 
 #: Rows that one request deletes at most.
 BATCH: Final = 200
-#: So near to a cap, requests that come at the same moment could exceed it together: they look again.
+#: With fewer rows left than this, concurrent requests could exceed the quota together. They check it once more.
 MARGIN: Final = 100
 
 
-def make_room(network: str) -> bool:
-    """Make sure that one more row fits; say whether it is one of the last that do.
+def require_quota(network: str) -> bool:
+    """Make sure that one more row is allowed. Return whether the quota is nearly used up.
 
     Raises:
-        TemporarilyUnavailable: Strangers hold as many rows as they may.
+        TemporarilyUnavailable: The quota is used up.
     """
-    left = _places_left(network)
+    left = _quota_left(network)
     if left < 1:
-        _forget_dead(network)
-        left = _places_left(network)
+        _delete_dead(network)
+        left = _quota_left(network)
     if left < 1:
         raise _full()
     return left <= MARGIN
 
 
 def take_back_if_exceeded(pending: PendingAuthorization) -> None:
-    """Delete a row that was just written, where others came at the same moment and the cap is exceeded.
+    """Delete *pending*, which was just written, if concurrent requests exceeded the quota together.
 
     Raises:
-        TemporarilyUnavailable: It was.
+        TemporarilyUnavailable: The row was deleted.
     """
-    if _places_left(pending.network) < 0:
+    if _quota_left(pending.network) < 0:
         PendingAuthorization.objects.filter(pk=pending.pk).delete()
         raise _full()
 
@@ -53,14 +53,14 @@ def _full() -> TemporarilyUnavailable:
     return TemporarilyUnavailable("Too many people are signing in right now. Try again in a few minutes.")
 
 
-def _places_left(network: str) -> int:
-    """Return how many more rows fit, here and in all; negative where there are too many."""
+def _quota_left(network: str) -> int:
+    """Return how many more rows are allowed. It is negative if there are too many."""
     counted = PendingAuthorization.objects.using(_database()).exclude(status=Status.EXCHANGED)
     per_network, in_all = (
         lazyauth_settings.max_pending_per_network,
         lazyauth_settings.max_pending_authorizations,
     )
-    # Slices bound the work of a count under flood.
+    # The slices bound the work of the counts when somebody floods the site.
     return min(
         per_network - counted.filter(network=network)[: per_network + 1].count(),
         in_all - counted[: in_all + 1].count(),
@@ -68,8 +68,8 @@ def _places_left(network: str) -> int:
 
 
 @retries_on_conflict
-def _forget_dead(network: str) -> None:
-    """Delete some flows that nobody can answer any more: of this network, and the oldest of all."""
+def _delete_dead(network: str) -> None:
+    """Delete some rows that failed or expired: those of *network*, and the oldest of all."""
     dead = Q(status=Status.FAILED) | (~Q(status=Status.EXCHANGED) & Q(expires_at__lte=timezone.now()))
     with transaction.atomic(using=_database()):
         rows = PendingAuthorization.objects.using(_database()).filter(dead).order_by("pk")

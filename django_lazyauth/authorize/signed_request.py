@@ -1,7 +1,7 @@
 """An authorization request that a page carries until the person acts.
 
-What an anonymous GET could write would be a stranger's to fill (I16): so it writes nothing. The checked
-request travels in the page, signed, and bound to the browser that asked.
+An anonymous GET writes nothing, because strangers could fill the table with it (I16). The checked request travels in
+the page. It is signed, and bound to the browser that asked.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class SignedRequest:
     """A request on its way through the browser.
 
     Attributes:
-        session_id: Primary key of the row that will be, and name of its binding cookie.
+        session_id: The primary key that its row will have. It also names the binding cookie.
         binding_digest: SHA-256 of the secret in that cookie (I7).
     """
 
@@ -61,10 +61,10 @@ class SignedRequest:
 
 
 def load_signed_request(text: str) -> SignedRequest:
-    """Return what :meth:`SignedRequest.dumps` wrote; the client is looked up anew.
+    """Return what :meth:`SignedRequest.dumps` wrote. The client is looked up anew.
 
     Raises:
-        InvalidRequest: Forged, too old, or the client is gone or changed its redirect URIs since.
+        InvalidRequest: It is forged or too old, or the client is gone or changed its redirect URIs since.
     """
     if len(text) > MAX_LENGTH:
         raise InvalidRequest("The request is too long.")

@@ -1,7 +1,7 @@
-"""Two tokens that are about the end of a session: the one a client shows us, and the one we send a client.
+"""The two tokens of a logout: the ``id_token_hint`` of a client, and the logout token that we send to a client.
 
-An ``id_token_hint`` is an ID token of ours, expired or not, and nothing else of ours that is signed: an access
-token, a logout token or a registration response names no session here.
+An ``id_token_hint`` is an ID token of ours, expired or not. Other things that we sign are refused: an access token, a
+logout token, a registration response.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from django_lazyauth.toolkit import clients
 
 from . import keys
 
-#: Characters of a hint: our ID tokens have about 1 KB, of which the client chose the nonce.
+#: Characters of a hint. Our ID tokens have about 1 KB. The client chooses the length of the nonce in them.
 MAX_HINT_LENGTH: Final = 8 * 1024
 #: OpenID Connect Back-Channel Logout §2.4 asks for at most two minutes.
 LOGOUT_TOKEN_LIFETIME: Final = timedelta(minutes=2)
@@ -28,12 +28,12 @@ LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """Whom and what an ID token of ours names.
+    """What an ID token of ours says.
 
     Attributes:
-        subject: Who signed in.
-        client_id: Whom the token was made for.
-        session_id: The session it came with; ``None`` in tokens from before this app.
+        subject: The user who signed in.
+        client_id: The client that the token was made for.
+        session_id: The session of the token. ``None`` in tokens from before this app.
     """
 
     subject: str
@@ -44,7 +44,7 @@ class Hint:
 def read_hint(token: str) -> Hint | None:
     """Return what an ``id_token_hint`` says, or ``None`` if it is no ID token of ours.
 
-    Expired ones are good: that is when people come back to sign out (RP-Initiated Logout 1.0 §2).
+    An expired one is accepted: people often sign out after it expired (RP-Initiated Logout 1.0 §2).
     """
     claims = _verified_claims(token)
     if claims is None or "events" in claims:
@@ -62,7 +62,7 @@ def _verified_claims(token: str) -> dict[str, Any] | None:
         return None
     try:
         header = jwt.get_unverified_header(token)
-        # Access tokens are at+jwt (RFC 9068), logout tokens logout+jwt: their keys are the same ones.
+        # Access tokens have at+jwt (RFC 9068), logout tokens logout+jwt. All are signed with the same keys.
         if str(header.get("typ", "")).lower() != "jwt":
             return None
         key = next(key for key in keys.signing_keys() if key.kid == header.get("kid"))
@@ -94,7 +94,7 @@ def _session_id(value: Any) -> uuid.UUID | None:
 def make_logout_token(*, client: Any, subject: str, session_id: uuid.UUID) -> str:
     """Return a new logout token (OpenID Connect Back-Channel Logout §2.4).
 
-    Never a ``nonce``: with one it could pass for an ID token.
+    It never has a ``nonce``, because then it could pass for an ID token.
     """
     now = timezone.now()
     claims = {
