@@ -35,7 +35,10 @@ def main() -> None:
             call_command("flush", interactive=False, verbosity=0)
             found = measure(claim)
             costs = found.ours_cost, found.peer_cost
-            print(f"    {found.ours * 1000:.2f} ms / {found.peer * 1000:.2f} ms = {found.ratio:.3f}", file=sys.stderr)
+            print(
+                f"    {found.ours * 1000:.2f} ms / {found.peer * 1000:.2f} ms = {found.ratio:.3f}",
+                file=sys.stderr,
+            )
             results.append(
                 {
                     "claim": f"{claim.text}, {connection.display_name}",
