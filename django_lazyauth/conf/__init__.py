@@ -5,7 +5,7 @@
 """
 
 from .issuer import LOOPBACK_HOSTS
-from .nested import Chain, ResourceServerSettings, SsoDocument, SwapSettings, Unswapped, from_dict
+from .nested import Chain, ResourceServerSettings, SwapSettings, Unswapped, sso_document
 from .setting import Refused, raw_settings
 from .table import ROWS, RegistrationMode, RegistrationPolicy, Runner, lazyauth_settings
 
@@ -18,10 +18,9 @@ __all__ = [
     "RegistrationPolicy",
     "ResourceServerSettings",
     "Runner",
-    "SsoDocument",
     "SwapSettings",
     "Unswapped",
-    "from_dict",
     "lazyauth_settings",
     "raw_settings",
+    "sso_document",
 ]

@@ -223,3 +223,15 @@ class SsoDocument(Table):
         default="",
         default_text="the domain",
     )
+
+
+_SSO_DOCUMENT = Kind("a dict", from_dict(SsoDocument))
+
+
+def sso_document(domain: str, entry: Mapping[str, Any]) -> SsoDocument:
+    """Return an entry of ``SSO_DOMAINS`` that has no issuer.
+
+    Raises:
+        Refused: A name or value of it is not allowed. Only this domain is affected.
+    """
+    return read(_SSO_DOCUMENT, entry, SsoDocument.setting, domain)

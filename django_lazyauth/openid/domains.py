@@ -17,7 +17,7 @@ from typing import Any, Final
 import idna
 from django.core.exceptions import ImproperlyConfigured
 
-from django_lazyauth.conf import Refused, SsoDocument, from_dict, lazyauth_settings
+from django_lazyauth.conf import Refused, lazyauth_settings, sso_document
 from django_lazyauth.errors import LazyAuthError
 
 from .descriptor import SSO_PREFIX, DescriptorError, ProviderDescriptor, descriptor_from_settings
@@ -133,7 +133,7 @@ def _describe(domain: str, config: Mapping[str, Any]) -> SsoDomain:
     name = SSO_PREFIX + domain
     if "issuer" not in config:
         try:
-            document = from_dict(SsoDocument)(config)
+            document = sso_document(domain, config)
         except Refused as refused:
             raise DescriptorError(name, f"{refused} {refused.hint}") from None
         url = document.discovery_url or f"https://{domain}/.well-known/{lazyauth_settings.sso_discovery_path}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -94,13 +94,11 @@ class Swap:
     ) -> None:
         self.app = app
         given = {"paths": paths, "header": header, "unswapped": unswapped}
-        self._given = {name: value for name, value in given.items() if value is not None}
+        self._given: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
 
     @property
     def settings(self) -> SwapSettings:
-        base = lazyauth_settings.upstream_swap
-        values: dict[str, Any] = {name: getattr(base, name) for name in SwapSettings.__slots__}
-        return SwapSettings(**values | self._given)
+        return replace(lazyauth_settings.upstream_swap, **self._given)
 
 
 class AmbiguousPath(LazyAuthError):
