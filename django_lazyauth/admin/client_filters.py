@@ -1,4 +1,4 @@
-"""The filters of the operators' list of clients: when last used, by whom verified, whether it works."""
+"""The filters of the list of clients: last use, verification and state."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _beside(**conditions: Any) -> Q:
 
 
 class ConditionFilter(admin.SimpleListFilter):
-    """A filter whose every choice is one condition."""
+    """A filter with one condition for each choice."""
 
     def choices_of_list(self) -> list[tuple[str, Promise, Q]]:
         """Return (value in the address, label, condition)."""

@@ -32,7 +32,7 @@ class InitialAccessTokenAdmin(ShowsOnce):
         return False
 
     def save_model(self, request: HttpRequest, obj: InitialAccessToken, form: Any, change: bool) -> None:
-        """Save the row with a token that nobody sees; :meth:`response_add` makes the one that it shows."""
+        """Save the row with a token that is never shown. :meth:`response_add` replaces it by one that is shown."""
         if request.user.is_authenticated:
             obj.created_by = request.user
         operator_actions.issue_initial_access_token(obj)

@@ -1,4 +1,4 @@
-"""What operators see of sign-ins and sessions: pending, live, waiting for their code, told to clients, consents."""
+"""What operators see of sign-ins and sessions: pending rows, live sessions, logout deliveries and consents."""
 
 from __future__ import annotations
 

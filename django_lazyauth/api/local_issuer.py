@@ -98,4 +98,4 @@ def _primary_key(subject: str) -> Any:
     try:
         return get_user_model()._meta.pk.to_python(subject)
     except ValidationError:
-        raise AuthenticationFailed("The access token names nobody here.") from None
+        raise AuthenticationFailed("The access token names no user of this site.") from None

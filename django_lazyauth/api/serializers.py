@@ -31,7 +31,7 @@ SIGNING_ALGORITHMS = ("RS256", "ES256", "EdDSA")
 
 
 class StateSerializer(Serializer):
-    state = serializers.ChoiceField(["pending"], help_text="Look again after Retry-After seconds.")
+    state = serializers.ChoiceField(["pending"], help_text="Ask again after Retry-After seconds.")
 
 
 class RejectedSerializer(Serializer):
@@ -42,7 +42,7 @@ class RejectedSerializer(Serializer):
 class DomainSerializer(Serializer):
     state = serializers.ChoiceField(["resolved"])
     domain = serializers.CharField()
-    name = serializers.CharField(help_text="What the domain calls itself; nobody checked it.")
+    name = serializers.CharField(help_text="The name that the domain claims; it was not checked.")
     issuer = serializers.CharField()
     client_id = serializers.CharField()
     scopes = serializers.ListField(child=serializers.CharField())
@@ -95,14 +95,16 @@ class IdentityListSerializer(Serializer):
 
 class SessionClientSerializer(Serializer):
     client_id = serializers.CharField()
-    name = serializers.CharField(help_text="What the client calls itself.")
-    is_verified = serializers.BooleanField(help_text="An operator stands for who it is.")
+    name = serializers.CharField(help_text="The name that the client claims.")
+    is_verified = serializers.BooleanField(help_text="An operator verified who it is.")
 
 
 class SessionSerializer(Serializer):
     id = serializers.UUIDField()
     client = SessionClientSerializer()
-    provider = serializers.CharField(help_text="Who vouched for you; empty where this site itself did.")
+    provider = serializers.CharField(
+        help_text="The provider that authenticated you; empty where this site did."
+    )
     since = serializers.DateTimeField()
     last_used_at = serializers.DateTimeField(help_text="When the client last fetched tokens.")
 

@@ -1,1 +1,1 @@
-"""Who is this, and how do they become a user? The way to a provider and back, and what is written for it."""
+"""Who is this, and how do they become a user? Sends the person to a provider, takes the answer, writes the user."""

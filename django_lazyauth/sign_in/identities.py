@@ -44,7 +44,7 @@ class NoSuchIdentity(LazyAuthError):
 
 
 class LastWayIn(LazyAuthError):
-    """Without this identity nobody could sign in to the account any more."""
+    """It is the last identity that the user can sign in with."""
 
 
 def require_fresh(request: HttpRequest) -> None:

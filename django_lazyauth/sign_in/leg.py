@@ -69,7 +69,7 @@ def send_to_provider(
         return waiting
     state = secrets.token_urlsafe(32)
     step = provider.begin(pending, state=state, callback_uri=callback_uri(provider))
-    nobody: dict[str, Any] = {} if connect else {"user": None, "is_deferred": False, "auth_time": None}
+    unknown: dict[str, Any] = {} if connect else {"user": None, "is_deferred": False, "auth_time": None}
     private = seal_private(pending, provider.name, step.private or {})
     moved = PendingAuthorization.objects.advance(
         pending.pk,
@@ -78,7 +78,7 @@ def send_to_provider(
         provider=provider.name,
         state_digest=digest(state) if provider.is_upstream else None,
         private=private,
-        **nobody,
+        **unknown,
     )
     if not moved:
         raise SignInMovedOn

@@ -72,7 +72,7 @@ def all_secrets(request: HttpRequest) -> dict[str, str]:
 
 
 def resume_session(request: HttpRequest) -> None:
-    """Sign in the person whom an exchange registered, on the next visit of the browser that began the flow."""
+    """Sign in a newly registered person, on the next visit of the browser that began the flow."""
     if not request.user.is_authenticated:
         browser.resume(request, list(all_secrets(request).values()))
 

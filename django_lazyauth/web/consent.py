@@ -49,7 +49,7 @@ def show_first_consent(request: HttpRequest, carried: Carried, user: AbstractBas
 
 
 def show_consent(request: HttpRequest, pending: PendingAuthorization, secret: str) -> HttpResponse:
-    """Ask the person whom a provider authenticated for *pending*."""
+    """Ask the person of *pending*, after a provider authenticated them."""
     return _show(
         request,
         pending,
