@@ -69,38 +69,16 @@ class Policy:
 class ClientMetadata:
     """Metadata as it will be registered. A value may differ from the one that the client asked for."""
 
-    redirect_uris: tuple[str, ...]
-    token_endpoint_auth_method: str
-    grant_types: tuple[str, ...]
-    response_types: tuple[str, ...]
-    scope: str
-    client_name: str = ""
-    post_logout_redirect_uris: tuple[str, ...] = ()
-    more: Mapping[str, Json] = field(default_factory=dict)
+    members: Mapping[str, Json]
 
     @property
     def is_public(self) -> bool:
-        return self.token_endpoint_auth_method == "none"
-
-    def as_dict(self) -> dict[str, Json]:
-        """Return the members as the client reads them (RFC 7591 §3.2.1)."""
-        members: dict[str, Json] = {
-            "redirect_uris": list(self.redirect_uris),
-            "token_endpoint_auth_method": self.token_endpoint_auth_method,
-            "grant_types": list(self.grant_types),
-            "response_types": list(self.response_types),
-            "scope": self.scope,
-        }
-        if self.client_name:
-            members["client_name"] = self.client_name
-        if self.post_logout_redirect_uris:
-            members["post_logout_redirect_uris"] = list(self.post_logout_redirect_uris)
-        return members | dict(self.more)
+        return bool(self.members["token_endpoint_auth_method"] == "none")
 
     @property
     def digest(self) -> str:
         """The digest of the metadata. The order of the members does not matter."""
-        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.members, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +99,21 @@ def parse_metadata(document: Json, policy: Policy) -> ClientMetadata:
     """
     members = _members(document)
     redirect_uris = _redirect_uris(members, policy)
-    return ClientMetadata(
-        redirect_uris=redirect_uris,
-        token_endpoint_auth_method=_choice(
+    registered: dict[str, Json] = {
+        "redirect_uris": redirect_uris,
+        "token_endpoint_auth_method": _choice(
             members, "token_endpoint_auth_method", AUTHENTICATION_METHODS, "client_secret_basic"
         ),
-        grant_types=_grant_types(members),
-        response_types=_choices(members, "response_types", RESPONSE_TYPES, RESPONSE_TYPES),
-        scope=_scope(members, policy),
-        client_name=_text(members, "client_name") or "",
-        post_logout_redirect_uris=_post_logout_redirect_uris(members, policy),
-        more=_id_token_algorithm(members, policy) | _more(members, redirect_uris, policy),
+        "grant_types": _grant_types(members),
+        "response_types": _choices(members, "response_types", RESPONSE_TYPES, RESPONSE_TYPES),
+        "scope": _scope(members, policy),
+    }
+    if name := _text(members, "client_name"):
+        registered["client_name"] = name
+    if post_logout := _post_logout_redirect_uris(members, policy):
+        registered["post_logout_redirect_uris"] = post_logout
+    return ClientMetadata(
+        registered | _id_token_algorithm(members, policy) | _more(members, redirect_uris, policy)
     )
 
 
@@ -168,7 +150,7 @@ def _base(name: str) -> str:
     return name.partition("#")[0]
 
 
-def _texts(members: Mapping[str, Json], name: str, limit: int) -> tuple[str, ...] | None:
+def _texts(members: Mapping[str, Json], name: str, limit: int) -> list[str] | None:
     value = members.get(name)
     if value is None:
         return None
@@ -178,7 +160,7 @@ def _texts(members: Mapping[str, Json], name: str, limit: int) -> tuple[str, ...
         raise InvalidClientMetadata(f"{name} must be an array of strings.")
     if len(value) > limit or any(len(one) > MAX_TEXT_LENGTH for one in value):
         raise InvalidClientMetadata(f"{name} has too many or too long entries.")
-    return tuple(dict.fromkeys(value))
+    return list(dict.fromkeys(value))
 
 
 def _choice(members: Mapping[str, Json], name: str, allowed: tuple[str, ...], default: str) -> str:
@@ -190,16 +172,16 @@ def _choice(members: Mapping[str, Json], name: str, allowed: tuple[str, ...], de
 
 def _choices(
     members: Mapping[str, Json], name: str, allowed: tuple[str, ...], default: tuple[str, ...]
-) -> tuple[str, ...]:
+) -> list[str]:
     values = _texts(members, name, limit=20)
     if values is None:
-        return default
+        return list(default)
     if not values or not set(values) <= set(allowed):
         raise InvalidClientMetadata(f"{name} may hold: {', '.join(allowed)}.")
     return values
 
 
-def _grant_types(members: Mapping[str, Json]) -> tuple[str, ...]:
+def _grant_types(members: Mapping[str, Json]) -> list[str]:
     # The RFC's default is authorization_code alone. Ours has refresh_token too, and the answer says so.
     values = _choices(members, "grant_types", GRANT_TYPES, GRANT_TYPES)
     if "authorization_code" not in values:
@@ -225,7 +207,7 @@ def _id_token_algorithm(members: Mapping[str, Json], policy: Policy) -> dict[str
     return {name: _choice(members, name, policy.signing_algorithms, "")} if name in members else {}
 
 
-def _redirect_uris(members: Mapping[str, Json], policy: Policy) -> tuple[str, ...]:
+def _redirect_uris(members: Mapping[str, Json], policy: Policy) -> list[str]:
     value = members.get("redirect_uris")
     if not isinstance(value, list) or not value:
         raise InvalidRedirectUri("redirect_uris must be an array of at least one URI.")
@@ -236,10 +218,10 @@ def _redirect_uris(members: Mapping[str, Json], policy: Policy) -> tuple[str, ..
             "A redirect URI must be absolute and without fragment: https, http on loopback, "
             "or a private-use scheme in reverse-DNS form."
         )
-    return tuple(dict.fromkeys(value))
+    return list(dict.fromkeys(value))
 
 
-def _post_logout_redirect_uris(members: Mapping[str, Json], policy: Policy) -> tuple[str, ...]:
+def _post_logout_redirect_uris(members: Mapping[str, Json], policy: Policy) -> list[str]:
     value = members.get("post_logout_redirect_uris", [])
     if not isinstance(value, list) or len(value) > MAX_REDIRECT_URIS:
         raise InvalidClientMetadata(
@@ -247,7 +229,7 @@ def _post_logout_redirect_uris(members: Mapping[str, Json], policy: Policy) -> t
         )
     if not all(_is_redirect_uri(uri, policy) for uri in value):
         raise InvalidClientMetadata("A post-logout redirect URI is of a kind that cannot be registered.")
-    return tuple(dict.fromkeys(value))
+    return list(dict.fromkeys(value))
 
 
 def _is_redirect_uri(value: Json, policy: Policy) -> bool:
@@ -280,13 +262,13 @@ def _has_host(uri: str) -> bool:
         return False
 
 
-def _more(members: Mapping[str, Json], redirect_uris: tuple[str, ...], policy: Policy) -> dict[str, Json]:
+def _more(members: Mapping[str, Json], redirect_uris: list[str], policy: Policy) -> dict[str, Json]:
     more: dict[str, Json] = {}
     for name in ("software_id", "software_version"):
         if (text := _text(members, name)) is not None:
             more[name] = text
     if (contacts := _texts(members, "contacts", MAX_CONTACTS)) is not None:
-        more["contacts"] = list(contacts)
+        more["contacts"] = contacts
     if "application_type" in members:
         more["application_type"] = _choice(members, "application_type", APPLICATION_TYPES, "web")
     return more | _backchannel_logout(members, policy) | _keys(members) | _localized(members, redirect_uris)
@@ -317,7 +299,7 @@ def check_backchannel_logout_uri(uri: str, *, allows_loopback: bool) -> None:
         raise InvalidClientMetadata("backchannel_logout_uri must be an https URL without fragment.")
 
 
-def _localized(members: Mapping[str, Json], redirect_uris: tuple[str, ...]) -> dict[str, Json]:
+def _localized(members: Mapping[str, Json], redirect_uris: list[str]) -> dict[str, Json]:
     """Return names and links in all languages that the client sent (RFC 7591 §2.2)."""
     own_hosts = {_host(uri) for uri in redirect_uris}
     found: dict[str, Json] = {}

@@ -128,7 +128,7 @@ def _register(metadata: ClientMetadata, **attributes: Any) -> dict[str, Any]:
     attrs = ClientAttributes(
         client_id=uuid7().hex,
         issued_at=now.replace(microsecond=0),
-        metadata=metadata.as_dict(),
+        metadata=dict(metadata.members),
         secret_digest=digest_secret(credentials.secret) if credentials.secret else "",
         registration_access_token_digest=digest(credentials.token),
         expires_at=now + lazyauth_settings.unused_client_lifetime,

@@ -65,7 +65,7 @@ def replace(client_id: str, token: str, *, read_document: Callable[[], Any]) -> 
     attrs = ClientAttributes(
         client_id=client.client_id,
         issued_at=client.issued_at,
-        metadata=metadata.as_dict(),
+        metadata=dict(metadata.members),
         secret_digest=_new_secret_digest(metadata, credentials),
         registration_access_token_digest=digest(credentials.token),
     )
