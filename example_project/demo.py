@@ -31,7 +31,7 @@ UPSTREAM_TOKEN_SECONDS = 50
 
 
 class DemoError(Exception):
-    """Something was not as it should be; the text says what."""
+    """A promise of the demo does not hold. The text says which."""
 
 
 def check(holds: object, promise: str) -> None:
@@ -46,7 +46,7 @@ def check(holds: object, promise: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How many rows of what matters stand in the site's database."""
+    """Number of rows in the tables of the site that the demo shows."""
 
     users: int = 0
     identities: int = 0
@@ -101,7 +101,7 @@ class Narrator:
         self._console.print(Text(f"    {text}"), soft_wrap=True)
 
     def standing(self, **expected: int) -> None:
-        """Check that exactly *expected* stands in the database, what is not named being 0, and print it."""
+        """Check that the database holds exactly *expected* rows, and none where no number is given, and print it."""
         promised, found = Standing(**expected), read_standing(self._database)
         line = Text("    ")
         for item, before, now in zip(fields(found), astuple(self._last), astuple(found), strict=True):
@@ -237,7 +237,7 @@ def sign_in(narrator: Narrator, stage: Stage, client: Client, browser: Browser) 
 
 
 def redeem(narrator: Narrator, client: Client, answer: str, fault: Path) -> dict[str, Any]:
-    """Redeem the code, the first time in vain; return the tokens."""
+    """Redeem the code, and return the tokens. The first try fails."""
     narrator.step("The client redeems the code, and the site fails while it writes")
     fault.touch()
     response = failed(lambda: client.redeem(answer))
@@ -259,7 +259,7 @@ def redeem(narrator: Narrator, client: Client, answer: str, fault: Path) -> dict
 
 
 def act_upstream(narrator: Narrator, stage: Stage, client: Client, access_token: str) -> None:
-    """Let a tool act for Ada at the upstream, and a proxy swap her tokens."""
+    """Call a tool that acts for Ada at the upstream, and a proxy that swaps her tokens."""
     narrator.step("The client calls a tool of the site, which acts for Ada at the upstream")
     check(read_vault_version(stage.database) == 1, "Nobody used the upstream tokens yet.")
     response = client.call_tool(f"{stage.site_url}/mcp", "read_notes", access_token)
@@ -283,7 +283,7 @@ def act_upstream(narrator: Narrator, stage: Stage, client: Client, access_token:
 
 
 def live(narrator: Narrator, client: Client, tokens: dict[str, Any], answer: str) -> None:
-    """Use the tokens, refresh them, and see a replayed code end it all."""
+    """Use the tokens, refresh them, and show that a replayed code ends the session."""
     narrator.step("The client asks who this is, and calls a tool of the site")
     response = client.userinfo(tokens["access_token"])
     check(response.status_code == 200, f"userinfo answers {response.status_code}.")

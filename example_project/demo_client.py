@@ -1,4 +1,4 @@
-"""Who the demo has on stage: a person with a browser, and a client with its secrets. Both speak HTTP only."""
+"""The two parties of the demo: a person with a browser, and a client with its secrets. Both use HTTP only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_REDIRECTS = 10
 
 @dataclass(frozen=True, slots=True)
 class PageSeen:
-    """A page in front of the person."""
+    """A page that the person sees."""
 
     url: str
     status: int
@@ -131,7 +131,7 @@ class Client:
 
     @property
     def site(self) -> str:
-        """What paths are appended to (RFC 8414 §3.1)."""
+        """The issuer without a slash at its end; paths are appended to it (RFC 8414 §3.1)."""
         return self.issuer.rstrip("/")
 
     def discover(self) -> None:

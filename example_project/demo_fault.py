@@ -1,4 +1,4 @@
-"""A fault on demand, in the place where it hurts most: after the user and the upstream tokens were written."""
+"""A fault on demand, after the user and the upstream tokens were written: there a rollback has most to undo."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DemoFault(Exception):
 
 
 class FailingOnceProvider(OpenIDProvider):
-    """The OpenID provider; but while its ``fault_file`` exists, ``finalize`` removes that file and fails."""
+    """An OpenID provider whose ``finalize`` fails once while ``fault_file`` exists. It deletes that file first."""
 
     def finalize(self, commit: Json, *, user: AbstractBaseUser, session_id: UUID) -> None:
         super().finalize(commit, user=user, session_id=session_id)

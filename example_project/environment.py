@@ -38,7 +38,7 @@ _PEM = re.compile(r"-----BEGIN (?P<kind>[A-Z ]+)-----.+?-----END (?P=kind)-----"
 
 
 def value(name: str, default: str = "") -> str:
-    """Return the variable *name*, or what the file ``<name>_FILE`` holds (a mounted secret)."""
+    """Return the variable *name*, or the content of the file that ``<name>_FILE`` names (a mounted secret)."""
     if path := os.environ.get(f"{name}_FILE"):
         return Path(path).read_text().strip()
     return os.environ.get(name, default).strip()

@@ -1,4 +1,4 @@
-"""The same without a line of token code in the tool server: a plain reverse proxy behind ``UpstreamSwap``.
+"""A plain reverse proxy behind ``UpstreamSwap``: the tool server needs no code for tokens.
 
 ``/notes/…`` goes to the demo upstream's API. Clients come with our access tokens, the upstream sees its own. Run
 it with any WSGI server (``example_project.proxy:application``), or for the demo with
@@ -29,7 +29,7 @@ PREFIX = "/notes"
 
 
 def reverse_proxy(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Forward a GET with the ``Authorization`` header that arrived here; whose token that is, it does not know."""
+    """Forward a GET with the ``Authorization`` header that arrived here. The proxy does not read the token."""
     path = environ["PATH_INFO"]
     if path != PREFIX or environ["REQUEST_METHOD"] != "GET":
         return _answer(start_response, HTTPStatus.OK if path == "/" else HTTPStatus.NOT_FOUND, b"")
@@ -55,7 +55,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _QuietHandler(WSGIRequestHandler):
     def log_message(self, *args: Any) -> None:
-        """Whoever runs this reads the log of the site."""
+        """Log nothing: the log of the site has every request."""
 
 
 if __name__ == "__main__":

@@ -31,11 +31,11 @@ SITE = ("manage.py",)
 
 
 class ProcessError(Exception):
-    """A command or a server ended when it should not have; the text says what it printed last."""
+    """A command failed or a server ended. The text says what it printed last."""
 
 
 def free_port(preferred: int = 0) -> int:
-    """Return a port that nobody listens on: *preferred* if it is free, else any."""
+    """Return a free port: *preferred* if possible, else any."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -70,7 +70,7 @@ class Process:
         self.stop()
 
     def stop(self) -> None:
-        """End it, if need be by force; one that ended already stays so."""
+        """End the process, by force if it does not end by itself. Does nothing if it has ended."""
         self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)
@@ -178,7 +178,7 @@ class Stage:
 
     @property
     def upstream_client(self) -> tuple[str, str]:
-        """Id and secret that the site has at the upstream."""
+        """Id and secret of the site's client at the upstream."""
         return self._client["id"], self._client["secret"]
 
     @property
@@ -219,7 +219,7 @@ class Stage:
         self._processes.close()
 
     def restart_site(self) -> None:
-        """End the site's process and start another, which knows what stands in the database and no more."""
+        """End the site's process and start another. Only what is in the database remains."""
         self.site.stop()
         self.site = Server(*SITE, port=self.site_port, env=self._site_env(), log=self.log)
         self._processes.enter_context(self.site)

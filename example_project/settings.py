@@ -32,7 +32,7 @@ DATABASES = {
 if redis_url := environment.value("REDIS_URL"):
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis_url}}
 
-# Mail is printed, kept as files in MAIL_DIR, or really sent.
+# Mail is printed, written to files in MAIL_DIR, or sent.
 if email_url := environment.value("EMAIL_URL"):
     globals().update(environment.mail(email_url))
 elif mail_dir := environment.value("MAIL_DIR"):

@@ -29,11 +29,11 @@ METHOD_NOT_FOUND, INVALID_PARAMS, INVALID_REQUEST = -32601, -32602, -32600
 
 
 class ToolError(Exception):
-    """The tool could not do its work; the text is for the model that called it."""
+    """The tool failed. The text is for the model that called it."""
 
 
 class ToolServer(APIView):
-    """``POST /mcp``. Whoever may not act at the upstream is turned away before any tool runs."""
+    """``POST /mcp``. A request without an upstream token is refused before any tool runs."""
 
     authentication_classes = [LazyAuthAuthentication]
     permission_classes = [UpstreamTokenPermission(PROVIDER)]
@@ -43,7 +43,7 @@ class ToolServer(APIView):
         if not isinstance(call, dict) or not isinstance(call.get("method"), str):
             return Response(_error(None, INVALID_REQUEST, "Not a request of JSON-RPC 2.0."))
         if "id" not in call:
-            return Response(status=HTTPStatus.ACCEPTED)  # A notification wants no answer.
+            return Response(status=HTTPStatus.ACCEPTED)  # A notification gets no answer.
         return Response(self._answer(request, call["id"], call["method"], call.get("params")))
 
     def _answer(self, request: Request, number: Any, method: str, params: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The site's addresses. The authorization server lives at the root: that is where clients look for it."""
+"""The URLs of the site. The authorization server is mounted at the root, where clients look for it."""
 
 from __future__ import annotations
 

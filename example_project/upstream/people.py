@@ -48,5 +48,5 @@ PEOPLE = (
 
 
 def notes_of(username: str) -> tuple[str, ...]:
-    """Return the notes of the person who signs in as *username*; none for anybody else."""
+    """Return the notes of *username*; an unknown name has none."""
     return next((person.notes for person in PEOPLE if person.username == username), ())

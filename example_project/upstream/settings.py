@@ -54,18 +54,18 @@ TEMPLATES = [
 ]
 DATABASES = {"default": environment.database(environment.sqlite_url(VAR_DIR / "upstream.sqlite3"), VAR_DIR)}
 
-# Tables are made straight from the models, in a tenth of the time: nobody keeps this database. Delete it after
-# an upgrade of the toolkit.
+# Tables are made from the models without migrations, which takes a tenth of the time. Delete the database after an
+# upgrade of the toolkit.
 MIGRATION_MODULES = dict.fromkeys(("auth", "contenttypes", "sessions", "oauth2_provider"))
 
-# A cookie belongs to a host whatever its port: the site beside us on 127.0.0.1 has the usual names.
+# Cookies do not distinguish ports, and the site on the same 127.0.0.1 uses the usual names.
 SESSION_COOKIE_NAME = "upstream_sessionid"
 CSRF_COOKIE_NAME = "upstream_csrftoken"
 
 LOGIN_URL = "/sign-in"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/sign-in"
-# The passwords here stand in the source for all to read: there is nothing that a slow hash would protect.
+# The passwords stand in the source code, so a slow hash would protect nothing.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 OAUTH2_PROVIDER = {

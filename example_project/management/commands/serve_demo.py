@@ -30,7 +30,7 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def handle(self, **options: Any) -> None:
-        # Ended by a signal or by Ctrl-C, the servers go with us.
+        # A signal and Ctrl-C end the servers too.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         console = Console(highlight=False)
         verifier, password = generate_token(48), secrets.token_urlsafe(9)
