@@ -31,6 +31,6 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_GET
 @protected_resource(advertise_metadata=True)
 def notes(request: Any) -> HttpResponse:
-    """Return the notes of the person whom the access token names (RFC 6750 §2.1). Without a token: 401 with a challenge."""
+    """Return the notes of the person whom the access token names (RFC 6750 §2.1)."""
     username = request.resource_owner.get_username()
     return JsonResponse({"owner": username, "notes": list(notes_of(username))})
