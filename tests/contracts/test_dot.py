@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import uuid
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.utils import timezone
 from oauth2_provider.models import get_access_token_model, get_refresh_token_model
 from oauth2_provider.settings import oauth2_settings
 
@@ -48,9 +52,22 @@ def test_tokens_are_found_by_the_sha_256_of_their_value():
     assert field.pre_save(row, add=True) == digest("abc")
 
 
-def test_a_family_of_refresh_tokens_is_revoked_in_one_call():
-    """``tokens/family.py``."""
-    assert callable(get_refresh_token_model().revoke_family)
+@pytest.mark.django_db
+def test_a_family_of_refresh_tokens_is_revoked_with_its_access_tokens(application):
+    """``tokens/family.py``: one call ends what a session can do (I11)."""
+    user = get_user_model().objects.create_user("ada")
+    common = {"user": user, "application": application}
+    expires = timezone.now() + timedelta(hours=1)
+    access = get_access_token_model().objects.create(
+        token="access", expires=expires, scope="openid", **common
+    )
+    family = uuid.uuid4()
+    get_refresh_token_model().objects.create(
+        token="refresh", access_token=access, token_family=family, **common
+    )
+    get_refresh_token_model().revoke_family(family)
+    assert get_refresh_token_model().objects.get().revoked is not None
+    assert not get_access_token_model().objects.exists()
 
 
 @pytest.mark.parametrize(
