@@ -51,6 +51,30 @@ class InvalidClient(OAuthError):
     status = HTTPStatus.UNAUTHORIZED
 
 
+class UnauthorizedClient(OAuthError):
+    """The client may not use this grant (RFC 6749 §5.2)."""
+
+    error = "unauthorized_client"
+
+
+class UnsupportedGrantType(OAuthError):
+    """The grant is unknown or off here (RFC 6749 §5.2)."""
+
+    error = "unsupported_grant_type"
+
+
+class InvalidScope(OAuthError):
+    """A scope is unknown, or more than was granted (RFC 6749 §5.2)."""
+
+    error = "invalid_scope"
+
+
+class InvalidTarget(OAuthError):
+    """A resource is malformed, or was not granted (RFC 8707 §2)."""
+
+    error = "invalid_target"
+
+
 class AccessDenied(OAuthError):
     """The person or the server refused the request (RFC 6749 §4.1.2.1)."""
 

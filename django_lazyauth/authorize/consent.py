@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import connections, router
-from django.utils import timezone
 
 from django_lazyauth.errors import SealBroken
 from django_lazyauth.models import Consent, DeferredRegistration, PendingAuthorization
 from django_lazyauth.models.consent import resources_key
 from django_lazyauth.sign_in import deferred
 from django_lazyauth.sign_in.leg import SignInEnded
+from django_lazyauth.tokens.writes import Upsert, Writes
 from django_lazyauth.toolkit import clients
 
 
@@ -57,11 +56,14 @@ def consent_needed(
     return consent is None or not consent.covers(scopes, clients.metadata_digest(client))
 
 
-def remember_consent(
+def consent_of(
     user_id: Any, *, client: Any, scopes: list[str], resources: list[str], known: str = ""
-) -> None:
-    """Write or widen the consent of a user, in the caller's transaction. One statement for a new user."""
-    now = timezone.now()
+) -> Upsert:
+    """Return the write that remembers or widens the consent of a user.
+
+    Args:
+        known: Scopes that the user allowed before, which stay allowed.
+    """
     consent = Consent(
         user_id=user_id,
         client=client,
@@ -69,18 +71,11 @@ def remember_consent(
         resources=resources,
         scope=" ".join(dict.fromkeys([*known.split(), *scopes])),
         client_digest=clients.metadata_digest(client),
-        updated_at=now,
     )
-    on_conflict = (
-        None
-        if connections[router.db_for_write(Consent)].vendor == "mysql"
-        else ["user", "client", "resources_digest"]
-    )
-    Consent.objects.bulk_create(
-        [consent],
-        update_conflicts=True,
-        unique_fields=on_conflict,
-        update_fields=["resources", "scope", "client_digest", "updated_at"],
+    return Upsert(
+        consent,
+        unique=("user", "client", "resources_digest"),
+        update=("resources", "scope", "client_digest", "updated_at"),
     )
 
 
@@ -95,10 +90,11 @@ def remember_for_known(pending: PendingAuthorization) -> None:
         .values_list("scope", flat=True)
         .first()
     )
-    remember_consent(
+    consent = consent_of(
         pending.user_id,
         client=pending.client,
         scopes=pending.scopes,
         resources=pending.resource,
         known=known or "",
     )
+    Writes((consent,)).run()

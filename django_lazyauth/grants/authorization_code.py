@@ -1,199 +1,229 @@
-"""Redeem a code: user, identity, upstream tokens and our tokens in ONE transaction.
+"""Redeem a code: user, identity, upstream tokens and our tokens in ONE transaction (RFC 6749 §4.1.3).
 
-Anything but a 200 rolls the whole transaction back, and the code stays usable. What must outlive the
-rollback, counting a failed attempt and ending a replayed session, happens after it.
+Anything but a 200 rolls the whole transaction back, and the code stays usable.
 """
 
 from __future__ import annotations
 
-import logging
+import base64
+import hashlib
+import hmac
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from django.db import DatabaseError, InterfaceError, router, transaction
-from django.http import HttpRequest
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils import timezone
 
-from django_lazyauth.authorize.consent import remember_consent
-from django_lazyauth.errors import InvalidGrant, ProviderError, RegistrationRefused, SealBroken, ServerError
-from django_lazyauth.kit.log import log_failure
-from django_lazyauth.kit.retry import retries_on_conflict, retry_on_conflict
-from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
+from django_lazyauth.authorize.consent import consent_of
+from django_lazyauth.errors import (
+    InvalidGrant,
+    InvalidRequest,
+    InvalidTarget,
+    OAuthError,
+    ProviderError,
+    RegistrationRefused,
+    SealBroken,
+)
+from django_lazyauth.kit.retry import is_conflict
+from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity, Status
+from django_lazyauth.models.authorization_code import LockedCode, lock_code
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sessions import browser, end
-from django_lazyauth.sign_in import deferred as register
-from django_lazyauth.signals import finalize_failed
-from django_lazyauth.toolkit.token_endpoint import TokenAnswer, TokenRequest, refuse_grant
+from django_lazyauth.sign_in import deferred as registration
+from django_lazyauth.tokens.grantee import Authentication, Grantee
+from django_lazyauth.tokens.id import has_verified_email
+from django_lazyauth.tokens.issue import issue
+from django_lazyauth.tokens.writes import Delete, Insert, Step, Update, Writes
+from django_lazyauth.toolkit import clients
+from django_lazyauth.toolkit.scopes import narrow
 
-logger = logging.getLogger("django_lazyauth.exchange")
+from .checks import authenticated_client, requested_resources
+from .contract import Form, Outcome, Prepared, Raced, TokenAnswer
 
-#: A second person with the same new identity, or an unlucky name, is seen on the next try.
-ATTEMPTS = 3
+GRANT_TYPE: Final = "authorization_code"
 
 
-@dataclass
-class _Outcome:
-    """What the transaction leaves behind for after it."""
+class _Unfinishable(InvalidGrant):
+    """The deferred registration can never be written."""
 
-    discard: bool = False
-    committed: bool = False
+
+def authorization_code(form: Form, prepared: Prepared) -> Outcome:
+    """Answer a token request with a code (RFC 6749 §4.1.3)."""
+    locked = lock_code(form.require("code"))
+    pending = locked.pending if locked else None
+    try:
+        return _redeem(form, locked)
+    except _Unfinishable as refusal:
+        return Outcome(TokenAnswer.of_error(refusal), discarded=pending)
+    except OAuthError as refusal:
+        if pending is None or pending.status != Status.EXCHANGED:
+            raise
+        # A code that was exchanged before shows that a copy exists: end what came of it (I2).
+        return Outcome.of_refusal(refusal, ended_session=pending.pk)
+    except registration.Taken:
+        refusal = InvalidGrant("An account with this name or address exists already; nothing was written.")
+        raise Raced(Outcome(TokenAnswer.of_error(refusal), discarded=pending)) from None
+    except Exception as error:
+        # Whatever a host's receiver or a provider raises is counted. A conflict is tried again first.
+        if pending is None or pending.status != Status.CODE_ISSUED or is_conflict(error):
+            raise
+        return Outcome(TokenAnswer(""), pending=pending).failed(error)
+
+
+def _redeem(form: Form, locked: LockedCode | None) -> Outcome:
+    client = authenticated_client(form, GRANT_TYPE, locked.pending.client if locked else None)
+    if locked is None or not _is_good(locked.pending, client):
+        raise InvalidGrant
+    pending = locked.pending
+    _check_verifier(form, pending)
+    _check_redirect_uri(form, client, pending)
+    resources = _resources(form, pending)
+    person = _finalize(locked)
+    scopes = tuple(narrow(client, pending.scopes))
+    asks_email = {"openid", "email"} <= set(scopes)
+    grantee = Grantee(
+        client=client,
+        user=person.user,
+        scopes=scopes,
+        resources=resources,
+        session_id=pending.pk,
+        authentication=Authentication(pending.auth_time, tuple(pending.amr), pending.acr),
+        nonce=pending.nonce,
+        email_verified=asks_email and has_verified_email(person.user, person.identity),
+        has_refresh_token=True,
+    )
+    issued = issue(grantee)
+    Writes((*person.steps, *map(Insert, issued.rows), *_spend(locked, person.user))).run()
+    if person.changed_password:
+        # The change was made in this browser, and it ended the browser's own sign-in too.
+        browser.let_resume(pending)
+    return Outcome(TokenAnswer(issued.body), access_token=issued.access_token, pending=pending)
+
+
+# -- the checks ------------------------------------------------------------------------------------------------
+
+
+def _is_good(pending: PendingAuthorization, client: clients.Client) -> bool:
+    return (
+        pending.client_id == client.pk
+        and pending.status == Status.CODE_ISSUED
+        and pending.code_expires_at is not None
+        and pending.code_expires_at > timezone.now()
+        and (pending.user is None or pending.user.is_active)
+    )
+
+
+def _check_verifier(form: Form, pending: PendingAuthorization) -> None:
+    """PKCE, always with S256 (RFC 7636 §4.6)."""
+    verifier = form.require("code_verifier", "Code verifier required.")
+    hashed = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+    if not hmac.compare_digest(hashed, pending.code_challenge):
+        raise InvalidGrant
+
+
+def _check_redirect_uri(form: Form, client: clients.Client, pending: PendingAuthorization) -> None:
+    """The very URI of the authorization request (RFC 6749 §4.1.3). A client that has only one may leave it out."""
+    redirect_uri = form.get("redirect_uri")
+    if not redirect_uri:
+        registered = client.redirect_uris.split()
+        if len(registered) != 1:
+            raise InvalidRequest("Missing redirect URI.")
+        (redirect_uri,) = registered
+    if redirect_uri != pending.redirect_uri:
+        raise InvalidGrant("redirect_uri is not the one of the authorization request.")
+
+
+def _resources(form: Form, pending: PendingAuthorization) -> tuple[str, ...]:
+    """Return the audience: what was asked for now, else what was granted (RFC 8707 §2.2)."""
+    asked, granted = requested_resources(form), tuple(dict.fromkeys(pending.resource))
+    if granted and not set(asked) <= set(granted):
+        raise InvalidTarget("A resource was not part of the authorization request.")
+    return asked or granted
+
+
+# -- the person ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """Whom the tokens are for.
+
+    Attributes:
+        identity: Written just now; ``None`` for a user who existed.
+        steps: What is still to be written about them.
+    """
+
+    user: AbstractBaseUser
+    identity: ProviderIdentity | None = None
+    steps: tuple[Step, ...] = ()
     changed_password: bool = False
 
-    def note_commit(self) -> None:
-        self.committed = True
 
-
-def redeem(http_request: HttpRequest) -> TokenAnswer:
-    """Answer a token request with ``grant_type=authorization_code`` (RFC 6749 §4.1.3).
-
-    Never raises: what goes wrong here is ``server_error``, logged without any value of the request.
-    """
-    exchange = TokenRequest(http_request)
-    taken = 0
-
-    def redeem_once() -> TokenAnswer:
-        nonlocal exchange, taken
-        while True:
-            exchange = TokenRequest(http_request)
-            try:
-                return _redeem(exchange, is_last=taken == ATTEMPTS - 1)
-            except register.Taken:
-                taken += 1
-
-    try:
-        return retry_on_conflict(redeem_once)
-    except Exception as error:  # noqa: BLE001 - whatever a host's receiver or a provider raises
-        return _failed(exchange.pending, error)
-
-
-def _redeem(exchange: TokenRequest, *, is_last: bool) -> TokenAnswer:
-    try:
-        answer = _exchange(exchange)
-    except register.Taken:
-        if not is_last:
-            raise
-        _discard(exchange.pending)
-        return TokenAnswer.of_error(
-            InvalidGrant("An account with this name or address exists already; nothing was written.")
-        )
-    _after(exchange)
-    return answer
-
-
-def _exchange(exchange: TokenRequest) -> TokenAnswer:
-    outcome = _Outcome()
-    database = router.db_for_write(PendingAuthorization)
-
-    def finalize(oauth_request: Any) -> None:
-        _finalize(exchange, oauth_request, outcome)
-
-    try:
-        with transaction.atomic(using=database, durable=True):
-            # The first hook of all: it runs before any that may raise.
-            transaction.on_commit(outcome.note_commit, using=database)
-            answer = exchange.answer(on_validated=finalize)
-            if answer.status != 200:
-                transaction.set_rollback(True, using=database)
-            elif outcome.changed_password:
-                # Whoever changed it did so in this browser, and the change ended its sign-in too.
-                browser.let_resume(exchange.require_pending())
-    except Exception as error:
-        if not outcome.committed:
-            raise
-        # An on_commit hook of the host failed. What is committed is told: an error here would cost the client
-        # its tokens, and its next try with this code would be a replay.
-        log_failure(logger, "a hook failed after the exchange of a code was committed", error)
-    if outcome.discard:
-        _discard(exchange.pending)
-    elif answer.status == 200:
-        exchange.announce()
-    return answer
-
-
-def _finalize(exchange: TokenRequest, oauth_request: Any, outcome: _Outcome) -> None:
+def _finalize(locked: LockedCode) -> _Person:
     """Write the person and what the provider committed: after every check of the code, before any token."""
-    pending = exchange.require_pending()
-    row: DeferredRegistration | None = getattr(pending, "deferred", None)
-    if row is None:
-        return
+    if locked.deferred is None:
+        if locked.user is None:
+            raise InvalidGrant
+        return _Person(locked.user)
     try:
-        deferred = register.open_deferred(row)
-        provider = get_provider(row.provider)
-        if pending.user is None:
-            _register(pending, deferred, oauth_request)
-        if deferred.commit is not None:
-            changed = end.finalize(provider, deferred.commit, user=oauth_request.user, session_id=pending.pk)
-            outcome.changed_password = changed
-        for leg in deferred.legs:
-            get_provider(leg.provider).finalize(leg.commit, user=oauth_request.user, session_id=pending.pk)
+        return _write_deferred(locked, locked.deferred)
     except RegistrationRefused as refused:
-        outcome.discard = True
-        refuse_grant(refused.description)
-    except register.Deactivated:
-        refuse_grant("This account may not sign in.")
+        raise _Unfinishable(refused.description) from None
     except SealBroken:
-        outcome.discard = True
-        refuse_grant("This sign-in can no longer be completed. Start again.")
+        raise _Unfinishable("This sign-in can no longer be completed. Start again.") from None
+    except registration.Deactivated:
+        raise InvalidGrant("This account may not sign in.") from None
     except ProviderError as error:
         if error.reason != "not_configured":
             raise
-        refuse_grant("The way this person signed in is not available any more.")
+        raise InvalidGrant("The way this person signed in is not available any more.") from None
 
 
-def _register(pending: PendingAuthorization, deferred: register.Deferred, oauth_request: Any) -> None:
-    known = getattr(pending, "identity_user_id", None)
-    if known is not None:
+def _write_deferred(locked: LockedCode, row: DeferredRegistration) -> _Person:
+    pending = locked.pending
+    deferred = registration.open_deferred(row)
+    provider = get_provider(row.provider)
+    person = _Person(locked.user) if locked.user is not None else _register(locked, deferred)
+    changed_password = False
+    if deferred.commit is not None:
+        changed_password = end.finalize(provider, deferred.commit, user=person.user, session_id=pending.pk)
+    for leg in deferred.legs:
+        get_provider(leg.provider).finalize(leg.commit, user=person.user, session_id=pending.pk)
+    return _Person(person.user, person.identity, person.steps, changed_password)
+
+
+def _register(locked: LockedCode, deferred: registration.Deferred) -> _Person:
+    pending, identity = locked.pending, None
+    if locked.known_user_id is not None:
         if deferred.identity.sso_domain:
             # Written since the callback, maybe for another provider that the domain named (I19).
-            register.known_user(deferred.identity)
-        oauth_request.user = register.load_user(known)
+            registration.known_user(deferred.identity)
+        user = registration.load_user(locked.known_user_id)
     else:
-        oauth_request.user, oauth_request.identity = register.write_person(
+        user, identity = registration.write_person(
             deferred.identity, session_id=pending.pk, client=pending.client
         )
-    remember_consent(
-        oauth_request.user.pk,
-        client=pending.client,
-        scopes=pending.scopes,
-        resources=pending.resource,
+    consent = consent_of(user.pk, client=pending.client, scopes=pending.scopes, resources=pending.resource)
+    return _Person(user, identity, (consent,))
+
+
+# -- the code --------------------------------------------------------------------------------------------------
+
+
+def _spend(locked: LockedCode, user: Any) -> list[Step]:
+    """Return the steps that spend the code, and drop what waited for it."""
+    now = timezone.now()
+    spent = Update(
+        PendingAuthorization,
+        {
+            "status": Status.EXCHANGED,
+            "user_id": user.pk,
+            "exchanged_at": now,
+            "updated_at": now,
+            "private": "",
+        },
+        where={"session_id": locked.pending.pk, "status": Status.CODE_ISSUED},
     )
-
-
-def _after(exchange: TokenRequest) -> None:
-    """A code that was exchanged before shows that a copy is about: end what came of it (I2)."""
-    pending = exchange.pending
-    if pending is not None and pending.status == Status.EXCHANGED:
-        end.end_session(pending.pk)
-
-
-@retries_on_conflict
-def _discard(pending: PendingAuthorization | None) -> None:
-    if pending is None:
-        return
-    with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
-        # The pending row first, as everywhere: whoever tries the same code at the same time locks it first too.
-        PendingAuthorization.objects.filter(pk=pending.pk, status=Status.CODE_ISSUED).update(
-            status=Status.FAILED, last_error="RegistrationRefused", private="", updated_at=timezone.now()
-        )
-        DeferredRegistration.objects.filter(pk=pending.pk).delete()
-
-
-def _failed(pending: PendingAuthorization | None, error: Exception) -> TokenAnswer:
-    """Count the attempt outside the rolled-back transaction, tell the host, answer ``server_error``."""
-    if pending is None or pending.status != Status.CODE_ISSUED:
-        log_failure(logger, "a token request with a code that is not good any more failed", error)
-        return TokenAnswer.of_error(ServerError())
-    log_failure(logger, "the exchange of a code was rolled back", error)
-    try:
-        attempts = pending.count_failure(type(error).__name__)
-    except (DatabaseError, InterfaceError):
-        attempts = pending.failed_attempts + 1
-    finalize_failed.send_robust(
-        sender=PendingAuthorization,
-        session_id=pending.pk,
-        client_id=pending.client.client_id,
-        provider=pending.provider,
-        error_class=type(error).__name__,
-        attempts=attempts,
-    )
-    return TokenAnswer.of_error(ServerError())
+    if locked.deferred is None:
+        return [spent]
+    return [spent, Delete(DeferredRegistration, {"pending_id": locked.pending.pk})]

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
+from uuid import UUID
 
 from django.http import HttpRequest
 
 from django_lazyauth.clients.authenticate import Credentials, credentials_of
-from django_lazyauth.errors import InvalidClient, InvalidRequest, OAuthError
+from django_lazyauth.errors import InvalidClient, InvalidRequest, LazyAuthError, OAuthError, ServerError
 from django_lazyauth.kit.text import has_bad_characters
+from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.toolkit.models import AccessToken
 
 #: Characters of one parameter.
 MAX_PARAMETER_LENGTH: Final = 8 * 1024
@@ -93,6 +96,17 @@ def client_id_of(http_request: HttpRequest) -> str:
         return str(http_request.POST.get("client_id", ""))
 
 
+# -- what was settled --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What was settled before any transaction: what fetches, and what can be used once.
+
+    Today that is nothing. Client secrets are checked in the transaction of the grant, on rows that it has read.
+    """
+
+
 # -- what comes back ---------------------------------------------------------------------------------------
 
 
@@ -109,3 +123,53 @@ class TokenAnswer:
         # A client that failed to authenticate is asked for Basic (RFC 6749 §5.2).
         headers = {"WWW-Authenticate": REALM} if error.status == HTTPStatus.UNAUTHORIZED else {}
         return cls(json.dumps(error.as_dict()), int(error.status), headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a grant came to. An answer other than 200 rolls back all that the grant wrote.
+
+    Attributes:
+        access_token: The row of a new access token, which is announced once it is committed.
+        pending: The authorization behind a good code. Failures are counted there.
+        ended_sessions: Sessions to end after the transaction: the request showed that a copy of a token exists.
+        discarded: The authorization whose deferred registration can never be written. It is discarded after the
+            transaction.
+        error: What failed in the transaction, if anything.
+    """
+
+    answer: TokenAnswer
+    access_token: AccessToken | None = None
+    pending: PendingAuthorization | None = None
+    ended_sessions: frozenset[UUID] = frozenset()
+    discarded: PendingAuthorization | None = None
+    error: Exception | None = None
+
+    @classmethod
+    def of_refusal(cls, refusal: OAuthError, *, ended_session: UUID) -> Outcome:
+        return cls(TokenAnswer.of_error(refusal), ended_sessions=frozenset({ended_session}))
+
+    def failed(self, error: Exception) -> Outcome:
+        """Return the same, with *error* instead of an answer."""
+        return replace(self, answer=TokenAnswer.of_error(ServerError()), access_token=None, error=error)
+
+
+class Raced(LazyAuthError):
+    """A concurrent request wrote the same first. The grant is run again, and sees what that request wrote.
+
+    Attributes:
+        outcome: What it comes to if it happens too often.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        super().__init__()
+
+
+class Grant(Protocol):
+    """What a client gets for what it presents: one function a grant, run in one transaction.
+
+    It makes no network request. It raises ``OAuthError`` for every refusal after which nothing has to be done.
+    """
+
+    def __call__(self, form: Form, prepared: Prepared) -> Outcome: ...

@@ -1,39 +1,117 @@
-"""Answer a token request: each grant goes its own way, and whatever fails is JSON that no cache keeps."""
+"""The token endpoint (RFC 6749 §3.2): a table of grants, and one transaction around each.
+
+Not here: what a grant is worth. Each grant is one function in a file of its own.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from functools import partial
+from http import HTTPStatus
+from typing import Final
 
+from django.db import router, transaction
 from django.http import HttpRequest
 
-from django_lazyauth.errors import OAuthError, ServerError
+from django_lazyauth.errors import InvalidGrant, OAuthError, ServerError, UnsupportedGrantType
 from django_lazyauth.kit.log import log_failure
-from django_lazyauth.toolkit.token_endpoint import TokenAnswer, TokenRequest, check_form, grant_type_of
+from django_lazyauth.kit.retry import is_conflict, retry_on_conflict
+from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.tokens.writes import LostRace
+from django_lazyauth.toolkit.signals import send_app_authorized
 
-from . import authorization_code, refresh_token
+from .aftermath import settle
+from .authorization_code import authorization_code
+from .client_credentials import client_credentials
+from .contract import Form, Grant, Outcome, Prepared, Raced, TokenAnswer, read_form
+from .refresh_token import refresh_token
 
 logger = logging.getLogger("django_lazyauth.token")
 
+#: Grant type → grant. The metadata lists the keys.
+GRANTS: Final[Mapping[str, Grant]] = {
+    "authorization_code": authorization_code,
+    "refresh_token": refresh_token,
+    "client_credentials": client_credentials,
+}
+#: How often a grant is run that finds that a concurrent request wrote the same first.
+ATTEMPTS: Final = 3
+
 
 def answer_token_request(http_request: HttpRequest) -> TokenAnswer:
-    """Return the answer of the token endpoint (RFC 6749 §3.2). Never raises."""
+    """Return the answer of the token endpoint. Never raises: what fails here is logged without any value."""
     try:
-        check_form(http_request)
-        grant_type = grant_type_of(http_request)
+        form = read_form(http_request)
+        outcome = _run(_grant_of(form), form, _prepare(form))
+        settle(outcome)
     except OAuthError as error:
         return TokenAnswer.of_error(error)
-    if grant_type == "authorization_code":
-        return authorization_code.redeem(http_request)
-    try:
-        return refresh_token.refresh(http_request) if grant_type == "refresh_token" else _issue(http_request)
     except Exception as error:  # noqa: BLE001 - whatever the database or a host's receiver raises
-        log_failure(logger, f"a token request with {grant_type} failed", error)
+        log_failure(logger, "a token request failed", error)
         return TokenAnswer.of_error(ServerError())
+    if outcome.access_token is not None:
+        send_app_authorized(http_request, outcome.access_token)
+    return outcome.answer
 
 
-def _issue(http_request: HttpRequest) -> TokenAnswer:
-    request = TokenRequest(http_request)
-    answer = request.answer()
-    if answer.status == 200:
-        request.announce()
-    return answer
+def _grant_of(form: Form) -> Grant:
+    grant = GRANTS.get(form.require("grant_type"))
+    if grant is None:
+        raise UnsupportedGrantType
+    return grant
+
+
+def _prepare(form: Form) -> Prepared:
+    """Settle what needs the network or can be used once. No transaction is open."""
+    return Prepared()
+
+
+def _run(grant: Grant, form: Form, prepared: Prepared) -> Outcome:
+    """Run *grant*, again where a concurrent request was first."""
+    attempt = 1
+    while True:
+        try:
+            return retry_on_conflict(partial(_run_once, grant, form, prepared))
+        except Raced as raced:
+            if attempt == ATTEMPTS:
+                return raced.outcome
+        attempt += 1
+
+
+class _Commit:
+    """Whether the transaction was committed."""
+
+    is_done = False
+
+    def note(self) -> None:
+        self.is_done = True
+
+
+def _run_once(grant: Grant, form: Form, prepared: Prepared) -> Outcome:
+    """Run *grant* in one transaction, and roll it back unless the answer is 200.
+
+    An ``on_commit`` hook of the host that fails is logged and changes nothing: the tokens are committed. An error
+    here would cost the client its tokens, and its next try with this code would be a replay.
+    """
+    database = router.db_for_write(PendingAuthorization)
+    commit, outcome = _Commit(), None
+    try:
+        with transaction.atomic(using=database, durable=True):
+            # The first hook of all: it runs before any that may raise.
+            transaction.on_commit(commit.note, using=database)
+            outcome = grant(form, prepared)
+            if outcome.answer.status != HTTPStatus.OK:
+                transaction.set_rollback(True, using=database)
+    except LostRace:
+        raise InvalidGrant from None
+    except Exception as error:
+        if outcome is None:
+            raise
+        if commit.is_done:
+            log_failure(logger, "a hook failed after a token request was committed", error)
+        elif is_conflict(error) or outcome.pending is None:
+            raise
+        else:
+            return outcome.failed(error)
+    return outcome

@@ -1,65 +1,122 @@
-"""Use a refresh token: spent, its successor written and the answer sealed in ONE transaction (I10).
+"""Use a refresh token: one successor a use, and the same answer again within the grace (RFC 6749 §6, I10).
 
-A session that turns out to be compromised is ended after that transaction: a rollback must not undo it.
+A token that was used longer ago than the grace shows that a copy of it exists: its session ends (RFC 9700 §4.14).
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+import uuid
+from datetime import datetime
+from typing import Final
 
-from django.db import router, transaction
-from django.http import HttpRequest
+from django.utils import timezone
 
-from django_lazyauth.kit.log import log_failure
-from django_lazyauth.kit.retry import retry_on_conflict
-from django_lazyauth.models import SealedSuccessor
-from django_lazyauth.sessions import end
-from django_lazyauth.toolkit.token_endpoint import TokenAnswer, TokenRequest
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidGrant, InvalidScope, InvalidTarget
+from django_lazyauth.tokens import refresh
+from django_lazyauth.tokens.grantee import Authentication, Grantee
+from django_lazyauth.tokens.id import has_verified_email
+from django_lazyauth.tokens.issue import issue
+from django_lazyauth.tokens.kept_answer import KeptAnswer, find_kept, keep
+from django_lazyauth.tokens.resources import lies_below
+from django_lazyauth.tokens.writes import Insert, Writes
+from django_lazyauth.toolkit import clients
+from django_lazyauth.toolkit.models import RefreshToken
+from django_lazyauth.toolkit.scopes import narrow, requested_scopes
 
-logger = logging.getLogger("django_lazyauth.refresh")
+from .checks import authenticated_client, check_resources, requested_resources
+from .contract import Form, Outcome, Prepared, TokenAnswer
 
-
-def refresh(http_request: HttpRequest) -> TokenAnswer:
-    """Answer a token request with ``grant_type=refresh_token`` (RFC 6749 §6).
-
-    Raises:
-        Exception: What the database or a host's receiver raised; nothing was written then.
-    """
-    request, answer = retry_on_conflict(partial(_answer, http_request))
-    for session_id in request.ended_sessions:
-        end.end_session(session_id)
-    if answer.status == 200:
-        request.announce()
-    return answer
+GRANT_TYPE: Final = "refresh_token"
 
 
-def _answer(http_request: HttpRequest) -> tuple[TokenRequest, TokenAnswer]:
-    request = TokenRequest(http_request)
-    return request, request.answer(together=_one_transaction)
+def refresh_token(form: Form, prepared: Prepared) -> Outcome:
+    """Answer a token request with a refresh token (RFC 6749 §6)."""
+    token = form.require("refresh_token", "Missing refresh token parameter.")
+    locked = refresh.lock(token)
+    client = authenticated_client(form, GRANT_TYPE, locked.row.application if locked else None)
+    now = timezone.now()
+    if locked is None or locked.row.application_id != client.pk:
+        raise InvalidGrant
+    row = locked.row
+    if row.revoked is not None:
+        return _answer_again(form, client, row, token, now)
+    if not refresh.is_good(row, now):
+        raise InvalidGrant
+    # What DOT issued before it knew families gets one now, so that a replay has something to end.
+    row.token_family = row.token_family or uuid.uuid4()
+    scopes = _scopes(form, client, row)
+    is_openid = "openid" in scopes
+    grantee = Grantee(
+        client=client,
+        user=row.user,
+        scopes=scopes,
+        resources=_resources(form, row),
+        session_id=row.token_family,
+        authentication=locked.authentication if is_openid else Authentication(),
+        email_verified=is_openid and "email" in scopes and has_verified_email(row.user),
+        has_refresh_token=True,
+        source=row,
+    )
+    issued = issue(grantee)
+    spent = refresh.spend(row, now)
+    kept = keep(issued.body, grantee.resources, row=row, token=token)
+    Writes((*spent, *map(Insert, issued.rows), *kept)).run()
+    return Outcome(TokenAnswer(issued.body), access_token=issued.access_token)
 
 
-@contextmanager
-def _one_transaction() -> Iterator[None]:
-    """Commit what the block writes, or nothing of it.
+def _scopes(form: Form, client: clients.Client, row: RefreshToken) -> tuple[str, ...]:
+    """Return the scopes of this refresh: those asked for, all of which the token has (I20)."""
+    granted = narrow(client, row.access_token.scope.split())
+    scope = form.get("scope")
+    if not scope:
+        return tuple(granted)
+    asked = dict.fromkeys(requested_scopes(scope))
+    if not asked.keys() <= set(granted):
+        raise InvalidScope
+    return tuple(asked)
 
-    An ``on_commit`` hook of the host that fails is logged and changes nothing: what is committed is told.
-    """
-    committed = False
 
-    def note_commit() -> None:
-        nonlocal committed
-        committed = True
+def _resources(form: Form, row: RefreshToken) -> tuple[str, ...]:
+    """Return the audience of this refresh: what was asked for, all of which the token has (RFC 8707 §2.2, I20)."""
+    asked, granted = requested_resources(form), tuple(dict.fromkeys(row.resource))
+    if not granted:
+        # A session that named no resource is for this site.
+        here = lazyauth_settings.issuer_origin
+        if not all(lies_below(resource, here) for resource in asked):
+            raise InvalidTarget("A resource was not part of the authorization request.")
+        return asked
+    if not set(asked) <= set(granted):
+        raise InvalidTarget("A resource was not part of the authorization request.")
+    if not asked:
+        check_resources(granted)
+    return asked or granted
 
-    database = router.db_for_write(SealedSuccessor)
-    try:
-        with transaction.atomic(using=database, durable=True):
-            # The first hook of all: it runs before any that may raise.
-            transaction.on_commit(note_commit, using=database)
-            yield
-    except Exception as error:
-        if not committed:
-            raise
-        log_failure(logger, "a hook failed after a refresh was committed", error)
+
+# -- a retry ---------------------------------------------------------------------------------------------------
+
+
+def _answer_again(
+    form: Form, client: clients.Client, row: RefreshToken, token: str, now: datetime
+) -> Outcome:
+    """Answer a client that presents a spent token: within the grace as before, later with the end of its session."""
+    kept = find_kept(row, token, now)
+    if kept is None:
+        if not row.token_family:
+            raise InvalidGrant
+        return Outcome.of_refusal(InvalidGrant(), ended_session=row.token_family)
+    if not row.user.is_active or not refresh.is_young(row, now):
+        raise InvalidGrant
+    _check_retry(form, client, kept)
+    return Outcome(TokenAnswer(kept.body))
+
+
+def _check_retry(form: Form, client: clients.Client, kept: KeptAnswer) -> None:
+    """Refuse a retry that asks for less than it would get (I20, RFC 8707 §2.2)."""
+    scope = form.get("scope")
+    if scope and not kept.scopes <= set(requested_scopes(scope)):
+        raise InvalidScope
+    if not kept.scopes <= set(narrow(client, sorted(kept.scopes))):
+        raise InvalidScope
+    if form.resources and not (kept.resources and kept.resources <= set(form.resources)):
+        raise InvalidTarget("This refresh token was used for another resource just now.")

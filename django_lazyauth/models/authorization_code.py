@@ -1,32 +1,49 @@
-"""The row behind a code while it is redeemed: read and locked, then spent, and what waited for it dropped.
+"""The row behind a code while it is redeemed: read and locked, with everything that the exchange needs to know.
 
-These statements run in every exchange, so they are compiled once per database. The caller's transaction holds
-the lock.
+Not here: what is written then (``grants/authorization_code.py``).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import connections, router
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import OuterRef, Subquery
 from django.db.transaction import TransactionManagementError
-from django.utils import timezone
 
-from .authorization import DeferredRegistration, PendingAuthorization, Status
+from .authorization import DeferredRegistration, PendingAuthorization
 from .fields import digest
 from .identity import ProviderIdentity
 from .prepared_select import ASKED_FOR, PreparedSelect
-from .prepared_write import PreparedWrite, prepare_delete, prepare_update
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
 
 
-def lock_code(code: str) -> PendingAuthorization | None:
-    """Return the row behind *code* with client, user and deferred registration, locked until commit.
+@dataclass(frozen=True, slots=True)
+class LockedCode:
+    """What one SELECT found behind a code.
 
-    One query feeds the whole exchange. ``identity_user_id`` names the user whom the deferred person
-    turned out to be, if somebody registered that person in between; ``client_disabled_at`` is when an operator
-    disabled the client.
+    Attributes:
+        pending: The locked row, spent or not. Its ``client`` is loaded with it, and the client's registration.
+        deferred: What is still to be written; ``None`` where nothing is.
+        known_user_id: The user that the deferred person turned out to be, if somebody registered that person since.
+    """
+
+    pending: PendingAuthorization
+    deferred: DeferredRegistration | None
+    known_user_id: Any
+
+    @property
+    def user(self) -> AbstractBaseUser | None:
+        """Who signed in; ``None`` while that person is not written yet."""
+        return self.pending.user
+
+
+def lock_code(code: str) -> LockedCode | None:
+    """Return the row behind *code*, locked until commit. One query.
 
     Raises:
         TransactionManagementError: No transaction is open that could hold the lock.
@@ -34,11 +51,16 @@ def lock_code(code: str) -> PendingAuthorization | None:
     using = router.db_for_write(PendingAuthorization)
     if not connections[using].in_atomic_block:
         raise TransactionManagementError("A code is locked until commit: open a transaction first.")
-    return _select(using).get(digest(code))
+    found = _select(using).get_annotated(digest(code))
+    if found is None:
+        return None
+    pending, (known_user_id,) = found
+    return LockedCode(pending, getattr(pending, "deferred", None), known_user_id)
 
 
 @cache
 def _select(using: str) -> PreparedSelect[PendingAuthorization]:
+    """Each exchange runs it, so it is compiled once (benchmark "exchange, public client")."""
     person = ProviderIdentity.objects.filter(
         provider=OuterRef("deferred__provider"), subject=OuterRef("deferred__subject")
     )
@@ -46,38 +68,8 @@ def _select(using: str) -> PreparedSelect[PendingAuthorization]:
     return PreparedSelect(
         PendingAuthorization.objects.using(using)
         .select_for_update(of=("self",) if lock else ())
-        .annotate(
-            identity_user_id=Subquery(person.values("user_id")[:1]),
-            client_disabled_at=F("client__lazyauth_registration__disabled_at"),
-        )
+        .annotate(known_user_id=Subquery(person.values("user_id")[:1]))
         .filter(code_digest=ASKED_FOR),
-        related=("client", "user", "deferred"),
-        annotations=("identity_user_id", "client_disabled_at"),
+        related=dict.fromkeys(("client", "client__lazyauth_registration", "user", "deferred")),
+        annotations=("known_user_id",),
     )
-
-
-def spend_code(pending: PendingAuthorization, *, user_id: Any) -> bool:
-    """Mark the row of *pending* as exchanged; ``False`` if somebody was faster."""
-    now = timezone.now()
-    update = _update(router.db_for_write(PendingAuthorization))
-    return update.run(Status.EXCHANGED, user_id, now, now, "", pending.pk, Status.CODE_ISSUED) == 1
-
-
-@cache
-def _update(using: str) -> PreparedWrite:
-    return prepare_update(
-        PendingAuthorization,
-        using,
-        values=("status", "user_id", "exchanged_at", "updated_at", "private"),
-        where=("session_id", "status"),
-    )
-
-
-def drop_deferred(pending: PendingAuthorization) -> None:
-    """Delete what waited for the exchange of *pending*."""
-    _delete(router.db_for_write(DeferredRegistration)).run(pending.pk)
-
-
-@cache
-def _delete(using: str) -> PreparedWrite:
-    return prepare_delete(DeferredRegistration, using, where=("pending_id",))

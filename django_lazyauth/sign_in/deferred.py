@@ -17,7 +17,6 @@ from django.db import IntegrityError
 from django_lazyauth.conf import RegistrationMode, lazyauth_settings
 from django_lazyauth.errors import LazyAuthError, RegistrationRefused, SealBroken
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity
-from django_lazyauth.models.prepared_write import insert
 from django_lazyauth.providers.base import Identity, Json, Provider
 from django_lazyauth.signals import user_registered
 from django_lazyauth.vault.cipher import Place, get_cipher
@@ -136,7 +135,7 @@ def write_person(
         if not user.is_active:
             raise Deactivated
         link = identity_row(user, identity)
-        insert(link)
+        link.save(force_insert=True)
     except IntegrityError as error:
         if is_unique_violation(error):
             raise Taken from error

@@ -1,52 +1,62 @@
-"""The row behind a refresh token while it is used: read and locked, then spent.
+"""Refresh tokens: the row behind one, whether it can be used, and what its use writes (RFC 6749 §6, RFC 9700 §4.14).
 
-These statements run in every refresh, so they are compiled once per database. The caller's transaction holds
-the lock.
+Not here: what a client gets for one (``grants/refresh_token.py``).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from django.db import connections, router
-from django.db.models import F, Model
-from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
+from django.db.models import F, OuterRef, Subquery
 from django.db.transaction import TransactionManagementError
-from oauth2_provider.models import get_refresh_token_model
+from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.models.fields import digest
 from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
-from django_lazyauth.models.prepared_write import (
-    PreparedWrite,
-    has_plain_save,
-    prepare_delete,
-    prepare_update,
-)
+from django_lazyauth.toolkit import clients
+from django_lazyauth.toolkit.models import RefreshToken, get_access_token_model, get_refresh_token_model
 
-#: A row of the refresh token model in force; DOT publishes no types, and the host may have swapped the model.
-RefreshTokenRow = Any
+from .grantee import Authentication
+from .writes import Delete, Save, Step
 
 #: What using a refresh token changes in its own row.
 SPENT_FIELDS = ("access_token", "revoked", "token_family", "updated")
-SPENT_COLUMNS = ("access_token_id", "revoked", "token_family", "updated")
+#: How the person signed in, kept in the row of their authorization request.
+_AUTHENTICATION = ("auth_time", "amr", "acr")
 
 
-def find(token: str) -> RefreshTokenRow | None:
-    """Return the row of *token* with its user and access token, spent or not, of whichever client."""
-    return _newest_first(token).select_related("access_token", "user").first()
+@dataclass(frozen=True, slots=True)
+class LockedToken:
+    """What one SELECT found behind a refresh token.
+
+    Attributes:
+        row: The locked row, spent or not. Its user, access token and client are loaded with it, and the client's
+            registration.
+        authentication: How the person signed in, as far as it is still known.
+    """
+
+    row: RefreshToken
+    authentication: Authentication
 
 
-def _newest_first(checksum_of: str) -> Any:
-    # Nothing but chance in the database forbids two rows of one token; the one that still works counts.
-    rows = get_refresh_token_model().objects.filter(token_checksum=digest(checksum_of))
-    return rows.order_by(F("revoked").desc(nulls_first=True))
+def find_good(token: str, client: Any) -> RefreshToken | None:
+    """Return the row of *token* if *client* could use it now. Nothing is locked, spent or ended."""
+    rows = get_refresh_token_model().objects.filter(token_checksum=digest(token))
+    # Nothing but chance in the database forbids two rows of one token. The one that still works counts.
+    row = rows.order_by(F("revoked").desc(nulls_first=True)).select_related("access_token", "user").first()
+    return (
+        row if row is not None and row.application_id == client.pk and is_good(row, timezone.now()) else None
+    )
 
 
-def lock(token: str) -> RefreshTokenRow | None:
-    """Do the same and lock the row until commit: of two that use a token at once, one waits. One query.
+def lock(token: str) -> LockedToken | None:
+    """Return the row of *token*, locked until commit: of two that use a token at once, one waits. One query.
 
     Raises:
         TransactionManagementError: No transaction is open that could hold the lock.
@@ -54,27 +64,40 @@ def lock(token: str) -> RefreshTokenRow | None:
     using = router.db_for_write(get_refresh_token_model())
     if not connections[using].in_atomic_block:
         raise TransactionManagementError("A refresh token is locked until commit: open a transaction first.")
-    return _select(using).get(digest(token))
+    found = _select(using).get_annotated(digest(token))
+    if found is None:
+        return None
+    row, (auth_time, amr, acr) = found
+    return LockedToken(row, Authentication(auth_time, tuple(amr or ()), acr or ""))
 
 
 @cache
 def _select(using: str) -> PreparedSelect[Any]:
+    """Each refresh runs it, so it is compiled once (benchmark "refresh")."""
     of_self = ("self",) if connections[using].features.has_select_for_update_of else ()
+    session = PendingAuthorization.objects.filter(pk=OuterRef("token_family"))
     return PreparedSelect(
         get_refresh_token_model()
         .objects.using(using)
         .select_for_update(of=of_self)
+        .annotate(**{f"session_{name}": Subquery(session.values(name)[:1]) for name in _AUTHENTICATION})
         .filter(token_checksum=ASKED_FOR)
         .order_by(F("revoked").desc(nulls_first=True)),
-        related=("access_token", "user"),
+        related=dict.fromkeys(
+            ("access_token", "user", "application", f"application__{clients.REGISTRATION}")
+        ),
+        annotations=[f"session_{name}" for name in _AUTHENTICATION],
     )
 
 
-def is_good(row: RefreshTokenRow, now: datetime) -> bool:
+# -- can it be used? -------------------------------------------------------------------------------------------
+
+
+def is_good(row: RefreshToken, now: datetime) -> bool:
     """Say whether *row* can be used: not spent, its session alive, its user active, neither idle nor too old."""
     return (
         row.revoked is None
-        # An orphan: its session ended while it was being written.
+        # Without its access token it is an orphan: its session ended while it was being written.
         and row.access_token is not None
         and row.user.is_active
         and now < row.created + lazyauth_settings.refresh_token_idle_lifetime
@@ -82,15 +105,15 @@ def is_good(row: RefreshTokenRow, now: datetime) -> bool:
     )
 
 
-def is_young(row: RefreshTokenRow, now: datetime) -> bool:
+def is_young(row: RefreshToken, now: datetime) -> bool:
     """Say whether the family of *row* may still live, used or not."""
     return now < started_at(row) + lazyauth_settings.refresh_token_lifetime
 
 
-def started_at(row: RefreshTokenRow) -> datetime:
+def started_at(row: RefreshToken) -> datetime:
     """Return when the first refresh token of this family was issued.
 
-    A session of ours carries its birth in its id (UUIDv7); a family that DOT began is looked up.
+    A session of ours carries its birth in its id (UUIDv7). A family that DOT began is looked up.
     """
     family = row.token_family
     if family is None:
@@ -102,82 +125,21 @@ def started_at(row: RefreshTokenRow) -> datetime:
     return began
 
 
-def family_works(row: RefreshTokenRow) -> bool:
+def family_works(row: RefreshToken) -> bool:
     """Say whether some refresh token of the family of *row* can be used. Asked where they are written."""
     family = type(row).objects.using(row._state.db).filter(token_family=row.token_family)
     return bool(family.filter(revoked__isnull=True, access_token__isnull=False).exists())
 
 
-def spend(row: RefreshTokenRow, now: datetime) -> bool:
-    """Mark the locked *row* as used and delete its access token; ``False`` if somebody was faster.
-
-    Django's own signals are sent as its ``save`` and ``delete`` would.
-    """
-    access_token, row.access_token, row.revoked, row.updated = row.access_token, None, now, now
-    if not _save_spent(row):
-        return False
-    if access_token is not None:
-        _delete(access_token)
-    return True
+# -- its use ---------------------------------------------------------------------------------------------------
 
 
-def _save_spent(row: RefreshTokenRow) -> bool:
-    model: type[Model] = type(row)
-    using = row._state.db
-    if not has_plain_save(model):
-        row.save(update_fields=SPENT_FIELDS)
-        return True
-    told: dict[str, Any] = {
-        "sender": model,
-        "instance": row,
-        "raw": False,
-        "using": using,
-        "update_fields": frozenset(SPENT_FIELDS),
-    }
-    pre_save.send(**told)
-    values = [getattr(row, column) for column in SPENT_COLUMNS]
-    if _spend(model, using).run(*values, row.pk) != 1:
-        return False
-    post_save.send(created=False, **told)
-    return True
-
-
-@cache
-def _spend(model: type[Model], using: str) -> PreparedWrite:
-    return prepare_update(
-        model, using, values=SPENT_COLUMNS, where=(model._meta.pk.attname,), while_null=("revoked",)
-    )
-
-
-def _delete(access_token: Any) -> None:
-    model: type[Model] = type(access_token)
-    using = access_token._state.db
-    if (
-        pre_delete.has_listeners(model)
-        or post_delete.has_listeners(model)
-        or not _only_refresh_tokens_point_to(model)
-    ):
-        access_token.delete()
-    else:
-        _delete_by_key(model, using).run(access_token.pk)
-
-
-@cache
-def _delete_by_key(model: type[Model], using: str) -> PreparedWrite:
-    return prepare_delete(model, using, where=(model._meta.pk.attname,))
-
-
-@cache
-def _only_refresh_tokens_point_to(model: type[Model]) -> bool:
-    """Say whether a row can go without Django looking for what hangs on it: the refresh token let go before."""
-    pointing = [
-        field
-        for field in model._meta.get_fields(include_hidden=True)
-        if field.auto_created and not field.concrete and (field.one_to_one or field.one_to_many)
+def spend(row: RefreshToken, now: datetime) -> list[Step]:
+    """Mark the locked *row* as used, and return the steps that write it and delete its access token."""
+    access_token_id = row.access_token_id
+    row.access_token, row.revoked, row.updated = None, now, now
+    access_tokens = get_access_token_model()
+    return [
+        Save(row, SPENT_FIELDS, while_null=("revoked",)),
+        Delete(access_tokens, {access_tokens._meta.pk.attname: access_token_id}, let_go=type(row)),
     ]
-    return (
-        not model._meta.parents
-        and model.delete.__module__ == "django.db.models.base"
-        and all(field.related_model is get_refresh_token_model() for field in pointing)
-        and not any(hasattr(field, "bulk_related_objects") for field in model._meta.private_fields)
-    )

@@ -74,7 +74,7 @@ def select(using: str) -> PreparedSelect[Any]:
 def _select(model: type[Model], using: str) -> PreparedSelect[Any]:
     """Every request to the token endpoint asks it, so it is compiled once."""
     return PreparedSelect(
-        model._default_manager.using(using).filter(client_id=ASKED_FOR), related=(REGISTRATION,)
+        model._default_manager.using(using).filter(client_id=ASKED_FOR), related={REGISTRATION: None}
     )
 
 
@@ -97,15 +97,8 @@ def is_usable(client: Client) -> bool:
     """Say whether *client* may do anything: the host's own word, and no operator disabled it."""
     if not client.is_usable(None):
         return False
-    if (is_over := getattr(client, "_lazyauth_is_over", None)) is not None:
-        return not is_over
     registration = registration_of(client)
     return registration is None or not registration.is_inactive()
-
-
-def note_is_over(client: Client, is_over: bool) -> None:
-    """Remember what a query that loaded *client* learned about its registration, for :func:`is_usable`."""
-    client._lazyauth_is_over = is_over
 
 
 def is_confidential(client: Client) -> bool:
@@ -142,6 +135,35 @@ def may_refresh(client: Client) -> bool:
     registration = registration_of(client)
     grants = registration.metadata.get("grant_types") if registration else None
     return not isinstance(grants, list) or "refresh_token" in grants
+
+
+#: Grant → the values of DOT's ``authorization_grant_type`` that allow it. Each client has one.
+_GRANTS = {
+    "authorization_code": (
+        AbstractApplication.GRANT_AUTHORIZATION_CODE,
+        AbstractApplication.GRANT_OPENID_HYBRID,
+    ),
+    "client_credentials": (AbstractApplication.GRANT_CLIENT_CREDENTIALS,),
+    "refresh_token": (
+        AbstractApplication.GRANT_AUTHORIZATION_CODE,
+        AbstractApplication.GRANT_DEVICE_CODE,
+        AbstractApplication.GRANT_PASSWORD,
+        AbstractApplication.GRANT_CLIENT_CREDENTIALS,
+        AbstractApplication.GRANT_OPENID_HYBRID,
+    ),
+}
+
+
+def may_use_grant(client: Client, grant_type: str) -> bool:
+    """Say whether *client* may redeem grants of this type (RFC 6749 §5.2, ``unauthorized_client``).
+
+    The account page's own client may not: it holds no tokens, for nobody was asked for consent.
+    """
+    if client.client_id == ACCOUNT_CLIENT_ID:
+        return False
+    if grant_type == "refresh_token" and not may_refresh(client):
+        return False
+    return bool(client.allows_grant_type(*_GRANTS.get(grant_type, ())))
 
 
 def id_token_algorithm(client: Client) -> str:

@@ -1,0 +1,67 @@
+"""For whom and how far tokens are issued: the value that a grant hands to :mod:`.issue`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django_lazyauth.toolkit.models import RefreshToken
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """How and when the person signed in, as far as it is known (RFC 9068 §2.2.1)."""
+
+    auth_time: datetime | None = None
+    amr: tuple[str, ...] = ()
+    acr: str = ""
+
+    def claims(self) -> dict[str, Any]:
+        """Return the claims of what is known."""
+        claims: dict[str, Any] = {}
+        if self.auth_time:
+            claims["auth_time"] = int(self.auth_time.timestamp())
+        if self.amr:
+            claims["amr"] = list(self.amr)
+        if self.acr:
+            claims["acr"] = self.acr
+        return claims
+
+
+@dataclass(frozen=True, slots=True)
+class Grantee:
+    """For whom and how far.
+
+    Attributes:
+        user: ``None`` for a client that acts for itself.
+        scopes: In the order of the response.
+        resources: The audience (RFC 8707). It is empty for this site itself.
+        session_id: The session that begins or continues; ``None`` for a client that acts for itself.
+        nonce: The client's, of its authorization request.
+        email_verified: Whether the user's address is. It is read only where the scopes have ``email``.
+        has_refresh_token: Whether a refresh token is issued too.
+        source: The refresh token that was used; ``None`` for another grant.
+    """
+
+    client: Any
+    user: Any | None
+    scopes: tuple[str, ...]
+    resources: tuple[str, ...] = ()
+    session_id: UUID | None = None
+    authentication: Authentication = Authentication()
+    nonce: str = ""
+    email_verified: bool = False
+    has_refresh_token: bool = False
+    source: RefreshToken | None = None
+
+    @property
+    def has_id_token(self) -> bool:
+        """Whether an ID token is issued too (OpenID Connect Core §3.1.3.3)."""
+        return self.user is not None and "openid" in self.scopes
+
+    @property
+    def scope(self) -> str:
+        """The ``scope`` of the response (RFC 6749 §5.1)."""
+        return " ".join(self.scopes)

@@ -1,0 +1,74 @@
+"""Make tokens: from a :class:`Grantee` the response, and the rows behind it. Pure: nothing is read or written."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils import timezone
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.models.fields import digest
+from django_lazyauth.toolkit import clients
+from django_lazyauth.toolkit.models import AccessToken, IDToken, RefreshToken, get_refresh_token_model
+
+from . import access
+from .grantee import Grantee
+from .id import new_id_token
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """New tokens.
+
+    Attributes:
+        body: The token response (RFC 6749 §5.1), as JSON.
+        access_token: Its unsaved row, as the others. Write :attr:`rows` in their order: each may point to the one
+            before.
+    """
+
+    body: str = field(repr=False)
+    access_token: AccessToken
+    refresh_token: RefreshToken | None = None
+    id_token: IDToken | None = None
+
+    @property
+    def rows(self) -> list[Any]:
+        return [row for row in (self.id_token, self.access_token, self.refresh_token) if row is not None]
+
+
+def issue(grantee: Grantee) -> Issued:
+    """Return new tokens of *grantee*. The access token expires when its row does."""
+    now = timezone.now()
+    access_token = access.new_access_token(grantee, now)
+    response: dict[str, Any] = {
+        "access_token": access_token,
+        "expires_in": int(lazyauth_settings.access_token_lifetime.total_seconds()),
+        "token_type": "Bearer",
+        "scope": grantee.scope,
+    }
+    refresh_token = id_token = None
+    if grantee.has_id_token:
+        response["id_token"], id_token = new_id_token(grantee, access_token, now)
+    row = access.new_row(grantee, access_token, now, id_token)
+    if grantee.has_refresh_token:
+        value = secrets.token_urlsafe(32)
+        refresh_token = _refresh_row(grantee, value, row)
+        if clients.may_refresh(grantee.client):
+            # The session hangs on the row. It is written for every client, and its token is told to some.
+            response["refresh_token"] = value
+    return Issued(json.dumps(response), row, refresh_token, id_token)
+
+
+def _refresh_row(grantee: Grantee, value: str, access_token: AccessToken) -> RefreshToken:
+    return get_refresh_token_model()(
+        user=grantee.user,
+        application=grantee.client,
+        access_token=access_token,
+        token_family=grantee.session_id,
+        resource=list(grantee.resources),
+        token="",
+        token_checksum=digest(value),
+    )

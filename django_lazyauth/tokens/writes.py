@@ -1,0 +1,361 @@
+"""The final writes of a grant: insert, upsert, update-where, delete.
+
+On PostgreSQL they are ONE statement of common table expressions: a round trip and a compilation each is most of what
+they would cost (benchmarks "exchange, public client" and "refresh"). Elsewhere, and where a model of the host has
+its own ``save``, its own parents, generated columns, or listeners to its deletes, the ORM writes them one by one.
+
+``pre_save`` is sent for every row in the order of the steps, then the rows are written, then ``post_save`` is sent in
+the same order. The ORM sends both for one row before it goes on to the next. :class:`Upsert` and :class:`Update`
+send no signals, as query sets do not.
+
+Not here: transactions. The caller has opened one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from typing import Any, TypeAlias
+
+from django.db import connections, router, transaction
+from django.db.models import Model
+from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
+
+from django_lazyauth.errors import LazyAuthError
+
+
+class LostRace(LazyAuthError):
+    """A step found no row: a concurrent transaction changed it first. Nothing may be committed."""
+
+
+# -- the steps -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Insert *row*, as ``save(force_insert=True)`` does. It may point to the row of an earlier step."""
+
+    row: Model
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """Insert *row*, or give the row with the same *unique* fields the values of its *update* fields."""
+
+    row: Model
+    unique: tuple[str, ...]
+    update: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Write the *fields* of *row*, as ``save(update_fields=…)`` does, while the attributes *while_null* are NULL.
+
+    If they are not, another transaction wrote them first: :class:`LostRace`.
+    """
+
+    row: Model
+    fields: tuple[str, ...]
+    while_null: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Give the row of *model* that equals *where* these *values*. If there is none: :class:`LostRace`."""
+
+    model: type[Model]
+    values: Mapping[str, Any]
+    where: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete the rows of *model* that equal *where*, and whose attributes *before* are smaller than these values.
+
+    Nothing but *let_go* may point to such a row: a model whose keys to it an earlier step has emptied.
+    """
+
+    model: type[Model]
+    where: Mapping[str, Any]
+    before: Mapping[str, Any] = field(default_factory=dict)
+    let_go: type[Model] | None = None
+
+
+Step: TypeAlias = Insert | Upsert | Save | Update | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """Steps that are written together."""
+
+    steps: tuple[Step, ...]
+
+    def run(self) -> None:
+        """Write them all.
+
+        Raises:
+            LostRace: Another transaction was first. Roll back.
+            IntegrityError: A constraint of the database refused a row.
+        """
+        databases = {router.db_for_write(_model(step)) for step in self.steps}
+        using = databases.pop()
+        if not databases and connections[using].vendor == "postgresql" and all(map(_is_plain, self.steps)):
+            _write_at_once(self.steps, using)
+        else:
+            for step in self.steps:
+                _write_by_orm(step)
+
+
+def _model(step: Step) -> type[Model]:
+    return type(step.row) if isinstance(step, Insert | Upsert | Save) else step.model
+
+
+# -- may a step be part of the one statement? ------------------------------------------------------------------
+
+METHODS_OF_SAVE = ("save", "save_base", "_save_table", "_do_insert", "_do_update")
+PLACEHOLDERS = ("get_placeholder", "get_placeholder_sql")
+
+
+def _is_plain(step: Step) -> bool:
+    model = _model(step)
+    if isinstance(step, Delete):
+        listened = pre_delete.has_listeners(model) or post_delete.has_listeners(model)
+        return not listened and _nothing_points_to(model, step.let_go)
+    if isinstance(step, Insert | Save) and not has_own_way(model):
+        return _has_plain_columns(model)
+    return isinstance(step, Upsert | Update)
+
+
+def has_own_way(model: type[Model]) -> bool:
+    """Say whether a host's swapped model is saved in another way than Django's, or is more than one table."""
+    return bool(model._meta.parents) or any(
+        getattr(model, method) is not getattr(Model, method) for method in METHODS_OF_SAVE
+    )
+
+
+@cache
+def _has_plain_columns(model: type[Model]) -> bool:
+    """Say whether each column gets one value that is known here, neither computed nor wrapped in SQL."""
+    return not any(
+        field.generated or field.has_db_default() or any(hasattr(field, name) for name in PLACEHOLDERS)
+        for field in model._meta.concrete_fields
+        if field is not model._meta.auto_field
+    )
+
+
+@cache
+def _nothing_points_to(model: type[Model], let_go: type[Model] | None) -> bool:
+    """Say whether a row can go without Django looking for what depends on it."""
+    meta = model._meta
+    pointing = [
+        field
+        for field in meta.get_fields(include_hidden=True)
+        if field.auto_created and not field.concrete and (field.one_to_one or field.one_to_many)
+    ]
+    return (
+        not meta.parents
+        and model.delete is Model.delete
+        and all(field.related_model is let_go for field in pointing)
+        and not any(hasattr(field, "bulk_related_objects") for field in meta.private_fields)
+    )
+
+
+# -- one statement ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    """One step without its values: what the SQL of the statement depends on.
+
+    Attributes:
+        sources: For each of *columns* the number of the earlier step whose new key it gets; ``None`` for a value.
+    """
+
+    verb: str
+    model: type[Model]
+    columns: tuple[str, ...] = ()
+    sources: tuple[int | None, ...] = ()
+    equal: tuple[str, ...] = ()
+    null: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    unique: tuple[str, ...] = ()
+    update: tuple[str, ...] = ()
+
+
+def _write_at_once(steps: Sequence[Step], using: str) -> None:
+    for step in steps:
+        _send(pre_save, step, using)
+    clauses, values = [], list[Any]()
+    inserted: dict[int, int] = {}
+    rows: dict[int, Model] = {}
+    for number, step in enumerate(steps):
+        clause, parameters = _clause(step, inserted, using)
+        clauses.append(clause)
+        values += parameters
+        if isinstance(step, Insert):
+            inserted[id(step.row)], rows[number] = number, step.row
+    connection = connections[using]
+    with transaction.mark_for_rollback_on_error(using=using), connection.cursor() as cursor:
+        cursor.execute(_statement(tuple(clauses), using), values)
+        results = cursor.fetchone()
+    for step, clause, result in zip(steps, clauses, results, strict=True):
+        if isinstance(step, Save | Update) and result != 1:
+            raise LostRace
+        if isinstance(step, Insert):
+            _mark_inserted(step.row, clause, result, rows, using)
+    for step in steps:
+        _send(post_save, step, using)
+
+
+def _send(signal: Any, step: Step, using: str) -> None:
+    if not isinstance(step, Insert | Save):
+        return
+    changed = frozenset(step.fields) if isinstance(step, Save) else None
+    told = {
+        "sender": type(step.row),
+        "instance": step.row,
+        "raw": False,
+        "using": using,
+        "update_fields": changed,
+    }
+    if signal is post_save:
+        told["created"] = isinstance(step, Insert)
+    signal.send(**told)
+
+
+def _clause(step: Step, inserted: Mapping[int, int], using: str) -> tuple[_Clause, list[Any]]:
+    """Return the shape of *step*, and the values of its placeholders in their order."""
+    model, connection = _model(step), connections[using]
+
+    def prepared(values: Mapping[str, Any]) -> list[Any]:
+        fields = _fields(model)
+        return [fields[name].get_db_prep_save(value, connection) for name, value in values.items()]
+
+    if isinstance(step, Insert | Upsert):
+        fields = [field for field in model._meta.concrete_fields if field is not model._meta.auto_field]
+        sources = tuple(_source(step.row, field, inserted) for field in fields)
+        values = [
+            field.get_db_prep_save(field.pre_save(step.row, add=True), connection)
+            for field, source in zip(fields, sources, strict=True)
+            if source is None
+        ]
+        columns = tuple(field.attname for field in fields)
+        if isinstance(step, Insert):
+            return _Clause("INSERT", model, columns, sources), values
+        return _Clause("INSERT", model, columns, sources, unique=step.unique, update=step.update), values
+    if isinstance(step, Save):
+        written = [model._meta.get_field(name) for name in step.fields]
+        new: dict[str, Any] = {field.attname: field.pre_save(step.row, add=False) for field in written}
+        where = {model._meta.pk.attname: step.row.pk}
+        clause = _Clause("UPDATE", model, tuple(new), equal=tuple(where), null=step.while_null)
+        return clause, prepared(new) + prepared(where)
+    if isinstance(step, Update):
+        clause = _Clause("UPDATE", model, tuple(step.values), equal=tuple(step.where))
+        return clause, prepared(step.values) + prepared(step.where)
+    clause = _Clause("DELETE", model, equal=tuple(step.where), before=tuple(step.before))
+    return clause, prepared(step.where) + prepared(step.before)
+
+
+@cache
+def _fields(model: type[Model]) -> dict[str, Any]:
+    return {field.attname: field for field in model._meta.concrete_fields}
+
+
+def _source(row: Model, field: Any, inserted: Mapping[int, int]) -> int | None:
+    """Return the number of the step that inserts what *row* points to, if its key is not known yet."""
+    if not field.is_relation or getattr(row, field.attname) is not None or not field.is_cached(row):
+        return None
+    return inserted.get(id(field.get_cached_value(row)))
+
+
+@lru_cache(maxsize=64)
+def _statement(clauses: tuple[_Clause, ...], using: str) -> str:
+    """Return the SQL of all steps. Names of tables and columns only; every value is a parameter."""
+    quote = connections[using].ops.quote_name
+    parts, results = [], []
+    for number, clause in enumerate(clauses):
+        parts.append(f"w{number} AS ({_sql(clause, clauses, quote)})")
+        result = quote(clause.model._meta.pk.column) if clause.verb == "INSERT" else "COUNT(*)"
+        results.append(f"(SELECT {result} FROM w{number})")  # noqa: S608 - names of our own columns, no value
+    return f"WITH {', '.join(parts)} SELECT {', '.join(results)}"
+
+
+def _sql(clause: _Clause, clauses: tuple[_Clause, ...], quote: Any) -> str:
+    meta, fields = clause.model._meta, _fields(clause.model)
+    table, key = quote(meta.db_table), quote(meta.pk.column)
+
+    def columns(attributes: Sequence[str], template: str = "{}") -> list[str]:
+        return [template.format(quote(fields[attribute].column)) for attribute in attributes]
+
+    where = " AND ".join(
+        [
+            *columns(clause.equal, "{} = %s"),
+            *columns(clause.null, "{} IS NULL"),
+            *columns(clause.before, "{} < %s"),
+        ]
+    )
+    if clause.verb == "DELETE":
+        return f"DELETE FROM {table} WHERE {where} RETURNING {key}"  # noqa: S608 - names of our own tables, no value
+    if clause.verb == "UPDATE":
+        new = ", ".join(columns(clause.columns, "{} = %s"))
+        return f"UPDATE {table} SET {new} WHERE {where} RETURNING {key}"  # noqa: S608 - names of our own tables, no value
+    values = [
+        "%s" if source is None else f"(SELECT {quote(clauses[source].model._meta.pk.column)} FROM w{source})"  # noqa: S608 - names of our own tables, no value
+        for source in clause.sources
+    ]
+    sql = f"INSERT INTO {table} ({', '.join(columns(clause.columns))}) VALUES ({', '.join(values)})"  # noqa: S608 - names of our own tables, no value
+    if clause.unique:
+        conflict = ", ".join(columns([meta.get_field(name).attname for name in clause.unique]))
+        new = ", ".join(columns(clause.update, "{0} = EXCLUDED.{0}"))
+        sql += f" ON CONFLICT ({conflict}) DO UPDATE SET {new}"
+    return f"{sql} RETURNING {key}"
+
+
+def _mark_inserted(row: Model, clause: _Clause, key: Any, rows: Mapping[int, Model], using: str) -> None:
+    """Give *row* its key, and the keys of what it points to."""
+    row.pk = key
+    row._state.adding, row._state.db = False, using
+    for attribute, source in zip(clause.columns, clause.sources, strict=True):
+        if source is not None:
+            setattr(row, attribute, rows[source].pk)
+
+
+# -- the ORM ---------------------------------------------------------------------------------------------------
+
+
+def _write_by_orm(step: Step) -> None:
+    model = _model(step)
+    using = router.db_for_write(model)
+    rows = model._base_manager.using(using)
+    if isinstance(step, Insert):
+        step.row.save(force_insert=True, using=using)
+    elif isinstance(step, Upsert):
+        rows.bulk_create(
+            [step.row],
+            update_conflicts=True,
+            unique_fields=None if connections[using].vendor == "mysql" else list(step.unique),
+            update_fields=list(step.update),
+        )
+    elif isinstance(step, Save):
+        _save_by_orm(step, using)
+    elif isinstance(step, Update):
+        if rows.filter(**step.where).update(**step.values) != 1:
+            raise LostRace
+    else:
+        before = {f"{name}__lt": value for name, value in step.before.items()}
+        rows.filter(**step.where, **before).delete()
+
+
+def _save_by_orm(step: Save, using: str) -> None:
+    model = type(step.row)
+    if has_own_way(model):
+        step.row.save(update_fields=step.fields)
+        return
+    _send(pre_save, step, using)
+    written = [model._meta.get_field(name) for name in step.fields]
+    values = {field.attname: field.pre_save(step.row, add=False) for field in written}
+    still_null = {f"{name}__isnull": True for name in step.while_null}
+    if model._base_manager.using(using).filter(pk=step.row.pk, **still_null).update(**values) != 1:
+        raise LostRace
+    _send(post_save, step, using)

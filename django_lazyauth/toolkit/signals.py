@@ -1,0 +1,13 @@
+"""Signals of django-oauth-toolkit that this app sends: hosts may listen to them."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from oauth2_provider.signals import app_authorized
+
+from .models import AccessToken
+
+
+def send_app_authorized(http_request: HttpRequest, access_token: AccessToken) -> None:
+    """Tell receivers that a client was given *access_token*. It is committed: no receiver can undo it."""
+    app_authorized.send_robust(sender=type(access_token), request=http_request, token=access_token)
