@@ -130,7 +130,7 @@ def prove(credentials: Credentials, known: clients.Client | None = None) -> clie
     if client is None:
         raise InvalidClient
     if credentials.client_id and credentials.client_id != client.client_id:
-        raise TwoClients
+        raise TwoClients("The request authenticates one client and names another.")
     return client
 
 

@@ -61,8 +61,8 @@ def authorization_code(form: Form, prepared: Prepared) -> Outcome:
         # A code that was exchanged before shows that a copy exists: end what came of it (I2).
         return Outcome.of_refusal(refusal, ended_session=pending.pk)
     except registration.Taken:
-        refusal = InvalidGrant("An account with this name or address exists already; nothing was written.")
-        raise Raced(Outcome(TokenAnswer.of_error(refusal), discarded=pending)) from None
+        taken = InvalidGrant("An account with this name or address exists already; nothing was written.")
+        raise Raced(Outcome(TokenAnswer.of_error(taken), discarded=pending)) from None
     except Exception as error:
         # Whatever a host's receiver or a provider raises is counted. A conflict is tried again first.
         if pending is None or pending.status != Status.CODE_ISSUED or is_conflict(error):

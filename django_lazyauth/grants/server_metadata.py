@@ -10,11 +10,12 @@ from typing import Any
 from django.urls import NoReverseMatch, reverse
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.tokens.id import PROTOCOL_CLAIMS, SCOPE_OF_CLAIM
 from django_lazyauth.tokens.keys import signing_algorithms
 from django_lazyauth.toolkit.scopes import available_scopes
-from django_lazyauth.toolkit.server import GRANT_TYPES
 from django_lazyauth.toolkit.settings import metadata_documents_enabled
-from django_lazyauth.toolkit.validator import LazyAuthValidator
+
+from .endpoint import GRANTS
 
 AUTHENTICATION_METHODS = ["client_secret_basic", "client_secret_post", "none"]
 CONFIDENTIAL_METHODS = ["client_secret_basic", "client_secret_post"]
@@ -52,14 +53,14 @@ def server_metadata() -> dict[str, Any]:
         "scopes_supported": sorted(available_scopes(None, None)),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": list(GRANT_TYPES),
+        "grant_types_supported": list(GRANTS),
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
         "revocation_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
         "introspection_endpoint_auth_methods_supported": CONFIDENTIAL_METHODS,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": list(signing_algorithms()),
-        "claims_supported": LazyAuthValidator().get_discovery_claims(None),
+        "claims_supported": [*SCOPE_OF_CLAIM, *PROTOCOL_CLAIMS],
         "claims_parameter_supported": False,
         "prompt_values_supported": PROMPTS,
         "request_parameter_supported": False,

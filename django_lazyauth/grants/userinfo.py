@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from types import SimpleNamespace
 
 from django.http import HttpRequest
 
 from django_lazyauth.tokens.bearer import has_bearer, load_bearer
-from django_lazyauth.toolkit.validator import LazyAuthValidator
+from django_lazyauth.tokens.id import has_verified_email, user_claims
 
 from .contract import TokenAnswer
 
@@ -25,10 +24,8 @@ def answer_userinfo_request(http_request: HttpRequest) -> TokenAnswer:
     if "openid" not in bearer.scopes:
         # The token is valid. If it were called invalid, clients would throw it away (RFC 6750 §3.1).
         return _refused(HTTPStatus.FORBIDDEN, "insufficient_scope", scope="openid")
-    about = SimpleNamespace(
-        user=bearer.user, client=bearer.client, scopes=bearer.scopes, access_token=bearer.access_token
-    )
-    return TokenAnswer(json.dumps(LazyAuthValidator().get_userinfo_claims(about)))
+    is_verified = "email" in bearer.scopes and has_verified_email(bearer.user)
+    return TokenAnswer(json.dumps(user_claims(bearer.user, bearer.scopes, email_verified=is_verified)))
 
 
 def _refused(status: HTTPStatus, error: str, *, scope: str = "") -> TokenAnswer:

@@ -14,9 +14,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import router
-from django.db.models import F, Model
+from django.db.models import Model
 from django.http import HttpRequest
-from django.utils import timezone
 
 from django_lazyauth.kit.http import parse_bearer
 from django_lazyauth.kit.text import has_bad_characters
@@ -27,8 +26,8 @@ from django_lazyauth.toolkit.models import AccessToken, get_access_token_model, 
 
 #: Characters of a token. A JWT of ours is hardly longer than one kilobyte, unless it names many resources.
 MAX_TOKEN_LENGTH = 16 * 1024
-#: Columns of the client's registration, which the query adds to the row of the token.
-DISABLED_AT, EXPIRES_AT = "client_disabled_at", "client_expires_at"
+#: What says whether the client may still do anything. The rest of its registration is not loaded.
+USABLE_UNTIL = ("client_id", "disabled_at", "expires_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,23 +123,13 @@ def _bearer_of(row: AccessToken | None) -> Bearer | None:
 
 def _client_works(row: AccessToken) -> bool:
     """Say whether the client of *row* may do anything. A token without a client is DOT's own kind."""
-    if row.application is None:
-        return True
-    disabled_at, expires_at = getattr(row, DISABLED_AT), getattr(row, EXPIRES_AT)
-    if disabled_at is not None or (expires_at is not None and expires_at <= timezone.now()):
-        return False
-    return bool(row.application.is_usable(None))
+    return row.application is None or clients.is_usable(row.application)
 
 
 @cache
 def _select(model: type[Model], using: str) -> PreparedSelect[Any]:
     registration = f"application__{clients.REGISTRATION}"
-    columns = {
-        DISABLED_AT: F(f"{registration}__disabled_at"),
-        EXPIRES_AT: F(f"{registration}__expires_at"),
-    }
     return PreparedSelect(
-        model._default_manager.using(using).annotate(**columns).filter(token_checksum=ASKED_FOR),
-        related=("user", "application"),
-        annotations=tuple(columns),
+        model._default_manager.using(using).filter(token_checksum=ASKED_FOR),
+        related={"user": None, "application": None, registration: USABLE_UNTIL},
     )

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Q, QuerySet
-from oauth2_provider.models import get_access_token_model, get_id_token_model, get_refresh_token_model
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.toolkit.models import get_access_token_model, get_id_token_model, get_refresh_token_model
 
 
 def expired_tokens(now: datetime) -> list[QuerySet[Any]]:

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from django.db import router
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
-from oauth2_provider.models import get_access_token_model, get_refresh_token_model
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import SealedSuccessor
 from django_lazyauth.toolkit import clients
+from django_lazyauth.toolkit.models import get_access_token_model, get_refresh_token_model
 
 from . import refresh as refresh_tokens
 

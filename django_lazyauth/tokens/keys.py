@@ -18,11 +18,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from django.core.exceptions import ImproperlyConfigured
-from jwcrypto import jwk
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
-from oauth2_provider.settings import oauth2_settings
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.toolkit.settings import rsa_private_keys
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
@@ -101,9 +100,20 @@ def _describe(private_key: PrivateKey | None, public_key: PublicKey) -> SigningK
         raise ImproperlyConfigured(_WRONG_KIND)
     members = json.loads(public)
     members.pop("key_ops", None)
-    kid = jwk.JWK(**members).thumbprint()
+    kid = _thumbprint(members)
     published = {**members, "kid": kid, "alg": algorithm, "use": "sig"}
     return SigningKey(kid, algorithm, private_key, public_key, published)
+
+
+#: Members of each kind of key that its thumbprint is made of (RFC 7638 §3.2, RFC 8037 §2).
+_REQUIRED: Final = {"RSA": ("e", "kty", "n"), "EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x")}
+
+
+def _thumbprint(members: Mapping[str, Any]) -> str:
+    """Return the RFC 7638 thumbprint of a JWK: the SHA-256 of its required members, sorted and without blanks."""
+    required = {name: members[name] for name in _REQUIRED[members["kty"]]}
+    canonical = json.dumps(required, sort_keys=True, separators=(",", ":"))
+    return _base64url(hashlib.sha256(canonical.encode()).digest()).decode()
 
 
 def signing_keys() -> list[SigningKey]:
@@ -116,10 +126,7 @@ def signing_keys() -> list[SigningKey]:
 
 
 def _pems() -> tuple[str, ...]:
-    pems = lazyauth_settings.signing_keys
-    if not pems and oauth2_settings.OIDC_RSA_PRIVATE_KEY:
-        pems = (oauth2_settings.OIDC_RSA_PRIVATE_KEY, *oauth2_settings.OIDC_RSA_PRIVATE_KEYS_INACTIVE)
-    return tuple(pems)
+    return tuple(lazyauth_settings.signing_keys or rsa_private_keys())
 
 
 @lru_cache(maxsize=8)

@@ -13,7 +13,6 @@ from typing import Any
 from django.db import connections, router
 from django.db.models import F, OuterRef, Subquery
 from django.db.transaction import TransactionManagementError
-from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import PendingAuthorization
@@ -45,14 +44,11 @@ class LockedToken:
     authentication: Authentication
 
 
-def find_good(token: str, client: Any) -> RefreshToken | None:
-    """Return the row of *token* if *client* could use it now. Nothing is locked, spent or ended."""
+def find(token: str) -> RefreshToken | None:
+    """Return the row of *token* with its user and access token, spent or not, of whichever client."""
     rows = get_refresh_token_model().objects.filter(token_checksum=digest(token))
     # Nothing but chance in the database forbids two rows of one token. The one that still works counts.
-    row = rows.order_by(F("revoked").desc(nulls_first=True)).select_related("access_token", "user").first()
-    return (
-        row if row is not None and row.application_id == client.pk and is_good(row, timezone.now()) else None
-    )
+    return rows.order_by(F("revoked").desc(nulls_first=True)).select_related("access_token", "user").first()
 
 
 def lock(token: str) -> LockedToken | None:

@@ -245,7 +245,7 @@ def _clause(step: Step, inserted: Mapping[int, int], using: str) -> tuple[_Claus
             return _Clause("INSERT", model, columns, sources), values
         return _Clause("INSERT", model, columns, sources, unique=step.unique, update=step.update), values
     if isinstance(step, Save):
-        written = [model._meta.get_field(name) for name in step.fields]
+        written = [_named(model, name) for name in step.fields]
         new: dict[str, Any] = {field.attname: field.pre_save(step.row, add=False) for field in written}
         where = {model._meta.pk.attname: step.row.pk}
         clause = _Clause("UPDATE", model, tuple(new), equal=tuple(where), null=step.while_null)
@@ -262,6 +262,10 @@ def _fields(model: type[Model]) -> dict[str, Any]:
     return {field.attname: field for field in model._meta.concrete_fields}
 
 
+def _named(model: type[Model], name: str) -> Any:
+    return model._meta.get_field(name)
+
+
 def _source(row: Model, field: Any, inserted: Mapping[int, int]) -> int | None:
     """Return the number of the step that inserts what *row* points to, if its key is not known yet."""
     if not field.is_relation or getattr(row, field.attname) is not None or not field.is_cached(row):
@@ -275,14 +279,16 @@ def _statement(clauses: tuple[_Clause, ...], using: str) -> str:
     quote = connections[using].ops.quote_name
     parts, results = [], []
     for number, clause in enumerate(clauses):
+        key: Any = clause.model._meta.pk
         parts.append(f"w{number} AS ({_sql(clause, clauses, quote)})")
-        result = quote(clause.model._meta.pk.column) if clause.verb == "INSERT" else "COUNT(*)"
+        result = quote(key.column) if clause.verb == "INSERT" else "COUNT(*)"
         results.append(f"(SELECT {result} FROM w{number})")  # noqa: S608 - names of our own columns, no value
     return f"WITH {', '.join(parts)} SELECT {', '.join(results)}"
 
 
 def _sql(clause: _Clause, clauses: tuple[_Clause, ...], quote: Any) -> str:
-    meta, fields = clause.model._meta, _fields(clause.model)
+    meta: Any = clause.model._meta
+    fields = _fields(clause.model)
     table, key = quote(meta.db_table), quote(meta.pk.column)
 
     def columns(attributes: Sequence[str], template: str = "{}") -> list[str]:
@@ -300,13 +306,14 @@ def _sql(clause: _Clause, clauses: tuple[_Clause, ...], quote: Any) -> str:
     if clause.verb == "UPDATE":
         new = ", ".join(columns(clause.columns, "{} = %s"))
         return f"UPDATE {table} SET {new} WHERE {where} RETURNING {key}"  # noqa: S608 - names of our own tables, no value
+    keys: list[Any] = [clause.model._meta.pk for clause in clauses]
     values = [
-        "%s" if source is None else f"(SELECT {quote(clauses[source].model._meta.pk.column)} FROM w{source})"  # noqa: S608 - names of our own tables, no value
+        "%s" if source is None else f"(SELECT {quote(keys[source].column)} FROM w{source})"  # noqa: S608 - names of our own tables, no value
         for source in clause.sources
     ]
     sql = f"INSERT INTO {table} ({', '.join(columns(clause.columns))}) VALUES ({', '.join(values)})"  # noqa: S608 - names of our own tables, no value
     if clause.unique:
-        conflict = ", ".join(columns([meta.get_field(name).attname for name in clause.unique]))
+        conflict = ", ".join(columns([_named(clause.model, name).attname for name in clause.unique]))
         new = ", ".join(columns(clause.update, "{0} = EXCLUDED.{0}"))
         sql += f" ON CONFLICT ({conflict}) DO UPDATE SET {new}"
     return f"{sql} RETURNING {key}"
@@ -353,7 +360,7 @@ def _save_by_orm(step: Save, using: str) -> None:
         step.row.save(update_fields=step.fields)
         return
     _send(pre_save, step, using)
-    written = [model._meta.get_field(name) for name in step.fields]
+    written = [_named(model, name) for name in step.fields]
     values = {field.attname: field.pre_save(step.row, add=False) for field in written}
     still_null = {f"{name}__isnull": True for name in step.while_null}
     if model._base_manager.using(using).filter(pk=step.row.pk, **still_null).update(**values) != 1:

@@ -66,7 +66,6 @@ def upstream_scopes(client: Any) -> set[str]:
     return {f"upstream:{provider}" for provider in allowed.get(getattr(client, "client_id", ""), ())}
 
 
-def extra_schemes() -> list[str]:
+def extra_schemes() -> frozenset[str]:
     """Return the private-use URI schemes that the operator allows in redirect URIs."""
-    schemes: list[str] = oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES
-    return schemes
+    return frozenset(oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES)

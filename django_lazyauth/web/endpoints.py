@@ -20,7 +20,7 @@ from django_lazyauth.grants.server_metadata import server_metadata
 from django_lazyauth.grants.userinfo import answer_userinfo_request
 from django_lazyauth.kit.readiness import waits_for
 from django_lazyauth.tokens.keys import published_key_set
-from django_lazyauth.toolkit import clients, token_endpoint
+from django_lazyauth.toolkit import clients
 
 from .json_endpoint import allow_origin, json_endpoint, json_response
 
@@ -31,7 +31,7 @@ KEY_SET_MAX_AGE = 600
 METADATA_MAX_AGE = 300
 
 
-def _render(request: HttpRequest, answer: TokenAnswer | token_endpoint.TokenAnswer) -> HttpResponse:
+def _render(request: HttpRequest, answer: TokenAnswer) -> HttpResponse:
     """Render an answer that scripts of the client's own origins may read."""
     response = json_response(answer.body, status=answer.status, headers=answer.headers)
     origin = request.headers.get("Origin")

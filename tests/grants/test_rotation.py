@@ -658,5 +658,5 @@ def test_the_answer_that_is_kept_holds_nothing_in_the_clear(client_, first):
 
 def test_a_refresh_token_is_locked_in_a_transaction_or_not_at_all(first):
     if connection.in_atomic_block:
-        assert refresh_tokens.lock(first).user_id
+        assert refresh_tokens.lock(first).row.user_id
         assert refresh_tokens.lock("unknown") is None

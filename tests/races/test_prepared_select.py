@@ -30,7 +30,7 @@ def test_a_redemption_that_waited_sees_the_person_whom_the_first_one_wrote(clien
     def come_second():
         until(lambda: inside)
         with transaction.atomic():
-            pending = lock_code(code)
+            pending = lock_code(code).pending
             return pending.user_id, {field.attname: getattr(pending.user, field.attname) for field in FIELDS}
 
     BelievingProvider.before_finalize.append(wait_for_the_second)
