@@ -61,7 +61,8 @@ def refresh_token(form: Form, prepared: Prepared) -> Outcome:
     issued = issue(grantee)
     spent = refresh.spend(row, now)
     kept = keep(issued.body, grantee.resources, row=row, token=token)
-    Writes((*spent, *map(Insert, issued.rows), *kept)).run()
+    id_token = [Insert(issued.id_token)] if issued.id_token is not None else []
+    Writes((*id_token, *spent, Insert(issued.access_token), Insert(issued.refresh_token), *kept)).run()
     return Outcome(TokenAnswer(issued.body), access_token=issued.access_token)
 
 

@@ -131,7 +131,7 @@ def test_a_failure_at_any_statement_writes_nothing_and_the_code_stays_good(clien
         assert rows() == each(n - 1)
         assert redeem(client_, code).status_code == 200
         assert rows() == each(n)
-    assert n > 8
+    assert n > 5
 
 
 def test_a_commit_that_fails_writes_nothing_and_the_code_stays_good(client_, monkeypatch):
@@ -414,7 +414,8 @@ WRONG = {
     "redirect URI": ({"redirect_uri": "https://client.example/cb2"}, "invalid_grant", 400),
     "redirect URI, left out": ({"redirect_uri": None}, "invalid_request", 400),
     "verifier": ({"code_verifier": "x" * 64}, "invalid_grant", 400),
-    "verifier, empty": ({"code_verifier": ""}, "invalid_grant", 400),
+    # A parameter without a value is absent (RFC 6749 §3.2).
+    "verifier, empty": ({"code_verifier": ""}, "invalid_request", 400),
     "verifier, left out": ({"code_verifier": None}, "invalid_request", 400),
     "secret": ({"client_secret": "guessed"}, "invalid_client", 401),
 }
