@@ -27,12 +27,13 @@ class Issued:
         body: The token response (RFC 6749 §5.1), as JSON.
         access_token: Its unsaved row, as the others. Write :attr:`rows` in their order: each may point to the one
             before.
+        refresh_token: ``None`` where there is none, as the ID token.
     """
 
     body: str = field(repr=False)
     access_token: AccessToken
-    refresh_token: RefreshToken | None = None
-    id_token: IDToken | None = None
+    refresh_token: RefreshToken = None
+    id_token: IDToken = None
 
     @property
     def rows(self) -> list[Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from django.http import HttpRequest
-from oauth2_provider.signals import app_authorized
 
 from .models import AccessToken
+from .moved import dot_module
+
+app_authorized = dot_module("signals", moves_to="core").app_authorized
 
 
 def send_app_authorized(http_request: HttpRequest, access_token: AccessToken) -> None:
