@@ -75,7 +75,7 @@ def metadata_policy() -> Policy:
     return Policy(
         scopes=frozenset(available_scopes(None)),
         default_scopes=tuple(default_scopes(None)),
-        extra_schemes=frozenset(extra_schemes()),
+        extra_schemes=extra_schemes(),
         signing_algorithms=signing_algorithms(),
         allows_loopback=lazyauth_settings.allow_loopback_upstreams,
     )

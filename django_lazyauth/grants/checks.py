@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django_lazyauth.clients.authenticate import authenticate, prove
 from django_lazyauth.errors import InvalidTarget, UnauthorizedClient
-from django_lazyauth.tokens.resources import are_sound_resources
+from django_lazyauth.openid.resource_indicators import are_sound_resources
 from django_lazyauth.toolkit import clients
 
 from .contract import Form

@@ -13,12 +13,12 @@ from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, InvalidScope, InvalidTarget
+from django_lazyauth.openid.resource_indicators import lies_below
 from django_lazyauth.tokens import refresh
 from django_lazyauth.tokens.grantee import Authentication, Grantee
 from django_lazyauth.tokens.id import has_verified_email
 from django_lazyauth.tokens.issue import issue
 from django_lazyauth.tokens.kept_answer import KeptAnswer, find_kept, keep
-from django_lazyauth.tokens.resources import lies_below
 from django_lazyauth.tokens.writes import Insert, Writes
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.models import RefreshToken

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models.fields import digest
+from django_lazyauth.openid.resource_indicators import audience_of
 from django_lazyauth.toolkit.models import AccessToken, IDToken, get_access_token_model
 
 from . import keys
 from .grantee import Grantee
-from .resources import audience_of
 
 #: RFC 9068 §2.1.
 ACCESS_TOKEN_TYPE: Final = "at+jwt"
