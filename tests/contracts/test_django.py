@@ -65,7 +65,7 @@ def test_a_relation_gives_the_object_that_was_put_into_its_cache(name):
 
 @isolate_apps("tests")
 def test_a_model_names_generic_relations_among_its_private_fields():
-    """``tokens/refresh.py``: rows that Django would look for are not deleted by key alone."""
+    """``tokens/writes.py``: rows that Django would look for are not deleted by key alone."""
 
     class Note(models.Model):  # noqa: DJ008 - nothing shows it
         content_type = models.ForeignKey(ContentType, models.CASCADE)
@@ -87,7 +87,7 @@ def test_a_model_names_generic_relations_among_its_private_fields():
 
 @pytest.mark.parametrize("feature", ["has_select_for_update_of", "has_select_for_update_skip_locked"])
 def test_a_connection_says_how_it_can_lock_rows(feature):
-    """``tokens/refresh.py``, ``authorize/quota.py``."""
+    """``tokens/refresh.py``, ``authorize/quota.py``, ``upkeep/sweep.py``."""
     assert isinstance(getattr(connection.features, feature), bool)
 
 
