@@ -23,7 +23,14 @@ from tests.docs import reference
 from tests.settings import SIGNING_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("tests/**/README.md")])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("tests/**/README.md"),
+    ]
+)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -136,6 +143,18 @@ def test_links_lead_somewhere(page):
         )
         slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
         assert anchor in slugs, (target, anchor)
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "tests/README.md"])
+def test_named_paths_exist(page):
+    """A path of the repository in backticks; in ``tests/README.md`` also one below ``tests/``."""
+    for path in re.findall(
+        r"`((?:tests|django_lazyauth|docs|requirements)/[\w./]*)`", (ROOT / page).read_text()
+    ):
+        assert (ROOT / path).exists(), path
+    if page == "tests/README.md":
+        for module in re.findall(r"`(\w+\.py)`", (ROOT / page).read_text()):
+            assert any((ROOT / "tests").rglob(module)), module
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
