@@ -246,13 +246,19 @@ class _Run:
         if len(items) > 1:
             middle = len(items) // 2
             return [*self._move(items[:middle]), *self._move(items[middle:])]
-        rows = self.source.read(items, lock=False) if self.source.is_local else items
+        rows = self._read_refused(items) if self.source.is_local else items
         outcome = Outcome(read=len(rows))
         outcome.problems = [
             row if isinstance(row, Problem) else Problem.of(row.key, Reason.REFUSED) for row in rows
         ]
         outcome.add_to(self.report)
         return []
+
+    def _read_refused(self, handles: Sequence[Any]) -> Sequence[LegacyRow | Problem]:
+        try:
+            return self.source.read(handles, lock=False)
+        except DataError:  # The driver cannot read a value of it.
+            return [Problem.of(str(handle), Reason.REFUSED) for handle in handles]
 
     def _try(self, items: Sequence[Any]) -> Outcome:
         with transaction.atomic(using=self.models.using):

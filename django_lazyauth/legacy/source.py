@@ -8,7 +8,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 from uuid import UUID
 
@@ -16,11 +16,10 @@ from django.apps import apps as installed_apps
 from django.apps.registry import Apps
 from django.conf import settings
 from django.db import router
-from django.db.models import Model
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
+from django.db.models import Case, F, Model, When
 
 from django_lazyauth.kit.text import has_bad_characters
+from django_lazyauth.kit.times import EARLIEST, LATEST, NoTime, read_time
 from django_lazyauth.models.fields import PROVIDER_LENGTH, client_model
 from django_lazyauth.providers.base import Identity
 from django_lazyauth.vault.tokens import UpstreamTokens
@@ -159,24 +158,20 @@ def scope(value: Any) -> str:
 
 
 def moment(value: Any) -> datetime | None:
-    """Return an aware time from seconds since 1970 or an ISO 8601 text; ``None`` for zero or nothing."""
-    if value in (None, "", 0):
-        return None
+    """Return an aware time from seconds since 1970 or an ISO 8601 text; ``None`` if it is unknown.
+
+    Raises:
+        Malformed: It is something else.
+    """
     try:
-        if isinstance(value, str) and not value.isdigit():
-            parsed = parse_datetime(value)
-            if parsed is None:
-                raise Malformed
-            return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            raise Malformed
-        return datetime.fromtimestamp(float(value), UTC)
-    except (ValueError, OverflowError, OSError):
+        return read_time(value)
+    except NoTime:
         raise Malformed from None
 
 
-def aware(value: datetime | None) -> datetime | None:
-    return timezone.make_aware(value) if value is not None and timezone.is_naive(value) else value
+def known(column: str) -> Case:
+    """Return a time of the database, or NULL where it is none. Drivers cannot read PostgreSQL's infinity."""
+    return Case(When(**{f"{column}__gt": EARLIEST, f"{column}__lt": LATEST}, then=F(column)))
 
 
 def session_uuid(value: str) -> UUID:
@@ -202,8 +197,8 @@ def checked_tokens(tokens: UpstreamTokens) -> UpstreamTokens:
         text(tokens.id_token, limit=MAX_TOKEN),
         text(tokens.token_type, limit=MAX_TOKEN_TYPE) or "Bearer",
         text(tokens.scope, limit=MAX_TOKEN),
-        aware(tokens.expires_at),
-        aware(tokens.refresh_expires_at),
+        tokens.expires_at,
+        tokens.refresh_expires_at,
     )
 
 

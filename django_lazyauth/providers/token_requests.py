@@ -5,12 +5,11 @@ No error holds a code, a token, a secret or text of the upstream (I13).
 
 from __future__ import annotations
 
-import math
 import re
 import secrets
 import time
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import ProviderUnavailable, RefreshExpired, RefreshTransient
 from django_lazyauth.kit import fetch
+from django_lazyauth.kit.times import read_lifetime
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.jose import TokenRejected, check_clean
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
@@ -31,8 +31,7 @@ from .base import Json
 #: Characters of one upstream token. JWTs with many groups reach 8,000.
 TOKEN_LIMIT: Final = 32 * 1024
 SCOPE_LIMIT: Final = 4096
-#: Seconds. A longer lifetime than ten years is a mistake or a date.
-LIFETIME_LIMIT: Final = 10 * 365 * 24 * 3600
+LIFETIMES: Final = frozenset({"expires_in", "refresh_token_expires_in", "refresh_expires_in"})
 #: Seconds that our signed assertion lives (RFC 7523 §3).
 ASSERTION_LIFETIME: Final = 60
 #: Seconds of a token request in all.
@@ -189,7 +188,8 @@ def read_tokens(document: Mapping[str, Any], *, now: datetime, requested_scope: 
         ProviderUnavailable: ``bad_answer``: no access token, or a token type that we cannot use.
     """
     try:
-        check_clean(document)
+        # An odd lifetime is unknown. It refuses nobody.
+        check_clean({name: value for name, value in document.items() if name not in LIFETIMES})
     except TokenRejected:
         raise ProviderUnavailable("bad_answer", debug="token endpoint: unclean") from None
     token_type = document.get("token_type", "Bearer")
@@ -221,11 +221,6 @@ def _token(document: Mapping[str, Any], name: str) -> str:
 
 
 def _ends_at(lifetime: object, now: datetime) -> datetime | None:
-    """Return when a lifetime in seconds ends. Some upstreams send a string, some send 0 for "never"."""
-    if isinstance(lifetime, str) and lifetime.isascii() and lifetime.isdigit() and len(lifetime) < 12:
-        lifetime = int(lifetime)
-    if isinstance(lifetime, bool) or not isinstance(lifetime, (int, float)):
-        return None
-    if not math.isfinite(lifetime) or not 0 < lifetime <= LIFETIME_LIMIT:
-        return None
-    return now + timedelta(seconds=lifetime)
+    """Return when a lifetime in seconds ends; ``None`` where the upstream does not say."""
+    known = read_lifetime(lifetime)
+    return None if known is None else now + known

@@ -83,7 +83,7 @@ def fresh_token(
     if held.is_dead:
         raise RefreshExpired(provider, "invalid_grant")
     is_refused = force and seen_version in (None, held.version)
-    if is_refused or (held.expires_at is not None and held.expires_at - skew <= timezone.now()):
+    if is_refused or (held.expires_at is not None and held.expires_at <= timezone.now() + skew):
         return _renew_once(held)
     return open_credential(held)
 

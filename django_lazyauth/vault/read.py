@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import BundleNotFound
+from django_lazyauth.kit.times import known_time
 from django_lazyauth.models import UpstreamToken
 
 from .cipher import Place, get_cipher
@@ -164,9 +164,12 @@ def _preparers() -> tuple[Any, Any, Any]:
 
 
 def _aware(value: Any, connection: BaseDatabaseWrapper) -> datetime | None:
-    """Return an aware time. A plain cursor gives an aware time, a naive one or a text, as its driver does."""
+    """Return an aware time. A plain cursor gives an aware time, a naive one or a text, as its driver does.
+
+    ``None`` for a time that nobody can have meant. Earlier versions moved such times in.
+    """
     if isinstance(value, str):
         value = parse_datetime(value)
-    if value is None:
-        return None
-    return timezone.make_aware(value, connection.timezone) if value.tzinfo is None else value
+    if isinstance(value, datetime) and value.tzinfo is None:
+        value = value.replace(tzinfo=connection.timezone)
+    return known_time(value)

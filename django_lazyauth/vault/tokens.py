@@ -14,10 +14,14 @@ from uuid import UUID
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
+from django_lazyauth.kit.times import known_time
+
 
 @dataclass(frozen=True, slots=True)
 class UpstreamTokens:
     """What a token endpoint granted (RFC 6749 §5.1). Its repr shows no token (I13).
+
+    A time that nobody can have meant, like year 1, becomes ``None``: see :mod:`django_lazyauth.kit.times`.
 
     Attributes:
         expires_at: Aware time when the access token expires; ``None`` where the upstream did not say.
@@ -31,6 +35,10 @@ class UpstreamTokens:
     scope: str = ""
     expires_at: datetime | None = None
     refresh_expires_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name in TIMES:
+            object.__setattr__(self, name, known_time(getattr(self, name)))
 
     def values(self) -> dict[str, Any]:
         """Return the tokens as keyword arguments and column values."""

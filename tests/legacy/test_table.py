@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -441,3 +441,30 @@ def test_github_rows_are_told_apart_from_openid_ones(ada, application, lazyauth)
     assert ran.status == 0
     assert bundle_of(openid.session_id, "other")
     assert bundle_of(oauth2.session_id, "github")
+
+
+@pytest.mark.parametrize("moment", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)])
+def test_zero_and_far_times_move_as_unknown_ones(ada, application, moment):
+    row = make_legacy(ada, application, **dict.fromkeys((*TIMES, "retain_until"), moment))
+    assert migrate().status == 0
+    new = bundle_of(row.session_id)
+    assert (new.expires_at, new.refresh_expires_at) == (None, None)
+    assert timedelta(0) < UpstreamToken.objects.get().retain_until - timezone.now() < timedelta(days=4000)
+
+
+@pytest.mark.parametrize(
+    "moment", ["infinity", "-infinity", "0044-03-15 00:00:00+00 BC", "20000-01-01 00:00:00+00"]
+)
+def test_a_time_that_the_driver_cannot_read_is_unknown(ada, application, moment):
+    """Other software wrote it. It stops neither its row nor the others."""
+    if connection.vendor != "postgresql":
+        moment = "0000-00-00 00:00:00" if connection.vendor == "sqlite" else "0001-01-01 00:00:00"
+    row, other = make_legacy(ada, application), make_legacy(ada, application)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE lazyauth_legacyupstreamtoken SET expires_at = %s, retain_until = %s WHERE id = %s",
+            [moment, moment, row.pk],
+        )
+    assert migrate().report["moved"] == 2
+    assert bundle_of(row.session_id).expires_at is None
+    assert bundle_of(other.session_id).expires_at is not None

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -502,3 +502,38 @@ def test_a_refused_refresh_token_is_not_carried_forward(session):
     session.sign_in(omit_refresh_token=True)
     assert session.bundle().refresh_token == ""
     assert not session.bundle().is_dead
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(1969, 12, 31, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
+    ],
+)
+def test_a_stored_time_that_nobody_can_have_meant_is_unknown(session, moment):
+    """Earlier versions moved Go's zero time in. The token is used until the upstream refuses it, and then renewed."""
+    session.rows.update(expires_at=moment, refresh_expires_at=moment)
+    held = session.fresh()
+    assert (held.expires_at, session.refreshes()) == (None, [])
+    assert session.fresh(force=True).version == held.version + 1
+
+
+@pytest.mark.parametrize(
+    "value", [1e308, "1e308", "NaN", "-1", 1_700_000_000_000, -62_135_596_800, "9" * 400]
+)
+def test_a_lifetime_that_cannot_be_one_leaves_the_new_token_usable(session, value):
+    """RFC 6749 §5.1: `expires_in` is optional, so an odd one is as if absent."""
+    session.upstream.control(expires_in=value)
+    session.expire()
+    assert session.fresh().expires_at is None
+    assert session.fresh().version == 2
+
+
+@pytest.mark.parametrize("lifetime", ["3600", 3600.0, "3600.5"])
+def test_a_lifetime_may_be_written_as_a_text_or_a_float(session, lifetime):
+    session.upstream.control(expires_in=lifetime)
+    session.expire()
+    left = session.fresh().expires_at - timezone.now()
+    assert timedelta(seconds=3590) < left <= timedelta(seconds=3601)

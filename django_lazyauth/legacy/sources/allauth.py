@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from django.apps import apps
 
 from django_lazyauth.legacy.report import Problem
-from django_lazyauth.legacy.source import LegacyRow, Malformed
+from django_lazyauth.legacy.source import LegacyRow, Malformed, known
 from django_lazyauth.vault.tokens import UpstreamTokens
 
 from .accounts import AccountSource, AddressOnly, identity_of, problem_of
@@ -49,7 +49,7 @@ class AllauthSource(AccountSource):
                 yield LegacyRow(
                     key=f"socialtoken:{token.pk}",
                     session=str(self.session_of(token.pk)),
-                    tokens=UpstreamTokens(token.token, token.token_secret, expires_at=token.expires_at),
+                    tokens=UpstreamTokens(token.token, token.token_secret, expires_at=token.ends_at),
                     **common,
                 )
 
@@ -57,6 +57,7 @@ class AllauthSource(AccountSource):
         tokens: Any = apps.get_app_config("socialaccount").get_model("SocialToken")
         rows = tokens._default_manager.using(self.models.using)
         found: dict[Any, list[Any]] = defaultdict(list)
-        for token in rows.filter(account_id__in=accounts).exclude(token="", token_secret="").order_by("pk"):
+        rows = rows.filter(account_id__in=accounts).exclude(token="", token_secret="").order_by("pk")
+        for token in rows.defer("expires_at").annotate(ends_at=known("expires_at")):
             found[token.account_id].append(token)
         return found

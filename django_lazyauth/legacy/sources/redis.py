@@ -40,6 +40,8 @@ TIMEOUT: Final = 30.0
 #: Maximum characters of a value. No bundle is longer.
 MAX_VALUE: Final = 1024 * 1024
 MAX_ID: Final = 255
+#: Milliseconds: 100 years. An end after the calendar's cannot be stored.
+LONGEST_TTL: Final = 100 * 365 * 24 * 3600 * 1000
 
 #: KEYS: keys. ARGV: SHA-1 of the value that was read. Deletes the keys whose value has it. Answers 1 or 0 for each; a
 #: missing key counts as deleted.
@@ -126,7 +128,8 @@ class RedisSource(Source):
         for key, value, milliseconds in zip(handles, values, ends, strict=True):
             if value is None and milliseconds == -2:
                 continue  # The key expired since the scan.
-            retain_until = now + timedelta(milliseconds=milliseconds) if milliseconds >= 0 else None
+            left = timedelta(milliseconds=min(milliseconds, LONGEST_TTL))
+            retain_until = now + left if milliseconds >= 0 else None
             row = self._row(key, value, retain_until)
             if row is not None:
                 rows.append(row)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
+from django_lazyauth.kit.times import EARLIEST, read_lifetime
 from django_lazyauth.legacy.report import Problem
 from django_lazyauth.legacy.source import MAX_TOKEN, LegacyRow, Malformed, moment, scope, text
 from django_lazyauth.vault.tokens import UpstreamTokens
@@ -13,7 +14,8 @@ from django_lazyauth.vault.tokens import UpstreamTokens
 from .accounts import AccountSource, AddressOnly, identity_of, problem_of
 
 #: ``expires`` above it is a time, below it a duration in seconds. social-core decides in the same way.
-LONGEST_DURATION: Final = 2 * 365 * 24 * 3600
+LONGEST_DURATION: Final = timedelta(days=2 * 365)
+EXPIRED: Final = EARLIEST + timedelta(seconds=1)
 
 
 class SocialAuthSource(AccountSource):
@@ -69,17 +71,12 @@ def _expires_at(extra: Mapping[str, Any]) -> datetime | None:
     if extra.get("expires_on") is not None:
         return moment(extra["expires_on"])
     value = extra.get("expires_in", extra.get("expires"))
-    if value in (None, ""):
+    at = None if "expires_in" in extra else moment(value)
+    if at is not None and at > EARLIEST + LONGEST_DURATION:
+        return at
+    lifetime = read_lifetime(value)
+    if lifetime is None:
         return None
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise Malformed from None
-    if "expires_in" not in extra and seconds > LONGEST_DURATION:
-        return moment(seconds)
     asked_at = moment(extra.get("auth_time"))
-    try:
-        # Without `auth_time` the token counts as expired. Its first use refreshes it.
-        return asked_at + timedelta(seconds=seconds) if asked_at else moment(1)
-    except OverflowError:
-        raise Malformed from None
+    # Without `auth_time` the token counts as expired. Its first use refreshes it.
+    return asked_at + lifetime if asked_at else EXPIRED

@@ -10,11 +10,11 @@ from django.db.models import QuerySet
 
 from django_lazyauth.legacy.names import TypeNames
 from django_lazyauth.legacy.report import Problem
-from django_lazyauth.legacy.source import LegacyRow, Source
+from django_lazyauth.legacy.source import LegacyRow, Source, known
 from django_lazyauth.models import LEGACY_TYPES
 from django_lazyauth.vault.tokens import UpstreamTokens
 
-COLUMNS = (
+COLUMNS: tuple[Any, ...] = (
     "pk",
     "session_id",
     "provider",
@@ -26,9 +26,7 @@ COLUMNS = (
     "id_token",
     "token_type",
     "scope",
-    "expires_at",
-    "refresh_expires_at",
-    "retain_until",
+    *(known(name) for name in ("expires_at", "refresh_expires_at", "retain_until")),
 )
 
 
