@@ -89,13 +89,12 @@ def verify_access_token(
         token: In JWS compact form, at most 16 KiB.
         issuer: The issuer that it must name; compared exactly.
         accepts_audience: Returns whether one audience names us.
-        keys: The issuer's keys. The caller loaded them; nothing is fetched here.
+        keys: The issuer's keys. The caller loaded them.
         algorithms: The accepted ones. The token's header cannot add one.
         now: Aware time of receipt. ``exp``, ``nbf`` and a future ``iat`` get 60 s of leeway.
 
     Raises:
-        TokenRejected: A check failed; ``reason`` names which one. ``unknown_kid`` is raised only for a token
-            that names *issuer*, because newer keys of that issuer may include the key.
+        TokenRejected: A check failed; ``reason`` names which one: ``unknown_kid`` for tokens of *issuer* only.
     """
     decoded = decode(token)
     claims = decoded.claims

@@ -134,12 +134,19 @@ def verify_id_token(
     check_clean(claims)
     if _LOGOUT_EVENT in _mapping(claims.get("events")):
         raise IdTokenRejected(Reason.TYPE)
+    identity = _read_identity(claims, provider, key, now.timestamp(), max_age)
+    _check_nonce(claims, nonce)
+    return identity
+
+
+def _read_identity(
+    claims: Mapping[str, Any], provider: ProviderDescriptor, key: Key, now: float, max_age: int | None
+) -> VerifiedIdentity:
     issuer, tenant = _check_issuer(claims, provider, key)
     _check_audience(claims, provider.client_id)
-    issued_at, expires_at = check_times(claims, now.timestamp())
-    if now.timestamp() - issued_at.timestamp() > MAX_AGE:
+    issued_at, expires_at = check_times(claims, now)
+    if now - issued_at.timestamp() > MAX_AGE:
         raise IdTokenRejected(Reason.TOO_OLD)
-    _check_nonce(claims, nonce)
     return VerifiedIdentity(
         issuer=issuer,
         tenant=tenant,
@@ -147,7 +154,7 @@ def verify_id_token(
         profile=read_profile(claims, provider),
         issued_at=issued_at,
         expires_at=expires_at,
-        auth_time=_check_auth_time(claims, now.timestamp(), max_age),
+        auth_time=_check_auth_time(claims, now, max_age),
         amr=_methods(claims.get("amr")),
         acr=_context_class(claims.get("acr")),
         claims={name: value for name, value in claims.items() if name not in _CONSUMED},

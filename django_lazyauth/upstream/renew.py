@@ -86,13 +86,12 @@ def open_credential(stored: StoredBundle) -> UpstreamCredential:
     Raises:
         RefreshExpired: The bundle is dead, or cannot be opened.
     """
-    provider = stored.binding.provider
     if stored.is_dead:
-        raise RefreshExpired(provider, "invalid_grant")
+        raise RefreshExpired(stored.binding.provider, "invalid_grant")
     try:
         return stored.credential()
     except SealBroken:
-        raise RefreshExpired(provider, "sealed") from None
+        raise RefreshExpired(stored.binding.provider, "sealed") from None
 
 
 def _provider_for(bundle: UpstreamBundle) -> CanRefresh:

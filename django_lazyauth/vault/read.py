@@ -72,10 +72,12 @@ class StoredBundle:
         Raises:
             SealBroken: It cannot be opened. The person has to sign in at the upstream again.
         """
+        session_id, provider = self.binding.session_id, self.binding.provider
+        place = Place("UpstreamToken", session_id, provider, "access_token")
         return UpstreamCredential(
-            self.binding.provider,
+            provider,
             self.subject,
-            self._open("access_token"),
+            get_cipher().open(self.access_token, place),
             self.token_type,
             self.scope,
             self.expires_at,
@@ -134,10 +136,35 @@ def read(binding: Binding) -> StoredBundle:
         row = cursor.fetchone()
     if row is None:
         raise BundleNotFound
-    values: list[Any] = list(row)
-    values[7:9] = (_aware(moment, connection) for moment in values[7:9])
-    values[9], values[11] = bool(values[9]), values[11] is not None
-    return StoredBundle(binding, *values)
+    (
+        pk,
+        subject,
+        access,
+        refresh,
+        id_token,
+        kind,
+        scope,
+        expires,
+        refresh_expires,
+        is_dead,
+        version,
+        lease,
+    ) = row
+    return StoredBundle(
+        binding,
+        pk,
+        subject,
+        access,
+        refresh,
+        id_token,
+        kind,
+        scope,
+        _aware(expires, connection) if expires is not None else None,
+        _aware(refresh_expires, connection) if refresh_expires is not None else None,
+        bool(is_dead),
+        version,
+        lease is not None,
+    )
 
 
 @cache

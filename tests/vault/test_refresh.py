@@ -116,6 +116,16 @@ def test_a_wrong_part_of_the_binding_finds_nothing_and_asks_nobody(session, part
     assert session.refreshes() == []
 
 
+def test_a_refresh_reads_its_row_once_before_and_once_after(session):
+    """Spec 3: two SELECTs, and one UPDATE each for the lease and the answer."""
+    session.expire()
+    table = UpstreamToken._meta.db_table
+    with CaptureQueriesContext(connection) as queries:
+        session.fresh()
+    statements = [query["sql"].split()[0] for query in queries if table in query["sql"]]
+    assert statements == ["SELECT", "UPDATE", "UPDATE", "SELECT"]
+
+
 # -- what is carried forward -----------------------------------------------------------------------------------
 
 
