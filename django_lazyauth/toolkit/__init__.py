@@ -1,5 +1,6 @@
-"""The boundary to django-oauth-toolkit and oauthlib: nothing else in this package imports them.
+"""The boundary to django-oauth-toolkit (DOT): nothing else in this package imports it.
 
-Clients, tokens and grant validation are theirs; we keep codes in our own row, write everything of an
-exchange in one transaction, and refuse what OAuth 2.1 dropped.
+Its models by name, its settings, its scopes backend, its signals, its admin, and its reader of client metadata documents.
+
+Not here: how a request is answered. Our endpoints ask nothing of DOT's views and validator.
 """

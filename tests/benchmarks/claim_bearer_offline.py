@@ -6,6 +6,7 @@ from .harness import Claim
 CLAIM = Claim(
     "bearer check of a DRF view, offline beside the stock toolkit's OAuth2Authentication",
     bound=0.25,
+    on_postgresql=0.20,
     sides=bearer_sides,
     rounds=20,
     samples=100,

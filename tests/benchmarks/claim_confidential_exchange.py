@@ -8,6 +8,7 @@ from .harness import Claim
 CLAIM = Claim(
     "exchange, confidential client",
     bound=0.05,
+    on_postgresql=0.03,
     # The warm-up is the first use of the secret, at which its stored form changes.
     sides=partial(sides, confidential=True),
     rounds=4,

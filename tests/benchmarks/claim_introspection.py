@@ -6,6 +6,7 @@ from .harness import Claim
 CLAIM = Claim(
     "introspection by a resource server, secrets unstretched on both sides",
     bound=0.65,
+    on_postgresql=0.50,
     sides=introspection_sides,
     rounds=20,
     samples=50,

@@ -8,5 +8,6 @@ from .harness import Claim
 CLAIM = Claim(
     "exchange, public client, full lazy finalize (user, identity, vault row written)",
     bound=0.6,
+    on_postgresql=0.47,
     sides=partial(sides, confidential=False),
 )

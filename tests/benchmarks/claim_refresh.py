@@ -5,4 +5,9 @@ from functools import partial
 from .harness import Claim
 from .refresh import sides
 
-CLAIM = Claim("refresh, public client, ID token, successor sealed", bound=0.8, sides=partial(sides, "openid"))
+CLAIM = Claim(
+    "refresh, public client, ID token, successor sealed",
+    bound=0.8,
+    on_postgresql=0.40,
+    sides=partial(sides, "openid"),
+)

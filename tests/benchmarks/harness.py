@@ -42,6 +42,7 @@ class Claim:
     Attributes:
         text: What is measured.
         bound: Ours takes at most this share of the peer's time.
+        on_postgresql: The same on PostgreSQL, where it is another share than elsewhere.
         sides: Returns ours and the peer on a fresh, migrated, empty database.
         rounds: How often inputs are made anew.
         samples: Runs of each side in a round.
@@ -58,6 +59,11 @@ class Claim:
     vendors: frozenset[str] = frozenset({"sqlite", "postgresql"})
     around: Callable[[], AbstractContextManager[None]] = nullcontext
     counts_queries: bool = True
+    on_postgresql: float | None = None
+
+    def bound_on(self, vendor: str) -> float:
+        """Return the bound on a database of *vendor*."""
+        return self.on_postgresql if vendor == "postgresql" and self.on_postgresql is not None else self.bound
 
 
 @dataclass(frozen=True)
