@@ -7,6 +7,7 @@ of that row.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -128,6 +129,7 @@ class BatchWriter:
 
     def _prepare(self, rows: Sequence[LegacyRow | Problem], outcome: Outcome) -> list[Ready]:
         users = self._users({row.user_id for row in rows if isinstance(row, LegacyRow)} - {None})
+        rows = self._with_owners(rows, users)
         end = timezone.now() + lazyauth_settings.vault_retention
         prepared = []
         for row in rows:
@@ -147,6 +149,26 @@ class BatchWriter:
                 outcome.keep(row, Reason.MALFORMED)
         return prepared
 
+    def _with_owners(
+        self, rows: Sequence[LegacyRow | Problem], users: dict[Any, bool]
+    ) -> Sequence[LegacyRow | Problem]:
+        """Give the rows of another system's users to the owners of their identities, who are added to *users*."""
+        foreign = {}
+        for row in rows:
+            if isinstance(row, LegacyRow) and row.is_foreign and row.subject and row.user_id not in users:
+                with suppress(Unmapped):
+                    foreign[row.key] = Identity(self.names.name_of(row.provider_id) or "", row.subject)
+        if not foreign:
+            return rows
+        known = owners(list(foreign.values()), self.models)
+        users |= self._users(set(known.values()))
+        return [
+            replace(row, user_id=known.get((foreign[row.key].provider, row.subject)))
+            if isinstance(row, LegacyRow) and row.key in foreign
+            else row
+            for row in rows
+        ]
+
     def _users(self, keys: set[Any]) -> dict[Any, bool]:
         """Return the existing users, each with whether they are active."""
         users = self.models.user._default_manager.using(self.models.using).filter(pk__in=keys)
@@ -157,7 +179,7 @@ class BatchWriter:
     @sensitive_variables()
     def _ready(self, row: LegacyRow, name: str, users: dict[Any, bool], end: datetime) -> Ready:
         if row.user_id not in users:
-            raise _Refused(Reason.USER_UNKNOWN)
+            raise _Refused(Reason.USER_ELSEWHERE if row.is_foreign else Reason.USER_UNKNOWN)
         if issuer_differs(name, row.issuer):
             raise _Refused(Reason.ISSUER_DIFFERS)
         identity = replace(row.identity, provider=name) if row.identity else None

@@ -55,7 +55,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--source", choices=SOURCES, default="table", help="where the rows are (%(default)s)"
         )
-        parser.add_argument("--url", help=f"redis://…, of the Redis server; better in {URL_VARIABLE}")
+        parser.add_argument(
+            "--url",
+            help=f"redis://…, rediss://…, redis+sentinel://…, redis+cluster://…; better in {URL_VARIABLE}",
+        )
         parser.add_argument("--prefix", default="", help="the prefix of upstream:<session id> in its keys")
         parser.add_argument(
             "--provider", action=Once, metavar="NAME", help="the provider that the legacy type becomes"
@@ -99,7 +102,13 @@ def _source(options: dict[str, Any]) -> Source:
             url = options["url"] or os.environ.get(URL_VARIABLE)
             if not url:
                 raise CommandError(f"--source redis needs --url, or {URL_VARIABLE}.")
-            return RedisSource(models, url=url, prefix=options["prefix"])
+            return RedisSource(
+                models,
+                url=url,
+                prefix=options["prefix"],
+                prune=options["prune"],
+                dry_run=options["dry_run"],
+            )
         case "allauth":
             return AllauthSource(models, prune=options["prune"], dry_run=options["dry_run"])
         case "social-auth":
@@ -115,6 +124,10 @@ def _as_text(report: Report) -> str:
         f"identities: {report.identities.added} {added}, {report.identities.existed} there already,"
         f" {report.identities.pruned} old ones pruned",
     ]
+    if report.newer:
+        lines.append(
+            f"{report.newer} keys upstream:<session>:<provider> of a newer format are left as they are"
+        )
     if report.remaining is not None:
         lines.append(f"rows that still wait: {report.remaining}")
     lines += [f"  {count} x {reason}: {EXPLAINED[reason]}" for reason, count in report.reasons.most_common()]

@@ -131,6 +131,7 @@ def _migrate_all(source: Source, names: Names, options: Options, report: Report,
         )
     _Run(source, names, options, report, progress).all_rows()
     report.unclaimed += source.unclaimed()
+    report.newer += source.newer()
     if options.prune and isinstance(names, TypeNames):
         identities.prune(names, source.models, report, size=options.batch_size, dry_run=options.dry_run)
     report.remaining = source.remaining()
@@ -195,10 +196,14 @@ class _Run:
             reset_queries()
 
     def _pages(self) -> Iterator[tuple[Sequence[Any], int]]:
+        for pages in self.source.kinds(self.options.batch_size):
+            yield from self._limited(pages)
+
+    def _limited(self, pages: Iterator[tuple[Sequence[Any], int]]) -> Iterator[tuple[Sequence[Any], int]]:
         left = self.options.limit
         if left is not None and left <= 0:
             return
-        for page, progress in self.source.pages(self.options.batch_size):
+        for page, progress in pages:
             if left is not None and len(page) >= left:
                 yield page[:left], progress
                 return

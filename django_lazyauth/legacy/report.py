@@ -29,6 +29,7 @@ class Reason(StrEnum):
     SUBJECT_MISSING = "subject_missing"
     SUBJECT_IS_ADDRESS = "subject_is_address"
     USER_UNKNOWN = "user_unknown"
+    USER_ELSEWHERE = "user_of_another_system"
     CLIENT_UNKNOWN = "client_unknown"
     PROVIDER_MISSING = "no_provider_of_this_type"
     PROVIDER_AMBIGUOUS = "name_the_provider"
@@ -52,6 +53,7 @@ EXPLAINED: Final = {
     Reason.SUBJECT_MISSING: "it does not say who the person is at the provider",
     Reason.SUBJECT_IS_ADDRESS: "it knows the person by an e-mail address, which links nobody",
     Reason.USER_UNKNOWN: "there is no such user",
+    Reason.USER_ELSEWHERE: "its user is another system's, and that identity belongs to nobody here yet",
     Reason.CLIENT_UNKNOWN: "there is no such client",
     Reason.PROVIDER_MISSING: "no configured provider has this type",
     Reason.PROVIDER_AMBIGUOUS: "more than one provider could be meant: name one with --provider",
@@ -106,6 +108,7 @@ class Report:
         existed: Rows for which the vault had a newer one, which won.
         dead: Moved rows of deactivated users. They never give a token.
         unclaimed: Rows that name a configured provider, or one that was not chosen. They stay.
+        newer: Keys of a newer format, ``upstream:<session>:<provider>``. They stay.
         remaining: Rows left in the table; ``None`` for other sources.
     """
 
@@ -116,6 +119,7 @@ class Report:
     existed: int = 0
     dead: int = 0
     unclaimed: int = 0
+    newer: int = 0
     remaining: int | None = None
     seconds: float = 0.0
     identities: Identities = field(default_factory=Identities)
@@ -141,6 +145,7 @@ class Report:
             "existed": self.existed,
             "dead": self.dead,
             "unclaimed": self.unclaimed,
+            "newer": self.newer,
             "failed": self.failed,
             "remaining": self.remaining,
             "identities": {

@@ -69,6 +69,8 @@ class LegacyRow:
         identity: The identity to link, if the source has identities. Its provider is set later.
         retain_until: ``None`` for the retention of a new bundle.
         issuer: The issuer of the identity, if known.
+        is_foreign: Session and user are those of another system. If the user is none of ours, the row belongs to
+            the owner of the identity.
     """
 
     key: str
@@ -82,6 +84,7 @@ class LegacyRow:
     identity: Identity | None = None
     retain_until: datetime | None = None
     issuer: str = ""
+    is_foreign: bool = False
 
 
 class Source(ABC):
@@ -110,6 +113,10 @@ class Source(ABC):
     def pages(self, size: int) -> Iterator[tuple[Sequence[Any], int]]:
         """Yield pages of at most *size* handles, each with its share of the total."""
 
+    def kinds(self, size: int) -> Iterator[Iterator[tuple[Sequence[Any], int]]]:
+        """Yield the pages of each kind of row. A limit counts for each kind."""
+        yield self.pages(size)
+
     @abstractmethod
     def read(self, handles: Sequence[Any], *, lock: bool) -> list[LegacyRow | Problem]:
         """Return the rows that still exist. A malformed row becomes a problem."""
@@ -120,6 +127,10 @@ class Source(ABC):
 
     def unclaimed(self) -> int:
         """Return how many rows :meth:`pages` skipped."""
+        return 0
+
+    def newer(self) -> int:
+        """Return how many rows of a newer format :meth:`pages` skipped."""
         return 0
 
     def remaining(self) -> int | None:

@@ -3,6 +3,9 @@
 A session index (``{prefix}upstream:idx:{session id}``) and a reverse index (``{prefix}user:upstream:{user id}``) are
 sets of keys. The vault has columns instead. A moved key is removed from both.
 
+ToolHive writes the same keys, with sessions and users of its own, and identities under ``{prefix}provider:…``. Such a
+session gets an id of ours, the same in every run. Its tokens belong to the user who has that identity here.
+
 Other processes may write to Redis meanwhile, so a key is deleted only if its value is still the one that was read.
 """
 
@@ -10,17 +13,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, ClassVar, Final
+from uuid import NAMESPACE_URL, uuid5
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.legacy.names import TypeNames
-from django_lazyauth.legacy.report import MigrationStopped, Problem, Reason
+from django_lazyauth.legacy.report import Problem, Reason
 from django_lazyauth.legacy.source import (
     MAX_SUBJECT,
     MAX_TOKEN,
@@ -33,32 +39,22 @@ from django_lazyauth.legacy.source import (
     scope,
     text,
 )
+from django_lazyauth.providers.base import Identity
+from django_lazyauth.toolkit.clients import app_client
 from django_lazyauth.vault.tokens import UpstreamTokens
 
-#: Maximum seconds of one answer of the server.
-TIMEOUT: Final = 30.0
+from .redis_server import connect
+
+#: The kinds of keys.
+UPSTREAM: Final = "upstream"
+PROVIDER: Final = "provider"
+#: A session id of ToolHive (Go's ``rand.Text``), or a ULID. Ours are UUIDs.
+FOREIGN_SESSION: Final = re.compile("[0-9A-Z]{26}")
 #: Maximum characters of a value. No bundle is longer.
 MAX_VALUE: Final = 1024 * 1024
 MAX_ID: Final = 255
 #: Milliseconds: 100 years. An end after the calendar's cannot be stored.
 LONGEST_TTL: Final = 100 * 365 * 24 * 3600 * 1000
-
-#: KEYS: keys. ARGV: SHA-1 of the value that was read. Deletes the keys whose value has it. Answers 1 or 0 for each; a
-#: missing key counts as deleted.
-DELETE_UNCHANGED: Final = """
-local done = {}
-for place, key in ipairs(KEYS) do
-  local value = redis.call('GET', key)
-  if not value then
-    done[place] = 1
-  elseif redis.sha1hex(value) == ARGV[place] then
-    done[place] = redis.call('UNLINK', key)
-  else
-    done[place] = 0
-  end
-end
-return done
-"""
 
 
 class RedisSource(Source):
@@ -67,65 +63,60 @@ class RedisSource(Source):
     name: ClassVar[str] = "redis"
     is_local: ClassVar[bool] = False
 
-    def __init__(self, models: Models, *, url: str, prefix: str = "") -> None:
+    @sensitive_variables()
+    def __init__(
+        self, models: Models, *, url: str, prefix: str = "", prune: bool = False, dry_run: bool = False
+    ) -> None:
         super().__init__(models)
-        try:
-            import redis
-        except ImportError:
-            raise MigrationStopped("--source redis needs the redis package.") from None
-        self._error = redis.RedisError
-        try:
-            self._redis = redis.Redis.from_url(
-                url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, decode_responses=False
-            )
-        except ValueError:  # The text of the error holds the URL and its password.
-            raise MigrationStopped("--url is no URL of a Redis server.") from None
-        self._prefix = prefix
+        self._server = connect(url)
+        self._prefix, self._prune, self._is_dry_run = prefix, prune, dry_run
+        self._newer = 0
 
     def names(self, chosen: str | None) -> TypeNames:
         return TypeNames(chosen)
 
-    @contextmanager
-    def _connection_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (self._error, OSError) as error:
-            raise MigrationStopped(f"Redis does not answer as it should: {type(error).__name__}.") from None
-
     def total(self) -> int:
-        """Return the number of all keys: SCAN visits every key."""
-        with self._connection_errors():
-            return int(self._redis.dbsize())
+        """Return the number of keys that SCAN visits: all of them, for each kind."""
+        return 2 * self._server.count()
+
+    def kinds(self, size: int) -> Iterator[Iterator[tuple[Sequence[Any], int]]]:
+        # Identities first: a token of another system's user belongs to the owner of that identity.
+        yield self._pages(PROVIDER, size)
+        yield self.pages(size)
 
     def pages(self, size: int) -> Iterator[tuple[Sequence[Any], int]]:
-        start = f"{self._prefix}upstream:".encode()
-        pattern, cursor, seen = _escaped(start) + b"*", 0, 0
+        return self._pages(UPSTREAM, size)
+
+    def _pages(self, kind: str, size: int) -> Iterator[tuple[Sequence[Any], int]]:
+        start, seen = f"{self._prefix}{kind}:".encode(), 0
         found: dict[bytes, None] = {}
-        while True:
-            with self._connection_errors():
-                cursor, keys = self._redis.scan(cursor, match=pattern, count=size)
+        for keys in self._server.scan(_escaped(start) + b"*", size):
             seen += size
-            # A key with another colon is an index, or has the new format.
-            found |= {key: None for key in keys if isinstance(key, bytes) and b":" not in key[len(start) :]}
-            while len(found) >= size or (found and not cursor):
+            # SCAN may give a key twice.
+            found |= dict.fromkeys(key for key in keys if self._is_ours(kind, key[len(start) :]))
+            while len(found) >= size:
                 page = list(found)[:size]
                 for key in page:
                     del found[key]
                 yield page, seen
                 seen = 0
-            if not cursor:
-                return
+        if found:
+            yield list(found), seen
+
+    def _is_ours(self, kind: str, rest: bytes) -> bool:
+        if kind == PROVIDER or b":" not in rest:
+            return True
+        # An index of sessions, or a key of the newer format: upstream:<session>:<provider>.
+        self._newer += not rest.startswith(b"idx:")
+        return False
+
+    def newer(self) -> int:
+        return self._newer
 
     def read(self, handles: Sequence[Any], *, lock: bool) -> list[LegacyRow | Problem]:
-        with self._connection_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.mget(handles)
-            for key in handles:
-                pipeline.pttl(key)
-            values, *ends = pipeline.execute()
         now = timezone.now()
         rows = []
-        for key, value, milliseconds in zip(handles, values, ends, strict=True):
+        for key, (value, milliseconds) in zip(handles, self._server.read(handles), strict=True):
             if value is None and milliseconds == -2:
                 continue  # The key expired since the scan.
             left = timedelta(milliseconds=min(milliseconds, LONGEST_TTL))
@@ -150,23 +141,44 @@ class RedisSource(Source):
         if not isinstance(data, dict):
             return Problem.of(name, Reason.MALFORMED)
         try:
-            return LegacyRow(
-                key=name,
-                handle=(
-                    key,
-                    hashlib.sha1(value, usedforsecurity=False).hexdigest(),
-                    _id(data.get("user_id")),
-                ),
-                provider_id=provider_id(_first(data, "provider_id", "provider")),
-                user_id=self._user_key(data.get("user_id")),
-                session=name.rpartition(":")[2],
-                client_id=_id(data.get("client_id")),
-                subject=text(_first(data, "upstream_subject", "subject"), limit=MAX_SUBJECT),
-                tokens=_tokens(data),
-                retain_until=retain_until,
-            )
+            handle = key, hashlib.sha1(value, usedforsecurity=False).hexdigest(), _id(data.get("user_id"))
+            if name.startswith(f"{self._prefix}{PROVIDER}:"):
+                return self._identity(name, handle, data)
+            return self._bundle(name, handle, data, retain_until)
         except Malformed:
             return Problem.of(name, Reason.MALFORMED)
+
+    def _bundle(
+        self, name: str, handle: tuple[bytes, str, str], data: dict[str, Any], retain_until: Any
+    ) -> LegacyRow:
+        session = name.rpartition(":")[2]
+        is_foreign = FOREIGN_SESSION.fullmatch(session) is not None
+        return LegacyRow(
+            key=name,
+            handle=handle,
+            provider_id=provider_id(_first(data, "provider_id", "provider")),
+            user_id=self._user_key(data.get("user_id")),
+            session=str(uuid5(NAMESPACE_URL, f"lazyauth:{self.name}:{session}")) if is_foreign else session,
+            client_id=_id(data.get("client_id")),
+            subject=text(_first(data, "upstream_subject", "subject"), limit=MAX_SUBJECT),
+            tokens=_tokens(data),
+            retain_until=retain_until,
+            is_foreign=is_foreign,
+        )
+
+    def _identity(self, name: str, handle: tuple[bytes, str, str], data: dict[str, Any]) -> LegacyRow:
+        subject = text(_first(data, "provider_subject", "subject"), limit=MAX_SUBJECT)
+        if not subject:
+            raise Malformed
+        return LegacyRow(
+            key=name,
+            handle=handle,
+            provider_id=provider_id(_first(data, "provider_id", "provider")),
+            user_id=self._user_key(data.get("user_id")),
+            subject=subject,
+            identity=Identity(provider="", subject=subject),
+            is_foreign=True,
+        )
 
     def _user_key(self, value: Any) -> Any:
         """Return *value* as a primary key of the user model; ``None`` if it cannot be one."""
@@ -177,34 +189,48 @@ class RedisSource(Source):
 
     def _with_clients(self, rows: list[LegacyRow | Problem]) -> list[LegacyRow | Problem]:
         """Replace client ids by primary keys. One query."""
-        wanted = {row.client_id for row in rows if isinstance(row, LegacyRow)}
+        wanted = {row.client_id for row in rows if isinstance(row, LegacyRow) and row.client_id}
         clients = self.models.client._default_manager.using(self.models.using)
         known = dict(clients.filter(client_id__in=wanted).values_list("client_id", "pk")) if wanted else {}
         return [
-            replace(row, client_id=known.get(row.client_id)) if isinstance(row, LegacyRow) else row
+            replace(row, client_id=known.get(row.client_id, self._client_for(row)))
+            if isinstance(row, LegacyRow)
+            else row
             for row in rows
         ]
 
+    def _client_for(self, row: LegacyRow) -> Any:
+        """Return the client of a session of another system: none of its clients is known here."""
+        return self._foreign_client if row.is_foreign and row.tokens is not None else None
+
+    @cached_property
+    def _foreign_client(self) -> Any:
+        client = app_client("moved-from-redis", name="Moved from Redis", make=not self._is_dry_run)
+        # A dry run writes no client, so there may be no key yet.
+        return client.pk if client is not None else 0
+
     def retire(self, rows: Sequence[LegacyRow]) -> list[LegacyRow]:
+        # Identities stay for the code of before, until they are pruned.
+        rows = [row for row in rows if self._prune or row.tokens is not None]
         if not rows:
             return []
-        keys = [row.handle[0] for row in rows]
-        digests = [row.handle[1] for row in rows]
-        with self._connection_errors():
-            done = self._redis.eval(DELETE_UNCHANGED, len(keys), *keys, *digests)
-            pipeline = self._redis.pipeline(transaction=False)
-            for row, is_gone in zip(rows, done, strict=True):
-                if is_gone:
-                    key, _, user_id = row.handle
-                    pipeline.srem(f"{self._prefix}upstream:idx:{row.session}", key)
-                    if user_id:
-                        pipeline.srem(f"{self._prefix}user:upstream:{user_id}", key)
-            # A key that is no set is not an index; its error is ignored.
-            pipeline.execute(raise_on_error=False)
+        done = self._server.delete_unchanged([row.handle[:2] for row in rows])
+        gone = [row.handle for row, is_gone in zip(rows, done, strict=True) if is_gone]
+        self._server.forget([one for key, _, user_id in gone for one in self._indexes(key, user_id)])
         return [row for row, is_gone in zip(rows, done, strict=True) if not is_gone]
 
+    def _indexes(self, key: bytes, user_id: str) -> Iterator[tuple[str, bytes]]:
+        """Yield the sets that hold *key*, each with the key."""
+        name = key.decode("utf-8", "surrogateescape").removeprefix(self._prefix)
+        kind, _, rest = name.partition(":")
+        if kind == UPSTREAM:
+            yield f"{self._prefix}upstream:idx:{rest}", key
+        if user_id:
+            reverse = "user:upstream" if kind == UPSTREAM else "user:providers"
+            yield f"{self._prefix}{reverse}:{user_id}", key
+
     def close(self) -> None:
-        self._redis.close()
+        self._server.close()
 
 
 def _escaped(start: bytes) -> bytes:
