@@ -56,8 +56,21 @@ def keep_request(
         InvalidGrant: The row exists, and belongs to another browser or is expired.
     """
     is_tight = quota.require_quota(browser.network)
-    now = timezone.now()
-    pending = PendingAuthorization(
+    pending = _new_row(request, session_id, browser, link_to)
+    try:
+        with transaction.atomic(using=_database()):
+            pending.save(force_insert=True)
+    except IntegrityError:
+        return find_pending(session_id, browser=browser)
+    if is_tight:
+        quota.take_back_if_exceeded(pending)
+    return pending
+
+
+def _new_row(
+    request: AuthorizationRequest, session_id: UUID, browser: Browser, link_to: AbstractBaseUser | None
+) -> PendingAuthorization:
+    return PendingAuthorization(
         session_id=session_id,
         client=request.client,
         redirect_uri=request.redirect_uri,
@@ -74,16 +87,8 @@ def keep_request(
         binding_digest=browser.binding_digest,
         network=browser.network,
         link_to=link_to,  # type: ignore[misc]  # the host's user model
-        expires_at=now + lazyauth_settings.flow_lifetime,
+        expires_at=timezone.now() + lazyauth_settings.flow_lifetime,
     )
-    try:
-        with transaction.atomic(using=_database()):
-            pending.save(force_insert=True)
-    except IntegrityError:
-        return find_pending(session_id, browser=browser)
-    if is_tight:
-        quota.take_back_if_exceeded(pending)
-    return pending
 
 
 def _database() -> str:

@@ -103,9 +103,13 @@ def verify_access_token(
         raise TokenRejected(Reason.ISSUER)
     check_signature(decoded, keys.select(kid, algorithm), algorithm)
     check_clean(claims)
+    return _read(claims, accepts_audience, now)
+
+
+def _read(claims: Mapping[str, Any], accepts_audience: Callable[[str], bool], now: datetime) -> AccessToken:
     issued_at, expires_at = check_times(claims, now.timestamp())
     return AccessToken(
-        issuer=issuer,
+        issuer=claims["iss"],
         subject=required_text(claims.get("sub"), IDENTIFIER_LIMIT, Reason.SUBJECT),
         client_id=required_text(claims.get("client_id"), IDENTIFIER_LIMIT, Reason.CLIENT_ID),
         audience=_check_audience(claims.get("aud"), accepts_audience),

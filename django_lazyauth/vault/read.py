@@ -136,20 +136,13 @@ def read(binding: Binding) -> StoredBundle:
         row = cursor.fetchone()
     if row is None:
         raise BundleNotFound
-    (
-        pk,
-        subject,
-        access,
-        refresh,
-        id_token,
-        kind,
-        scope,
-        expires,
-        refresh_expires,
-        is_dead,
-        version,
-        lease,
-    ) = row
+    return _bundle(binding, row, connection)
+
+
+def _bundle(binding: Binding, row: tuple[Any, ...], connection: BaseDatabaseWrapper) -> StoredBundle:
+    pk, subject, access, refresh, id_token, kind, scope, expires, refresh_expires, is_dead, version, lease = (
+        row
+    )
     return StoredBundle(
         binding,
         pk,
