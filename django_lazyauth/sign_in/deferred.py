@@ -19,6 +19,7 @@ from django_lazyauth.errors import LazyAuthError, RegistrationRefused, SealBroke
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity
 from django_lazyauth.providers.base import Identity, Json, Provider
 from django_lazyauth.signals import user_registered
+from django_lazyauth.tokens.writes import Insert, Writes
 from django_lazyauth.vault.cipher import Place, get_cipher
 
 
@@ -135,7 +136,7 @@ def write_person(
         if not user.is_active:
             raise Deactivated
         link = identity_row(user, identity)
-        link.save(force_insert=True)
+        Writes((Insert(link),)).run()
     except IntegrityError as error:
         if is_unique_violation(error):
             raise Taken from error

@@ -1,12 +1,13 @@
 """The final writes of a grant: insert, upsert, update-where, delete.
 
 On PostgreSQL they are ONE statement of common table expressions: a round trip and a compilation each is most of what
-they would cost (benchmarks "exchange, public client" and "refresh"). Elsewhere, and where a model of the host has
-its own ``save``, its own parents, generated columns, or listeners to its deletes, the ORM writes them one by one.
+they would cost (benchmarks "exchange, public client" and "refresh"). On SQLite the same SQL is run step by step.
+Elsewhere, and where a model of the host has its own ``save``, parents, generated columns, or listeners to its
+deletes, the ORM writes them.
 
-``pre_save`` is sent for every row in the order of the steps, then the rows are written, then ``post_save`` is sent in
-the same order. The ORM sends both for one row before it goes on to the next. :class:`Upsert` and :class:`Update`
-send no signals, as query sets do not.
+On PostgreSQL ``pre_save`` is sent for every row in the order of the steps, then the rows are written, then
+``post_save`` is sent in the same order. Elsewhere both are sent for one row before the next is written.
+:class:`Upsert` and :class:`Update` send no signals, as query sets do not.
 
 Not here: transactions. The caller has opened one.
 """
@@ -100,8 +101,12 @@ class Writes:
         """
         databases = {router.db_for_write(_model(step)) for step in self.steps}
         using = databases.pop()
-        if not databases and connections[using].vendor == "postgresql" and all(map(_is_plain, self.steps)):
+        vendor = connections[using].vendor if not databases else ""
+        if vendor == "postgresql" and all(map(_is_plain, self.steps)):
             _write_at_once(self.steps, using)
+        elif vendor == "sqlite" and all(map(_is_plain, self.steps)):
+            for step in self.steps:
+                _write_alone(step, using)
         else:
             for step in self.steps:
                 _write_by_orm(step)
@@ -321,11 +326,43 @@ def _sql(clause: _Clause, clauses: tuple[_Clause, ...], quote: Any) -> str:
 
 def _mark_inserted(row: Model, clause: _Clause, key: Any, rows: Mapping[int, Model], using: str) -> None:
     """Give *row* its key, and the keys of what it points to."""
-    row.pk = key
+    if row._meta.auto_field is not None:
+        row.pk = key
     row._state.adding, row._state.db = False, using
     for attribute, source in zip(clause.columns, clause.sources, strict=True):
         if source is not None:
             setattr(row, attribute, rows[source].pk)
+
+
+# -- one statement for each step -------------------------------------------------------------------------------
+
+
+def _write_alone(step: Step, using: str) -> None:
+    _send(pre_save, step, using)
+    if isinstance(step, Insert):
+        _take_keys(step.row)
+    clause, values = _clause(step, {}, using)
+    with transaction.mark_for_rollback_on_error(using=using), connections[using].cursor() as cursor:
+        cursor.execute(_statement_alone(clause, using), values)
+        written = cursor.fetchall()
+    if isinstance(step, Save | Update) and len(written) != 1:
+        raise LostRace
+    if isinstance(step, Insert):
+        _mark_inserted(step.row, clause, written[0][0], {}, using)
+    _send(post_save, step, using)
+
+
+def _take_keys(row: Model) -> None:
+    """Give *row* the keys of what it points to, where those rows were inserted after it was made."""
+    for key in _fields(type(row)).values():
+        if key.is_relation and getattr(row, key.attname) is None and key.is_cached(row):
+            related: Any = key.get_cached_value(row)
+            setattr(row, key.attname, related and related.pk)
+
+
+@lru_cache(maxsize=64)
+def _statement_alone(clause: _Clause, using: str) -> str:
+    return _sql(clause, (clause,), connections[using].ops.quote_name)
 
 
 # -- the ORM ---------------------------------------------------------------------------------------------------
