@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import router
+from django.db import router, transaction
 from django.db.models import Model
 from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.tokens.refresh import SPENT_FIELDS
+from django_lazyauth.toolkit.models import get_access_token_model, get_refresh_token_model
 from django_lazyauth.toolkit.stock_validator import is_rotating
 
 from .end import end_session
@@ -44,6 +46,23 @@ def end_on_token_deletion(sender: Any, instance: Any, origin: Any = None, **kwar
         return
     if instance.created + lazyauth_settings.refresh_token_idle_lifetime > timezone.now():
         end_session(instance.token_family)
+
+
+@retries_on_conflict
+def revoke(token: Any) -> bool:
+    """End the session of an access or refresh token, or revoke one that belongs to none. Say if a session ended."""
+    refresh_tokens = _rows(get_refresh_token_model())
+    members = refresh_tokens.filter(pk=token.pk)
+    if not isinstance(token, get_refresh_token_model()):
+        members = refresh_tokens.filter(access_token_id=token.pk)
+    with transaction.atomic(using=members.db):
+        for member in members:
+            if member.token_family is not None:
+                return end_session(member.token_family)
+            member.revoke()
+        if isinstance(token, get_access_token_model()):
+            _rows(type(token)).filter(pk=token.pk).delete()
+    return False
 
 
 def _rows(model: Any) -> Any:
