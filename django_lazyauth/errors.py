@@ -18,6 +18,8 @@ class OAuthError(LazyAuthError):
 
     error = "server_error"
     status = HTTPStatus.BAD_REQUEST
+    #: Seconds after which another try makes sense, for ``Retry-After``; 0 where it makes none.
+    retry_after = 0
 
     def __init__(self, description: str = "", *, debug: str = "") -> None:
         self.description = description
@@ -113,6 +115,10 @@ class TooManyRequests(OAuthError):
     error = "temporarily_unavailable"
     status = HTTPStatus.TOO_MANY_REQUESTS
 
+    def __init__(self, description: str = "", *, retry_after: int, debug: str = "") -> None:
+        self.retry_after = retry_after
+        super().__init__(description, debug=debug)
+
 
 class ServerError(OAuthError):
     """The server failed; the client may try again (RFC 6749 §4.1.2.1)."""
@@ -126,6 +132,7 @@ class TemporarilyUnavailable(OAuthError):
 
     error = "temporarily_unavailable"
     status = HTTPStatus.SERVICE_UNAVAILABLE
+    retry_after = 5
 
 
 class LoginRequired(OAuthError):

@@ -13,6 +13,8 @@ from typing import IO, Any, ClassVar, NoReturn, TypeVar, cast
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.utils.decorators import method_decorator
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import APIException, ParseError
@@ -26,9 +28,11 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView, exception_handler
 
 from django_lazyauth.errors import AccessDenied, IdentityRejected, InvalidGrant, ProviderUnavailable
+from django_lazyauth.kit.cors import ANY_ORIGIN, allow_origin, preflight
 from django_lazyauth.kit.network import network_of
-from django_lazyauth.kit.throttle import Throttle
-from django_lazyauth.web.json_endpoint import RETRY_AFTER_UNAVAILABLE, forbid_caching
+from django_lazyauth.kit.outage import CacheUnavailable
+from django_lazyauth.kit.throttle import Throttle, Verdict
+from django_lazyauth.web.json_endpoint import RETRY_AFTER_UNAVAILABLE, failure_response, forbid_caching
 from django_lazyauth.web.request_input import outside_transactions
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -86,7 +90,10 @@ class NetworkThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         throttle: Throttle = view.throttle  # type: ignore[attr-defined]  # every view here has one
-        return throttle.take(network_of(request._request))
+        verdict = throttle.judge(network_of(request._request))
+        if verdict is Verdict.UNKNOWN and not throttle.fails_open:
+            raise CacheUnavailable
+        return verdict is not Verdict.BEYOND
 
     def wait(self) -> float:
         return 60
@@ -99,6 +106,9 @@ class OwnView(APIView):
     No transaction stands around the request: an upstream may be asked meanwhile.
     """
 
+    #: Whether scripts of other origins may call it: it reads no cookie.
+    is_shared: ClassVar[bool] = True
+
     authentication_classes: Sequence[type[BaseAuthentication]] = ()
     permission_classes: Sequence[Any] = (AllowAny,)
     renderer_classes = (JSONRenderer,)
@@ -109,9 +119,25 @@ class OwnView(APIView):
     def get_exception_handler(self) -> Callable[..., Any]:
         return exception_handler
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method == "OPTIONS":
+            answer: HttpResponseBase = preflight(request, self.allowed_methods, is_shared=self.is_shared)
+            forbid_caching(answer)
+        else:
+            answer = super().dispatch(request, *args, **kwargs)
+        return answer
+
+    def handle_exception(self, exc: Exception) -> Any:
+        """Return what a client may know of *exc*: DRF's answer for its own errors, ours for all others."""
+        if isinstance(exc, (APIException, Http404, PermissionDenied)):
+            return super().handle_exception(exc)
+        return failure_response(exc)
+
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         forbid_caching(response)
+        if self.is_shared:
+            allow_origin(response, ANY_ORIGIN)
         return response
 
 
@@ -131,7 +157,7 @@ class JSONView(OwnView):
     #: Error of a room → reason and status.
     refusals: ClassVar[Mapping[type[Exception], tuple[str, HTTPStatus]]] = {}
 
-    def handle_exception(self, exc: Exception) -> Response:
+    def handle_exception(self, exc: Exception) -> Any:
         if isinstance(exc, APIException):
             return super().handle_exception(exc)
         if isinstance(exc, IdentityRejected):
@@ -152,6 +178,7 @@ class PersonView(JSONView):
 
     authentication_classes = (SessionAuthentication,)
     permission_classes = (IsAuthenticated,)
+    is_shared = False
 
 
 def person_of(request: Request) -> AbstractBaseUser:

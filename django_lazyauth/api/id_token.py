@@ -33,6 +33,8 @@ class IdTokenView(JSONView):
     Only JSON is read and the cookie is SameSite=Lax, so no other site can post here in its name.
     """
 
+    is_shared = False
+
     @described(
         summary="Nonce for an ID token",
         responses={200: NonceSerializer, 404: RejectedSerializer},

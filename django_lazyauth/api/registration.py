@@ -14,19 +14,15 @@ from rest_framework.response import Response
 from django_lazyauth.clients import registration, registration_management
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClientMetadata, InvalidRequest, InvalidToken, OAuthError
+from django_lazyauth.kit.cors import allow_origin
 from django_lazyauth.kit.http import parse_bearer
 from django_lazyauth.kit.network import network_of
-from django_lazyauth.web.json_endpoint import RETRY_AFTER_UNAVAILABLE, allow_origin, preflight
+from django_lazyauth.web.json_endpoint import failure_response
 
 from .base import OwnView, ShortJSONParser, described
 from .serializers import ClientInformationSerializer, ClientMetadataSerializer, ErrorSerializer
 
 MAX_TOKEN_LENGTH = 1024
-#: Seconds after which a network that registered too much, or that met a failed store, may try again.
-RETRY_AFTER = {
-    HTTPStatus.TOO_MANY_REQUESTS: 3600,
-    HTTPStatus.SERVICE_UNAVAILABLE: RETRY_AFTER_UNAVAILABLE,
-}
 TAGS = ["Client registration"]
 #: For the OpenAPI document. A registration token is not a bearer token of the API, so no security scheme fits.
 TOKEN = "Needs `Authorization: Bearer <registration access token>`."
@@ -77,12 +73,9 @@ class RegistrationAPIView(OwnView):
     parser_classes = (MetadataParser,)
     content_negotiation_class = AlwaysJson
 
-    def options(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        return preflight(request, self.allowed_methods)
-
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if request.method == "OPTIONS" or request.is_secure():
+        if request.is_secure():
             return
         if not (settings.DEBUG and lazyauth_settings.issuer_is_loopback):
             raise InvalidRequest("Registration needs https.")
@@ -94,35 +87,32 @@ class RegistrationAPIView(OwnView):
             TooLarge: The body, or the length that it announces, is too large.
             InvalidClientMetadata: It is not JSON.
         """
-        length = int(request.META.get("CONTENT_LENGTH") or 0)
-        if length > MetadataParser.max_bytes:
-            raise MetadataParser().too_long()
-        if length == 0:
-            # DRF would read it as an empty object.
-            raise InvalidClientMetadata("The body is empty.")
-        return request.data
+        try:
+            length = int(request.META.get("CONTENT_LENGTH") or 0)
+            if length > MetadataParser.max_bytes:
+                raise MetadataParser().too_long()
+            if length == 0:
+                # DRF would read it as an empty object.
+                raise InvalidClientMetadata("The body is empty.")
+            return request.data
+        except (exceptions.ParseError, ValueError, OSError):
+            # A length that is not a number, or a client that disconnected.
+            raise InvalidClientMetadata("The body cannot be read.") from None
 
     def bearer(self, request: Request) -> str:
         """Return the bearer token of the request, or an empty text (RFC 6750 §2.1)."""
         token = parse_bearer(request.META.get("HTTP_AUTHORIZATION", "")) or ""
         return token if len(token) <= MAX_TOKEN_LENGTH else ""
 
-    def handle_exception(self, exc: Exception) -> Response:
+    def handle_exception(self, exc: Exception) -> Any:
         if isinstance(exc, exceptions.MethodNotAllowed):
             return Response({"error": InvalidRequest.error}, status=exc.status_code, exception=True)
         if isinstance(exc, exceptions.UnsupportedMediaType):
             exc = UnsupportedMedia("The body must be application/json.")
-        elif isinstance(exc, (exceptions.ParseError, ValueError, OSError)):
-            # A length that is not a number, or a client that disconnected.
-            exc = InvalidClientMetadata("The body cannot be read.")
-        if not isinstance(exc, OAuthError):
-            raise exc
-        response = Response(exc.as_dict(), status=exc.status, exception=True)
+        response = failure_response(exc)
         if isinstance(exc, InvalidToken):
             challenge = f'Bearer error="{exc.error}", error_description="{exc.description}"'
             response.headers["WWW-Authenticate"] = challenge
-        if exc.status in RETRY_AFTER:
-            response.headers["Retry-After"] = str(RETRY_AFTER[exc.status])
         return response
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:

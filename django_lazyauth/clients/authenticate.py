@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 
 from django.http import HttpRequest
 
-from django_lazyauth.errors import InvalidClient, OAuthError
+from django_lazyauth.errors import InvalidClient, InvalidRequest
 from django_lazyauth.kit.http import MalformedCredentials, parse_basic
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.toolkit import clients
@@ -18,13 +18,8 @@ from django_lazyauth.toolkit import clients
 from .secrets import secret_proves, upgrade_secret
 
 
-class TwoClients(OAuthError):
-    """The header authenticates one client, and the form names another.
-
-    The code is the one that this endpoint has always answered.
-    """
-
-    error = "server_error"
+class TwoClients(InvalidRequest):
+    """The header names one client, and the form another (RFC 6749 §2.3: one authentication method a request)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +84,14 @@ def credentials_of(http_request: HttpRequest) -> Credentials:
 
     Raises:
         InvalidClient: The header holds what no client can have.
+        TwoClients: Header and form name different clients. Neither is looked up, so the answer tells nothing of them.
     """
     form = http_request.POST
-    return Credentials(
-        read_basic(http_request.headers.get("Authorization", "")),
-        form.get("client_id", ""),
-        form.get("client_secret", ""),
-    )
+    basic = read_basic(http_request.headers.get("Authorization", ""))
+    client_id = form.get("client_id", "")
+    if basic is not None and client_id and basic.client_id != client_id:
+        raise TwoClients("The header and the form name two clients.")
+    return Credentials(basic, client_id, form.get("client_secret", ""))
 
 
 def authenticate(credentials: Credentials, known: clients.Client | None = None) -> clients.Client:
@@ -109,7 +105,6 @@ def authenticate(credentials: Credentials, known: clients.Client | None = None) 
 
     Raises:
         InvalidClient: The client is unknown, disabled, or failed to authenticate.
-        TwoClients: Header and form name different clients.
     """
     if credentials.basic is None and not credentials.client_secret:
         client = _load(credentials.client_id, known)
@@ -124,7 +119,6 @@ def prove(credentials: Credentials, known: clients.Client | None = None) -> clie
 
     Raises:
         InvalidClient: The client is unknown, disabled, or failed to authenticate.
-        TwoClients: Header and form name different clients.
     """
     client = _proved(credentials, known)
     if client is None:

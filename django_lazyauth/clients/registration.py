@@ -18,10 +18,16 @@ from django.urls import reverse
 from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import InvalidToken, OAuthError, RegistrationClosed, TooManyRequests
+from django_lazyauth.errors import (
+    InvalidToken,
+    OAuthError,
+    RegistrationClosed,
+    TemporarilyUnavailable,
+    TooManyRequests,
+)
 from django_lazyauth.kit.retry import retry_on_conflict
 from django_lazyauth.kit.secret_digest import digest_secret
-from django_lazyauth.kit.throttle import Throttle
+from django_lazyauth.kit.throttle import Throttle, Verdict
 from django_lazyauth.models import ClientRegistration, ClientSource, InitialAccessToken
 from django_lazyauth.models.fields import digest, uuid7
 from django_lazyauth.signals import client_registered
@@ -100,8 +106,15 @@ def _register_openly(metadata: ClientMetadata, network: str) -> dict[str, Any]:
     if repeat_key and (known := _find_repeated(repeat_key)):
         return client_information(known)
     throttle = Throttle("registration", lazyauth_settings.registrations_per_network, WINDOW)
-    if not throttle.take(network):
-        raise TooManyRequests("Too many clients were registered from this network. Try again later.")
+    match throttle.judge(network):
+        case Verdict.BEYOND:
+            raise TooManyRequests(
+                "Too many clients were registered from this network. Try again later.",
+                retry_after=throttle.seconds_left(),
+            )
+        case Verdict.UNKNOWN:
+            # Without a count the limit cannot hold, so nobody registers.
+            raise TemporarilyUnavailable("Registration is not possible at the moment.")
     return _register(metadata, source=ClientSource.OPEN, network=network, repeat_key=repeat_key)
 
 

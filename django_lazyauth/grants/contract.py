@@ -14,8 +14,16 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from django_lazyauth.clients.authenticate import Credentials, credentials_of
-from django_lazyauth.errors import InvalidClient, InvalidRequest, LazyAuthError, OAuthError, ServerError
+from django_lazyauth.clients.authenticate import Credentials, TwoClients, credentials_of
+from django_lazyauth.errors import (
+    InvalidClient,
+    InvalidRequest,
+    LazyAuthError,
+    OAuthError,
+    ServerError,
+    TemporarilyUnavailable,
+)
+from django_lazyauth.kit.outage import is_outage
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.toolkit.models import AccessToken
@@ -66,8 +74,8 @@ def read_form(http_request: HttpRequest) -> Form:
     """Return the form of a request to the token, revocation or introspection endpoint.
 
     Raises:
-        InvalidRequest: Parameters in the URL, another content type, or a parameter that is repeated, too long or
-            holds characters that no database can.
+        InvalidRequest: Parameters in the URL, another content type, credentials of two clients, or a parameter that
+            is repeated, too long or holds characters that no database can.
         InvalidClient: Credentials in the header that no client can have.
     """
     if http_request.GET:
@@ -89,11 +97,13 @@ def read_form(http_request: HttpRequest) -> Form:
 
 
 def client_id_of(http_request: HttpRequest) -> str:
-    """Return the client that a request says it comes from, which nothing proves. Empty if it does not say."""
+    """Return the client that a request says it comes from, which nothing proves. Empty if it does not name one."""
     try:
         return credentials_of(http_request).named
     except InvalidClient:
         return str(http_request.POST.get("client_id", ""))
+    except TwoClients:
+        return ""
 
 
 # -- what was settled --------------------------------------------------------------------------------------
@@ -122,7 +132,14 @@ class TokenAnswer:
     def of_error(cls, error: OAuthError) -> TokenAnswer:
         # A client that failed to authenticate is asked for Basic (RFC 6749 §5.2).
         headers = {"WWW-Authenticate": REALM} if error.status == HTTPStatus.UNAUTHORIZED else {}
+        if error.retry_after:
+            headers["Retry-After"] = str(error.retry_after)
         return cls(json.dumps(error.as_dict()), int(error.status), headers)
+
+
+def error_of(failure: Exception) -> OAuthError:
+    """Return what a client may know of *failure*, which nothing here expected: whether another try makes sense."""
+    return TemporarilyUnavailable() if is_outage(failure) else ServerError()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +168,7 @@ class Outcome:
 
     def failed(self, error: Exception) -> Outcome:
         """Return the same, with *error* instead of an answer."""
-        return replace(self, answer=TokenAnswer.of_error(ServerError()), access_token=None, error=error)
+        return replace(self, answer=TokenAnswer.of_error(error_of(error)), access_token=None, error=error)
 
 
 class Raced(LazyAuthError):

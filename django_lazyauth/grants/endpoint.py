@@ -14,7 +14,7 @@ from typing import Final
 from django.db import router, transaction
 from django.http import HttpRequest
 
-from django_lazyauth.errors import InvalidGrant, OAuthError, ServerError, UnsupportedGrantType
+from django_lazyauth.errors import InvalidGrant, OAuthError, UnsupportedGrantType
 from django_lazyauth.kit.log import log_failure
 from django_lazyauth.kit.retry import is_conflict, retry_on_conflict
 from django_lazyauth.models import PendingAuthorization
@@ -24,7 +24,7 @@ from django_lazyauth.toolkit.signals import send_app_authorized
 from .aftermath import settle
 from .authorization_code import authorization_code
 from .client_credentials import client_credentials
-from .contract import Form, Grant, Outcome, Prepared, Raced, TokenAnswer, read_form
+from .contract import Form, Grant, Outcome, Prepared, Raced, TokenAnswer, error_of, read_form
 from .refresh_token import refresh_token
 
 logger = logging.getLogger("django_lazyauth.token")
@@ -49,7 +49,7 @@ def answer_token_request(http_request: HttpRequest) -> TokenAnswer:
         return TokenAnswer.of_error(error)
     except Exception as error:  # noqa: BLE001 - whatever the database or a host's receiver raises
         log_failure(logger, "a token request failed", error)
-        return TokenAnswer.of_error(ServerError())
+        return TokenAnswer.of_error(error_of(error))
     if outcome.access_token is not None:
         send_app_authorized(http_request, outcome.access_token)
     return outcome.answer

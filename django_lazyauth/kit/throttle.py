@@ -8,14 +8,25 @@ shows no address.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum
 
 from django.core.cache import cache
 from django.utils.crypto import salted_hmac
 
 logger = logging.getLogger(__name__)
+
+
+class Verdict(Enum):
+    """What is known of one attempt."""
+
+    WITHIN = "within the limit"
+    BEYOND = "beyond the limit"
+    #: The cache is down. Nothing is known of the attempt, and it was not counted.
+    UNKNOWN = "not counted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,11 @@ class Throttle:
     fails_open: bool = False
 
     def take(self, key: str) -> bool:
+        """Count one attempt and say whether it may go on. For who need not tell why it may not."""
+        verdict = self.judge(key)
+        return self.fails_open if verdict is Verdict.UNKNOWN else verdict is Verdict.WITHIN
+
+    def judge(self, key: str) -> Verdict:
         """Count one attempt and say whether it is within the limit.
 
         It counts first, so parallel attempts cannot all pass as the last one allowed.
@@ -49,8 +65,13 @@ class Throttle:
             cache.touch(name, seconds)
         except Exception as error:  # noqa: BLE001 - every cache backend raises errors of its own library.
             logger.error("The cache did not count %s: %s", self.scope, type(error).__name__)
-            return self.fails_open
-        return count <= self.limit
+            return Verdict.UNKNOWN
+        return Verdict.WITHIN if count <= self.limit else Verdict.BEYOND
+
+    def seconds_left(self) -> int:
+        """Return the seconds until this window ends, at least one."""
+        seconds = self.window.total_seconds()
+        return max(1, math.ceil(seconds - time.time() % seconds))
 
     def give_back(self, key: str) -> None:
         """Undo the count of an attempt that should not count, such as the right password."""

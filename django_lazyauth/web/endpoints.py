@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.cache import get_conditional_response
 
@@ -19,11 +18,12 @@ from django_lazyauth.grants.resource_metadata import is_resource, protected_reso
 from django_lazyauth.grants.revocation import answer_revocation_request
 from django_lazyauth.grants.server_metadata import server_metadata
 from django_lazyauth.grants.userinfo import answer_userinfo_request
-from django_lazyauth.kit.readiness import left_behind, waits_for
+from django_lazyauth.kit.cors import ANY_ORIGIN
+from django_lazyauth.kit.readiness import waits_for
 from django_lazyauth.tokens.keys import published_key_set
 from django_lazyauth.toolkit import clients
 
-from .json_endpoint import allow_origin, json_endpoint, json_response
+from .json_endpoint import Readers, json_endpoint, json_response
 
 #: Seconds that verifiers may keep the key set: as long as an access token lives, so a key that was taken off the
 #: list outlives no token by much. A new key is found sooner, by its unknown id.
@@ -32,52 +32,46 @@ KEY_SET_MAX_AGE = 600
 METADATA_MAX_AGE = 300
 
 
-def _render(request: HttpRequest, answer: TokenAnswer) -> HttpResponse:
-    """Render an answer that scripts of the client's own origins may read."""
-    response = json_response(answer.body, status=answer.status, headers=answer.headers)
+def _own_origins(request: HttpRequest) -> Readers:
+    """Scripts of the client's own origins may read its answers. If the site knows no such client, any may read why."""
     origin = request.headers.get("Origin")
     if not origin:
-        return response
-    response.headers["Vary"] = "Origin"
-    try:
-        client = clients.find_client(client_id_of(request))
-    except (DatabaseError, InterfaceError):
-        # The answer stands: what it tells may have been written.
-        return response
-    if client is not None and origin_allowed(client, origin):
-        allow_origin(response, origin)
-    return response
+        return Readers()
+    client = clients.find_client(client_id_of(request))
+    if client is None:
+        return Readers(of_refusals=ANY_ORIGIN)
+    return Readers(origin, origin) if origin_allowed(client, origin) else Readers()
 
 
-@json_endpoint("POST")
+def _render(answer: TokenAnswer) -> HttpResponse:
+    return json_response(answer.body, status=answer.status, headers=answer.headers)
+
+
+@json_endpoint("POST", readers_of=_own_origins)
 def token_view(request: HttpRequest) -> HttpResponse:
     """RFC 6749 §3.2."""
-    return _render(request, answer_token_request(request))
+    return _render(answer_token_request(request))
 
 
-@json_endpoint("POST")
+@json_endpoint("POST", readers_of=_own_origins)
 def revoke_view(request: HttpRequest) -> HttpResponse:
     """RFC 7009 §2."""
-    return _render(request, answer_revocation_request(request))
+    return _render(answer_revocation_request(request))
 
 
-@json_endpoint("POST")
+@json_endpoint("POST", readers_of=_own_origins)
 def introspect_view(request: HttpRequest) -> HttpResponse:
     """RFC 7662 §2."""
-    return _render(request, answer_introspection_request(request))
+    return _render(answer_introspection_request(request))
 
 
 @json_endpoint("GET", "POST")
 def userinfo_view(request: HttpRequest) -> HttpResponse:
     """OpenID Connect Core §5.3. Any origin may read the answer: only who holds the token gets one."""
-    answer = answer_userinfo_request(request)
-    response = json_response(answer.body, status=answer.status, headers=answer.headers)
-    allow_origin(response, "*")
-    return response
+    return _render(answer_userinfo_request(request))
 
 
 def _public(response: HttpResponse, *, max_age: int) -> HttpResponse:
-    response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cache-Control"] = f"public, max-age={max_age}"
     return response
 
@@ -110,22 +104,18 @@ def protected_resource_view(request: HttpRequest, resource_path: str = "") -> Ht
     return _public(JsonResponse(document), max_age=METADATA_MAX_AGE)
 
 
-@json_endpoint("GET", "HEAD")
+@json_endpoint("GET", "HEAD", readers_of=None)
 def ready_view(request: HttpRequest) -> HttpResponse:
     """Say whether this process may take traffic, for load balancers and orchestrators.
 
     200, or 503 with what the process waits for: ``legacy_tokens``, ``legacy_identities``, ``database``,
-    ``settings``. Once it waits for nothing, ``left_behind`` counts rows that no request and no command reads. Rooms
-    register their probes in ``kit/readiness``.
+    ``settings``. Rooms register their probes in ``kit/readiness``.
     """
-    left: dict[str, int] = {}
     try:
         waits = waits_for()
-        left = {} if waits else left_behind()
     except DatabaseError:
         waits = ["database"]
     except ImproperlyConfigured:
         waits = ["settings"]
     status = HTTPStatus.SERVICE_UNAVAILABLE if waits else HTTPStatus.OK
-    body: dict[str, Any] = {"ready": not waits, "waits_for": waits}
-    return json_response(body | ({"left_behind": left} if left else {}), status=status)
+    return json_response({"ready": not waits, "waits_for": waits}, status=status)

@@ -1,33 +1,36 @@
-"""What every endpoint that answers JSON shares: no cache keeps it, scripts of other origins may call it (CORS).
+"""What every endpoint that answers JSON shares: no cache keeps it, and every failure is JSON with its true reason.
 
-The endpoints of the API build on it too (:mod:`django_lazyauth.api.base`). Never with credentials: cookies mean
-nothing at an endpoint that clients call.
+The endpoints of the API build on it too (:mod:`django_lazyauth.api.base`). Which scripts of other origins may read the
+answer is decided here, before anybody is authenticated (:mod:`django_lazyauth.kit.cors`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 
-from django_lazyauth.errors import InvalidRequest
+from django_lazyauth.errors import InvalidRequest, OAuthError, TemporarilyUnavailable
+from django_lazyauth.grants.contract import error_of
+from django_lazyauth.kit.cors import ANY_ORIGIN, allow_origin, preflight
+from django_lazyauth.kit.log import log_failure
 
 from .request_input import UNREADABLE, outside_transactions, read_body
 
+logger = logging.getLogger("django_lazyauth.endpoint")
+
 View = Callable[..., HttpResponse]
-ALLOWED_HEADERS = "Authorization, Content-Type, MCP-Protocol-Version"
-#: Headers that a script may read. Without the challenge it cannot tell why it was refused (RFC 6750 §3).
-EXPOSED_HEADERS = "WWW-Authenticate, Retry-After"
-#: Seconds for which a browser remembers the answer to a preflight.
-PREFLIGHT_MAX_AGE = 600
 #: Seconds after which a client may retry when something here or at an upstream is unavailable.
-RETRY_AFTER_UNAVAILABLE = 60
+RETRY_AFTER_UNAVAILABLE = TemporarilyUnavailable.retry_after
 SECRETS = ("code", "code_verifier", "client_secret", "refresh_token", "token")
 
 
@@ -48,44 +51,95 @@ def forbid_caching(response: HttpResponseBase) -> None:
     response.headers["Pragma"] = "no-cache"
 
 
-def allow_origin(response: HttpResponseBase, origin: str) -> None:
-    """Let a script of *origin* read the answer; ``*`` for a script of any origin."""
-    response.headers["Access-Control-Allow-Origin"] = origin
-    response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+def error_response(error: OAuthError) -> HttpResponse:
+    """Return *error* as JSON; ``Retry-After`` says when another try makes sense."""
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+    return json_response(error.as_dict(), status=error.status, headers=headers)
 
 
-def preflight(request: HttpRequest, methods: Iterable[str]) -> HttpResponse:
-    """Let a browser send the request. Whether its script may read the answer is decided with the answer."""
-    response = HttpResponse(status=HTTPStatus.NO_CONTENT)
-    response.headers["Allow"] = ", ".join(methods)
-    origin = request.META.get("HTTP_ORIGIN")
-    if origin:
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Allow-Methods"] = response.headers["Allow"]
-        response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
-        response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_MAX_AGE)
-        response.headers["Vary"] = "Origin"
-    return response
+def failure_response(error: Exception) -> HttpResponse:
+    """Return what a client may know of *error*. One that no room expected is logged by class and place only (I13)."""
+    if isinstance(error, UNREADABLE):
+        return error_response(InvalidRequest("The body cannot be read."))
+    if isinstance(error, Http404):
+        return json_response({"error": "not_found"}, status=HTTPStatus.NOT_FOUND)
+    if isinstance(error, OAuthError):
+        return error_response(error)
+    log_failure(logger, "an endpoint failed", error)
+    return error_response(error_of(error))
 
 
-def json_endpoint(*methods: str) -> Callable[[View], View]:
-    """Make a view that clients call: no login, no CSRF token, no transaction around it, errors as JSON."""
+class WrongMethod(InvalidRequest):
+    """The endpoint does not take this method (RFC 9110 §15.5.6)."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Which origins may read the answer to one request, as values of ``Access-Control-Allow-Origin``; empty: none.
+
+    Attributes:
+        of_answers: Of an answer that holds what was asked for.
+        of_refusals: Of an error about a request that the site understood.
+    """
+
+    of_answers: str = ""
+    of_refusals: str = ""
+
+    def of(self, status: int) -> str:
+        """Return who may read an answer of *status*.
+
+        A failed authentication and a failure of ours say nothing about a client, so every script may read them. It
+        learns that it has to register again, or to wait.
+        """
+        if status < HTTPStatus.BAD_REQUEST:
+            return self.of_answers
+        if status == HTTPStatus.UNAUTHORIZED or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return self.of_refusals or ANY_ORIGIN
+        return self.of_refusals
+
+
+#: For answers that depend on no cookie.
+EVERYBODY: Final = Readers(ANY_ORIGIN, ANY_ORIGIN)
+
+
+def everybody(request: HttpRequest) -> Readers:
+    return EVERYBODY
+
+
+def json_endpoint(
+    *methods: str, readers_of: Callable[[HttpRequest], Readers] | None = everybody
+) -> Callable[[View], View]:
+    """Make a view that clients call: no login, no CSRF token, no transaction around it, errors as JSON.
+
+    Args:
+        readers_of: Says, before the view runs, whose scripts may read its answer. ``None``: only this site's own.
+    """
 
     def decorate(view: View) -> View:
         @sensitive_post_parameters(*SECRETS)
         def endpoint(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if request.method == "OPTIONS":
-                return preflight(request, methods)
-            if request.method not in methods:
-                error = InvalidRequest("This endpoint does not take this method.")
-                allow = {"Allow": ", ".join(methods)}
-                return json_response(error.as_dict(), status=HTTPStatus.METHOD_NOT_ALLOWED, headers=allow)
+                return preflight(request, methods, is_shared=readers_of is not None)
+            readers = EVERYBODY
             try:
+                if request.method not in methods:
+                    raise WrongMethod("This endpoint does not take this method.")
                 read_body(request)
-                return view(request, *args, **kwargs)
-            except UNREADABLE:
-                error = InvalidRequest("The body cannot be read.")
-                return json_response(error.as_dict(), status=error.status)
+                if readers_of is not None:
+                    readers = readers_of(request)
+                response = view(request, *args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - Django would answer HTML, which no client here can read.
+                response = failure_response(error)
+            if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+                response.headers["Allow"] = ", ".join(methods)
+            if readers_of is not None:
+                if readers_of is not everybody:
+                    patch_vary_headers(response, ["Origin"])
+                if origin := readers.of(response.status_code):
+                    allow_origin(response, origin)
+            return response
 
         return login_not_required(csrf_exempt(outside_transactions(endpoint)))
 

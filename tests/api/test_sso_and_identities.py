@@ -99,14 +99,16 @@ class TestDiscovery:
         assert codes[-1] == 429
 
     def test_while_nobody_counts_nothing_is_driven(self, sso, settings, caplog):
-        """Threat model: Redis down → sign-in works, this fails closed."""
+        """Threat model: Redis down → sign-in works, this fails closed, and says why."""
         settings.CACHES = {
             "default": {
                 "BACKEND": "django.core.cache.backends.redis.RedisCache",
                 "LOCATION": "redis://127.0.0.1:1/0",
             }
         }
-        assert send(make_browser(), "/sso/acme.example/discover").status_code == 429
+        answer = send(make_browser(), "/sso/acme.example/discover")
+        assert (answer.status_code, answer.json()) == (503, {"error": "temporarily_unavailable"})
+        assert 0 < int(answer.headers["Retry-After"]) <= 10
 
 
 @pytest.fixture
