@@ -1,7 +1,7 @@
 """The app: ``INSTALLED_APPS = [..., "oauth2_provider", "django_lazyauth"]``."""
 
 from django.apps import AppConfig, apps
-from django.db.models.signals import post_save, pre_delete
+from django.db.models.signals import post_save, pre_delete, pre_save
 from django.utils.translation import gettext_lazy as _
 
 
@@ -21,19 +21,27 @@ class LazyAuthConfig(AppConfig):
 
         register_checks()
         register_hooks()
-        self._watch_users()
+        self._watch()
         use_our_defaults()
         introduce(ThisIssuer())
         if apps.is_installed("drf_spectacular"):
             from django_lazyauth.api import openapi  # noqa: F401 - drf-spectacular collects what was imported.
             from django_lazyauth.resource_server import openapi as _openapi  # noqa: F401 - the same
 
-    def _watch_users(self) -> None:
-        """End the sessions of a user who is deactivated or deleted, by any code of the site."""
+    def _watch(self) -> None:
+        """End the sessions of what is deactivated, deleted or revoked by any code of the site."""
         from django.contrib.auth import get_user_model
 
-        from django_lazyauth.sessions import end
+        from django_lazyauth.sessions import deletion, end, revoked
+        from django_lazyauth.toolkit.models import get_application_model, get_refresh_token_model
 
-        model = get_user_model()
-        post_save.connect(end.end_on_deactivation, sender=model, dispatch_uid="lazyauth.deactivation")
-        pre_delete.connect(end.end_on_deletion, sender=model, dispatch_uid="lazyauth.deletion")
+        user, client, token = get_user_model(), get_application_model(), get_refresh_token_model()
+        post_save.connect(end.end_on_deactivation, sender=user, dispatch_uid="lazyauth.deactivation")
+        pre_delete.connect(deletion.end_on_user_deletion, sender=user, dispatch_uid="lazyauth.deletion")
+        pre_delete.connect(
+            deletion.end_on_client_deletion, sender=client, dispatch_uid="lazyauth.client_deletion"
+        )
+        pre_save.connect(revoked.end_on_revocation, sender=token, dispatch_uid="lazyauth.revocation")
+        pre_delete.connect(
+            revoked.end_on_token_deletion, sender=token, dispatch_uid="lazyauth.token_deletion"
+        )

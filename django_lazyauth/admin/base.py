@@ -21,10 +21,12 @@ else:  # Django's own class takes no type argument at run time.
 
 
 class ReadOnlyAdmin(ModelAdmin):
-    """Rows that only flows write. An operator reads them, and deletes them where that ends something."""
+    """Rows that only flows write. An operator reads them, and deletes them where that ends what they stand for."""
 
     #: Fields that are never shown (I13).
     hidden: tuple[str, ...] = ()
+    #: Whether an operator may delete such a row by itself.
+    is_deletable = True
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return [field.name for field in self.model._meta.fields if field.name not in self.hidden]
@@ -38,6 +40,17 @@ class ReadOnlyAdmin(ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let a row go with the person or client that it belongs to. They can be deleted, so it can be too."""
+        if obj is not None and not self._is_own_page(request):
+            return True
+        return self.is_deletable and super().has_delete_permission(request, obj)
+
+    def _is_own_page(self, request: HttpRequest) -> bool:
+        match = request.resolver_match
+        own = f"{self.opts.app_label}_{self.opts.model_name}_"
+        return match is not None and (match.url_name or "").startswith(own)
+
 
 class EndsSessions(ReadOnlyAdmin):
     """Rows that name a person. An operator may end the person's sessions."""
@@ -49,7 +62,7 @@ class EndsSessions(ReadOnlyAdmin):
 
     @admin.action(description=_("End all sessions of these people"), permissions=["end"])
     def end_all_sessions(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        people = {row.user for row in queryset.select_related("user")}
+        people = {row.user for row in queryset.select_related("user") if row.user is not None}
         self.show_count(request, sum(map(end.end_all_sessions, people)))
 
     def show_count(self, request: HttpRequest, count: int) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from django_lazyauth.models import ProviderIdentity
+from django_lazyauth.sign_in import identities
 
 from .base import EndsSessions
 
@@ -25,6 +30,13 @@ class ProviderIdentityAdmin(EndsSessions):
     list_filter = ("provider", "email_verified")
     list_select_related = ("user",)
     search_fields = ("subject", "email", "name", "sso_domain", "sso_name")
+
+    def delete_model(self, request: HttpRequest, obj: ProviderIdentity) -> None:
+        """End what the person signed in to with it. Its delete permission is enough for that."""
+        self.show_count(request, identities.delete([obj.pk]))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self.show_count(request, identities.delete(queryset.values_list("pk", flat=True)))
 
     @admin.display(description=_("SSO domain"), ordering="sso_domain", empty_value="–")
     def connected_domain(self, row: ProviderIdentity) -> str | None:

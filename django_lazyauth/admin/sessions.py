@@ -42,12 +42,20 @@ class PendingAuthorizationAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
 
+    def delete_model(self, request: HttpRequest, obj: PendingAuthorization) -> None:
+        """End the sign-in or its session. A replay of its code is not recognised afterwards; it fails as unknown."""
+        end.delete_flows([obj.pk])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        end.delete_flows(queryset.values_list("pk", flat=True))
+
 
 @admin.register(ClientSession)
 class ClientSessionAdmin(EndsSessions):
     """Where people are signed in now. Ending one revokes its tokens; its row stays, so that a replay is seen."""
 
     hidden = PendingAuthorizationAdmin.hidden
+    is_deletable = False
     list_display = ("session_id", "user", "client", "provider", "exchanged_at", "last_used_at")
     list_filter = ("provider",)
     list_select_related = ("user", "client")
@@ -59,9 +67,6 @@ class ClientSessionAdmin(EndsSessions):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return family.with_live_tokens(super().get_queryset(request).filter(status=Status.EXCHANGED))
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.display(description=_("last used"))
     def last_used_at(self, row: ClientSession) -> Any:
@@ -78,9 +83,20 @@ class DeferredRegistrationAdmin(ReadOnlyAdmin):
     list_display = ("pending", "provider", "created_at")
     list_filter = ("provider",)
 
+    def delete_model(self, request: HttpRequest, obj: DeferredRegistration) -> None:
+        """End the sign-in that it waits for."""
+        end.end_flow(obj.pk)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for pk in list(queryset.values_list("pk", flat=True)):
+            end.end_flow(pk)
+
 
 @admin.register(LogoutDelivery)
 class LogoutDeliveryAdmin(ReadOnlyAdmin):
+    """What clients are still to be told. The sweep deletes what is done."""
+
+    is_deletable = False
     list_display = (
         "session_id",
         "client",
@@ -102,3 +118,11 @@ class ConsentAdmin(ReadOnlyAdmin):
     list_display = ("user", "client", "scope", "updated_at")
     list_select_related = ("user", "client")
     search_fields = ("client__name", "client__client_id")
+
+    def delete_model(self, request: HttpRequest, obj: Consent) -> None:
+        """Withdraw it: the person's sessions at the client end, and the next request asks anew."""
+        end.withdraw(obj.user, obj.client)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for consent in list(queryset.select_related("user", "client")):
+            end.withdraw(consent.user, consent.client)

@@ -30,6 +30,9 @@ class UpstreamTokenAdmin(ReadOnlyAdmin):
 
 @admin.register(ProviderKeySet)
 class ProviderKeySetAdmin(ReadOnlyAdmin):
+    """What providers published. A provider ends in the settings, not by the deletion of its keys."""
+
+    is_deletable = False
     list_display = ("provider", "issuer", "key_count", "fetched_at", "next_refresh_at", "failures")
 
     @admin.display(description=_("keys"))

@@ -15,8 +15,10 @@ from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.sessions import end
 from django_lazyauth.sign_in import chain
-from django_lazyauth.sign_in.leg import fail_flow
+from django_lazyauth.sign_in.leg import SignInEnded, fail_flow
+from django_lazyauth.sign_in.standing import stands
 from django_lazyauth.toolkit import clients
 
 from .consent import remember_for_known
@@ -28,12 +30,16 @@ def allow(pending: PendingAuthorization) -> str:
 
     Raises:
         InvalidGrant: The row does not wait for consent, or the client changed since it asked.
+        SignInEnded: What the person signed in with ended since.
     """
     client = pending.client
     if not clients.is_usable(client) or not redirect_uri_allowed(client, pending.redirect_uri):
         raise InvalidGrant("The application is not registered here any more.")
     if chain.next_leg(pending) is not None:
         raise InvalidGrant("An account is still to be connected. Go back to the application and start again.")
+    if not stands(pending):
+        end.end_flow(pending.pk)
+        raise SignInEnded
     code = secrets.token_urlsafe(32)
     now = timezone.now()
     with transaction.atomic(using=router.db_for_write(PendingAuthorization)):

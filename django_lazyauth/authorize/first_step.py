@@ -47,7 +47,7 @@ def usable_user(request: HttpRequest, asked: AuthorizationRequest) -> AbstractBa
     user = browser.current_user(request)
     if user is None or (asked.subject_hint is not None and asked.subject_hint != str(user.pk)):
         return None
-    since, _amr, _acr = browser.signed_in_since(request)
+    since = browser.sign_in_of(request).auth_time
     if asked.max_age is not None and timezone.now() - since > timedelta(seconds=asked.max_age):
         return None
     return user

@@ -14,6 +14,7 @@ from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.kit.secret_digest import digest_secret
 from django_lazyauth.models import ClientRegistration, ClientSource, InitialAccessToken
 from django_lazyauth.models.fields import digest
+from django_lazyauth.sessions import end
 from django_lazyauth.signals import client_deleted
 from django_lazyauth.toolkit import clients
 
@@ -38,8 +39,14 @@ def unverify(client_pks: Iterable[Any]) -> int:
 
 
 def disable(client_pks: Iterable[Any]) -> int:
-    """Refuse these clients and their tokens from the next request on. The tokens stay for :func:`enable`."""
-    return _decide(list(client_pks), disabled_at=timezone.now())
+    """Refuse these clients and their tokens from the next request on. The tokens stay for :func:`enable`.
+
+    Sign-ins that are under way end, with codes that were not redeemed.
+    """
+    pks = list(client_pks)
+    count = _decide(pks, disabled_at=timezone.now())
+    end.end_flows_at(pks)
+    return count
 
 
 def enable(client_pks: Iterable[Any]) -> int:

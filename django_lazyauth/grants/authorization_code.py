@@ -9,7 +9,7 @@ import base64
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils import timezone
@@ -27,7 +27,7 @@ from django_lazyauth.errors import (
 from django_lazyauth.kit.retry import is_conflict
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity, Status
 from django_lazyauth.models.authorization_code import LockedCode, lock_code
-from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.providers.registry import get_provider, is_on
 from django_lazyauth.sessions import browser, end
 from django_lazyauth.sign_in import deferred as registration
 from django_lazyauth.tokens.grantee import Authentication, Grantee
@@ -72,7 +72,7 @@ def authorization_code(form: Form, prepared: Prepared) -> Outcome:
 
 def _redeem(form: Form, locked: LockedCode | None) -> Outcome:
     client = authenticated_client(form, GRANT_TYPE, locked.pending.client if locked else None)
-    if locked is None or not _is_good(locked.pending, client):
+    if locked is None or not _is_good(locked, client):
         raise InvalidGrant
     pending = locked.pending
     _check_verifier(form, pending)
@@ -93,7 +93,7 @@ def _redeem(form: Form, locked: LockedCode | None) -> Outcome:
         has_refresh_token=True,
     )
     issued = issue(grantee)
-    Writes((*person.steps, *map(Insert, issued.rows), *_spend(locked, person.user))).run()
+    Writes((*person.steps, *map(Insert, issued.rows), *_spend(locked, person))).run()
     if person.changed_password:
         # The change was made in this browser, and it ended the browser's own sign-in too.
         browser.let_resume(pending)
@@ -103,13 +103,17 @@ def _redeem(form: Form, locked: LockedCode | None) -> Outcome:
 # -- the checks ------------------------------------------------------------------------------------------------
 
 
-def _is_good(pending: PendingAuthorization, client: clients.Client) -> bool:
+def _is_good(locked: LockedCode, client: clients.Client) -> bool:
+    pending = locked.pending
     return (
         pending.client_id == client.pk
         and pending.status == Status.CODE_ISSUED
         and pending.code_expires_at is not None
         and pending.code_expires_at > timezone.now()
         and (pending.user is None or pending.user.is_active)
+        # What the sign-in rests on may have ended since (I21).
+        and (pending.identity_id is None or locked.identity_user_id == pending.user_id)
+        and (not pending.provider or is_on(pending.provider))
     )
 
 
@@ -197,7 +201,7 @@ def _register(locked: LockedCode, deferred: registration.Deferred) -> _Person:
     if locked.known_user_id is not None:
         if deferred.identity.sso_domain:
             # Written since the callback, maybe for another provider that the domain named (I19).
-            registration.known_user(deferred.identity)
+            registration.known_identity(deferred.identity)
         user = registration.load_user(locked.known_user_id)
     else:
         user, identity = registration.write_person(
@@ -207,17 +211,25 @@ def _register(locked: LockedCode, deferred: registration.Deferred) -> _Person:
     return _Person(user, identity, (consent,))
 
 
+def _identity_id(locked: LockedCode, person: _Person) -> int | None:
+    """Return the key of the identity that the person signed in with."""
+    if person.identity is not None:
+        return person.identity.pk
+    return locked.pending.identity_id if locked.pending.user_id is not None else locked.known_identity_id
+
+
 # -- the code --------------------------------------------------------------------------------------------------
 
 
-def _spend(locked: LockedCode, user: Any) -> list[Step]:
+def _spend(locked: LockedCode, person: _Person) -> list[Step]:
     """Return the steps that spend the code, and drop what waited for it."""
     now = timezone.now()
     spent = Update(
         PendingAuthorization,
         {
             "status": Status.EXCHANGED,
-            "user_id": user.pk,
+            "user_id": person.user.pk,
+            "identity_id": _identity_id(locked, person),
             "exchanged_at": now,
             "updated_at": now,
             "private": "",

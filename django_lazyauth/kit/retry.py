@@ -3,6 +3,9 @@
 At READ COMMITTED a conditional UPDATE that lost the race changes no row. The database aborts the transaction instead
 at REPEATABLE READ and SERIALIZABLE (PostgreSQL, MariaDB with snapshot isolation), in a deadlock, and on SQLite when
 two readers want to write. An aborted transaction wrote nothing, so running it anew is safe.
+
+A foreign key that leads nowhere is the same: a concurrent transaction deleted the row that this one had read. On the
+next attempt the row is not found, and the caller answers that.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Final, ParamSpec, TypeVar
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, IntegrityError, connections
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -22,6 +25,9 @@ P = ParamSpec("P")
 SQLSTATES: Final = frozenset({"40001", "40P01"})
 #: MySQL, MariaDB: ER_LOCK_DEADLOCK; ER_CHECKREAD, "record has changed since last read".
 ERROR_NUMBERS: Final = frozenset({1213, 1020})
+#: foreign_key_violation (PostgreSQL); MySQL, MariaDB: ER_ROW_IS_REFERENCED_2, ER_NO_REFERENCED_ROW_2.
+FOREIGN_KEY_SQLSTATE: Final = "23503"
+FOREIGN_KEY_NUMBERS: Final = frozenset({1451, 1452})
 ATTEMPTS: Final = 6
 #: Seconds after which only the first retry is still made.
 RETRY_TIME: Final = 3.0
@@ -33,12 +39,28 @@ def is_conflict(error: Exception) -> bool:
     """Say whether the database aborted a transaction because of a concurrent one. Nothing of it was written."""
     if not isinstance(error, DatabaseError):
         return False
+    if is_foreign_key_violation(error):
+        return True
     cause = error.__cause__
-    if getattr(cause, "sqlstate", None) in SQLSTATES or getattr(cause, "pgcode", None) in SQLSTATES:
+    if not SQLSTATES.isdisjoint(_sqlstates(error)):
         return True
     if error.args and error.args[0] in ERROR_NUMBERS:
         return True
     return getattr(cause, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+
+
+def is_foreign_key_violation(error: Exception) -> bool:
+    """Say whether a row points, or would point, to a row that does not exist."""
+    if not isinstance(error, IntegrityError):
+        return False
+    if FOREIGN_KEY_SQLSTATE in _sqlstates(error) or (error.args and error.args[0] in FOREIGN_KEY_NUMBERS):
+        return True
+    return "FOREIGN KEY constraint failed" in str(error)
+
+
+def _sqlstates(error: Exception) -> set[str | None]:
+    """Return what psycopg 3 and 2 say of *error*."""
+    return {getattr(error.__cause__, name, None) for name in ("sqlstate", "pgcode")}
 
 
 def retry_on_conflict(work: Callable[[], T]) -> T:

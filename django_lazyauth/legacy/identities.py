@@ -6,7 +6,7 @@ one of another issuer belongs to somebody else (I19).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -93,20 +93,27 @@ def are_waiting(models: Models) -> bool:
 
 
 def copy_all(
-    names: TypeNames, models: Models, report: Report, *, size: int, limit: int | None, dry_run: bool
+    names: TypeNames,
+    models: Models,
+    report: Report,
+    *,
+    size: int,
+    limit: int | None,
+    dry_run: bool,
+    renew: Callable[[], None],
 ) -> None:
-    """Copy every identity under a protocol's name, batch by batch."""
+    """Copy every identity under a protocol's name, batch by batch. *renew* is called before each batch."""
     for kind in filter(None, LEGACY_TYPES):
         try:
             name = names.name_of(kind)
         except Unmapped as error:
-            for pk in _rows(models, provider=kind).values_list("pk", flat=True).iterator(size):
-                report.fail(Problem.of(key_of(pk), error.reason))
+            _fail_all(_rows(models, provider=kind), error.reason, report, size)
             continue
         if name in (None, kind):
             continue
         _report_existing(kind, str(name), models, report, size)
         for page in _pages(_without_copy(kind, str(name), models), size, limit):
+            renew()
             _copy(page, str(name), models, report, dry_run=dry_run)
 
 
@@ -129,8 +136,14 @@ def _with_copy(kind: str, name: str, models: Models, *, same_user: bool) -> Quer
 def _report_existing(kind: str, name: str, models: Models, report: Report, size: int) -> None:
     report.identities.existed += _with_copy(kind, name, models, same_user=True).count()
     others = _with_copy(kind, name, models, same_user=False)
-    for pk in others.values_list("pk", flat=True).iterator(size):
-        report.fail(Problem.of(key_of(pk), Reason.IDENTITY_OF_ANOTHER))
+    _fail_all(others, Reason.IDENTITY_OF_ANOTHER, report, size)
+
+
+def _fail_all(rows: QuerySet[Any], reason: Reason, report: Report, size: int) -> None:
+    # Page by page: a cursor of the server would not survive PgBouncer's transaction mode.
+    for page in _pages(rows, size):
+        for row in page:
+            report.fail(Problem.of(key_of(row["pk"]), reason))
 
 
 def _pages(rows: QuerySet[Any], size: int, limit: int | None = None) -> Iterator[Sequence[Mapping[str, Any]]]:
@@ -177,7 +190,15 @@ def _copy(
             report.fail(Problem.of(key_of(row["pk"]), reason))
 
 
-def prune(names: TypeNames, models: Models, report: Report, *, size: int, dry_run: bool) -> None:
+def prune(
+    names: TypeNames,
+    models: Models,
+    report: Report,
+    *,
+    size: int,
+    dry_run: bool,
+    renew: Callable[[], None],
+) -> None:
     """Delete identities under a protocol's name whose copy belongs to the same user.
 
     The copy of a default account becomes the default account.
@@ -188,6 +209,7 @@ def prune(names: TypeNames, models: Models, report: Report, *, size: int, dry_ru
             report.identities.pruned += settled.count()
             continue
         while page := list(settled.order_by("pk").values_list("pk", "subject", "is_default")[:size]):
+            renew()
             with transaction.atomic(using=models.using):
                 _rows(models, pk__in=[pk for pk, _, _ in page]).delete()
                 chosen = [subject for _, subject, is_default in page if is_default]

@@ -1,55 +1,70 @@
-"""One migration at a time, on databases with named locks. Without the lock concurrent runs are safe but slower."""
+"""One migration at a time. Without the lock concurrent runs are safe but slower.
+
+The lock is a lease in a row and not a lock of the connection: see :mod:`django_lazyauth.models.lease`.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
-NAME: Final = "django_lazyauth.migrate_legacy"
+from django_lazyauth.kit.retry import retry_on_conflict
+from django_lazyauth.kit.times import EARLIEST
+from django_lazyauth.models import NamedLease
+
+NAME: Final = "migrate_legacy"
+#: A run renews it before each batch, which takes well below a second. A run that was killed blocks the next so long.
+LEASE_TIME: Final = timedelta(seconds=3)
 #: Seconds between two attempts.
 PAUSE: Final = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to do the work. Each method is one statement."""
+
+    using: str
+    holder: str
+
+    @property
+    def _row(self) -> QuerySet[NamedLease]:
+        return NamedLease.objects.using(self.using).filter(pk=NAME)
+
+    def take(self) -> bool:
+        """Take the lease, or renew it; ``False`` if another process holds it."""
+        free = self._row.filter(Q(holder=self.holder) | Q(held_until__lte=Now()))
+        values: dict[str, Any] = {"holder": self.holder, "held_until": Now() + LEASE_TIME}
+        return bool(retry_on_conflict(lambda: free.update(**values)))
+
+    def release(self) -> None:
+        self._row.filter(holder=self.holder).update(holder="", held_until=EARLIEST)
+
+
 @contextmanager
-def one_at_a_time(using: str, *, waiting: Callable[[], None]) -> Iterator[None]:
+def one_at_a_time(using: str, *, waiting: Callable[[], None]) -> Iterator[Lease]:
     """Hold the lock during the block. *waiting* is called once if another process has it.
 
-    The lock belongs to the connection, so it ends with the process.
+    Whoever works longer than the lease without renewing it may be joined by another process.
     """
-    take, release = _calls(using)
-    if take is None:
-        yield
-        return
-    if not _value(using, *take):
-        waiting()
-        while not _value(using, *take):
-            time.sleep(PAUSE)
+    lease = Lease(using, secrets.token_hex(16))
+    if not lease.take():
+        row = NamedLease(name=NAME, held_until=EARLIEST)
+        retry_on_conflict(lambda: NamedLease.objects.using(using).bulk_create([row], ignore_conflicts=True))
+        if not lease.take():
+            waiting()
+            while not lease.take():
+                time.sleep(PAUSE)
     try:
-        yield
+        yield lease
     finally:
-        with suppress(DatabaseError):  # The connection is gone, and the lock with it.
-            _value(using, *release)
-
-
-def _calls(using: str) -> tuple[Any, Any]:
-    connection = connections[using]
-    if connection.vendor == "postgresql":
-        key = int.from_bytes(hashlib.sha256(NAME.encode()).digest()[:8], "big", signed=True)
-        return ("SELECT pg_try_advisory_lock(%s)", key), ("SELECT pg_advisory_unlock(%s)", key)
-    if connection.vendor == "mysql":
-        # The lock belongs to the whole server, so its name has the database. Names have at most 64 characters.
-        database = hashlib.sha256(str(connection.settings_dict["NAME"]).encode()).hexdigest()[:24]
-        name = f"{NAME}.{database}"
-        return ("SELECT GET_LOCK(%s, 0)", name), ("SELECT RELEASE_LOCK(%s)", name)
-    return None, None
-
-
-def _value(using: str, sql: str, parameter: Any) -> bool:
-    with connections[using].cursor() as cursor:
-        cursor.execute(sql, [parameter])
-        return bool(cursor.fetchone()[0])
+        with suppress(DatabaseError):  # The connection is gone. The lease ends by itself.
+            lease.release()

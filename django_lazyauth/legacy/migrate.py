@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -30,7 +31,7 @@ from django.db import (
 
 from . import bulk, identities
 from .batch import BatchWriter, Outcome
-from .lock import one_at_a_time
+from .lock import Lease, one_at_a_time
 from .names import Names, TypeNames, chosen_provider
 from .report import MigrationStopped, Problem, Reason, Report
 from .source import LegacyRow, Models, Source
@@ -87,6 +88,28 @@ class _NoProgress:
         pass
 
 
+@dataclass(frozen=True, slots=True)
+class _Renewing:
+    """Progress, which renews the lease: a run that gets on keeps others waiting."""
+
+    progress: Progress
+    lease: Lease | None
+
+    def start(self, total: int | None) -> None:
+        self.progress.start(total)
+
+    def advance(self, count: int) -> None:
+        self.progress.advance(count)
+        self.renew()
+
+    def waiting(self) -> None:
+        self.progress.waiting()
+
+    def renew(self) -> None:
+        if self.lease is not None:
+            self.lease.take()
+
+
 def migrate(source: Source, options: Options, progress: Progress | None = None) -> Report:
     """Move the rows of *source* and return the report.
 
@@ -98,8 +121,11 @@ def migrate(source: Source, options: Options, progress: Progress | None = None) 
     report = Report(source.name, dry_run=options.dry_run)
     try:
         names = source.names(chosen_provider(options.provider))
-        with one_at_a_time(source.models.using, waiting=progress.waiting):
-            _migrate_all(source, names, options, report, progress)
+        # A dry run writes nothing, so it needs no lock.
+        is_locked = source.models.has_leases and not options.dry_run
+        lock = one_at_a_time(source.models.using, waiting=progress.waiting) if is_locked else nullcontext()
+        with lock as lease:
+            _migrate_all(source, names, options, report, _Renewing(progress, lease))
     except DatabaseError as error:
         # The text of the error may hold the data of a row, so only its class is shown.
         raise MigrationStopped(f"The database failed: {type(error).__name__}.") from None
@@ -118,7 +144,7 @@ def migrate(source: Source, options: Options, progress: Progress | None = None) 
     return report
 
 
-def _migrate_all(source: Source, names: Names, options: Options, report: Report, progress: Progress) -> None:
+def _migrate_all(source: Source, names: Names, options: Options, report: Report, progress: _Renewing) -> None:
     if isinstance(names, TypeNames):
         # Identities first, so that a person who signs in meanwhile finds their user and gets no second one.
         identities.copy_all(
@@ -128,12 +154,20 @@ def _migrate_all(source: Source, names: Names, options: Options, report: Report,
             size=options.batch_size,
             limit=options.limit,
             dry_run=options.dry_run,
+            renew=progress.renew,
         )
     _Run(source, names, options, report, progress).all_rows()
     report.unclaimed += source.unclaimed()
     report.newer += source.newer()
     if options.prune and isinstance(names, TypeNames):
-        identities.prune(names, source.models, report, size=options.batch_size, dry_run=options.dry_run)
+        identities.prune(
+            names,
+            source.models,
+            report,
+            size=options.batch_size,
+            dry_run=options.dry_run,
+            renew=progress.renew,
+        )
     report.remaining = source.remaining()
 
 
@@ -149,6 +183,11 @@ def tokens_remain() -> bool:
         DatabaseError: The database does not answer, or the table does not exist yet.
     """
     return TableSource(Models.of()).has_rows()
+
+
+def tokens_left() -> int:
+    """Return how many rows of the old table name a provider, up to 10,000. Raises like :func:`tokens_remain`."""
+    return TableSource(Models.of()).left()
 
 
 def identities_remain() -> bool:

@@ -42,6 +42,8 @@ class Models(NamedTuple):
     user: type[Model]
     client: type[Model]
     using: str
+    #: The state of an early migration has no table of leases yet.
+    has_leases: bool
 
     @classmethod
     def of(cls, apps: Apps = installed_apps, using: str | None = None) -> Models:
@@ -53,6 +55,7 @@ class Models(NamedTuple):
             apps.get_model(settings.AUTH_USER_MODEL),
             apps.get_model(client_model()),
             using or router.db_for_write(bundle),
+            "namedlease" in apps.all_models["lazyauth"],
         )
 
 

@@ -4,8 +4,22 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
+from django.db.migrations.exceptions import IrreversibleError
 
 from django_lazyauth.models.fields import ExactCharField, client_model
+
+
+class CreateModel(migrations.CreateModel):
+    """The way back drops the table. It is refused while the table has rows: they would be the only copy."""
+
+    def database_backwards(self, app_label, schema_editor, from_state, to_state):
+        model = from_state.apps.get_model(app_label, self.name)
+        if model._default_manager.using(schema_editor.connection.alias).exists():
+            raise IrreversibleError(
+                "The table of legacy upstream tokens has rows, and the way back would drop them. Move them with "
+                "manage.py migrate_legacy_tokens, or delete them, and begin again."
+            )
+        super().database_backwards(app_label, schema_editor, from_state, to_state)
 
 
 class Migration(migrations.Migration):
@@ -17,7 +31,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.CreateModel(
+        CreateModel(
             name='LegacyUpstreamToken',
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),

@@ -5,6 +5,7 @@ from .client import ClientRegistration, ClientSource, InitialAccessToken
 from .consent import Consent
 from .identity import ProviderIdentity
 from .keys import ProviderKeySet
+from .lease import NamedLease
 from .legacy import LEGACY_TYPES, LegacyUpstreamToken
 from .logout import DeliveryState, LogoutDelivery
 from .successor import SealedSuccessor
@@ -21,6 +22,7 @@ __all__ = [
     "InitialAccessToken",
     "LegacyUpstreamToken",
     "LogoutDelivery",
+    "NamedLease",
     "PendingAuthorization",
     "ProviderIdentity",
     "ProviderKeySet",

@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import Any, Self
 
 from django.conf import settings
-from django.db import models
+from django.db import IntegrityError, models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from django_lazyauth.errors import InvalidGrant
-from django_lazyauth.kit.retry import retry_on_conflict
+from django_lazyauth.kit.retry import is_foreign_key_violation, retry_on_conflict
 
 from .fields import PROVIDER_LENGTH, ExactCharField, cascade_at_once, client_key, digest, uuid7
 
@@ -41,11 +41,17 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
         return self.filter(status__in=OPEN, expires_at__gt=now or timezone.now())
 
     def advance(self, pk: Any, *, from_status: tuple[Status, ...], **values: Any) -> bool:
-        """Move a request to its next status; ``False`` if a concurrent caller moved it first, or it expired."""
+        """Move a request to its next status; ``False`` if a concurrent caller moved or ended it, or it expired."""
         now = timezone.now()
         values["updated_at"] = now
         step = self.filter(pk=pk, status__in=from_status, expires_at__gt=now)
-        return bool(retry_on_conflict(lambda: step.update(**values)))
+        try:
+            return bool(retry_on_conflict(lambda: step.update(**values)))
+        except IntegrityError as error:
+            if not is_foreign_key_violation(error):
+                raise
+            # The user was deleted, and with them the flow ends.
+            return False
 
     def of_leg(self, pending: PendingAuthorization) -> Self:
         """Keep the row only if it is on the same leg as *pending*. Each leg has its own sealed provider state."""
@@ -141,6 +147,14 @@ class PendingAuthorization(models.Model):
         related_name="+",
         verbose_name=_("adds a way in for"),
         help_text=_("Who is signed in here and adds an account, instead of signing in with it."),
+    )
+    identity_id = models.BigIntegerField(
+        _("identity"),
+        null=True,
+        blank=True,
+        help_text=_(
+            "By which account at a provider the person signed in. The row outlives it: no foreign key."
+        ),
     )
     is_deferred = models.BooleanField(_("registration deferred"), default=False)
     auth_time = models.DateTimeField(_("authenticated at"), null=True, blank=True)
@@ -247,6 +261,8 @@ class DeferredRegistration(models.Model):
     class Meta:
         verbose_name = _("deferred registration")
         verbose_name_plural = _("deferred registrations")
+        # The flows of a person who is not written yet are found by it.
+        indexes = [models.Index(fields=["provider", "subject"], name="lazyauth_deferred_person")]
         constraints = [
             models.CheckConstraint(
                 name="lazyauth_deferred_names_person", condition=~Q(provider="") & ~Q(subject="")

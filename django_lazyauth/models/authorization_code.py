@@ -30,11 +30,16 @@ class LockedCode:
         pending: The locked row, spent or not. Its ``client`` is loaded with it, and the client's registration.
         deferred: What is still to be written; ``None`` where nothing is.
         known_user_id: The user that the deferred person turned out to be, if somebody registered that person since.
+        known_identity_id: The identity by which that is known.
+        identity_user_id: Whom the identity belongs to that the person signed in with; ``None`` if it is not known, or
+            was disconnected since.
     """
 
     pending: PendingAuthorization
     deferred: DeferredRegistration | None
     known_user_id: Any
+    known_identity_id: int | None
+    identity_user_id: Any
 
     @property
     def user(self) -> AbstractBaseUser | None:
@@ -54,8 +59,8 @@ def lock_code(code: str) -> LockedCode | None:
     found = _select(using).get_annotated(digest(code))
     if found is None:
         return None
-    pending, (known_user_id,) = found
-    return LockedCode(pending, getattr(pending, "deferred", None), known_user_id)
+    pending, known = found
+    return LockedCode(pending, getattr(pending, "deferred", None), *known)
 
 
 @cache
@@ -64,12 +69,17 @@ def _select(using: str) -> PreparedSelect[PendingAuthorization]:
     person = ProviderIdentity.objects.filter(
         provider=OuterRef("deferred__provider"), subject=OuterRef("deferred__subject")
     )
+    identity = ProviderIdentity.objects.filter(pk=OuterRef("identity_id"))
     lock = connections[using].features.has_select_for_update_of
     return PreparedSelect(
         PendingAuthorization.objects.using(using)
         .select_for_update(of=("self",) if lock else ())
-        .annotate(known_user_id=Subquery(person.values("user_id")[:1]))
+        .annotate(
+            known_user_id=Subquery(person.values("user_id")[:1]),
+            known_identity_id=Subquery(person.values("pk")[:1]),
+            identity_user_id=Subquery(identity.values("user_id")[:1]),
+        )
         .filter(code_digest=ASKED_FOR),
         related=dict.fromkeys(("client", "client__lazyauth_registration", "user", "deferred")),
-        annotations=("known_user_id",),
+        annotations=("known_user_id", "known_identity_id", "identity_user_id"),
     )

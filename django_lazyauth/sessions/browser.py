@@ -6,49 +6,100 @@ the binding cookie that it kept: see :func:`resume`.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, login
+from django.contrib.auth import BACKEND_SESSION_KEY, login, logout
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import DatabaseError, router
 from django.http import HttpRequest
 from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidGrant
 from django_lazyauth.kit.retry import retry_on_conflict
-from django_lazyauth.models import PendingAuthorization, Status
+from django_lazyauth.models import PendingAuthorization, ProviderIdentity, Status
 from django_lazyauth.models.fields import digest
 
 SESSION_KEY = "django_lazyauth"
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
-def log_in(
-    request: HttpRequest, user: AbstractBaseUser, *, auth_time: datetime, amr: list[str], acr: str
-) -> None:
-    """Sign the browser in on this site. Django changes the session key, which prevents session fixation."""
+class AccountGone(InvalidGrant):
+    """The user was deleted while they signed in."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """When and how the person of a browser authenticated (``auth_time``, ``amr``, ``acr``).
+
+    Attributes:
+        identity_id: The identity that they signed in with; ``None`` for another page of the site, a password
+            without an identity, and a sign-in that an earlier release recorded.
+    """
+
+    auth_time: datetime
+    amr: list[str]
+    acr: str
+    identity_id: int | None = None
+
+
+def log_in(request: HttpRequest, user: AbstractBaseUser, how: SignIn) -> None:
+    """Sign the browser in on this site. Django changes the session key, which prevents session fixation.
+
+    Raises:
+        AccountGone: The user was deleted at this moment.
+    """
     backends = settings.AUTHENTICATION_BACKENDS
     backend = MODEL_BACKEND if MODEL_BACKEND in backends else backends[0]
-    login(request, user, backend=getattr(user, "backend", backend))  # type: ignore[arg-type]  # AbstractBaseUser is what Django passes too
-    request.session[SESSION_KEY] = {"auth_time": auth_time.timestamp(), "amr": amr, "acr": acr}
+    try:
+        login(request, user, backend=getattr(user, "backend", backend))  # type: ignore[arg-type]  # AbstractBaseUser is what Django passes too
+    except DatabaseError:
+        # Django notes the time of the sign-in in the user's row.
+        if type(user)._default_manager.filter(pk=user.pk).exists():
+            raise
+        request.session.flush()
+        raise AccountGone("This account does not exist any more.") from None
+    request.session[SESSION_KEY] = {
+        "auth_time": how.auth_time.timestamp(),
+        "amr": how.amr,
+        "acr": how.acr,
+        "identity": how.identity_id,
+    }
 
 
 def current_user(request: HttpRequest) -> AbstractBaseUser | None:
-    """Return the active user who is signed in in this browser."""
+    """Return the active user who is signed in in this browser.
+
+    A sign-in by an identity that the person disconnected since has ended: the browser is signed out (I21).
+    """
     user = request.user
-    return user if isinstance(user, AbstractBaseUser) and user.is_active else None
+    if not isinstance(user, AbstractBaseUser) or not user.is_active:
+        return None
+    identity_id = sign_in_of(request).identity_id
+    if identity_id is not None:
+        identity = ProviderIdentity.objects.using(router.db_for_write(ProviderIdentity)).filter(
+            pk=identity_id
+        )
+        if not identity.filter(user_id=user.pk).exists():
+            logout(request)
+            return None
+    return user
 
 
-def signed_in_since(request: HttpRequest) -> tuple[datetime, list[str], str]:
-    """Return when and how the signed-in person authenticated (``auth_time``, ``amr``, ``acr``)."""
+def sign_in_of(request: HttpRequest) -> SignIn:
+    """Return when and how the signed-in person authenticated."""
     kept: dict[str, Any] = request.session.get(SESSION_KEY) or {}
     if "auth_time" in kept and BACKEND_SESSION_KEY in request.session:
-        return datetime.fromtimestamp(kept["auth_time"], tz=UTC), list(kept["amr"]), kept["acr"]
+        since = datetime.fromtimestamp(kept["auth_time"], tz=UTC)
+        return SignIn(since, list(kept["amr"]), kept["acr"], kept.get("identity"))
     # Another page of the site signed the person in: Django recorded the time.
     last_login: datetime | None = getattr(request.user, "last_login", None)
-    return last_login or datetime.fromtimestamp(0, tz=UTC), [], ""
+    return SignIn(last_login or datetime.fromtimestamp(0, tz=UTC), [], "")
 
 
 def resume(request: HttpRequest, bindings: list[str]) -> bool:
@@ -73,14 +124,10 @@ def resume(request: HttpRequest, bindings: list[str]) -> bool:
             continue
         unresumed = PendingAuthorization.objects.filter(pk=pending.pk, resumed_at__isnull=True)
         if retry_on_conflict(partial(unresumed.update, resumed_at=now)):
-            log_in(
-                request,
-                pending.user,
-                auth_time=pending.auth_time or now,
-                amr=list(pending.amr),
-                acr=pending.acr,
-            )
-            return True
+            how = SignIn(pending.auth_time or now, list(pending.amr), pending.acr, pending.identity_id)
+            with suppress(AccountGone):
+                log_in(request, pending.user, how)
+                return True
     return False
 
 

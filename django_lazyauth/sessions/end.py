@@ -3,26 +3,29 @@
 One transaction revokes the refresh family, deletes the access tokens and the upstream tokens, and records that the
 client must be told (I2, I11).
 
-Not here: how the client is told (``delivery``, ``backchannel``), and the browser's sign-in on this site (``browser``).
+Not here: how the client is told (``delivery``, ``backchannel``), the browser's sign-in on this site (``browser``),
+which flows could become a session (``flows``), and people and clients that are deleted (``deletion``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import router, transaction
+from django.db import connections, router, transaction
 from django.utils import timezone
 
 from django_lazyauth.kit.retry import retries_on_conflict
-from django_lazyauth.models import Consent, PendingAuthorization, Status
+from django_lazyauth.models import Consent, PendingAuthorization, ProviderIdentity, Status, UpstreamToken
 from django_lazyauth.providers.base import Json, Provider
 from django_lazyauth.tokens import family
 from django_lazyauth.toolkit import clients
 from django_lazyauth.vault import store
 
-from . import delivery
+from . import delivery, flows
 
 #: The id of no session (RFC 9562 §5.9).
 NIL = UUID(int=0)
@@ -87,16 +90,58 @@ def end_all_sessions(user: AbstractBaseUser) -> int:
 
 @retries_on_conflict
 def _end_all(user_pk: Any, *, client_pk: Any = None, keep: UUID | None = None) -> int:
-    only = {} if client_pk is None else {"client_id": client_pk}
     with transaction.atomic(using=_database()):
-        # Codes first: the UPDATE waits for a concurrent exchange, whose tokens are then found below.
-        open_flows = PendingAuthorization.objects.filter(
-            user_id=user_pk, status__in=[Status.AUTHENTICATED, Status.CODE_ISSUED], **only
-        ).exclude(pk=keep or NIL)
-        open_flows.update(status=Status.FAILED, last_error="ended", private="", updated_at=timezone.now())
+        # Flows first: their UPDATE waits for a concurrent exchange, whose tokens are then found below.
+        flows.end_flows(flows.of_user(user_pk, client_pk=client_pk).exclude(pk=keep or NIL))
         ended = sum(map(end_session, family.families_of(user_pk, client_pk=client_pk)))
         family.revoke_loose(user_pk, client_pk=client_pk)
         store.delete_of_user(user_pk, client_id=client_pk, but=keep)
+    return ended
+
+
+@retries_on_conflict
+def end_flow(session_id: UUID) -> bool:
+    """End an authorization request, or the session that it became; say whether it was a live session."""
+    with transaction.atomic(using=_database()):
+        flows.end_flows(flows.open_flows().filter(pk=session_id))
+        return end_session(session_id)
+
+
+@retries_on_conflict
+def delete_flows(session_ids: Iterable[UUID]) -> int:
+    """End authorization requests or their sessions, and delete their rows. Return how many sessions ended."""
+    keys = list(session_ids)
+    with transaction.atomic(using=_database()):
+        ended = sum(map(end_flow, keys))
+        PendingAuthorization.objects.filter(pk__in=keys).delete()
+    return ended
+
+
+@retries_on_conflict
+def end_flows_at(client_pks: Iterable[Any]) -> None:
+    """End what could become a session at these clients. Their sessions stay."""
+    with transaction.atomic(using=_database()):
+        flows.end_flows(flows.of_clients(client_pks))
+
+
+@retries_on_conflict
+def end_identity(identity: ProviderIdentity) -> int:
+    """End what a person signed in to with *identity*, which is deleted or about to be, and its upstream tokens.
+
+    Flows, sessions, and the sign-ins of browsers on this site (:func:`.browser.current_user`). Return how many
+    sessions ended.
+    """
+    with transaction.atomic(using=_database()):
+        flows.end_flows(flows.of_identity(identity))
+        begun = PendingAuthorization.objects.using(_database()).filter(
+            flows.signed_in_with(identity), status=Status.EXCHANGED
+        )
+        ended = sum(map(end_session, list(begun.values_list("pk", flat=True))))
+        others = ProviderIdentity.objects.using(_database()).filter(
+            user_id=identity.user_id, provider=identity.provider
+        )
+        if not others.exclude(pk=identity.pk).exists():
+            UpstreamToken.objects.filter(user_id=identity.user_id, provider=identity.provider).delete()
     return ended
 
 
@@ -118,25 +163,29 @@ def finalize(provider: Provider, commit: Json, *, user: AbstractBaseUser, sessio
 def withdraw(user: AbstractBaseUser, client: clients.Client) -> int:
     """Withdraw the consent of *user* for *client* and end its sessions. The next request asks for consent anew."""
     with transaction.atomic(using=_database()):
+        ended = end_sessions_at(user, client)
+        # After the flows: an exchange under way writes the consent last, too.
         Consent.objects.filter(user_id=user.pk, client=client).delete()
-        return end_sessions_at(user, client)
+    return ended
 
 
-# -- deactivated and deleted users ---------------------------------------------------------------------------
+# -- deactivated users ----------------------------------------------------------------------------------------
 
 #: Users that one sweep handles.
 SWEEP_LIMIT = 500
 
 
 def end_on_deactivation(sender: Any, instance: AbstractBaseUser, raw: bool = False, **kwargs: Any) -> None:
-    """Receive ``post_save`` of the user model. For an active user no query runs."""
-    if not raw and not instance.is_active:
-        end_all_sessions(instance)
+    """Receive ``post_save`` of the user model. For an active user no query runs.
 
-
-def end_on_deletion(sender: Any, instance: AbstractBaseUser, **kwargs: Any) -> None:
-    """Receive ``pre_delete`` of the user model. Their clients are recorded before the tokens are deleted."""
+    Inside a transaction, as in the admin, other processes see an active user until it commits. What they issue
+    until then ends after the commit.
+    """
+    if raw or instance.is_active:
+        return
     end_all_sessions(instance)
+    if connections[_database()].in_atomic_block:
+        transaction.on_commit(partial(_end_all, instance.pk), using=_database(), robust=True)
 
 
 def end_sessions_of_inactive() -> int:

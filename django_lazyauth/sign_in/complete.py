@@ -15,11 +15,11 @@ from django.utils import timezone
 from django_lazyauth.errors import AccessDenied, RegistrationRefused
 from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import PendingAuthorization, Status
-from django_lazyauth.providers.base import Identity, Provider, Success
+from django_lazyauth.providers.base import Provider, Success
 from django_lazyauth.sessions import browser, end
 
 from . import default_identity
-from .deferred import Deactivated, Taken, defer, known_user, mode_of, write_person
+from .deferred import Deactivated, Taken, defer, known_identity, load_user, mode_of, write_person
 from .leg import back_to, end_leg
 
 #: Two requests may register the same (provider, subject) at once. The second finds the first on its next attempt.
@@ -45,17 +45,19 @@ def complete(
         SignInEnded: The row expired, or moved on in another tab.
     """
     auth_time = success.auth_time or timezone.now()
-    user = _settle(pending, provider, success, auth_time)
+    user, identity_id = _settle(pending, provider, success, auth_time)
     if user is not None:
-        browser.log_in(request, user, auth_time=auth_time, amr=list(success.amr), acr=success.acr)
+        how = browser.SignIn(auth_time, list(success.amr), success.acr, identity_id)
+        browser.log_in(request, user, how)
     pending.user, pending.is_deferred = user, user is None  # type: ignore[assignment]  # the host's user model
+    pending.identity_id = identity_id
     pending.status, pending.auth_time = Status.AUTHENTICATED, auth_time
     return pending
 
 
 def _settle(
     pending: PendingAuthorization, provider: Provider, success: Success, auth_time: datetime
-) -> AbstractBaseUser | None:
+) -> tuple[AbstractBaseUser | None, int | None]:
     for attempt in range(ATTEMPTS):
         try:
             return _write(pending, provider, success, auth_time)
@@ -72,12 +74,14 @@ def _settle(
 @retries_on_conflict
 def _write(
     pending: PendingAuthorization, provider: Provider, success: Success, auth_time: datetime
-) -> AbstractBaseUser | None:
+) -> tuple[AbstractBaseUser | None, int | None]:
+    """Return the user, ``None`` where the exchange writes them, and the key of their identity, if there is one."""
     with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
-        user = _user_of(pending, provider, success.identity, success.user)
+        user, identity_id = _user_of(pending, provider, success)
         end_leg(
             pending,
             user=user,
+            identity_id=identity_id,
             is_deferred=user is None,
             auth_time=auth_time,
             amr=list(success.amr),
@@ -89,21 +93,26 @@ def _write(
             defer(pending, success.identity, success.commit)
         elif success.commit is not None:
             end.finalize(provider, success.commit, user=user, session_id=pending.pk)
-    return user
+    return user, identity_id
 
 
 def _user_of(
-    pending: PendingAuthorization, provider: Provider, identity: Identity, user: AbstractBaseUser | None
-) -> AbstractBaseUser | None:
-    """Return the user, written now if the provider is ``immediate``; ``None`` where the exchange writes them."""
-    user = user or known_user(identity)
+    pending: PendingAuthorization, provider: Provider, success: Success
+) -> tuple[AbstractBaseUser | None, int | None]:
+    """Return user and identity, written now if the provider is ``immediate``."""
+    identity = known_identity(success.identity)
+    user: AbstractBaseUser | None = identity.user if identity is not None else None
+    if success.user is not None:
+        # The provider knows its user by something else. They may have been deleted since.
+        user = load_user(success.user.pk)
+        identity = identity if identity is not None and identity.user == user else None
     if user is not None and not user.is_active:
         raise Deactivated
     if pending.subject_hint and (user is None or str(user.pk) != pending.subject_hint):
         raise SomebodyElse("The client asked for somebody else.")
     if user is None and mode_of(provider) == "immediate":
-        user, _ = write_person(identity, session_id=pending.pk, client=pending.client)
-    return user
+        user, identity = write_person(success.identity, session_id=pending.pk, client=pending.client)
+    return user, identity.pk if identity is not None else None
 
 
 def adopt_signed_in(
@@ -114,7 +123,17 @@ def adopt_signed_in(
     Raises:
         SignInMovedOn: The row moved on in another tab.
     """
-    auth_time, amr, acr = browser.signed_in_since(request)
-    back_to(pending, Status.AUTHENTICATED, provider="", user=user, auth_time=auth_time, amr=amr, acr=acr)
+    how = browser.sign_in_of(request)
+    back_to(
+        pending,
+        Status.AUTHENTICATED,
+        provider="",
+        user=user,
+        identity_id=how.identity_id,
+        auth_time=how.auth_time,
+        amr=how.amr,
+        acr=how.acr,
+    )
     pending.user = user  # type: ignore[assignment]  # the host's user model
+    pending.identity_id = how.identity_id
     return pending

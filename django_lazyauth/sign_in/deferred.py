@@ -91,8 +91,8 @@ def open_deferred(row: DeferredRegistration) -> Deferred:
 # -- writing ---------------------------------------------------------------------------------------------
 
 
-def known_user(identity: Identity) -> AbstractBaseUser | None:
-    """Return the user that (provider, subject) belongs to (I5). One query.
+def known_identity(identity: Identity) -> ProviderIdentity | None:
+    """Return the row of (provider, subject) with its user, whom it belongs to for ever (I5). One query.
 
     Raises:
         RegistrationRefused: The SSO domain has another issuer than when the identity was linked. The same subject
@@ -105,7 +105,7 @@ def known_user(identity: Identity) -> AbstractBaseUser | None:
     )
     if link is not None and identity.sso_domain and link.issuer != identity.issuer:
         raise RegistrationRefused("The provider of this domain changed. Ask the operator of this site.")
-    return link.user if link else None
+    return link
 
 
 def load_user(pk: Any) -> AbstractBaseUser:

@@ -5,6 +5,7 @@ Linking and unlinking need a sign-in of the last ten minutes: an open browser is
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
@@ -18,11 +19,11 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.errors import LazyAuthError, ProviderError
 from django_lazyauth.kit.results import Pending
 from django_lazyauth.kit.retry import retries_on_conflict
-from django_lazyauth.models import ProviderIdentity, UpstreamToken
+from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.providers.base import Identity
 from django_lazyauth.providers.password import PasswordProvider
 from django_lazyauth.providers.registry import configured_providers, get_provider
-from django_lazyauth.sessions import browser
+from django_lazyauth.sessions import browser, end
 
 from .deferred import identity_row, is_unique_violation
 from .native_token import provider_of
@@ -52,8 +53,7 @@ def require_fresh(request: HttpRequest) -> None:
     Raises:
         ReauthenticationRequired: The sign-in of this browser is older than ten minutes.
     """
-    since, _, _ = browser.signed_in_since(request)
-    if timezone.now() - since > REAUTHENTICATED_WITHIN:
+    if timezone.now() - browser.sign_in_of(request).auth_time > REAUTHENTICATED_WITHIN:
         raise ReauthenticationRequired
 
 
@@ -108,7 +108,7 @@ def _database() -> str:
 
 @retries_on_conflict
 def unlink(user: AbstractBaseUser, pk: int) -> None:
-    """Delete an identity of *user*, and the tokens that its provider gave to the user's sessions.
+    """Delete an identity of *user*, and end what they signed in to with it: see :func:`.end.end_identity`.
 
     Raises:
         NoSuchIdentity: It is not one of theirs.
@@ -123,9 +123,17 @@ def unlink(user: AbstractBaseUser, pk: int) -> None:
         leaving = identities.pop(pk)
         if not _has_password(locked) and not any(works(other) for other in identities.values()):
             raise LastWayIn
-        leaving.delete()
-        if not any(other.provider == leaving.provider for other in identities.values()):
-            UpstreamToken.objects.filter(user_id=user.pk, provider=leaving.provider).delete()
+        ProviderIdentity.objects.filter(pk=pk).delete()
+        end.end_identity(leaving)
+
+
+@retries_on_conflict
+def delete(pks: Iterable[int]) -> int:
+    """Delete identities as an operator, also the last of a user. Return how many sessions ended."""
+    with transaction.atomic(using=_database()):
+        rows = list(ProviderIdentity.objects.using(_database()).filter(pk__in=list(pks)).order_by("pk"))
+        ProviderIdentity.objects.filter(pk__in=[row.pk for row in rows]).delete()
+        return sum(map(end.end_identity, rows))
 
 
 def removable(user: AbstractBaseUser, owned: list[ProviderIdentity]) -> set[int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import Any
+from typing import Any, Final
 
 from django.db import router, transaction
 from django.urls import reverse
@@ -24,6 +24,9 @@ from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.base import Json, Page, Provider, Redirect
 from django_lazyauth.vault import store
 from django_lazyauth.vault.cipher import Place, get_cipher
+
+#: The columns of a row whose person is not known.
+UNKNOWN: Final = {"user": None, "identity_id": None, "is_deferred": False, "auth_time": None}
 
 
 class SignInEnded(InvalidGrant):
@@ -69,7 +72,7 @@ def send_to_provider(
         return waiting
     state = secrets.token_urlsafe(32)
     step = provider.begin(pending, state=state, callback_uri=callback_uri(provider))
-    unknown: dict[str, Any] = {} if connect else {"user": None, "is_deferred": False, "auth_time": None}
+    unknown: dict[str, Any] = {} if connect else UNKNOWN
     private = seal_private(pending, provider.name, step.private or {})
     moved = PendingAuthorization.objects.advance(
         pending.pk,
@@ -212,9 +215,7 @@ def reopen(pending: PendingAuthorization) -> None:
         provider="",
         state_digest=None,
         private="",
-        user=None,
-        is_deferred=False,
-        auth_time=None,
+        **UNKNOWN,
     )
     if reopened:
         forget_stored(pending)

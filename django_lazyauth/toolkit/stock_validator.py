@@ -8,7 +8,8 @@ Not here: our own endpoints. They ask no validator.
 
 from __future__ import annotations
 
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Final
 
 from oauth2_provider.oauth2_validators import OAuth2Validator
 
@@ -17,8 +18,23 @@ from django_lazyauth.models.fields import digest
 
 from .models import get_access_token_model
 
+_ROTATING: Final[ContextVar[bool]] = ContextVar("django_lazyauth_rotating", default=False)
+
+
+def is_rotating() -> bool:
+    """Say whether DOT revokes a refresh token now because it replaces it. The session goes on then."""
+    return _ROTATING.get()
+
 
 class StockValidator(OAuth2Validator):
+    def save_bearer_token(self, token: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Do what DOT does, and let :func:`is_rotating` know."""
+        before = _ROTATING.set(True)
+        try:
+            return super().save_bearer_token(token, request, *args, **kwargs)
+        finally:
+            _ROTATING.reset(before)
+
     def validate_jwt_bearer_token(self, token: str, scopes: Any, request: Any) -> bool:
         """Check a bearer that looks like a JWT. oauthlib takes each for an ID token; our access tokens are JWTs too."""
         is_access_token = get_access_token_model().objects.filter(token_checksum=digest(token)).exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
@@ -19,7 +20,7 @@ from django_lazyauth.grants.revocation import answer_revocation_request
 from django_lazyauth.grants.server_metadata import server_metadata
 from django_lazyauth.grants.userinfo import answer_userinfo_request
 from django_lazyauth.kit.cors import ANY_ORIGIN
-from django_lazyauth.kit.readiness import waits_for
+from django_lazyauth.kit.readiness import left_behind, waits_for
 from django_lazyauth.tokens.keys import published_key_set
 from django_lazyauth.toolkit import clients
 
@@ -109,13 +110,17 @@ def ready_view(request: HttpRequest) -> HttpResponse:
     """Say whether this process may take traffic, for load balancers and orchestrators.
 
     200, or 503 with what the process waits for: ``legacy_tokens``, ``legacy_identities``, ``database``,
-    ``settings``. Rooms register their probes in ``kit/readiness``.
+    ``settings``. Once it waits for nothing, ``left_behind`` counts rows that no request and no command reads. Rooms
+    register their probes in ``kit/readiness``.
     """
+    left: dict[str, int] = {}
     try:
         waits = waits_for()
+        left = {} if waits else left_behind()
     except DatabaseError:
         waits = ["database"]
     except ImproperlyConfigured:
         waits = ["settings"]
     status = HTTPStatus.SERVICE_UNAVAILABLE if waits else HTTPStatus.OK
-    return json_response({"ready": not waits, "waits_for": waits}, status=status)
+    body: dict[str, Any] = {"ready": not waits, "waits_for": waits}
+    return json_response(body | ({"left_behind": left} if left else {}), status=status)

@@ -9,7 +9,7 @@ import time
 from uuid import UUID
 
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connections
 
 from django_lazyauth.models import LegacyUpstreamToken, ProviderIdentity, UpstreamToken
 from django_lazyauth.models.fields import uuid7
@@ -164,8 +164,6 @@ def test_two_at_once_over_redis_move_each_key_once(deployment, application):  # 
 def test_a_second_run_waits_for_the_first_and_says_so(application, monkeypatch):
     from django_lazyauth.legacy.lock import one_at_a_time
 
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite has no locks by name")
     fill(make_user(), application, 3)
     held, told = threading.Event(), []
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import ClassVar
 from urllib.parse import urlencode
 
+from django.utils import timezone
+
 from django_lazyauth.providers.base import Identity, Provider, Redirect, Success
 from django_lazyauth.vault.store import UpstreamBundle, store
+from django_lazyauth.vault.tokens import UpstreamTokens
 
 
 class BelievingProvider(Provider):
@@ -57,4 +62,16 @@ class BelievingProvider(Provider):
                 access_token=commit["access_token"],
                 refresh_token=commit["refresh_token"],
             )
+        )
+
+
+class RefreshingProvider(BelievingProvider):
+    """Its upstream rotates at each refresh, and takes a moment."""
+
+    def refresh(self, bundle):
+        time.sleep(0.02)
+        return UpstreamTokens(
+            access_token=f"{bundle.access_token}+",
+            refresh_token=f"{bundle.refresh_token}+",
+            expires_at=timezone.now() - timedelta(seconds=1),
         )

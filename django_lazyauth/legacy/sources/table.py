@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.db import connections
 from django.db.models import QuerySet
@@ -30,6 +30,10 @@ COLUMNS: tuple[Any, ...] = (
 )
 
 
+#: Rows that are counted at most. Anybody may ask the readiness endpoint.
+MANY: Final = 10_000
+
+
 class TableSource(Source):
     """The table of earlier versions of this app."""
 
@@ -52,6 +56,10 @@ class TableSource(Source):
 
     def has_rows(self) -> bool:
         return self._waiting.exists()
+
+    def left(self) -> int:
+        """Return how many rows name a provider, up to ``MANY``. No run claims them, and no request reads them."""
+        return self._rows.exclude(provider__in=LEGACY_TYPES).order_by()[:MANY].count()
 
     def unclaimed(self) -> int:
         return self._skipped

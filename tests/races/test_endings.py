@@ -1,0 +1,95 @@
+"""What ends while it is used: deletion, unlink and the end of all sessions against exchange, refresh and the vault.
+
+Four processes, twelve rounds each (I11, I21). Afterwards nothing lives, nobody was answered 5xx, and no ending failed.
+"""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth import get_user_model
+from oauth2_provider.models import AccessToken, RefreshToken, get_application_model
+
+from django_lazyauth.models import (
+    DeferredRegistration,
+    PendingAuthorization,
+    ProviderIdentity,
+    Status,
+    UpstreamToken,
+)
+from tests.support.endings import race
+from tests.support.journey import code_for, redeem
+from tests.web.site import register_client
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
+
+ROUNDS = 12
+
+
+@pytest.fixture(autouse=True)
+def _refreshing(lazyauth):
+    demo = {"class": "tests.support.providers.RefreshingProvider"}
+    lazyauth(PROVIDERS={"demo": demo, "other": demo})
+
+
+def round_of(client, subject):
+    """Return a person with a session, and what the three others do: refresh, redeem another code, ask the vault."""
+    tokens = redeem(client, code_for(client, subject=subject)).json()
+    user = get_user_model().objects.get(email=f"{subject}@people.example")
+    ProviderIdentity.objects.create(user=user, provider="other", subject=subject)
+    session = UpstreamToken.objects.get(user=user)
+    UpstreamToken.objects.filter(pk=session.pk).update(expires_at=session.created_at)
+    form = client.token_form(code_for(client, subject=subject))
+    return user, [
+        ["refresh", tokens["refresh_token"], client.client_id],
+        ["exchange", form],
+        ["vault", session.session_id, "demo", user.pk, session.client_id],
+    ]
+
+
+def assert_answered(results):
+    for ended, refreshed, exchanged, asked in results:
+        assert ended == []
+        assert set(refreshed) <= {200, 400, 401}, refreshed
+        assert set(exchanged) <= {200, 400, 401}, exchanged
+        assert set(asked) <= {"BundleNotFound", "RefreshExpired", "RefreshTransient"}, asked
+
+
+def run(client, end, *, of):
+    rounds = [round_of(client(number), f"person{number}") for number in range(ROUNDS)]
+    works = zip(*[work for _user, work in rounds], strict=True)
+    return race([["call", end, of(user)] for user, _work in rounds], *map(list, works))
+
+
+def assert_nothing_lives():
+    assert not RefreshToken.objects.filter(revoked__isnull=True, access_token__isnull=False).exists()
+    assert not AccessToken.objects.exists()
+    assert not UpstreamToken.objects.exists()
+    assert not DeferredRegistration.objects.exists()
+    assert not PendingAuthorization.objects.filter(status=Status.CODE_ISSUED).exists()
+
+
+@pytest.mark.parametrize("end", ["delete_user", "delete_users"])
+def test_i21_a_deletion_under_fire_succeeds_and_nothing_lives(client_, end):
+    assert_answered(run(lambda number: client_, end, of=lambda user: user.pk))
+    assert_nothing_lives()
+    assert not get_user_model().objects.exists()
+    assert not ProviderIdentity.objects.exists()
+
+
+@pytest.mark.parametrize("end", ["end_all", "deactivate", "unlink"])
+def test_i21_an_end_under_fire_leaves_nothing_alive(client_, end):
+    assert_answered(run(lambda number: client_, end, of=lambda user: user.pk))
+    assert_nothing_lives()
+
+
+@pytest.mark.parametrize("end", ["delete_client", "delete_client_as_operator"])
+def test_i21_a_client_under_fire_is_deleted_and_nothing_lives(db, end):
+    clients = [register_client(f"client{number}") for number in range(ROUNDS)]
+    keys = {client.client_id: client for client in get_application_model().objects.all()}
+
+    def of(user):
+        return keys[f"client{user.email.removeprefix('person').partition('@')[0]}"].pk
+
+    assert_answered(run(clients.__getitem__, end, of=of))
+    assert_nothing_lives()
+    assert not get_application_model().objects.exists()
