@@ -11,9 +11,9 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.views.decorators.debug import sensitive_variables
 
+from django_lazyauth.conf import SwapSettings
 from django_lazyauth.upstream.swap import (
     AMBIGUOUS,
-    AmbiguousPath,
     Decision,
     Passed,
     Refused,
@@ -23,6 +23,7 @@ from django_lazyauth.upstream.swap import (
     is_ours_to_set,
     provider_for,
 )
+from django_lazyauth.upstream.swap_paths import AmbiguousPath, below_mount
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -49,7 +50,7 @@ class UpstreamSwap(Swap):
             return
         settings = self.settings
         try:
-            provider = provider_for(_path(scope), settings)
+            provider = _provider(scope, settings)
         except AmbiguousPath:
             await _refuse(scope, receive, send, AMBIGUOUS)
             return
@@ -78,10 +79,15 @@ class UpstreamSwap(Swap):
         return kept
 
 
-def _path(scope: Scope) -> str:
-    """Return the path below where the app is mounted."""
-    path, root = str(scope["path"]), str(scope.get("root_path", ""))
-    return path.removeprefix(root) if root and path.startswith(f"{root.rstrip('/')}/") else path
+def _provider(scope: Scope, settings: SwapSettings) -> str | None:
+    """Return the provider for the path below where the app is mounted.
+
+    Raises:
+        AmbiguousPath: See :func:`provider_for`.
+    """
+    mount, sent = str(scope.get("root_path", "")), scope.get("raw_path")
+    raw_path = None if sent is None else bytes(sent).partition(b"?")[0].decode("latin-1")
+    return provider_for(below_mount(str(scope["path"]), mount), settings, mount=mount, raw_path=raw_path)
 
 
 def _request(scope: Scope) -> ASGIRequest:

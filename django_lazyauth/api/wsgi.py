@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.views.decorators.debug import sensitive_variables
 
+from django_lazyauth.conf import SwapSettings
 from django_lazyauth.upstream.swap import (
     AMBIGUOUS,
-    AmbiguousPath,
     Decision,
     Passed,
     Refused,
@@ -20,6 +21,7 @@ from django_lazyauth.upstream.swap import (
     is_ours_to_set,
     provider_for,
 )
+from django_lazyauth.upstream.swap_paths import AmbiguousPath
 
 
 class UpstreamSwap(Swap):
@@ -28,9 +30,8 @@ class UpstreamSwap(Swap):
     @sensitive_variables()
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         settings = self.settings
-        path = environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace")
         try:
-            provider = provider_for(path, settings)
+            provider = _provider(environ, settings)
         except AmbiguousPath:
             decision: Decision = AMBIGUOUS
         else:
@@ -52,3 +53,24 @@ class UpstreamSwap(Swap):
         elif not is_custom(settings):
             kept = environ
         return self.app(kept, start_response)  # type: ignore[no-any-return]  # the wrapped app is anybody's
+
+
+def _provider(environ: dict[str, Any], settings: SwapSettings) -> str | None:
+    """Return the provider for the path below where the app is mounted.
+
+    Raises:
+        AmbiguousPath: See :func:`provider_for`.
+    """
+    path, mount = (
+        environ.get(name, "").encode("latin-1").decode(errors="replace")
+        for name in ("PATH_INFO", "SCRIPT_NAME")
+    )
+    return provider_for(path, settings, mount=mount, raw_path=_raw_path(environ))
+
+
+def _raw_path(environ: dict[str, Any]) -> str | None:
+    """Return the path as it was sent. gunicorn and waitress tell it, uWSGI and mod_wsgi by the other name."""
+    sent = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    if sent is None:
+        return None
+    return re.sub(r"^https?://[^/?]*", "", str(sent), flags=re.IGNORECASE).partition("?")[0]

@@ -120,7 +120,11 @@ class Chain(Table):
 
 
 def _prefix(value: Any) -> str:
-    return kinds.text(value, pattern=r"/[^\x00-\x20]*")
+    """Return a prefix as servers tell paths: decoded, without parameters, dot segments and empty segments."""
+    found = kinds.text(value, pattern=r"/[^\x00-\x20%;?#\\]*")
+    segments = found.strip("/").split("/")
+    kinds.wanted(found == "/" or not {"", ".", ".."} & set(segments))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

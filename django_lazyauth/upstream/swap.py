@@ -9,7 +9,6 @@ Not here: the two server interfaces (:mod:`django_lazyauth.api.asgi`, :mod:`djan
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -23,7 +22,6 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.conf import SwapSettings, Unswapped, lazyauth_settings
 from django_lazyauth.errors import (
     BundleNotFound,
-    LazyAuthError,
     RefreshExpired,
     RefreshTransient,
     RefreshUnavailable,
@@ -32,6 +30,7 @@ from django_lazyauth.resource_server.challenge import challenge
 from django_lazyauth.tokens.bearer import has_bearer, is_our_token, load_bearer
 
 from .fresh_token import fresh_token
+from .swap_paths import longest_prefix
 
 AUTHORIZATION = "authorization"
 #: Seconds after which a client may try again when our own storage is down.
@@ -68,6 +67,9 @@ class Refused:
             ("Content-Type", "application/json"),
             ("Content-Length", str(len(self.body))),
             ("Cache-Control", "no-store"),
+            # A script of a client has to see why, and where to get a token. The answer tells nothing else.
+            ("Access-Control-Allow-Origin", "*"),
+            ("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After"),
             *self.headers.items(),
         ]
 
@@ -101,30 +103,25 @@ class Swap:
         return replace(lazyauth_settings.upstream_swap, **self._given)
 
 
-class AmbiguousPath(LazyAuthError):
-    """The path leads elsewhere once its slashes and dots are resolved. The tool server may read it either way."""
-
-
-#: The answer to such a path: an upstream token must not reach another path than the configured one.
+#: The answer to an ambiguous path: an upstream token must not reach another path than the configured one.
 AMBIGUOUS = Refused(HTTPStatus.BAD_REQUEST, "invalid_request")
 
 
-def provider_for(path: str, settings: SwapSettings) -> str | None:
+def provider_for(
+    path: str, settings: SwapSettings, *, mount: str = "", raw_path: str | None = None
+) -> str | None:
     """Return the provider of the longest configured prefix of *path*, ``None`` where there is none.
 
+    Args:
+        path, mount, raw_path: See :func:`~django_lazyauth.upstream.swap_paths.longest_prefix`.
+
     Raises:
-        AmbiguousPath: ``//tools/x`` or ``/tools/../x``.
+        AmbiguousPath: ``//tools/x``, ``/TOOLS/x`` or ``/tools/../x``.
     """
-    found = _longest(path, settings.paths)
-    if found != _longest(posixpath.normpath("/" + path.lstrip("/")), settings.paths):
-        raise AmbiguousPath
+    if not settings.paths:
+        return None
+    found = longest_prefix(path, settings.paths, mount=mount, raw_path=raw_path)
     return settings.paths[found] if found else None
-
-
-def _longest(path: str, prefixes: Mapping[str, str]) -> str | None:
-    below = f"{path.rstrip('/')}/"
-    matching = [prefix for prefix in prefixes if below.startswith(f"{prefix.rstrip('/')}/")]
-    return max(matching, key=len, default=None)
 
 
 def is_ours_to_set(name: str, settings: SwapSettings) -> bool:
@@ -142,6 +139,8 @@ def is_custom(settings: SwapSettings) -> bool:
 @sensitive_variables()
 def decide(request: HttpRequest, provider: str, settings: SwapSettings) -> Decision:
     """Decide about a request on a configured path. This may wait for a refresh."""
+    if _is_preflight(request):
+        return Passed()
     close_old_connections()
     try:
         return _decide(request, provider, settings)
@@ -180,6 +179,16 @@ def _decide(request: HttpRequest, provider: str, settings: SwapSettings) -> Deci
         credential.access_token
         if is_custom(settings)
         else f"{credential.token_type} {credential.access_token}"
+    )
+
+
+def _is_preflight(request: HttpRequest) -> bool:
+    """Say whether a browser asks what a script may send (CORS). Only the tool server can say, and nobody signs it."""
+    asks = {"Origin", "Access-Control-Request-Method"}
+    return (
+        request.method == "OPTIONS"
+        and request.headers.keys() >= asks
+        and AUTHORIZATION not in request.headers
     )
 
 

@@ -14,7 +14,8 @@ from oauth2_provider.models import AccessToken
 
 from django_lazyauth.api import asgi
 from django_lazyauth.conf import SwapSettings
-from django_lazyauth.upstream.swap import AmbiguousPath, provider_for
+from django_lazyauth.upstream.swap import provider_for
+from django_lazyauth.upstream.swap_paths import AmbiguousPath
 from tests.conftest import register
 from tests.support.swap_servers import serving, tool_asgi
 
