@@ -3,6 +3,9 @@
 :func:`schedule` has entries for the schedule of a host::
 
     app.conf.beat_schedule = {**django_lazyauth.tasks.schedule(), …}
+
+A host imports this module in ``celery.py`` or ``settings.py``, before the apps are loaded. So each task imports what
+it runs when it runs.
 """
 
 from __future__ import annotations
@@ -12,12 +15,6 @@ from typing import Any
 
 from celery import shared_task
 
-from django_lazyauth.kit import cached_fetch
-from django_lazyauth.openid import discovery
-from django_lazyauth.providers import key_refresh
-from django_lazyauth.sessions import backchannel, delivery
-from django_lazyauth.upkeep.sweep import sweep
-
 #: How often the keys of configured providers are checked. Each is fetched when its own ``max-age`` has passed.
 KEY_INTERVAL = timedelta(minutes=15)
 SWEEP_INTERVAL = timedelta(minutes=5)
@@ -25,13 +22,12 @@ LOGOUT_INTERVAL = timedelta(seconds=30)
 #: Beat sends what is due later. A worker would keep the message in memory, and the broker would redeliver it.
 LONGEST_COUNTDOWN = timedelta(minutes=5)
 
-#: Caches that a worker fetches for: it must have imported them.
-CACHES = (discovery.configurations, discovery.key_sets)
-
 
 @shared_task(name="django_lazyauth.sweep", ignore_result=True)
 def sweep_task() -> None:
     """Delete what has expired. Run it every few minutes."""
+    from django_lazyauth.upkeep.sweep import sweep
+
     for _ in sweep():
         pass
 
@@ -39,18 +35,25 @@ def sweep_task() -> None:
 @shared_task(name="django_lazyauth.refresh_provider_keys", ignore_result=True)
 def refresh_provider_keys() -> None:
     """Refresh the stored keys of configured providers. A failure is logged, and the stored keys stay."""
+    from django_lazyauth.providers import key_refresh
+
     key_refresh.refresh_providers()
 
 
-@shared_task(name=cached_fetch.TASK, ignore_result=True)
+@shared_task(name="django_lazyauth.fetch", ignore_result=True)
 def fetch(name: str, key: str, token: str) -> None:
     """Fetch what an SSO domain says (``DISCOVERY_RUNNER = "celery"``)."""
+    from django_lazyauth.kit import cached_fetch
+    from django_lazyauth.openid import discovery  # noqa: F401 - a cache is found by name once it was imported
+
     cached_fetch.run_by_name(name, key, token)
 
 
-@shared_task(name=delivery.TASK, ignore_result=True)
+@shared_task(name="django_lazyauth.deliver_logout", ignore_result=True)
 def deliver_logout(session_id: str) -> None:
     """Notify the client that a session ended. After a failure, send the next try."""
+    from django_lazyauth.sessions import backchannel, delivery
+
     pause = backchannel.deliver_session(session_id)
     if pause is not None and pause <= LONGEST_COUNTDOWN:
         delivery.send_message(session_id, countdown=pause.total_seconds())
@@ -59,6 +62,8 @@ def deliver_logout(session_id: str) -> None:
 @shared_task(name="django_lazyauth.deliver_logouts", ignore_result=True)
 def deliver_logouts() -> None:
     """Send a message for each notification that is due: a lost message, or a later try."""
+    from django_lazyauth.sessions import backchannel, delivery
+
     for session_id in backchannel.due_sessions():
         delivery.send_message(session_id)
 
