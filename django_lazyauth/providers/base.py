@@ -68,7 +68,7 @@ class Success:
     """
 
     identity: Identity
-    commit: Json | None = None
+    commit: Json | None = field(default=None, repr=False)
     user: AbstractBaseUser | None = None
     auth_time: datetime | None = None
     amr: tuple[str, ...] = ()
@@ -84,8 +84,8 @@ class Redirect:
         private: JSON for ``complete``, kept sealed in the pending row: nonce, PKCE verifier.
     """
 
-    url: str
-    private: Json = field(default_factory=dict)
+    url: str = field(repr=False)
+    private: Json = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,8 @@ class Page:
     """
 
     template: str
-    context: Json = field(default_factory=dict)
-    private: Json | None = None
+    context: Json = field(default_factory=dict, repr=False)
+    private: Json | None = field(default=None, repr=False)
     status: int = 200
 
 
@@ -179,12 +179,34 @@ class Provider:
 TokenAnswer = UpstreamTokens
 
 
+@dataclass(frozen=True, slots=True)
+class UnusableAnswer:
+    """The upstream answered a refresh with success, and no access token of its answer can be used.
+
+    The caller records what became of the refresh token, and then says ``reason``. A refresh token that is spent must
+    not be sent again: many upstreams take that for theft and end the grant.
+
+    Attributes:
+        reason: A short word of ours.
+        is_spent: The upstream rotated the refresh token: the old one is of no use any more.
+        refresh_token: The new one; empty where it cannot be kept.
+        refresh_expires_at: Aware time when the new one expires.
+    """
+
+    reason: str
+    is_spent: bool = False
+    refresh_token: str = field(default="", repr=False)
+    refresh_expires_at: datetime | None = None
+
+
 @runtime_checkable
 class CanRefresh(Protocol):
     """A provider that renews its tokens without the person."""
 
-    def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens:
+    def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens | UnusableAnswer:
         """Ask the upstream for new tokens, within 10 s in all. Writes nothing; no transaction is open.
+
+        An error says that the refresh token of *bundle* was not spent. Where it was, return :class:`UnusableAnswer`.
 
         Raises:
             RefreshExpired: The upstream refused the refresh token.

@@ -31,7 +31,7 @@ from django_lazyauth.openid.descriptor import DescriptorError, ProviderDescripto
 from django_lazyauth.vault.store import store
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
-from .base import Json, Provider, Redirect, Success
+from .base import Json, Provider, Redirect, Success, UnusableAnswer
 from .token_requests import REFRESH_DEADLINE, post_grant, redeem, renew
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class CodeFlow(Provider):
         )
 
     @sensitive_variables()
-    def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens:
+    def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens | UnusableAnswer:
         """Renew the tokens of *bundle* (RFC 6749 §6), within 10 s including the look-up of the endpoint."""
         ends_at = time.monotonic() + REFRESH_DEADLINE
         try:

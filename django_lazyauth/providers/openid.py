@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from django_lazyauth.errors import IdentityRejected, ProviderUnavailable, RefreshTransient
+from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
 from django_lazyauth.kit.results import Failed, Pending, Ready, Result
 from django_lazyauth.openid import sources
 from django_lazyauth.openid.descriptor import IDENTIFIER_LIMIT
@@ -34,7 +34,7 @@ from django_lazyauth.openid.verify import (
 )
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
-from .base import Identity, Json, Redirect, Success
+from .base import Identity, Json, Redirect, Success, UnusableAnswer
 from .code_flow import CodeFlow, Endpoints
 from .userinfo import read_userinfo
 
@@ -130,14 +130,14 @@ class OpenIDProvider(CodeFlow):
         return Success(identity, auth_time=verified.auth_time, amr=verified.amr, acr=verified.acr)
 
     @sensitive_variables()
-    def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens:
+    def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens | UnusableAnswer:
         """Renew the tokens. A new ID token must be about the same person (OpenID Connect Core §12.2).
 
         An ID token that the loaded keys cannot verify is dropped, and the one of the sign-in stays. No keys are
         fetched here, because other callers wait for this refresh.
         """
         answer = super().refresh(bundle)
-        if not answer.id_token:
+        if isinstance(answer, UnusableAnswer) or not answer.id_token:
             return answer
         try:
             verified = self._verify(answer.id_token, self.published, None, None)
@@ -145,7 +145,8 @@ class OpenIDProvider(CodeFlow):
         except (IdTokenRejected, IdentityRejected, ProviderUnavailable):
             return replace(answer, id_token="")
         if subject != bundle.subject:
-            raise RefreshTransient(self.name, "subject_changed")
+            # A new refresh token would be somebody else's, so it is not kept.
+            return UnusableAnswer("subject_changed", is_spent=bundle.is_rotated_by(answer))
         return answer
 
     @sensitive_variables()

@@ -26,11 +26,13 @@ from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.jose import TokenRejected, check_clean
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
-from .base import Json
+from .base import Json, UnusableAnswer
 
 #: Characters of one upstream token. JWTs with many groups reach 8,000.
 TOKEN_LIMIT: Final = 32 * 1024
 SCOPE_LIMIT: Final = 4096
+#: What is read of a refresh answer, beside the lifetimes.
+MEMBERS: Final = frozenset({"access_token", "refresh_token", "id_token", "token_type", "scope"})
 LIFETIMES: Final = frozenset({"expires_in", "refresh_token_expires_in", "refresh_expires_in"})
 #: Seconds that our signed assertion lives (RFC 7523 §3).
 ASSERTION_LIFETIME: Final = 60
@@ -64,7 +66,7 @@ def redeem(descriptor: ProviderDescriptor, endpoint: str, code: str, private: Js
         document = response.json_object()
     except fetch.FetchError:
         raise ProviderUnavailable("bad_answer", debug=f"token endpoint: HTTP {response.status}") from None
-    if "error" in document:
+    if document.get("error"):
         # Some upstreams send an error with status 200.
         raise ProviderUnavailable("code_refused", debug=f"token endpoint: HTTP {response.status}")
     if not response.ok:
@@ -75,8 +77,10 @@ def redeem(descriptor: ProviderDescriptor, endpoint: str, code: str, private: Js
 @sensitive_variables()
 def renew(
     descriptor: ProviderDescriptor, endpoint: str, bundle: UpstreamBundle, *, deadline: float
-) -> UpstreamTokens:
+) -> UpstreamTokens | UnusableAnswer:
     """Exchange the refresh token of *bundle* for new tokens (RFC 6749 §6).
+
+    An answer of success is judged only after it was read what it says of the refresh token.
 
     Raises:
         RefreshExpired: ``invalid_grant``, with any status.
@@ -93,18 +97,47 @@ def renew(
         document = response.json_object()
     except fetch.FetchError:
         raise RefreshTransient(descriptor.name, _status_code(response)) from None
-    if "error" in document:
-        code = document["error"]
+    code = document.get("error")
+    if code:
         if isinstance(code, str) and code in REFUSED_GRANTS:
             raise RefreshExpired(descriptor.name, code)
         is_code = isinstance(code, str) and _ERROR_CODE.fullmatch(code)
         raise RefreshTransient(descriptor.name, code if is_code else _status_code(response))
     if not response.ok:
         raise RefreshTransient(descriptor.name, _status_code(response))
+    # An odd member that nobody reads refuses nothing.
+    document = {name: document.get(name) for name in MEMBERS | LIFETIMES}
+    if not _is_token(document["id_token"]):
+        # The one of the sign-in stays.
+        document["id_token"] = None
     try:
         return read_tokens(document, now=now, requested_scope=bundle.scope)
     except ProviderUnavailable as error:
-        raise RefreshTransient(descriptor.name, error.reason) from None
+        return _unusable(document, bundle, error.reason, now)
+
+
+@sensitive_variables()
+def _unusable(
+    document: Mapping[str, Any], bundle: UpstreamBundle, reason: str, now: datetime
+) -> UnusableAnswer:
+    """Return what an answer without a usable access token says of the refresh token."""
+    token = document.get("refresh_token")
+    if not token or token == bundle.refresh_token:
+        return UnusableAnswer(reason)
+    if not _is_token(token):
+        return UnusableAnswer(reason, is_spent=True)
+    return UnusableAnswer(
+        reason, is_spent=True, refresh_token=token, refresh_expires_at=_refresh_ends_at(document, now)
+    )
+
+
+@sensitive_variables()
+def _is_token(value: object) -> bool:
+    try:
+        check_clean({"token": value})
+    except TokenRejected:
+        return False
+    return isinstance(value, str) and 0 < len(value) <= TOKEN_LIMIT
 
 
 def _status_code(response: fetch.Response) -> str:
@@ -181,6 +214,7 @@ def _private_key(
     raise ValueError("unsupported key")
 
 
+@sensitive_variables()
 def read_tokens(document: Mapping[str, Any], *, now: datetime, requested_scope: str) -> UpstreamTokens:
     """Read a successful answer of a token endpoint (RFC 6749 §5.1).
 
@@ -192,14 +226,13 @@ def read_tokens(document: Mapping[str, Any], *, now: datetime, requested_scope: 
         check_clean({name: value for name, value in document.items() if name not in LIFETIMES})
     except TokenRejected:
         raise ProviderUnavailable("bad_answer", debug="token endpoint: unclean") from None
-    token_type = document.get("token_type", "Bearer")
+    token_type = document.get("token_type") or "Bearer"
     if not isinstance(token_type, str) or token_type.lower() != "bearer":
         raise ProviderUnavailable("bad_answer", debug="token endpoint: not a bearer token")
     access_token = _token(document, "access_token")
     if not access_token:
         raise ProviderUnavailable("bad_answer", debug="token endpoint: no access token")
     scope = document.get("scope")
-    lifetime = document.get("refresh_token_expires_in", document.get("refresh_expires_in"))
     return UpstreamTokens(
         access_token=access_token,
         refresh_token=_token(document, "refresh_token"),
@@ -207,13 +240,14 @@ def read_tokens(document: Mapping[str, Any], *, now: datetime, requested_scope: 
         scope=scope if isinstance(scope, str) and 0 < len(scope) <= SCOPE_LIMIT else requested_scope,
         token_type="Bearer",
         expires_at=_ends_at(document.get("expires_in"), now),
-        refresh_expires_at=_ends_at(lifetime, now),
+        refresh_expires_at=_refresh_ends_at(document, now),
     )
 
 
+@sensitive_variables()
 def _token(document: Mapping[str, Any], name: str) -> str:
     value = document.get(name)
-    if value is None:
+    if not value:
         return ""
     if not isinstance(value, str) or len(value) > TOKEN_LIMIT:
         raise ProviderUnavailable("bad_answer", debug=f"token endpoint: unusable {name}")
@@ -224,3 +258,8 @@ def _ends_at(lifetime: object, now: datetime) -> datetime | None:
     """Return when a lifetime in seconds ends; ``None`` where the upstream does not say."""
     known = read_lifetime(lifetime)
     return None if known is None else now + known
+
+
+def _refresh_ends_at(document: Mapping[str, Any], now: datetime) -> datetime | None:
+    lifetime = document.get("refresh_token_expires_in")
+    return _ends_at(document.get("refresh_expires_in") if lifetime is None else lifetime, now)

@@ -15,6 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import (
     BundleNotFound,
@@ -42,8 +43,8 @@ __all__ = [
 
 #: How long a token that is handed out is good for at least.
 SKEW: Final = timedelta(seconds=60)
-#: Seconds that a caller waits for a refresh of another thread or process.
-WAIT: Final = 2.0
+#: Seconds that a caller waits for a refresh of another thread or process: 10 s of HTTP, and the time to write.
+WAIT: Final = 12.0
 
 
 def fresh_token(
@@ -55,6 +56,7 @@ def fresh_token(
     skew: timedelta = SKEW,
     force: bool = False,
     seen_version: int | None = None,
+    wait: float = WAIT,
 ) -> UpstreamCredential:
     """Return an access token of *provider* that is good for *skew* at least. One query where it is.
 
@@ -68,6 +70,7 @@ def fresh_token(
         force: Renew although the token looks good: the upstream answered 401 to it.
         seen_version: With *force*: the version that was refused. If another version is stored, it was renewed
             already, and that one is returned.
+        wait: Seconds that this call waits at most for a refresh that somebody else is doing.
 
     Raises:
         BundleNotFound: This session, user and client have no tokens of that provider.
@@ -84,44 +87,48 @@ def fresh_token(
         raise RefreshExpired(provider, "invalid_grant")
     is_refused = force and seen_version in (None, held.version)
     if is_refused or (held.expires_at is not None and held.expires_at <= timezone.now() + skew):
-        return _renew_once(held)
+        return _renew_once(held, wait)
     return open_credential(held)
 
 
 @dataclass(slots=True)
-class _Refresh:
+class _Running:
     """A refresh that a thread of this process is doing; other threads wait for it."""
 
     is_done: threading.Event = field(default_factory=threading.Event)
+    credential: UpstreamCredential | None = None
     error: RefreshError | None = None
 
 
 _guard = threading.Lock()
-_refreshes: dict[tuple[Binding, int], _Refresh] = {}
+_running: dict[tuple[Binding, int], _Running] = {}
 
 
-def _renew_once(held: StoredBundle) -> UpstreamCredential:
+@sensitive_variables()
+def _renew_once(held: StoredBundle, wait: float) -> UpstreamCredential:
     """Renew *held*, or wait for the thread or process that is renewing it."""
     key = held.binding, held.version
     with _guard:
-        running = _refreshes.get(key)
-        if running is None:
-            ours = _refreshes[key] = _Refresh()
-    if running is not None:
-        running.is_done.wait(WAIT)
-        return _newer(read(held.binding), held, running.error)
+        theirs = _running.get(key)
+        if theirs is None:
+            ours = _running[key] = _Running()
+    if theirs is not None:
+        theirs.is_done.wait(wait)
+        return theirs.credential or _newer(read(held.binding), held, theirs.error)
     try:
-        return renew(held) or _wait_for_other_process(held)
+        ours.credential = renew(held) or _wait_for_other_process(held, wait)
+        return ours.credential
     except RefreshError as error:
         ours.error = error
         raise
     finally:
         with _guard:
-            del _refreshes[key]
+            del _running[key]
         ours.is_done.set()
 
 
-def _wait_for_other_process(held: StoredBundle) -> UpstreamCredential:
+@sensitive_variables()
+def _wait_for_other_process(held: StoredBundle, wait: float) -> UpstreamCredential:
     """Look at the row until the holder of the lease has written or released it."""
 
     def finished() -> StoredBundle | None:
@@ -129,19 +136,22 @@ def _wait_for_other_process(held: StoredBundle) -> UpstreamCredential:
         is_running = now.is_leased and now.version == held.version and not now.is_dead
         return None if is_running else now
 
-    now = wait_for(finished, seconds=WAIT)
+    now = wait_for(finished, seconds=wait)
     if now is None:
         raise RefreshTransient(held.binding.provider, "busy")
     return _newer(now, held)
 
 
+@sensitive_variables()
 def _newer(now: StoredBundle, held: StoredBundle, error: RefreshError | None = None) -> UpstreamCredential:
     """Return the credential of *now* if it is newer than *held*.
 
     Raises:
         RefreshError: It is not, because the refresh failed with *error* or is still running.
     """
-    if now.is_dead or now.version != held.version:
+    # A refresh that failed may have kept a new refresh token, and leaves the expired access token where it is.
+    is_expired = now.expires_at is not None and now.expires_at <= timezone.now()
+    if now.is_dead or (now.version != held.version and not (error and is_expired)):
         return open_credential(now)
     if error is not None:
         raise type(error)(error.provider, error.code)

@@ -1,7 +1,8 @@
 """Renew one upstream bundle: take the lease, ask the upstream, write its answer.
 
 The upstream is asked outside any transaction. Its answer is written only if the row is still the version that was
-read; otherwise the new tokens are revoked.
+read; otherwise the new tokens are revoked. What the answer says of the refresh token is written before anything else
+of it is judged: a spent refresh token that is sent again ends the grant at many upstreams.
 
 Not here: whether a refresh is due, and waiting for another one (:mod:`.fresh_token`); how an upstream is asked (the
 provider's ``refresh``). No log, error or signal holds a token (I13).
@@ -12,8 +13,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Final, TypeVar
+from dataclasses import dataclass, replace
+from typing import Final, Generic, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
@@ -31,12 +32,14 @@ from django_lazyauth.errors import (
 )
 from django_lazyauth.kit.retry import retry_on_conflict
 from django_lazyauth.models import UpstreamToken
-from django_lazyauth.providers.base import CanRefresh, CanRevoke
+from django_lazyauth.providers.base import CanRefresh, CanRevoke, UnusableAnswer
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.signals import upstream_token_expired, upstream_token_refreshed
-from django_lazyauth.vault.lease import Lease, take_lease
-from django_lazyauth.vault.read import StoredBundle, UpstreamCredential, database, read
+from django_lazyauth.vault.lease import Lease
+from django_lazyauth.vault.read import StoredBundle, UpstreamCredential, credential_of, database, read
 from django_lazyauth.vault.tokens import Binding, UpstreamBundle, UpstreamTokens
+
+from . import unwritten
 
 logger = logging.getLogger("django_lazyauth.vault")
 
@@ -48,6 +51,26 @@ WRITE_PAUSE: Final = 0.2
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class _Refresh:
+    """One refresh, while it runs. Its repr shows no token.
+
+    Attributes:
+        held: The row as it was read.
+        bundle: The same, opened.
+        lease: Our right to write.
+    """
+
+    held: StoredBundle
+    bundle: UpstreamBundle
+    provider: CanRefresh
+    lease: Lease
+
+    @property
+    def binding(self) -> Binding:
+        return self.held.binding
+
+
 @sensitive_variables()
 def renew(held: StoredBundle) -> UpstreamCredential | None:
     """Renew *held* and return the credential to use; ``None`` if another process is renewing it.
@@ -55,29 +78,50 @@ def renew(held: StoredBundle) -> UpstreamCredential | None:
     Raises:
         BundleNotFound, RefreshExpired, RefreshTransient, RefreshUnavailable: As ``fresh_token``.
     """
-    binding = held.binding
     try:
         bundle = held.bundle()
     except SealBroken:
-        raise RefreshExpired(binding.provider, "sealed") from None
-    provider = _provider_for(bundle)
-    lease = _in_own_transaction(lambda: take_lease(held.pk, held.version))
-    if lease is None:
+        raise RefreshExpired(held.binding.provider, "sealed") from None
+    refresh = _Refresh(held, bundle, _provider_for(bundle), Lease.new(held.pk, held.version))
+    if not _commit(refresh.lease.take).value:
         return None
     try:
-        answer = _ask(provider, bundle)
+        answer = unwritten.take(held) or _ask(refresh.provider, bundle)
     except RefreshExpired as error:
-        return _mark_dead(binding, lease, error)
+        return _mark_dead(refresh, error)
     except RefreshError:
-        _in_own_transaction(lease.release)
+        _release(refresh)
         raise
-    renewed = bundle.renewed_by(answer)
-    if not _write(lease, renewed):
-        return _discard(provider, renewed)
-    version = held.version + 1
-    _log_outcome(binding, "refreshed", version=version)
-    upstream_token_refreshed.send_robust(sender=UpstreamToken, version=version, **binding._asdict())
-    return open_credential(read(binding))
+    return _record(refresh, answer)
+
+
+@sensitive_variables()
+def _record(refresh: _Refresh, answer: UpstreamTokens | UnusableAnswer) -> UpstreamCredential:
+    """Write what became of the refresh token, and then judge the rest of the answer."""
+    bundle = refresh.bundle
+    if isinstance(answer, UnusableAnswer):
+        error = RefreshTransient(bundle.provider, answer.reason)
+        if answer.is_spent and not answer.refresh_token:
+            return _mark_dead(refresh, RefreshExpired(bundle.provider, answer.reason))
+        if not answer.is_spent:
+            _release(refresh)
+            raise error
+        renewed = bundle.with_refresh_token(answer.refresh_token, answer.refresh_expires_at)
+    else:
+        error, renewed = None, bundle.renewed_by(answer)
+    try:
+        written = _commit(lambda: refresh.lease.write(renewed))
+    except (DatabaseError, InterfaceError, ValueError):
+        # A driver raises ValueError for a text that its database cannot hold.
+        return _not_written(refresh, answer, renewed)
+    if not written.value:
+        return _discard(refresh, renewed, may_revoke=written.is_certain)
+    if error is not None:
+        raise error
+    version = refresh.lease.version + 1
+    _log_outcome(refresh.binding, "refreshed", version=version)
+    upstream_token_refreshed.send_robust(sender=UpstreamToken, version=version, **refresh.binding._asdict())
+    return open_credential(read(refresh.binding))
 
 
 def open_credential(stored: StoredBundle) -> UpstreamCredential:
@@ -110,7 +154,7 @@ def _provider_for(bundle: UpstreamBundle) -> CanRefresh:
 
 
 @sensitive_variables()
-def _ask(provider: CanRefresh, bundle: UpstreamBundle) -> UpstreamTokens:
+def _ask(provider: CanRefresh, bundle: UpstreamBundle) -> UpstreamTokens | UnusableAnswer:
     started = time.monotonic()
     outcome = "answered"
     try:
@@ -133,74 +177,139 @@ def _ask(provider: CanRefresh, bundle: UpstreamBundle) -> UpstreamTokens:
 
 
 @sensitive_variables()
-def _write(lease: Lease, renewed: UpstreamBundle) -> bool:
-    """Write the answer, more than once if the connection breaks.
+def _not_written(
+    refresh: _Refresh, answer: UpstreamTokens | UnusableAnswer, renewed: UpstreamBundle
+) -> UpstreamCredential:
+    """Return the credential of *renewed* although it stands nowhere, if the stored refresh token is still good.
 
     Raises:
-        RefreshTransient: The database is gone. If the upstream rotated the refresh token, it refuses the next
-            refresh, and the person is asked to sign in again.
+        RefreshExpired: The stored refresh token is spent, and the new one cannot be kept. The bundle is dead.
+        RefreshTransient: The same, and the database is gone. This process writes the answer later.
     """
-    for attempt in range(WRITE_TRIES):
-        try:
-            return _in_own_transaction(lambda: lease.write(renewed))
-        except (OperationalError, InterfaceError):
-            connections[database()].close_if_unusable_or_obsolete()
-            if attempt < WRITE_TRIES - 1:
-                time.sleep(WRITE_PAUSE)
-        except DatabaseError:
-            break
-    logger.error("a refreshed upstream token could not be written", extra={"provider": renewed.provider})
-    raise RefreshTransient(renewed.provider, "not_written")
-
-
-def _mark_dead(binding: Binding, lease: Lease, error: RefreshExpired) -> UpstreamCredential:
-    """Mark the bundle dead, because its refresh token is, unless a newer sign-in has replaced it."""
-    if not _in_own_transaction(lease.mark_dead):
-        now = read(binding)
-        if now.version != lease.version:
-            return open_credential(now)
-        raise error
-    _log_outcome(binding, "expired", code=error.code)
-    upstream_token_expired.send_robust(sender=UpstreamToken, **binding._asdict())
-    raise error
+    provider = refresh.bundle.provider
+    logger.error("a refreshed upstream token could not be written", extra={"provider": provider})
+    if renewed.refresh_token == refresh.bundle.refresh_token:
+        _release(refresh)
+        return credential_of(renewed)
+    try:
+        return _mark_dead(refresh, RefreshExpired(provider, "not_written"))
+    except (DatabaseError, InterfaceError):
+        unwritten.keep(refresh.held, answer)
+        raise RefreshTransient(provider, "not_written") from None
 
 
 @sensitive_variables()
-def _discard(provider: CanRefresh, renewed: UpstreamBundle) -> UpstreamCredential:
-    """Revoke *renewed*, because a newer sign-in or a sign-out came first; return what is stored instead.
+def _mark_dead(refresh: _Refresh, error: RefreshExpired) -> UpstreamCredential:
+    """Mark the bundle dead, because its refresh token is, unless a newer sign-in has replaced it."""
+    if not _commit(refresh.lease.mark_dead).value:
+        now = read(refresh.binding)
+        if now.version != refresh.lease.version:
+            return open_credential(now)
+        raise error
+    _log_outcome(refresh.binding, "expired", code=error.code)
+    upstream_token_expired.send_robust(sender=UpstreamToken, **refresh.binding._asdict())
+    raise error
+
+
+def _release(refresh: _Refresh) -> None:
+    """End the lease. Where that fails it ends by itself, and the caller has something better to tell."""
+    try:
+        _commit(refresh.lease.release)
+    except (DatabaseError, InterfaceError):
+        _log_outcome(refresh.binding, "not_released")
+
+
+@sensitive_variables()
+def _discard(refresh: _Refresh, renewed: UpstreamBundle, *, may_revoke: bool) -> UpstreamCredential:
+    """Return what is stored instead of *renewed*, because a newer sign-in or a sign-out came first.
+
+    *renewed* is revoked where nobody can hold it.
+
+    Args:
+        may_revoke: ``False`` where *renewed* may have been stored for a moment, so that somebody may use it.
 
     Raises:
         BundleNotFound: The person signed out.
         RefreshTransient: The lease expired before the answer came, and another process is asking now. Nothing is
             revoked then: that could end the whole grant, with the tokens of the other process.
     """
-    binding = Binding(renewed.session_id, renewed.provider, renewed.user_id, renewed.client_id)
     try:
-        now = read(binding)
-        if now.version == renewed.version:
-            raise RefreshTransient(binding.provider, "overtaken")
-        if now.bundle().refresh_token == renewed.refresh_token:
-            # The newer bundle uses this refresh token too. Only our access token is unused.
+        now = read(refresh.binding)
+        if now.version == refresh.lease.version:
+            raise RefreshTransient(refresh.binding.provider, "overtaken")
+        stands = now.bundle()
+        if renewed.refresh_token in (stands.refresh_token, refresh.bundle.refresh_token):
+            # It is not ours alone. Only our access token is unused.
             renewed = replace(renewed, refresh_token="")
-    except (BundleNotFound, SealBroken):
-        pass
-    if isinstance(provider, CanRevoke):
-        try:
-            provider.revoke(renewed)
-        except Exception as error:  # noqa: BLE001 - the tokens are discarded all the same
-            _log_outcome(binding, "not_revoked", code=type(error).__name__)
-    _log_outcome(binding, "discarded")
-    return open_credential(read(binding))
+        elif stands.refresh_token == refresh.bundle.refresh_token:
+            # A sign-in without a refresh token carried on the one that we have spent.
+            _pass_on(now, stands, renewed)
+            return open_credential(read(refresh.binding))
+    except SealBroken:
+        may_revoke = False
+    except BundleNotFound:
+        may_revoke = True
+    if may_revoke:
+        _revoke(refresh, renewed)
+    _log_outcome(refresh.binding, "discarded")
+    return open_credential(read(refresh.binding))
 
 
-def _in_own_transaction(work: Callable[[], T]) -> T:
-    """Commit *work* at once. Inside another transaction no other process would see the lease."""
+@sensitive_variables()
+def _pass_on(now: StoredBundle, stands: UpstreamBundle, renewed: UpstreamBundle) -> None:
+    """Give a newer bundle our new refresh token in place of the spent one that it carries."""
+    lease = Lease.new(now.pk, now.version)
+    successor = stands.with_refresh_token(renewed.refresh_token, renewed.refresh_expires_at)
+    if _commit(lease.take).value:
+        _commit(lambda: lease.write(successor))
 
-    def commit() -> T:
+
+@sensitive_variables()
+def _revoke(refresh: _Refresh, renewed: UpstreamBundle) -> None:
+    if not isinstance(refresh.provider, CanRevoke) or not (renewed.refresh_token or renewed.access_token):
+        return
+    try:
+        refresh.provider.revoke(renewed)
+    except Exception as error:  # noqa: BLE001 - the tokens are discarded all the same
+        _log_outcome(refresh.binding, "not_revoked", code=type(error).__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Committed(Generic[T]):
+    """What a piece of work returned.
+
+    Attributes:
+        is_certain: Only one COMMIT was sent for it. Else an earlier one may have been committed as well.
+    """
+
+    value: T
+    is_certain: bool
+
+
+@sensitive_variables()
+def _commit(work: Callable[[], T]) -> _Committed[T]:
+    """Commit *work* at once, again if the connection breaks. Inside another transaction nobody would see the lease.
+
+    Args:
+        work: One call of a lease. It recognises what an earlier call wrote whose COMMIT nobody acknowledged (I22).
+
+    Raises:
+        DatabaseError, InterfaceError: The database is gone, or refuses.
+    """
+
+    def in_own_transaction() -> T:
         with transaction.atomic(using=database(), durable=True):
             return work()
 
-    return retry_on_conflict(commit)
+    for attempt in range(WRITE_TRIES):
+        try:
+            return _Committed(retry_on_conflict(in_own_transaction), is_certain=attempt == 0)
+        except (OperationalError, InterfaceError):
+            if attempt == WRITE_TRIES - 1:
+                raise
+            connections[database()].close_if_unusable_or_obsolete()
+            time.sleep(WRITE_PAUSE)
+    raise AssertionError("unreachable")
 
 
 def _log_outcome(binding: Binding, outcome: str, **extra: object) -> None:

@@ -47,6 +47,19 @@ class UpstreamCredential:
     version: int
 
 
+def credential_of(bundle: UpstreamBundle) -> UpstreamCredential:
+    """Return the credential of an opened bundle."""
+    return UpstreamCredential(
+        bundle.provider,
+        bundle.subject,
+        bundle.access_token,
+        bundle.token_type,
+        bundle.scope,
+        bundle.expires_at,
+        bundle.version,
+    )
+
+
 @dataclass(slots=True)
 class StoredBundle:
     """A row as it was read, with its tokens still sealed. Its fields have the order of ``COLUMNS``."""

@@ -57,13 +57,18 @@ class UpstreamTokens:
         return UpstreamTokens(**values | times)
 
     @sensitive_variables()
+    def is_rotated_by(self, answer: UpstreamTokens) -> bool:
+        """Say whether *answer* holds a new refresh token, so that ours is spent (RFC 6749 §6)."""
+        return answer.refresh_token not in ("", self.refresh_token)
+
+    @sensitive_variables()
     def renewed_by(self, answer: UpstreamTokens) -> Self:
         """Return the tokens after a refresh that gave *answer* (RFC 6749 §6).
 
         Without a new refresh token the old one stays, with its expiry. A new refresh token never inherits the
         old expiry, and neither does a new access token.
         """
-        is_rotated = answer.refresh_token not in ("", self.refresh_token)
+        is_rotated = self.is_rotated_by(answer)
         return replace(
             self,
             access_token=answer.access_token,
@@ -74,6 +79,11 @@ class UpstreamTokens:
             expires_at=answer.expires_at,
             refresh_expires_at=answer.refresh_expires_at if is_rotated else self.refresh_expires_at,
         )
+
+    @sensitive_variables()
+    def with_refresh_token(self, refresh_token: str, expires_at: datetime | None) -> Self:
+        """Return the same with another refresh token."""
+        return replace(self, refresh_token=refresh_token, refresh_expires_at=expires_at)
 
 
 TOKEN_FIELDS = tuple(one.name for one in fields(UpstreamTokens))

@@ -71,7 +71,7 @@ def test_after_a_holder_was_killed_the_lease_ends_and_the_next_caller_refreshes(
         holder.kill()
     leased_at = time.monotonic()
     with pytest.raises(RefreshTransient):
-        session.fresh()
+        session.fresh(wait=1.0)
     assert len(session.refreshes()) == 1
     time.sleep(LEASE_TIME.total_seconds() - (time.monotonic() - leased_at) + 0.1)
     credential = session.fresh()
