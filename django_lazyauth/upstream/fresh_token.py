@@ -60,28 +60,26 @@ def fresh_token(
 ) -> UpstreamCredential:
     """Return an access token of *provider* that is good for *skew* at least. One query where it is.
 
-    Must not be called inside a transaction: a refresh talks to the upstream.
+    Call it outside any transaction: a refresh talks to the upstream.
 
     Args:
         session_id: The session that the caller's own token belongs to.
         provider: Logical name.
         user_id, client_id: Whom the session belongs to.
-        skew: A token that expires within it is renewed. One of unknown expiry is renewed with *force* only.
-        force: Renew although the token looks good: the upstream answered 401 to it.
-        seen_version: With *force*: the version that was refused. If another version is stored, it was renewed
-            already, and that one is returned.
-        wait: Seconds that this call waits at most for a refresh that somebody else is doing.
+        skew: A token that expires within it is renewed, one of unknown expiry with *force* only.
+        force: Renew although it looks good: the upstream answered 401.
+        seen_version: The version that was refused. Another one that is stored is returned.
+        wait: Seconds to wait at most for a refresh that somebody else is doing.
 
     Raises:
         BundleNotFound: This session, user and client have no tokens of that provider.
         RefreshExpired: The person has to sign in at the upstream again.
         RefreshTransient: Try again in a moment.
         RefreshUnavailable: There is nothing to refresh with.
-        RuntimeError: A refresh was due inside a transaction.
     """
     held = read(Binding(session_id, provider, user_id, client_id))
     if not is_on(provider):
-        # Disabling a provider disables its tokens too, from the next request on.
+        # A disabled provider disables its tokens too.
         raise RefreshUnavailable(provider, "not_configured")
     if held.is_dead:
         raise RefreshExpired(provider, "invalid_grant")
