@@ -10,7 +10,7 @@ PINNED := --no-deps --no-compile
 PYTEST := $(BIN)/python -m pytest -p tests.support.require_services
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-slow test-services test-mariadb test-browser matrix lint bench pins clean
+.PHONY: help demo serve test test-slow test-services test-pgbouncer test-mariadb test-browser matrix lint bench pins clean
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test-slow: $(VENV)/dev.stamp  ## The tests that repeat, flood, kill or start man
 test-services: $(VENV)/dev.stamp  ## The whole suite on PostgreSQL (LAZYAUTH_TEST_POSTGRES_URL)
 	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 2 -m "not services and not browser"
 	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser"
+
+test-pgbouncer: $(VENV)/dev.stamp  ## The core folders and the legacy migration behind PgBouncer in transaction mode
+	.ci/pgbouncer $(PYTEST) -n 2 -m "not services and not browser and not slow" tests/legacy tests/grants tests/vault \
+		tests/sessions tests/sign_in
 
 test-mariadb: $(VENV)/dev.stamp  ## The core flow and the legacy migration on MariaDB (LAZYAUTH_TEST_MARIADB_URL)
 	LAZYAUTH_TEST_DATABASE=mariadb $(PYTEST) tests/legacy tests/grants/test_exchange.py tests/grants/test_invariants.py \

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
-from django.core.checks import CheckMessage, register
+from django.core.checks import CheckMessage, Tags, register
 
 from django_lazyauth.conf.messages import refused_values, unknown_names
 
@@ -48,3 +48,4 @@ def register_checks() -> None:
     """Register the checks. The app config calls it once."""
     register(check_settings, TAG)
     register(check_deployment, TAG, deploy=True)
+    register(database.check_pooler, Tags.database)

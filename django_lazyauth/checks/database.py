@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
-from django.db import connections, router
+from django.db import DatabaseError, connections, router
 
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, UpstreamToken
 from django_lazyauth.toolkit.clients import token_models
@@ -43,3 +44,40 @@ def check_databases() -> Iterator[CheckMessage]:
             hint="Mark such views with transaction.non_atomic_requests.",
             id="lazyauth.W040",
         )
+
+
+def check_pooler(
+    app_configs: Any, *, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Warn where a cursor of the server could be declared on one connection and read on another.
+
+    This app opens no such cursor. ``QuerySet.iterator()`` of other code does.
+    """
+    using = router.db_for_write(PendingAuthorization)
+    connection: Any = connections[using]
+    is_asked = using in (databases or ()) and connection.vendor == "postgresql"
+    if not is_asked or connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"]:
+        return []
+    try:
+        is_pooled = _is_behind_pooler(connection)
+    except DatabaseError:
+        return []
+    if not is_pooled:
+        return []
+    return [
+        CheckWarning(
+            "A pooler stands before the database, and DISABLE_SERVER_SIDE_CURSORS is off. In transaction mode "
+            "QuerySet.iterator() fails.",
+            hint=f'Set DATABASES["{using}"]["DISABLE_SERVER_SIDE_CURSORS"] = True (see docs/databases.md).',
+            id="lazyauth.W041",
+        )
+    ]
+
+
+def _is_behind_pooler(connection: Any) -> bool:
+    """Say whether the server's process is another than the one that answered when the connection was made."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        pid = cursor.fetchone()[0]
+    info = getattr(connection.connection, "info", None)
+    return bool(info is not None and info.backend_pid != pid)
