@@ -53,6 +53,9 @@ class Credentials:
     def new(cls, *, with_secret: bool) -> Credentials:
         return cls(secrets.token_urlsafe(32), secrets.token_urlsafe(32) if with_secret else "")
 
+    def without_secret(self) -> Credentials:
+        return Credentials(self.token)
+
 
 def register(document: Any, *, network: str, initial_access_token: str = "") -> dict[str, Any]:
     """Register a client and return the client information response (RFC 7591 §3.2.1).

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connections, router, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connections, router, transaction
 from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
@@ -211,6 +211,12 @@ class ModelRegistrationStore:
                     raise AlreadyRegistered(known) from None
                 if clients.load_client(attrs.client_id) is not None:
                     raise
+            except (OperationalError, InterfaceError):
+                # Our own COMMIT may have been done without being acknowledged (I22).
+                connections[_database()].close_if_unusable_or_obsolete()
+                if (written := self.get_client(attrs.client_id)) is None:
+                    raise
+                return written
         raise TemporarilyUnavailable("Too many clients register at this moment.")
 
     @retries_on_conflict
