@@ -18,7 +18,6 @@ from django_lazyauth.authorize.consent import consent_of
 from django_lazyauth.errors import (
     InvalidGrant,
     InvalidRequest,
-    InvalidTarget,
     OAuthError,
     ProviderError,
     RegistrationRefused,
@@ -37,7 +36,7 @@ from django_lazyauth.tokens.writes import Delete, Insert, Step, Update, Writes
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.scopes import narrow
 
-from .checks import authenticated_client, requested_resources
+from .checks import authenticated_client, chosen_resources
 from .contract import Form, Outcome, Prepared, Raced, TokenAnswer
 
 GRANT_TYPE: Final = "authorization_code"
@@ -77,7 +76,8 @@ def _redeem(form: Form, locked: LockedCode | None) -> Outcome:
     pending = locked.pending
     _check_verifier(form, pending)
     _check_redirect_uri(form, client, pending)
-    resources = _resources(form, pending)
+    granted_resources = tuple(dict.fromkeys(pending.resource))
+    resources = chosen_resources(form, granted_resources)
     person = _finalize(locked)
     scopes = tuple(narrow(client, pending.scopes))
     asks_email = {"openid", "email"} <= set(scopes)
@@ -86,6 +86,7 @@ def _redeem(form: Form, locked: LockedCode | None) -> Outcome:
         user=person.user,
         scopes=scopes,
         resources=resources,
+        granted_resources=granted_resources,
         session_id=pending.pk,
         authentication=Authentication(pending.auth_time, tuple(pending.amr), pending.acr),
         nonce=pending.nonce,
@@ -135,14 +136,6 @@ def _check_redirect_uri(form: Form, client: clients.Client, pending: PendingAuth
         (redirect_uri,) = registered
     if redirect_uri != pending.redirect_uri:
         raise InvalidGrant("redirect_uri is not the one of the authorization request.")
-
-
-def _resources(form: Form, pending: PendingAuthorization) -> tuple[str, ...]:
-    """Return the audience: what was asked for now, else what was granted (RFC 8707 §2.2)."""
-    asked, granted = requested_resources(form), tuple(dict.fromkeys(pending.resource))
-    if granted and not set(asked) <= set(granted):
-        raise InvalidTarget("A resource was not part of the authorization request.")
-    return asked or granted
 
 
 # -- the person ------------------------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ Not here: how a client proves itself (``clients/authenticate.py``).
 from __future__ import annotations
 
 from django_lazyauth.clients.authenticate import authenticate, prove
+from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidTarget, UnauthorizedClient
-from django_lazyauth.openid.resource_indicators import are_sound_resources
+from django_lazyauth.openid.resource_indicators import are_sound_resources, lies_below
 from django_lazyauth.toolkit import clients
 
 from .contract import Form
@@ -50,6 +51,27 @@ def requested_resources(form: Form) -> tuple[str, ...]:
     """
     check_resources(form.resources)
     return tuple(dict.fromkeys(form.resources))
+
+
+def chosen_resources(form: Form, granted: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the audience of one access token: what *form* names of *granted*, else all of it (RFC 8707 §2.2, I20).
+
+    A session that named no resource is for this site. Its tokens may name a part of it.
+
+    Raises:
+        InvalidTarget: A resource is not part of the grant, or cannot be a resource indicator.
+    """
+    asked = requested_resources(form)
+    if not granted:
+        here = lazyauth_settings.issuer_origin
+        is_granted = all(lies_below(resource, here) for resource in asked)
+    else:
+        is_granted = set(asked) <= set(granted)
+    if not is_granted:
+        raise InvalidTarget("A resource was not part of the authorization request.")
+    if not asked:
+        check_resources(granted)
+    return asked or granted
 
 
 def check_resources(resources: tuple[str, ...]) -> None:

@@ -1,5 +1,8 @@
 """Use a refresh token: one successor a use, and the same answer again within the grace (RFC 6749 §6, I10).
 
+``scope`` and ``resource`` choose within the grant of the session for one access token. The new refresh token is worth
+what the old one was.
+
 A token that was used longer ago than the grace shows that a copy of it exists: its session ends (RFC 9700 §4.14).
 """
 
@@ -11,20 +14,18 @@ from typing import Final
 
 from django.utils import timezone
 
-from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, InvalidScope, InvalidTarget
-from django_lazyauth.openid.resource_indicators import lies_below
 from django_lazyauth.tokens import refresh
-from django_lazyauth.tokens.grantee import Authentication, Grantee
+from django_lazyauth.tokens.grantee import Authentication, Granted, Grantee
 from django_lazyauth.tokens.id import has_verified_email
 from django_lazyauth.tokens.issue import issue
 from django_lazyauth.tokens.kept_answer import KeptAnswer, find_kept, keep
 from django_lazyauth.tokens.writes import Insert, Writes
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.models import RefreshToken
-from django_lazyauth.toolkit.scopes import narrow, requested_scopes
+from django_lazyauth.toolkit.scopes import OFFLINE_ACCESS, narrow, requested_scopes
 
-from .checks import authenticated_client, check_resources, requested_resources
+from .checks import authenticated_client, chosen_resources
 from .contract import Form, Outcome, Prepared, TokenAnswer
 
 GRANT_TYPE: Final = "refresh_token"
@@ -45,13 +46,15 @@ def refresh_token(form: Form, prepared: Prepared) -> Outcome:
         raise InvalidGrant
     # What DOT issued before it knew families gets one now, so that a replay has something to end.
     row.token_family = row.token_family or uuid.uuid4()
-    scopes = _scopes(form, client, row)
+    granted = locked.granted or refresh.found_grant(row)
+    scopes = _scopes(form, client, granted)
     is_openid = "openid" in scopes
     grantee = Grantee(
         client=client,
         user=row.user,
         scopes=scopes,
-        resources=_resources(form, row),
+        resources=chosen_resources(form, granted.resources),
+        granted_resources=granted.resources,
         session_id=row.token_family,
         authentication=locked.authentication if is_openid else Authentication(),
         email_verified=is_openid and "email" in scopes and has_verified_email(row.user),
@@ -59,39 +62,28 @@ def refresh_token(form: Form, prepared: Prepared) -> Outcome:
         source=row,
     )
     issued = issue(grantee)
+    written_down = [refresh.write_down(granted, row, now)] if locked.granted is None else []
     spent = refresh.spend(row, now)
     kept = keep(issued.body, grantee.resources, row=row, token=token)
     id_token = [Insert(issued.id_token)] if issued.id_token is not None else []
-    Writes((*id_token, *spent, Insert(issued.access_token), Insert(issued.refresh_token), *kept)).run()
+    tokens = (spent, Insert(issued.access_token), Insert(issued.refresh_token))
+    Writes((*id_token, *written_down, *tokens, *kept)).run()
     return Outcome(TokenAnswer(issued.body), access_token=issued.access_token)
 
 
-def _scopes(form: Form, client: clients.Client, row: RefreshToken) -> tuple[str, ...]:
-    """Return the scopes of this refresh: those asked for, all of which the token has (I20)."""
-    granted = narrow(client, row.access_token.scope.split())
+def _scopes(form: Form, client: clients.Client, granted: Granted) -> tuple[str, ...]:
+    """Return the scopes of this access token: those asked for, all of which were granted (RFC 6749 §6, I20)."""
+    allowed = narrow(client, list(granted.scopes))
     scope = form.get("scope")
     if not scope:
-        return tuple(granted)
+        return tuple(allowed)
     asked = dict.fromkeys(requested_scopes(scope))
-    if not asked.keys() <= set(granted):
+    if OFFLINE_ACCESS not in allowed:
+        # The authorization endpoint dropped it too, and the client repeats what it asked for there.
+        asked.pop(OFFLINE_ACCESS, None)
+    if not asked.keys() <= set(allowed):
         raise InvalidScope
     return tuple(asked)
-
-
-def _resources(form: Form, row: RefreshToken) -> tuple[str, ...]:
-    """Return the audience of this refresh: what was asked for, all of which the token has (RFC 8707 §2.2, I20)."""
-    asked, granted = requested_resources(form), tuple(dict.fromkeys(row.resource))
-    if not granted:
-        # A session that named no resource is for this site.
-        here = lazyauth_settings.issuer_origin
-        if not all(lies_below(resource, here) for resource in asked):
-            raise InvalidTarget("A resource was not part of the authorization request.")
-        return asked
-    if not set(asked) <= set(granted):
-        raise InvalidTarget("A resource was not part of the authorization request.")
-    if not asked:
-        check_resources(granted)
-    return asked or granted
 
 
 # -- a retry ---------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from .authorization import ClientSession, DeferredRegistration, PendingAuthorization, Status
 from .client import ClientRegistration, ClientSource, InitialAccessToken
 from .consent import Consent
+from .family_grant import FamilyGrant
 from .identity import ProviderIdentity
 from .keys import ProviderKeySet
 from .lease import NamedLease
@@ -19,6 +20,7 @@ __all__ = [
     "Consent",
     "DeferredRegistration",
     "DeliveryState",
+    "FamilyGrant",
     "InitialAccessToken",
     "LegacyUpstreamToken",
     "LogoutDelivery",

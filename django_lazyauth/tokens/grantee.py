@@ -31,13 +31,26 @@ class Authentication:
 
 
 @dataclass(frozen=True, slots=True)
+class Granted:
+    """What the person allowed a session: each of its tokens is for all of it or for a part (RFC 6749 §6, I20).
+
+    Attributes:
+        resources: Empty for this site itself.
+    """
+
+    scopes: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Grantee:
     """For whom and how far.
 
     Attributes:
         user: ``None`` for a client that acts for itself.
-        scopes: In the order of the response.
-        resources: The audience (RFC 8707). It is empty for this site itself.
+        scopes: Of the access token, in the order of the response.
+        resources: The audience of the access token (RFC 8707). It is empty for this site itself.
+        granted_resources: Those of the session. The refresh token keeps them, however narrow the access token is.
         session_id: The session that begins or continues; ``None`` for a client that acts for itself.
         nonce: The client's, of its authorization request.
         email_verified: Whether the user's address is. It is read only where the scopes have ``email``.
@@ -49,6 +62,7 @@ class Grantee:
     user: Any | None
     scopes: tuple[str, ...]
     resources: tuple[str, ...] = ()
+    granted_resources: tuple[str, ...] = ()
     session_id: UUID | None = None
     authentication: Authentication = Authentication()
     nonce: str = ""

@@ -69,7 +69,7 @@ def _refresh_row(grantee: Grantee, value: str, access_token: AccessToken) -> Ref
         application=grantee.client,
         access_token=access_token,
         token_family=grantee.session_id,
-        resource=list(grantee.resources),
+        resource=list(grantee.granted_resources),
         token="",
         token_checksum=digest(value),
     )

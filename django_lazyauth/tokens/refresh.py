@@ -12,22 +12,25 @@ from typing import Any
 
 from django.db import connections, router
 from django.db.models import F, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.db.transaction import TransactionManagementError
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.models import FamilyGrant, PendingAuthorization
 from django_lazyauth.models.fields import digest
 from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
 from django_lazyauth.toolkit import clients
-from django_lazyauth.toolkit.models import RefreshToken, get_access_token_model, get_refresh_token_model
+from django_lazyauth.toolkit.models import RefreshToken, get_refresh_token_model
 
-from .grantee import Authentication
-from .writes import Delete, Save, Step
+from .grantee import Authentication, Granted
+from .writes import Save, Step, Upsert
 
 #: What using a refresh token changes in its own row.
-SPENT_FIELDS = ("access_token", "revoked", "token_family", "updated")
+SPENT_FIELDS = ("revoked", "token_family", "updated")
 #: How the person signed in, kept in the row of their authorization request.
 _AUTHENTICATION = ("auth_time", "amr", "acr")
+#: What the person granted, kept in that row, or in a row of its own for a session that DOT began.
+_GRANTED = ("scope", "resource")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,12 @@ class LockedToken:
         row: The locked row, spent or not. Its user, access token and client are loaded with it, and the client's
             registration.
         authentication: How the person signed in, as far as it is still known.
+        granted: What the person allowed the session; ``None`` for one that DOT began and that was not used here yet.
     """
 
     row: RefreshToken
     authentication: Authentication
+    granted: Granted | None
 
 
 def find(token: str) -> RefreshToken | None:
@@ -63,8 +68,9 @@ def lock(token: str) -> LockedToken | None:
     found = _select(using).get_annotated(digest(token))
     if found is None:
         return None
-    row, (auth_time, amr, acr) = found
-    return LockedToken(row, Authentication(auth_time, tuple(amr or ()), acr or ""))
+    row, (auth_time, amr, acr, scope, resources) = found
+    granted = None if scope is None else Granted(tuple(scope.split()), tuple(resources or ()))
+    return LockedToken(row, Authentication(auth_time, tuple(amr or ()), acr or ""), granted)
 
 
 @cache
@@ -72,17 +78,25 @@ def _select(using: str) -> PreparedSelect[Any]:
     """Each refresh runs it, so it is compiled once (benchmark "refresh")."""
     of_self = ("self",) if connections[using].features.has_select_for_update_of else ()
     session = PendingAuthorization.objects.filter(pk=OuterRef("token_family"))
+    of_family = FamilyGrant.objects.filter(pk=OuterRef("token_family"))
+    annotations: dict[str, Any] = {
+        f"session_{name}": Subquery(session.values(name)[:1]) for name in _AUTHENTICATION
+    }
+    for name in _GRANTED:
+        annotations[f"session_{name}"] = Coalesce(
+            Subquery(session.values(name)[:1]), Subquery(of_family.values(name)[:1])
+        )
     return PreparedSelect(
         get_refresh_token_model()
         .objects.using(using)
         .select_for_update(of=of_self)
-        .annotate(**{f"session_{name}": Subquery(session.values(name)[:1]) for name in _AUTHENTICATION})
+        .annotate(**annotations)
         .filter(token_checksum=ASKED_FOR)
         .order_by(F("revoked").desc(nulls_first=True)),
         related=dict.fromkeys(
             ("access_token", "user", "application", f"application__{clients.REGISTRATION}")
         ),
-        annotations=[f"session_{name}" for name in _AUTHENTICATION],
+        annotations=list(annotations),
     )
 
 
@@ -130,12 +144,27 @@ def family_works(row: RefreshToken) -> bool:
 # -- its use ---------------------------------------------------------------------------------------------------
 
 
-def spend(row: RefreshToken, now: datetime) -> list[Step]:
-    """Mark the locked *row* as used, and return the steps that write it and delete its access token."""
-    access_token_id = row.access_token_id
-    row.access_token, row.revoked, row.updated = None, now, now
-    access_tokens = get_access_token_model()
-    return [
-        Save(row, SPENT_FIELDS, while_null=("revoked",)),
-        Delete(access_tokens, {access_tokens._meta.pk.attname: access_token_id}, let_go=type(row)),
-    ]
+def spend(row: RefreshToken, now: datetime) -> Step:
+    """Mark the locked *row* as used, and return the step that writes it.
+
+    It keeps pointing to its access token, which stays good until it expires: a request may be under way with it.
+    Whoever ends the family finds the token by it (:func:`.family.revoke`).
+    """
+    row.revoked, row.updated = now, now
+    return Save(row, SPENT_FIELDS, while_null=("revoked",))
+
+
+def found_grant(row: RefreshToken) -> Granted:
+    """Return what a session that DOT began is worth at its first use here: what its tokens say."""
+    return Granted(tuple(row.access_token.scope.split()), tuple(dict.fromkeys(row.resource)))
+
+
+def write_down(granted: Granted, row: RefreshToken, now: datetime) -> Step:
+    """Return the step that keeps *granted* as the grant of the family of *row*."""
+    grant = FamilyGrant(
+        family=row.token_family,
+        scope=" ".join(granted.scopes),
+        resource=list(granted.resources),
+        created_at=now,
+    )
+    return Upsert(grant, unique=("family",), update=("created_at",))

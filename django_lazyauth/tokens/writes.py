@@ -72,15 +72,11 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete the rows of *model* that equal *where*, and whose attributes *before* are smaller than these values.
-
-    Nothing but *let_go* may point to such a row: a model whose keys to it an earlier step has emptied.
-    """
+    """Delete the rows of *model* that equal *where*, and whose attributes *before* are smaller than these values."""
 
     model: type[Model]
     where: Mapping[str, Any]
     before: Mapping[str, Any] = field(default_factory=dict)
-    let_go: type[Model] | None = None
 
 
 Step: TypeAlias = Insert | Upsert | Save | Update | Delete
@@ -126,7 +122,7 @@ def _is_plain(step: Step) -> bool:
     model = _model(step)
     if isinstance(step, Delete):
         listened = pre_delete.has_listeners(model) or post_delete.has_listeners(model)
-        return not listened and _nothing_points_to(model, step.let_go)
+        return not listened and _nothing_points_to(model)
     if isinstance(step, Insert | Save) and not has_own_way(model):
         return _has_plain_columns(model)
     return isinstance(step, Upsert | Update)
@@ -150,18 +146,16 @@ def _has_plain_columns(model: type[Model]) -> bool:
 
 
 @cache
-def _nothing_points_to(model: type[Model], let_go: type[Model] | None) -> bool:
+def _nothing_points_to(model: type[Model]) -> bool:
     """Say whether a row can go without Django looking for what depends on it."""
     meta = model._meta
-    pointing = [
-        field
-        for field in meta.get_fields(include_hidden=True)
-        if field.auto_created and not field.concrete and (field.one_to_one or field.one_to_many)
-    ]
     return (
         not meta.parents
         and model.delete is Model.delete
-        and all(field.related_model is let_go for field in pointing)
+        and not any(
+            field.auto_created and not field.concrete and (field.one_to_one or field.one_to_many)
+            for field in meta.get_fields(include_hidden=True)
+        )
         and not any(hasattr(field, "bulk_related_objects") for field in meta.private_fields)
     )
 

@@ -18,6 +18,7 @@ from django_lazyauth.clients.store import delete_unused
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import (
     ClientRegistration,
+    FamilyGrant,
     LogoutDelivery,
     PendingAuthorization,
     SealedSuccessor,
@@ -59,6 +60,9 @@ def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Itera
     yield Swept("unused clients", _sweep_clients(now, batch_size))
     finished = LogoutDelivery.objects.finished(now - DELIVERY_RETENTION)
     yield Swept("logout deliveries", _delete_in_batches(finished, batch_size))
+    # A family that began before its grant was written down cannot live longer than that.
+    grants = FamilyGrant.objects.all().begun_before(now - lazyauth_settings.refresh_token_lifetime)
+    yield Swept("grants of sessions", _delete_in_batches(grants, batch_size))
     for rows in expired_tokens(now):
         yield Swept(str(rows.model._meta.verbose_name_plural), _delete_in_batches(rows, batch_size))
 

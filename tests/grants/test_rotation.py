@@ -11,9 +11,6 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
-from hypothesis import HealthCheck, given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 from oauth2_provider.models import AccessToken, IDToken, RefreshToken
 
 from django_lazyauth.clients import operator_actions
@@ -25,7 +22,6 @@ from django_lazyauth.tokens import sealed_answer
 from django_lazyauth.upkeep.sweep import sweep
 from tests.clients.conftest import PUBLIC, Registrar
 from tests.races.rows import assert_nothing_lives
-from tests.support.examples import examples as count
 from tests.support.journey import OAuthClient, code_for, get, make_browser, post_form, redeem
 from tests.web.site import change_client, register_client
 
@@ -177,19 +173,19 @@ def test_i10_one_refresh_token_is_unconsumed_at_any_time(client_, first, clock):
         retried = refresh(client_, told[turn])
         assert retried.content == answer.content
         assert live_refresh_tokens().count() == 1
-        assert AccessToken.objects.count() == 1
+        assert AccessToken.objects.count() == len(told), "each stays good until it expires"
         clock.advance(seconds=2)
     assert len(set(told)) == len(told)
 
 
 def test_i10_an_older_token_inside_its_grace_gets_its_own_answer_and_nothing_new(client_, first, clock):
-    """I10: its access token is over, and its refresh token spent. What is live comes out of no retry."""
+    """I10: its refresh token is spent. The one that works comes out of no retry."""
     answer = refresh(client_, first)
     last = refresh(client_, answer.json()["refresh_token"]).json()
     clock.advance(seconds=5)
     again = refresh(client_, first)
     assert again.content == answer.content
-    assert userinfo(again.json()["access_token"]) == 401
+    assert userinfo(again.json()["access_token"]) == 200, "it is good until it expires"
     assert live_refresh_tokens().get().token_checksum == digest(last["refresh_token"])
     assert userinfo(last["access_token"]) == 200
     clock.advance(seconds=GRACE)
@@ -294,7 +290,7 @@ def test_i11_a_family_that_ended_by_the_toolkits_own_hand_answers_no_retry(clien
         case "family":
             RefreshToken.revoke_family(live.token_family)
         case "access token":
-            AccessToken.objects.get().revoke()
+            live.access_token.revoke()
     assert SealedSuccessor.objects.count() == (0 if how == "token" else 1)
     assert_refused(refresh(client_, first))
     assert_nothing_lives(session_id())
@@ -399,50 +395,9 @@ def scopes_of(answer):
     return set(answer.json()["scope"].split())
 
 
-@examples(max_examples=count(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    granted=st.sets(st.sampled_from(SCOPES[:3]), min_size=1),
-    asked=st.lists(
-        st.one_of(st.none(), st.sets(st.sampled_from([*SCOPES, "admin"]), min_size=1)), max_size=5
-    ),
-)
-def test_i20_the_scope_of_a_chain_of_refreshes_never_grows(client_, granted, asked):
-    """I20, RFC 6749 §6: each token has at most the scopes of the one before it, whatever is asked for."""
-    answer = redeem(client_, code_for(client_, scope=" ".join(sorted(granted))))
-    held, token = scopes_of(answer), answer.json()["refresh_token"]
-    assert held == granted
-    for wanted in asked:
-        answer = refresh(client_, token, **({"scope": " ".join(sorted(wanted))} if wanted else {}))
-        if wanted and not wanted <= held:
-            assert_refused(answer, "invalid_scope")
-            continue
-        assert scopes_of(answer) == (wanted or held)
-        assert set(AccessToken.objects.latest("pk").scope.split()) == scopes_of(answer)
-        held, token = scopes_of(answer), answer.json()["refresh_token"]
-
-
-@examples(max_examples=count(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    granted=st.sets(st.sampled_from(RESOURCES), min_size=1),
-    asked=st.lists(st.sets(st.sampled_from([*RESOURCES, "https://api.example/d"])), max_size=5),
-)
-def test_i20_the_audience_of_a_chain_of_refreshes_never_grows(client_, granted, asked):
-    """I20, RFC 8707 §2.2."""
-    answer = redeem(client_, code_for(client_, resource=sorted(granted)))
-    held, token = granted, answer.json()["refresh_token"]
-    for wanted in asked:
-        answer = refresh(client_, token, **({"resource": sorted(wanted)} if wanted else {}))
-        if not wanted <= held:
-            assert_refused(answer, "invalid_target")
-            continue
-        held, token = wanted or held, answer.json()["refresh_token"]
-        for rows in (AccessToken.objects, RefreshToken.objects):
-            assert set(rows.latest("pk").resource) == held
-
-
 @pytest.mark.parametrize("form", ["jwt", "opaque"])
 def test_i20_a_session_without_a_resource_stays_at_this_site(client_, lazyauth, form):
-    """I20, RFC 9068 §3: a token without one is for this site, where a refresh may narrow it to a part."""
+    """I20, RFC 9068 §3: a session without one is for this site. A token of it may be for a part."""
     lazyauth(ACCESS_TOKEN_FORMAT=form)
     token = redeem(client_, code_for(client_)).json()["refresh_token"]
     for elsewhere in (
@@ -454,13 +409,13 @@ def test_i20_a_session_without_a_resource_stays_at_this_site(client_, lazyauth, 
     ):
         assert_refused(refresh(client_, token, resource=elsewhere), "invalid_target")
     token = refresh(client_, token).json()["refresh_token"]
-    assert AccessToken.objects.get().resource == []
-    token = refresh(client_, token, resource="https://auth.example/mcp").json()["refresh_token"]
-    assert AccessToken.objects.get().resource == ["https://auth.example/mcp"]
-    assert_refused(refresh(client_, token, resource="https://auth.example/other"), "invalid_target")
+    for wanted in (["https://auth.example/mcp"], ["https://auth.example/other"], []):
+        token = refresh(client_, token, resource=wanted).json()["refresh_token"]
+        assert AccessToken.objects.latest("pk").resource == wanted
+        assert RefreshToken.objects.latest("pk").resource == []
 
 
-def test_i20_the_claims_of_a_jwt_do_not_grow_either(client_):
+def test_i20_the_claims_of_a_jwt_are_those_of_its_own_request(client_):
     """I20, RFC 9068 §2.2: what a resource server reads, which asks nobody."""
     both = list(RESOURCES[:2])
     answer = redeem(client_, code_for(client_, resource=both, scope="openid email"))
@@ -472,24 +427,13 @@ def test_i20_the_claims_of_a_jwt_do_not_grow_either(client_):
         options={"verify_signature": False},
     )
     assert (set(first["aud"]), set(first["scope"].split())) == (set(both), {"openid", "email"})
+    assert (second["aud"], second["scope"]) == (both[1], "openid")
+    assert (set(third["aud"]), set(third["scope"].split())) == (set(both), {"openid", "email"})
     for claims in (second, third):
-        assert (claims["aud"], claims["scope"]) == (both[1], "openid")
         assert {name: claims[name] for name in ("iss", "sub", "client_id", "tsid")} == {
             name: first[name] for name in ("iss", "sub", "client_id", "tsid")
         }
         assert claims["jti"] != first["jti"]
-
-
-def test_i20_what_was_given_up_does_not_come_back(client_):
-    """I20: the narrower token is what the next refresh starts from."""
-    both = list(RESOURCES[:2])
-    token = redeem(client_, code_for(client_, resource=both, scope="openid email")).json()["refresh_token"]
-    token = refresh(client_, token, scope="email", resource=both[0]).json()["refresh_token"]
-    assert_refused(refresh(client_, token, scope="openid email"), "invalid_scope")
-    assert_refused(refresh(client_, token, resource=both), "invalid_target")
-    answer = refresh(client_, token)
-    assert scopes_of(answer) == {"email"}
-    assert AccessToken.objects.get().resource == both[:1]
 
 
 def test_i20_a_refused_refresh_spends_nothing(client_, first):
@@ -500,6 +444,7 @@ def test_i20_a_refused_refresh_spends_nothing(client_, first):
         ({"resource": "no-uri"}, "invalid_target"),
         ({"resource": "https://api.example/#fragment"}, "invalid_target"),
         ({"resource": ["https://api.example/", ""]}, "invalid_target"),
+        ({"resource": "https://api.example/"}, "invalid_target"),
         ({"resource": "http://["}, "invalid_target"),
         ({"resource": "https://api.example/" + "x" * 1024}, "invalid_target"),
         ({"resource": [f"https://api.example/{number}" for number in range(11)]}, "invalid_target"),

@@ -84,8 +84,8 @@ def test_the_audience_is_what_was_asked_for_else_this_site(client_, resources, a
     assert decoded(renewed["access_token"])[1]["aud"] == audience
 
 
-def test_an_audience_shrinks_with_the_request_and_never_grows(client_):
-    """I20, RFC 8707 §2.2: at the exchange and at the refresh."""
+def test_i20_an_audience_is_chosen_within_the_grant_at_each_request(client_):
+    """I20, RFC 8707 §2.2: at the exchange and at the refresh, for the one access token that it asks for."""
     code = code_for(client_, resource=[API, TOOLS])
     refused = redeem(client_, code, resource="https://other.example")
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_target")
@@ -97,7 +97,19 @@ def test_an_audience_shrinks_with_the_request_and_never_grows(client_):
         "client_id": client_.client_id,
         "resource": TOOLS,
     }
-    assert post_form(make_browser(), "/token", form).json()["error"] == "invalid_target"
+    body = post_form(make_browser(), "/token", form).json()
+    assert decoded(body["access_token"])[1]["aud"] == TOOLS
+
+
+def test_i20_a_code_that_named_no_resource_is_redeemed_for_this_site(client_):
+    """I20: the person allowed no other audience."""
+    code = code_for(client_)
+    refused = redeem(client_, code, resource="https://other.example/")
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_target")
+    assert (
+        decoded(redeem(client_, code, resource="https://auth.example/mcp").json()["access_token"])[1]["aud"]
+        == "https://auth.example/mcp"
+    )
 
 
 def test_a_client_that_acts_for_itself_is_the_subject_and_has_no_session(machine):

@@ -117,7 +117,7 @@ def test_a_token_of_a_client_that_acts_for_itself_names_it(machine, api):
 
 
 @FORMATS
-@pytest.mark.parametrize("over", ["revoked", "expired", "user", "client", "refreshed"])
+@pytest.mark.parametrize("over", ["revoked", "expired", "user", "client", "refreshed and revoked"])
 def test_what_does_not_work_is_inactive(client_, application, api, lazyauth, form, over):
     """RFC 7662 §2.2, I11: for the resource server at once, too."""
     lazyauth(ACCESS_TOKEN_FORMAT=form)
@@ -134,8 +134,11 @@ def test_what_does_not_work_is_inactive(client_, application, api, lazyauth, for
         case "client":
             noted = {"source": ClientSource.ELSEWHERE, "disabled_at": timezone.now()}
             ClientRegistration.objects.update_or_create(client=application, defaults=noted)
-        case "refreshed":
-            refresh(client_, tokens["refresh_token"])
+        case "refreshed and revoked":
+            renewed = refresh(client_, tokens["refresh_token"])
+            assert said(api, token)["active"] is True
+            form = {"token": renewed["refresh_token"], "client_id": client_.client_id}
+            post_form(make_browser(), "/revoke_token", form)
     assert said(api, token) == INACTIVE
 
 
