@@ -15,7 +15,7 @@ from django_lazyauth.tokens.keys import signing_keys
 from django_lazyauth.vault.cipher import vault_keys
 
 #: What RFC 7592 needs of a store.
-MANAGING = ("get_client", "registration_access_token_digest", "update_client", "unregister_client")
+MANAGING = ("registration_access_token_digest", "update_client", "unregister_client")
 
 
 def check_keys() -> Iterator[CheckMessage]:
@@ -80,7 +80,13 @@ def _store(store: object) -> Iterator[CheckMessage]:
         yield Error(
             'The class of LAZYAUTH["REGISTRATION_STORE"] has no register_client().', id="lazyauth.E012"
         )
-    if missing := _missing(store, MANAGING):
+    if _missing(store, ["get_client"]):
+        yield Error(
+            'The class of LAZYAUTH["REGISTRATION_STORE"] has no get_client().',
+            hint="Nothing finds the clients that it registers, so none of them can sign anybody in.",
+            id="lazyauth.E014",
+        )
+    elif missing := _missing(store, MANAGING):
         yield CheckWarning(
             f'The class of LAZYAUTH["REGISTRATION_STORE"] has no {", ".join(missing)}: '
             "clients cannot manage their registrations.",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from django.utils.functional import Promise
@@ -135,9 +135,16 @@ def _issuer(value: str) -> str:
     return value
 
 
-ISSUER: Kind[str] = Kind(
-    "an http(s) URL without query and fragment (RFC 8414 §2)", lambda value: _issuer(text(value))
-)
+def _issuer_or_hint(value: Any) -> str:
+    try:
+        return _issuer(text(value))
+    except Exception:  # noqa: BLE001 - a value may be an object of the host, which raises what it likes.
+        raise Refused(hint=ISSUER_EXAMPLES) from None
+
+
+#: At the root of the origin with a slash, with a path without one: see the row of the setting.
+ISSUER_EXAMPLES: Final = 'Like "https://auth.example.org/" or "https://example.org/oauth".'
+ISSUER: Kind[str] = Kind("an http(s) URL without query and fragment (RFC 8414 §2)", _issuer_or_hint)
 
 
 # -- several ------------------------------------------------------------------------------------------------

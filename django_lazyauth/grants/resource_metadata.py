@@ -8,7 +8,7 @@ from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 from django.utils.encoding import escape_uri_path
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.toolkit.scopes import available_scopes
+from django_lazyauth.toolkit.scopes import advertised_scopes
 
 
 def resource_metadata_url(path: str = "") -> str | None:
@@ -72,6 +72,6 @@ def protected_resource_metadata(resource_path: str) -> dict[str, Any]:
     return {
         "resource": resource,
         "authorization_servers": [lazyauth_settings.issuer],
-        "scopes_supported": sorted(available_scopes(None, None)),
+        "scopes_supported": advertised_scopes(),
         "bearer_methods_supported": ["header"],
     }

@@ -12,7 +12,7 @@ from django.urls import NoReverseMatch, reverse
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.tokens.id import PROTOCOL_CLAIMS, SCOPE_OF_CLAIM
 from django_lazyauth.tokens.keys import signing_algorithms
-from django_lazyauth.toolkit.scopes import available_scopes
+from django_lazyauth.toolkit.scopes import advertised_scopes
 from django_lazyauth.toolkit.settings import metadata_documents_enabled
 
 from .endpoint import GRANTS
@@ -50,7 +50,7 @@ def server_metadata() -> dict[str, Any]:
     return {
         "issuer": lazyauth_settings.issuer,
         **endpoints,
-        "scopes_supported": sorted(available_scopes(None, None)),
+        "scopes_supported": advertised_scopes(),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": list(GRANTS),

@@ -14,7 +14,8 @@ from django_lazyauth.conf import lazyauth_settings
 from . import clients
 from .moved import dot_module
 
-get_scopes_backend = dot_module("scopes", moves_to="core").get_scopes_backend
+_scopes = dot_module("scopes", moves_to="core")
+get_scopes_backend, SettingsScopes = _scopes.get_scopes_backend, _scopes.SettingsScopes
 
 #: Libraries add it wherever it is advertised. A client that may not have it gets the rest of its scopes.
 OFFLINE_ACCESS = "offline_access"
@@ -31,6 +32,20 @@ def available_scopes(client: Any, request: Any = None) -> set[str]:
     known = set(lazyauth_settings.scopes) | set(backend) | upstream_scopes(client)
     registered = clients.registered_scopes(client)
     return known if registered is None else known & registered
+
+
+def advertised_scopes() -> list[str]:
+    """Return ``scopes_supported`` (RFC 8414 §2): what this site offers to everybody.
+
+    django-oauth-toolkit offers ``read`` and ``write`` where its settings name no scope. A client may still ask for
+    them, because a site may have lived with this default. They mean nothing here, so they are not advertised.
+    """
+    offered = available_scopes(None)
+    if "SCOPES" not in oauth2_settings.user_settings and issubclass(
+        oauth2_settings.SCOPES_BACKEND_CLASS, SettingsScopes
+    ):
+        offered -= set(oauth2_settings.defaults["SCOPES"]) - set(lazyauth_settings.scopes)
+    return sorted(offered)
 
 
 def may_ask(client: Any, scopes: list[str], request: Any = None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -34,6 +35,10 @@ class CannotBeMade:
 
 class RegistersOnly:
     def register_client(self, attrs): ...
+
+
+class RegistersAndFinds(RegistersOnly):
+    def get_client(self, client_id): ...
 
 
 def small_rsa_key() -> str:
@@ -79,7 +84,8 @@ def test_the_settings_of_the_tests_are_sound():
         ({"REGISTRATION_STORE": "nowhere.Store"}, "lazyauth.E011"),
         ({"REGISTRATION_STORE": "tests.site.test_checks.CannotBeMade"}, "lazyauth.E011"),
         ({"REGISTRATION_STORE": "tests.site.test_checks.NotAResolver"}, "lazyauth.E012"),
-        ({"REGISTRATION_STORE": "tests.site.test_checks.RegistersOnly"}, "lazyauth.W002"),
+        ({"REGISTRATION_STORE": "tests.site.test_checks.RegistersOnly"}, "lazyauth.E014"),
+        ({"REGISTRATION_STORE": "tests.site.test_checks.RegistersAndFinds"}, "lazyauth.W002"),
     ],
 )
 def test_a_broken_setting_is_an_error_with_its_own_id(lazyauth, change, check_id):
@@ -166,3 +172,13 @@ def test_a_weak_setting_of_the_site_must_not_be_deployed(
     lazyauth(PROVIDERS={"password": {"type": "password"}})
     setattr(settings, name, value)
     assert check_id in ids(deploy=True)
+
+
+@pytest.mark.parametrize("issuer", ["auth.example", "https://auth.example/?a=b", 7, "ftp://auth.example/"])
+def test_the_hint_about_the_issuer_shows_what_readme_shows(lazyauth, issuer):
+    """At the root of the origin the issuer ends in a slash, with a path it does not (decision 62)."""
+    lazyauth(ISSUER=issuer)
+    [hint] = [message.hint for message in run_checks(tags=[TAG]) if message.id == "lazyauth.E001"]
+    assert '"https://auth.example.org/"' in hint
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert '"ISSUER": "https://auth.example.org/"' in readme

@@ -16,7 +16,7 @@ import pytest
 HERE = Path(__file__).parent
 FOLDER = HERE.parents[1] / "var" / "stock_clients"
 #: Seconds that npm, and one client, may take.
-INSTALL_TIMEOUT = 100
+INSTALL_TIMEOUT = 240
 RUN_TIMEOUT = 60
 
 

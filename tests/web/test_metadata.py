@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from django.test import Client
 from django.urls import resolve
 
 from tests.support.journey import (
@@ -312,3 +313,24 @@ def test_the_documents_are_for_reading(path):
         response = getattr(browser, method)(path, secure=True)
         assert response.status_code == 405
         assert "GET" in response.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource"]
+)
+def test_scopes_that_nobody_configured_are_not_advertised(path):
+    """RFC 8414 §2, RFC 9728 §2: `read` and `write` are what django-oauth-toolkit has where its settings are silent."""
+    supported = Client().get(path, secure=True).json()["scopes_supported"]
+    assert not {"read", "write"} & set(supported)
+    assert "openid" in supported
+
+
+def test_scopes_that_the_host_configured_are_advertised(settings, lazyauth):
+    lazyauth(SCOPES={"write": "Write"})
+    settings.OAUTH2_PROVIDER = {"SCOPES": {"read": "Read", "openid": "You"}}
+    found = Client().get("/.well-known/oauth-authorization-server", secure=True).json()
+    assert {"read", "write", "openid"} <= set(found["scopes_supported"])
+    settings.OAUTH2_PROVIDER = {}
+    found = Client().get("/.well-known/oauth-authorization-server", secure=True).json()
+    assert "write" in found["scopes_supported"]
+    assert "read" not in found["scopes_supported"]
