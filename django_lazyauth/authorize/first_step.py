@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
+from typing import Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
@@ -20,6 +21,10 @@ from django_lazyauth.toolkit import clients
 
 from .consent import consent_needed
 from .request import AuthorizationRequest
+
+#: The person is asked who they are, or want to be, also where somebody is signed in here (OpenID Connect Core
+#: §3.1.2.1; Initiating User Registration via OpenID Connect §4).
+ASK_WHO: Final = frozenset({"login", "select_account", "create"})
 
 
 class Step(Enum):
@@ -42,6 +47,11 @@ class GoStraight:
     provider: str
 
 
+def may_continue(prompts: frozenset[str]) -> bool:
+    """Say whether the page may offer to go on as whoever is signed in here."""
+    return not prompts & {"login", "create"}
+
+
 def usable_user(request: HttpRequest, asked: AuthorizationRequest) -> AbstractBaseUser | None:
     """Return the signed-in user, unless the client asks for somebody else or for a more recent sign-in."""
     user = browser.current_user(request)
@@ -62,7 +72,7 @@ def first_step(asked: AuthorizationRequest, user: AbstractBaseUser | None) -> St
     """
     if "none" in asked.prompts:
         return _step_without_page(asked, user)
-    if user is not None and not asked.prompts & {"login", "select_account"}:
+    if user is not None and not asked.prompts & ASK_WHO:
         return step_of_known(asked, user)
     if user is None and (only := _only_provider(asked)):
         return GoStraight(only)

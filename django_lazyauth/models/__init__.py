@@ -4,6 +4,7 @@ from .authorization import ClientSession, DeferredRegistration, PendingAuthoriza
 from .client import ClientRegistration, ClientSource, InitialAccessToken
 from .consent import Consent
 from .family_grant import FamilyGrant
+from .flow_answer import FlowAnswer
 from .identity import ProviderIdentity
 from .keys import ProviderKeySet
 from .lease import NamedLease
@@ -21,6 +22,7 @@ __all__ = [
     "DeferredRegistration",
     "DeliveryState",
     "FamilyGrant",
+    "FlowAnswer",
     "InitialAccessToken",
     "LegacyUpstreamToken",
     "LogoutDelivery",

@@ -97,12 +97,15 @@ class Page:
         context: For the template; the view adds the flow, the client and the form token.
         private: JSON for the next ``complete``; ``None`` keeps the stored one.
         status: HTTP status.
+        is_final: The form had an effect outside, such as a mail. The same form again, from a double click or a
+            reload, shows this page again and does nothing.
     """
 
     template: str
     context: Json = field(default_factory=dict, repr=False)
     private: Json | None = field(default=None, repr=False)
     status: int = 200
+    is_final: bool = False
 
 
 class Provider:

@@ -48,7 +48,7 @@ REVOCATION_DEADLINE: Final = 5.0
 #: Prompts that are passed to an upstream. ``none`` never is, and ``consent`` is asked by us.
 PASSED_PROMPTS: Final = ("login", "select_account", "create")
 #: Errors that mean that the person or the upstream refused (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6, and
-#: Apple's own code).
+#: the own codes of Apple and LinkedIn).
 DENIALS: Final = frozenset(
     {
         "access_denied",
@@ -57,6 +57,7 @@ DENIALS: Final = frozenset(
         "interaction_required",
         "login_required",
         "user_cancelled_authorize",
+        "user_cancelled_login",
     }
 )
 

@@ -11,25 +11,23 @@ pending authorization), the form token (the view), and the end of other sessions
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import time
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.hashers import identify_hasher, make_password
 from django.contrib.auth.signals import user_login_failed
 from django.core.exceptions import ValidationError
-from django.core.mail import EmailMessage
-from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
-from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import ProviderUnavailable, RegistrationRefused
+from django_lazyauth.errors import RegistrationRefused
 from django_lazyauth.kit.throttle import Throttle
 from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.models.fields import digest
@@ -44,6 +42,7 @@ from .password_forms import (
     SignInForm,
     normalise_address,
 )
+from .password_mails import AddressRefused, Kind, send_mail
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -53,8 +52,6 @@ if TYPE_CHECKING:
     from django_lazyauth.models import PendingAuthorization
 
 logger = logging.getLogger(__name__)
-
-Kind = Literal["register", "change"]
 
 #: Seconds that an e-mailed code is valid: long enough for a slow mail server.
 CODE_LIFETIME = 15 * 60
@@ -75,8 +72,12 @@ FLOW_MAILS = Throttle("password-flow-mails", MAILS_PER_FLOW, timedelta(hours=1))
 ADDRESS_MAILS = Throttle("password-address-mails", 5, timedelta(hours=1))
 
 NOT_SIGNED_IN = _("This name and this password do not belong together. Check both and try again.")
-CODE_REFUSED = _("This code is wrong or has expired. Check it, or ask for a new one.")
-NO_MORE_MAILS = _("No more mails can be sent for this sign-in. Use the last code, or start again later.")
+TOO_MANY_IN_FLOW = _(
+    "Too many attempts. Go back to the application and start again, or replace the password."
+)
+CODE_REFUSED = _("This code is wrong or has expired, or too many were tried. Check it, or ask for a new one.")
+NO_MORE_MAILS = _("No mail can be sent for this sign-in now. Use the last code, or start again later.")
+ADDRESS_REFUSED = _("The mail server does not take mail for this address. Check the address.")
 START_AGAIN = _("This step is over. Please start again.")
 MAIL_SENT = _("A new mail is on its way. Earlier codes may have stopped working.")
 
@@ -85,13 +86,6 @@ STEPS: dict[str, tuple[str, type[Form]]] = {
     "sign_in": ("django_lazyauth/password/sign_in.html", SignInForm),
     "register": ("django_lazyauth/password/register.html", NewPasswordForm),
     "change": ("django_lazyauth/password/change.html", NewPasswordForm),
-}
-#: The kind of request, and whether the mail holds a code → the template of the mail.
-MAILS: dict[tuple[Kind, bool], str] = {
-    ("register", True): "django_lazyauth/mail/register_code.txt",
-    ("register", False): "django_lazyauth/mail/register_known.txt",
-    ("change", True): "django_lazyauth/mail/change_code.txt",
-    ("change", False): "django_lazyauth/mail/change_unknown.txt",
 }
 
 
@@ -202,12 +196,11 @@ class PasswordProvider(Provider):
         login = form.cleaned_data["email"]
         flow, account = str(pending.session_id), _subject_of(login) or login.casefold()
         within_limits = [FLOW_FAILURES.take(flow), ACCOUNT_FAILURES.take(account)]
-        if all(within_limits):
-            success = self._authenticate(request, login, form.cleaned_data["password"])
-        else:
+        if not all(within_limits):
             # The same work as a real check, so that the response time does not show that nothing is checked.
             make_password(form.cleaned_data["password"])
-            success = None
+            return _form_page("sign_in", form, alert=_locked_out(is_account=not within_limits[1]))
+        success = self._authenticate(request, login, form.cleaned_data["password"])
         if success is None:
             return _form_page("sign_in", form, alert=NOT_SIGNED_IN)
         ACCOUNT_FAILURES.give_back(account)
@@ -261,12 +254,21 @@ class PasswordProvider(Provider):
             sent_at=int(time.time()),
             mails=mails,
         )
-        return _code_page(self._mail_code(pending, challenge), CodeForm())
+        try:
+            mailed = self._mail_code(pending, challenge)
+        except AddressRefused:
+            form.add_error("email", ADDRESS_REFUSED)
+            return _form_page(kind, form)
+        return replace(_code_page(mailed, CodeForm()), is_final=True)
 
     def _resend(self, pending: PendingAuthorization, challenge: Challenge) -> Page:
         if not (challenge.can_resend and FLOW_MAILS.take(str(pending.session_id))):
             return _code_page(challenge, CodeForm(), alert=NO_MORE_MAILS)
-        return _code_page(self._mail_code(pending, challenge), CodeForm(), notice=MAIL_SENT)
+        try:
+            mailed = self._mail_code(pending, challenge)
+        except AddressRefused:
+            return _code_page(challenge, CodeForm(), alert=ADDRESS_REFUSED)
+        return replace(_code_page(mailed, CodeForm(), notice=MAIL_SENT), is_final=True)
 
     def _mail_code(self, pending: PendingAuthorization, challenge: Challenge) -> Challenge:
         """Send one mail, with a code only if the code may confirm the change.
@@ -278,7 +280,12 @@ class PasswordProvider(Provider):
         may_confirm = self._may_confirm(challenge)
         if not ADDRESS_MAILS.take(challenge.email):
             return counted
-        _send_mail(MAILS[challenge.kind, may_confirm], to=challenge.email, code=code if may_confirm else "")
+        send_mail(
+            challenge.kind,
+            to=challenge.email,
+            code=code if may_confirm else "",
+            minutes=CODE_LIFETIME // 60,
+        )
         return replace(
             counted,
             code_digest=_digest_of_code(pending, challenge, code) if may_confirm else _digest_of_nothing(),
@@ -320,6 +327,18 @@ class PasswordProvider(Provider):
             .filter(provider=self.name, subject=subject)
             .first()
         )
+
+
+def _locked_out(*, is_account: bool) -> Any:
+    """Return what a person reads whose password is not checked any more, whether the account exists or not."""
+    if not is_account:
+        return TOO_MANY_IN_FLOW
+    minutes = math.ceil(ACCOUNT_FAILURES.seconds_left() / 60)
+    return ngettext(
+        "Too many attempts. Try again in %(minutes)d minute, or replace the password.",
+        "Too many attempts. Try again in %(minutes)d minutes, or replace the password.",
+        minutes,
+    ) % {"minutes": minutes}
 
 
 def _has_password(user: AbstractBaseUser) -> bool:
@@ -366,33 +385,7 @@ def _code_page(challenge: Challenge, form: Form, alert: Any = "", *, notice: Any
         "notice": notice,
         "email": challenge.email,
         "can_resend": challenge.can_resend,
+        # Tells the form for another mail from a second click on the one before.
+        "mails": challenge.mails,
     }
     return Page("django_lazyauth/password/code.html", context, private=asdict(challenge))
-
-
-def _send_mail(template: str, *, to: str, code: str) -> None:
-    """Send one mail; the first line of its template is the subject.
-
-    It names the site and not the client: the name of a client is a stranger's text, and must not be sent to
-    another person in our name.
-
-    Raises:
-        ProviderUnavailable: The mail backend failed. Only the log says how.
-    """
-    context = {
-        "site": urlsplit(lazyauth_settings.issuer).netloc,
-        "code": f"{code[:4]}-{code[4:]}",
-        "minutes": CODE_LIFETIME // 60,
-    }
-    subject, _newline, body = render_to_string(template, context).strip().partition("\n")
-    mail = EmailMessage(
-        subject=subject.strip(),
-        body=body.lstrip(),
-        to=[to],
-        headers={"Auto-Submitted": "auto-generated"},  # RFC 3834 §5: no automatic replies.
-    )
-    try:
-        mail.send()
-    except Exception as error:  # noqa: BLE001 - every mail backend raises errors of its own library.
-        logger.error("A mail was not sent: %s", type(error).__name__)
-        raise ProviderUnavailable("mail", debug=type(error).__name__) from None

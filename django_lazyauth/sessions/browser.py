@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, login, logout
+from django.contrib.auth import SESSION_KEY as AUTH_USER_KEY
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import DatabaseError, router
 from django.http import HttpRequest
@@ -89,6 +90,28 @@ def current_user(request: HttpRequest) -> AbstractBaseUser | None:
             logout(request)
             return None
     return user
+
+
+def kept_session(request: HttpRequest) -> str:
+    """Return the key of the browser's session if this request changed it, and write the session at once."""
+    if not request.session.modified:
+        return ""
+    # Django writes it after the view. Whoever takes it over by then must find it complete.
+    request.session.save()
+    return request.session.session_key or ""
+
+
+def take_session(request: HttpRequest, session_key: str) -> None:
+    """Give this browser the session that an answer held which it may have dropped.
+
+    Not where somebody is signed in here, and not where that session ended meanwhile.
+    """
+    if not session_key or current_user(request) is not None:
+        return
+    session = type(request.session)(session_key)
+    if AUTH_USER_KEY in session:
+        session.modified = True
+        request.session = session
 
 
 def sign_in_of(request: HttpRequest) -> SignIn:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +40,7 @@ class LogoutRequest:
         client: The client that sends the person; ``None`` if the request names none.
         hint: The claims of its ID token; ``None`` without an ID token of ours.
         redirect_uri: Where the person goes afterwards: a URI that *client* registered, or empty.
+        account: Primary key of who was signed in when the page asked, or empty.
     """
 
     client: clients.Client | None = None
@@ -47,6 +48,7 @@ class LogoutRequest:
     redirect_uri: str = ""
     state: str = ""
     ui_locales: str = ""
+    account: str = ""
 
     @property
     def return_url(self) -> str:
@@ -55,7 +57,7 @@ class LogoutRequest:
             return self.redirect_uri
         return with_parameters(self.redirect_uri, {"state": self.state})
 
-    def dumps(self, *, binding_digest: str) -> str:
+    def dumps(self, *, binding_digest: str, account: str = "") -> str:
         """Return the request as a signed value for a form. It is bound to the browser that sent the request."""
         hint = self.hint
         return signing.dumps(
@@ -66,6 +68,7 @@ class LogoutRequest:
                 "st": self.state,
                 "ul": self.ui_locales,
                 "b": binding_digest,
+                "u": account,
             },
             salt=SALT,
             compress=True,
@@ -115,11 +118,11 @@ def load(text: str, *, binding: str) -> LogoutRequest:
         {"client_id": data["c"], "post_logout_redirect_uri": data["r"], "state": data["st"]}
         | {"ui_locales": data["ul"]}
     )
-    if data["h"] is None:
-        return checked
-    subject, client_id, session_id = data["h"]
-    hint = Hint(subject, client_id, UUID(session_id) if session_id else None)
-    return LogoutRequest(checked.client, hint, checked.redirect_uri, checked.state, checked.ui_locales)
+    hint = None
+    if data["h"] is not None:
+        subject, client_id, session_id = data["h"]
+        hint = Hint(subject, client_id, UUID(session_id) if session_id else None)
+    return replace(checked, hint=hint, account=data.get("u", ""))
 
 
 # -- the end -------------------------------------------------------------------------------------------------

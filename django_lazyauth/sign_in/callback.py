@@ -40,10 +40,15 @@ class WrongProvider(InvalidGrant):
 
 
 class SignInFailed(ProviderError):
-    """The provider could not authenticate the person. The row stays, and the person may try again or another way."""
+    """The provider could not authenticate the person. The row stays, and the person may try again or another way.
+
+    Attributes:
+        cause: What the provider raised: its class says whether somebody refused, or something does not work.
+    """
 
     def __init__(self, pending: PendingAuthorization, cause: ProviderError) -> None:
         self.pending = pending
+        self.cause = cause
         super().__init__(cause.reason, debug=cause.debug)
 
 
@@ -68,6 +73,16 @@ def session_of(state: str) -> PendingAuthorization:
     return PendingAuthorization.objects.by_state(state)
 
 
+def require_same_browser(pending: PendingAuthorization, binding: str) -> None:
+    """Refuse a callback in a browser that did not begin the flow (I7). Nothing is spent.
+
+    Raises:
+        InvalidGrant: The browser holds another secret, or none.
+    """
+    if not hmac.compare_digest(digest(binding), pending.binding_digest):
+        raise InvalidGrant(debug="the callback came from another browser")
+
+
 def receive(
     request: HttpRequest, pending: PendingAuthorization, *, provider_name: str, binding: str
 ) -> PendingAuthorization | Pending | Linked:
@@ -86,8 +101,7 @@ def receive(
         SignInFailed: The upstream failed or refused, or its answer did not pass a check.
         SignInRefused: The person may not sign in here.
     """
-    if not hmac.compare_digest(digest(binding), pending.binding_digest):
-        raise InvalidGrant(debug="the callback came from another browser")
+    require_same_browser(pending, binding)
     if pending.provider == provider_name:
         with _failing(pending, reopens=True):
             waiting = get_provider(provider_name).prepare()

@@ -19,6 +19,7 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import (
     ClientRegistration,
     FamilyGrant,
+    FlowAnswer,
     LogoutDelivery,
     PendingAuthorization,
     SealedSuccessor,
@@ -57,6 +58,9 @@ def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Itera
     yield Swept(
         "sealed successors", _delete_in_batches(SealedSuccessor.objects.all().expired(now), batch_size)
     )
+    # Until then a callback that comes again finds its flow.
+    answered = FlowAnswer.objects.filter(claimed_at__lt=now - lazyauth_settings.flow_lifetime)
+    yield Swept("answers of flows", _delete_in_batches(answered, batch_size))
     yield Swept("unused clients", _sweep_clients(now, batch_size))
     finished = LogoutDelivery.objects.finished(now - DELIVERY_RETENTION)
     yield Swept("logout deliveries", _delete_in_batches(finished, batch_size))

@@ -66,7 +66,7 @@ def _back(done: str) -> HttpResponse:
     return go(account_url(done))
 
 
-@page_view("GET", "HEAD", "POST")
+@page_view("GET", "HEAD", "POST", keeps_opener=False)
 def account_view(request: HttpRequest) -> HttpResponse:
     """Show the page, or do what a form of it asks for."""
     binding.resume_session(request)
@@ -149,7 +149,7 @@ def _client() -> clients.Client:
     return clients.account_client(name=name, redirect_uri=_return_url())
 
 
-@page_view("GET", "HEAD")
+@page_view("GET", "HEAD", keeps_opener=False)
 def account_sign_in_view(request: HttpRequest) -> HttpResponse:
     """Begin a sign-in for this page. With ``again``, a person who is signed in has to sign in again."""
     query = {
@@ -166,7 +166,7 @@ def account_sign_in_view(request: HttpRequest) -> HttpResponse:
     return go(f"{reverse('lazyauth:authorize')}?{urlencode(query)}")
 
 
-@page_view("GET", "HEAD")
+@page_view("GET", "HEAD", keeps_opener=False)
 def account_return_view(request: HttpRequest) -> HttpResponse:
     """Take the person back after that sign-in. The page uses the browser's session; the code is left to expire."""
     if browser.current_user(request) is not None:

@@ -14,7 +14,14 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from django_lazyauth.authorize.code import allow
-from django_lazyauth.authorize.first_step import GoStraight, Step, first_step, step_of_known, usable_user
+from django_lazyauth.authorize.first_step import (
+    GoStraight,
+    Step,
+    first_step,
+    may_continue,
+    step_of_known,
+    usable_user,
+)
 from django_lazyauth.authorize.pending import keep_request
 from django_lazyauth.authorize.request import (
     AuthorizationRefused,
@@ -38,12 +45,19 @@ from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sessions import browser
 from django_lazyauth.sign_in.complete import adopt_signed_in
 
-from . import binding
+from . import binding, repeat
 from .binding import Carried
-from .choose import chosen_provider, domain_is_closed, show_first_choices, typed_address, way_is_closed
+from .choose import (
+    chosen_provider,
+    domain_is_closed,
+    show_first_choices,
+    typed_address,
+    way_is_closed,
+)
 from .consent import consent_form, decide, show_first_consent
 from .flow import next_step, send
 from .page import go, page_view, show_error
+from .repeat import Acted, acted
 
 
 @page_view("GET", "HEAD", "POST")
@@ -62,7 +76,7 @@ def authorize_view(request: HttpRequest) -> HttpResponse:
     try:
         step = first_step(checked, user)
         if isinstance(step, GoStraight):
-            return _go_to(request, Carried.new(request, checked), step.provider)
+            return _go_straight(request, checked, step.provider)
         return _go_on(request, Carried.new(request, checked), step, user)
     except (LoginRequired, ConsentRequired, InteractionRequired, TemporarilyUnavailable) as error:
         return _answer_error(checked.redirect_uri, error.error, error.description, checked.state)
@@ -83,7 +97,7 @@ def _check(request: HttpRequest) -> AuthorizationRequest:
 def _refuse(request: HttpRequest, refused: AuthorizationRefused) -> HttpResponse:
     if refused.redirect_uri is None:
         message = _("The application sent a request that cannot be served: %s")
-        return show_error(request, message % refused.description)
+        return show_error(request, message % refused.description, is_unshared=True)
     return _answer_error(refused.redirect_uri, refused.error, refused.description, refused.state)
 
 
@@ -106,21 +120,35 @@ def _keep(carried: Carried) -> PendingAuthorization:
     return keep_request(carried.checked, session_id=carried.session_id, browser=carried.browser)
 
 
-def _go_to(request: HttpRequest, carried: Carried, provider_name: str) -> HttpResponse:
-    return carried.bind(request, send(request, _keep(carried), provider_name, carried.secret))
+def _go_straight(request: HttpRequest, checked: AuthorizationRequest, provider_name: str) -> HttpResponse:
+    """Send the person to the only provider. A browser that comes again gets the flow that it began a moment ago."""
+    if earlier := repeat.earlier_answer(request, *binding.all_secrets(request).values()):
+        return earlier
+    carried = Carried.new(request, checked)
+    pending = _keep(carried)
+    response = carried.bind(request, send(request, pending, provider_name, carried.secret))
+    return repeat.remember(request, pending, carried.secret, response)
+
+
+def _choose_provider(request: HttpRequest, carried: Carried, provider_name: str) -> HttpResponse:
+    pending = _keep(carried)
+
+    def work() -> Acted:
+        return acted(carried.bind(request, send(request, pending, provider_name, carried.secret)))
+
+    return repeat.answer_once(request, pending, carried.secret, work)
 
 
 @page_view("POST")
 def choose_view(request: HttpRequest) -> HttpResponse:
     """Take the choice of the person on the first page. Now the request becomes a row."""
     carried = Carried.of_form(request, lambda _: "choose")
+    if earlier := repeat.earlier_answer(request, carried.secret):
+        return earlier
     checked = carried.checked
     user = usable_user(request, checked)
-    if request.POST.get("account") == "current" and user is not None and "login" not in checked.prompts:
-        chosen = replace(checked, prompts=checked.prompts - {"select_account"})
-        step = step_of_known(chosen, user, has_seen_client=True)
-        flow = carried.of(chosen) if step is Step.CONNECT else Carried.new(request, chosen)
-        return _go_on(request, flow, step, user)
+    if request.POST.get("account") == "current" and user is not None and may_continue(checked.prompts):
+        return _continue_as(request, carried, user)
     provider_name = chosen_provider(request)
     if not provider_name:
         return show_first_choices(request, carried, user=user, notice=domain_is_closed())
@@ -131,7 +159,25 @@ def choose_view(request: HttpRequest) -> HttpResponse:
     if provider_name.startswith(SSO_PREFIX) and (address := typed_address(request)):
         # The domain's provider gets the address, so that the person need not type it again.
         carried = carried.of(replace(checked, login_hint=address))
-    return _go_to(request, carried, provider_name)
+    return _choose_provider(request, carried, provider_name)
+
+
+def _continue_as(request: HttpRequest, carried: Carried, user: AbstractBaseUser) -> HttpResponse:
+    """Go on as the person who is signed in here, as they chose on the first page."""
+    chosen = replace(carried.checked, prompts=carried.checked.prompts - {"select_account"})
+    step = step_of_known(chosen, user, has_seen_client=True)
+    if step is Step.ASK_CONSENT:
+        return show_first_consent(request, Carried.new(request, chosen), user)
+    flow = carried.of(chosen) if step is Step.CONNECT else Carried.new(request, chosen)
+    pending = _keep(flow)
+
+    def work() -> Acted:
+        adopted = adopt_signed_in(request, pending, user)
+        if step is Step.ISSUE:
+            return acted(go(allow(adopted)))
+        return acted(flow.bind(request, next_step(request, adopted, flow.secret)))
+
+    return repeat.answer_once(request, pending, carried.secret, work)
 
 
 @page_view("POST")
@@ -141,4 +187,11 @@ def consent_view(request: HttpRequest) -> HttpResponse:
     if user is None:
         raise InvalidGrant
     carried = Carried.of_form(request, lambda checked: consent_form(checked.client, user))
-    return decide(request, adopt_signed_in(request, _keep(carried), user))
+    if earlier := repeat.earlier_answer(request, carried.secret):
+        return earlier
+    pending = _keep(carried)
+
+    def work() -> Acted:
+        return acted(decide(request, adopt_signed_in(request, pending, user)))
+
+    return repeat.answer_once(request, pending, carried.secret, work)

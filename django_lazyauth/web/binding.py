@@ -27,6 +27,7 @@ from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.kit.network import network_of
 from django_lazyauth.models.fields import digest, uuid7
 from django_lazyauth.sessions import browser
+from django_lazyauth.sign_in.answers import GRACE
 
 from .page import flow_is_gone
 
@@ -94,8 +95,15 @@ def bind(
     _set(response, name, secret, max_age)
 
 
-def release(response: HttpResponseBase, session_id: UUID) -> None:
-    """Delete the cookie of a flow that has ended."""
+def release(request: HttpRequest, response: HttpResponseBase, session_id: UUID) -> None:
+    """Let the cookie of a flow that has ended expire when a repeated request gets its answer no more (I23)."""
+    secret = secret_of(request, session_id)
+    if secret:
+        _set(response, cookie_name(session_id), secret, GRACE)
+
+
+def delete(response: HttpResponseBase, session_id: UUID) -> None:
+    """Delete the cookie of a flow that failed for good."""
     _delete(response, cookie_name(session_id))
 
 

@@ -12,14 +12,16 @@ from django.urls import reverse
 
 from django_lazyauth.errors import InvalidGrant, InvalidRequest
 from django_lazyauth.kit.results import Pending
+from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.sign_in import callback
 from django_lazyauth.sign_in.linking import Linked
 
-from . import binding
-from .choose import show_choices, way_is_closed
+from . import binding, repeat
+from .choose import show_choices, why_failed
 from .flow import next_step, show_waiting
-from .leave import back_to_account, turn_away
+from .leave import back_to_account, turn_away, turn_away_at_once
 from .page import go, page_view
+from .repeat import Acted, Keep, acted
 from .request_input import read_parameters
 
 #: What an upstream may send (RFC 6749 §4.1.2, RFC 9207, OAuth 2.0 Form Post Response Mode).
@@ -38,18 +40,35 @@ def callback_view(request: HttpRequest, provider: str) -> HttpResponse:
     state = values.get("state", "")
     if not state:
         raise InvalidGrant
-    pending = callback.session_of(state)
+    try:
+        pending = callback.session_of(state)
+    except InvalidGrant:
+        if place := repeat.earlier_place(request, *binding.all_secrets(request).values()):
+            return place
+        raise
     secret = binding.secret_of(request, pending.pk)
+    callback.require_same_browser(pending, secret)
+
+    def work() -> Acted:
+        return _receive(request, pending, secret, provider)
+
+    return repeat.answer_once(request, pending, secret, work, look=repeat.earlier_place)
+
+
+def _receive(request: HttpRequest, pending: PendingAuthorization, secret: str, provider: str) -> Acted:
+    """Go on with the upstream's answer. The state is spent, except where another server has to be waited for."""
     try:
         result = callback.receive(request, pending, provider_name=provider, binding=secret)
     except callback.WrongProvider as wrong:
-        return turn_away(pending, wrong.url)
+        return Acted(turn_away_at_once(pending, wrong.url), Keep.PLACE)
     except callback.SignInRefused as refused:
-        return turn_away(pending, refused.url)
+        return acted(turn_away(request, pending, refused.url))
     except callback.SignInFailed as failed:
-        return show_choices(request, failed.pending, secret, notice=way_is_closed(provider, failed.reason))
+        page = show_choices(request, failed.pending, secret, notice=why_failed(provider, failed.cause))
+        return Acted(page, Keep.PLACE)
     if isinstance(result, Pending):
-        return show_waiting(request, pending, result)
+        return Acted(show_waiting(request, pending, result), Keep.NOTHING)
     if isinstance(result, Linked):
-        return back_to_account(pending, result.value)
-    return next_step(request, result)
+        return acted(back_to_account(request, pending, result.value))
+    response = next_step(request, result)
+    return Acted(response, Keep.ANSWER if response.status_code == 303 else Keep.PLACE)

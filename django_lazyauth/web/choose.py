@@ -12,14 +12,25 @@ from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy
 
+from django_lazyauth.authorize.first_step import may_continue
+from django_lazyauth.errors import ProviderDenied, ProviderError
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.sign_in import chain, sso_domain
 
 from . import binding
 from .binding import Carried
-from .client_card import client_card, name_of_user
+from .client_card import client_card, name_of_provider, name_of_user
 from .page import show
+
+CANCELLED = gettext_lazy("The sign-in at {name} was cancelled. Try again, or choose another way.")
+REFUSED = gettext_lazy("{name} did not let you sign in. Try again, or choose another way.")
+SET_UP_WRONGLY = gettext_lazy(
+    "The sign-in at {name} is not set up correctly. Tell the operator of this site, or choose another way."
+)
+NO_MAIL = gettext_lazy(
+    "This site cannot send mail at the moment. Try again in a few minutes, or choose another way."
+)
 
 
 def show_choices(
@@ -54,7 +65,7 @@ def show_first_choices(
         {
             "client": client_card(checked.client, checked.redirect_uri),
             "providers": chain.ways_in(checked.client, checked.scopes),
-            "account": name_of_user(user) if user is not None and "login" not in checked.prompts else "",
+            "account": name_of_user(user) if user is not None and may_continue(checked.prompts) else "",
             "is_new": "create" in checked.prompts,
             **_sso_field(checked.login_hint),
             "post_url": reverse("lazyauth:choose"),
@@ -90,8 +101,26 @@ def typed_address(request: HttpRequest) -> str:
 # -- why it cannot be ------------------------------------------------------------------------------------
 
 
+def why_failed(provider_name: str, error: ProviderError) -> Promise:
+    """Return what a person reads when a provider could not sign them in, in the page's language.
+
+    The log has the details. Four kinds are told apart: the person cancelled, it was refused, it is set up wrongly,
+    it does not work now.
+    """
+    name = name_of_provider(provider_name)
+    if isinstance(error, ProviderDenied):
+        # As login_required: the upstream wanted something of the person, and got nothing.
+        words = REFUSED if error.reason.endswith("_required") else CANCELLED
+        return format_lazy(words, name=name)
+    if error.reason == "mail":
+        return NO_MAIL
+    if error.reason == "misconfigured" and not provider_name.startswith(SSO_PREFIX):
+        return format_lazy(SET_UP_WRONGLY, name=name)
+    return way_is_closed(provider_name, error.reason)
+
+
 def way_is_closed(provider_name: str = "", reason: str = "") -> Promise:
-    """Return what a person reads when a provider failed, in the page's language. The log has the details.
+    """Return what a person reads when a way to sign in does not work now, in the page's language.
 
     For an SSO domain the reason is shown too: the reader may be the person who can repair it.
     """

@@ -75,5 +75,5 @@ def decide(request: HttpRequest, pending: PendingAuthorization) -> HttpResponse:
     if decision == "allow":
         return leave(request, pending, allow(pending))
     if decision == "deny":
-        return turn_away(pending, deny(pending))
+        return turn_away(request, pending, deny(pending))
     raise InvalidRequest(_("Choose whether to allow it or not."))

@@ -22,12 +22,13 @@ from django_lazyauth.providers.base import Redirect
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sign_in import chain, leg
 
-from . import binding
-from .choose import chosen_provider, domain_is_closed, show_choices, way_is_closed
+from . import binding, repeat
+from .choose import chosen_provider, domain_is_closed, show_choices, way_is_closed, why_failed
 from .client_card import client_card
 from .consent import consent_form, decide, show_consent
 from .leave import leave
 from .page import go, page_view, show
+from .repeat import Acted, acted
 
 
 def own_pending(request: HttpRequest, session_id: UUID) -> tuple[PendingAuthorization, str]:
@@ -55,16 +56,11 @@ def check_form(request: HttpRequest, secret: str, purpose: str) -> None:
 @page_view("GET", "HEAD", "POST")
 def flow_view(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Show where a flow stands: choose a way to sign in, or allow the client."""
-    pending, secret = own_pending(request, session_id)
     if request.method == "POST":
-        if "provider" in request.POST:
-            check_form(request, secret, "flow")
-            name = chosen_provider(request)
-            if not name:
-                return show_choices(request, pending, secret, notice=domain_is_closed())
-            return send(request, pending, name, secret)
-        check_form(request, secret, consent_form(pending.client))
-        return decide(request, pending)
+        if earlier := repeat.earlier_answer(request, binding.secret_of(request, session_id)):
+            return earlier
+        return _take_form(request, *own_pending(request, session_id))
+    pending, secret = own_pending(request, session_id)
     if pending.status == Status.AUTHENTICATED:
         if next_provider := chain.next_leg(pending):
             return send(request, pending, next_provider, secret, connect=True)
@@ -72,6 +68,20 @@ def flow_view(request: HttpRequest, session_id: UUID) -> HttpResponse:
     if pending.status == Status.CODE_ISSUED:
         raise InvalidGrant
     return show_choices(request, pending, secret)
+
+
+def _take_form(request: HttpRequest, pending: PendingAuthorization, secret: str) -> HttpResponse:
+    """Take what the person chose or decided on one of the two pages."""
+    chooses = "provider" in request.POST
+    check_form(request, secret, "flow" if chooses else consent_form(pending.client))
+    name = chosen_provider(request) if chooses else ""
+    if chooses and not name:
+        return show_choices(request, pending, secret, notice=domain_is_closed())
+
+    def work() -> Acted:
+        return acted(send(request, pending, name, secret) if chooses else decide(request, pending))
+
+    return repeat.answer_once(request, pending, secret, work)
 
 
 def next_step(request: HttpRequest, pending: PendingAuthorization, secret: str = "") -> HttpResponse:
@@ -107,7 +117,7 @@ def send(
         step = leg.send_to_provider(pending, get_provider(provider_name), connect=connect)
     except ProviderError as error:
         leg.reopen(pending)
-        return show_choices(request, pending, secret, notice=way_is_closed(provider_name, error.reason))
+        return show_choices(request, pending, secret, notice=why_failed(provider_name, error))
     if isinstance(step, Redirect):
         return go(step.url)
     if isinstance(step, Pending) and is_waiting:

@@ -18,23 +18,30 @@ from .page import go
 def leave(request: HttpRequest, pending: PendingAuthorization, url: str) -> HttpResponse:
     """Send the browser to the client. It keeps its binding only where the exchange will sign it in later."""
     if not signs_in_later(pending):
-        return turn_away(pending, url)
+        return turn_away(request, pending, url)
     response = go(url)
     secret = binding.secret_of(request, pending.pk)
     binding.bind(request, response, pending.pk, secret, lifetime=lazyauth_settings.code_retention)
     return response
 
 
-def turn_away(pending: PendingAuthorization, url: str) -> HttpResponse:
-    """Send the browser to *url* and delete the cookie of the flow, which has ended."""
+def turn_away(request: HttpRequest, pending: PendingAuthorization, url: str) -> HttpResponse:
+    """Send the browser to *url*. The flow has ended, and its cookie stays for the grace of a repeated request."""
     response = go(url)
-    binding.release(response, pending.pk)
+    binding.release(request, response, pending.pk)
     return response
 
 
-def back_to_account(pending: PendingAuthorization, done: str) -> HttpResponse:
+def turn_away_at_once(pending: PendingAuthorization, url: str) -> HttpResponse:
+    """Send the browser to *url* after a mix-up. Nothing is answered twice, and the cookie is deleted."""
+    response = go(url)
+    binding.delete(response, pending.pk)
+    return response
+
+
+def back_to_account(request: HttpRequest, pending: PendingAuthorization, done: str) -> HttpResponse:
     """Send the person back to their account page, which shows how it went. The flow has ended."""
-    return turn_away(pending, account_url(done))
+    return turn_away(request, pending, account_url(done))
 
 
 def account_url(done: str) -> str:

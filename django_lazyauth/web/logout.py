@@ -62,9 +62,13 @@ def _person(request: HttpRequest) -> AbstractBaseUser | None:
     return request.user if isinstance(request.user, AbstractBaseUser) else None
 
 
-def _purpose(user: AbstractBaseUser | None) -> str:
+def _purpose(account: str) -> str:
     """Return the purpose of the form. It must not speak for another account that signed in since."""
-    return f"logout {user.pk if user else ''}"
+    return f"logout {account}"
+
+
+def _account(user: AbstractBaseUser | None) -> str:
+    return str(user.pk) if user else ""
 
 
 def _card(asked: LogoutRequest) -> ClientCard | None:
@@ -83,8 +87,8 @@ def _ask(request: HttpRequest, asked: LogoutRequest, user: AbstractBaseUser | No
             "account": name_of_user(user) if user else "",
             "post_url": reverse("lazyauth:confirm-logout"),
             "flow": flow,
-            "signed_request": asked.dumps(binding_digest=digest(secret)),
-            "form_token": binding.form_token(secret, _purpose(user)),
+            "signed_request": asked.dumps(binding_digest=digest(secret), account=_account(user)),
+            "form_token": binding.form_token(secret, _purpose(_account(user))),
         },
         ui_locales=asked.ui_locales,
     )
@@ -101,17 +105,20 @@ def confirm_logout_view(request: HttpRequest) -> HttpResponse:
         raise InvalidRequest(flow_is_gone()) from None
     user = _person(request)
     secret = binding.secret_of(request, flow)
-    if not binding.form_token_matches(request, secret, _purpose(user)):
+    if not secret:
         raise InvalidRequest(flow_is_gone())
     asked = logout.load(request.POST.get("request", ""), binding=secret)
+    # A second click comes from nobody: the first one signed the person out. Doing it again changes nothing (I23).
+    if not binding.form_token_matches(request, secret, _purpose(_account(user) or asked.account)):
+        raise InvalidRequest(flow_is_gone())
     if request.POST.get("decision") == "stay":
         response = show(request, "django_lazyauth/still_signed_in.html", {}, ui_locales=asked.ui_locales)
-        binding.release(response, flow)
+        binding.release(request, response, flow)
         return response
     if request.POST.get("decision") != "leave":
         raise InvalidRequest(_("Choose whether to sign out or not."))
     response = _sign_out(request, asked, user)
-    binding.release(response, flow)
+    binding.release(request, response, flow)
     return response
 
 

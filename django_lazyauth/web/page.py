@@ -22,7 +22,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django_lazyauth.errors import InvalidGrant, InvalidRequest, TemporarilyUnavailable
 
 from .json_endpoint import RETRY_AFTER_UNAVAILABLE
-from .request_input import UNREADABLE, form_is_sound, outside_transactions, read_body
+from .request_input import UNREADABLE, form_is_sound, is_speculative, outside_transactions, read_body
 
 View = Callable[..., HttpResponse]
 
@@ -37,19 +37,32 @@ def flow_is_gone() -> str:
 # -- the decorator ---------------------------------------------------------------------------------------
 
 
-def page_view(*methods: str) -> Callable[[View], View]:
+def page_view(*methods: str, keeps_opener: bool = True) -> Callable[[View], View]:
     """Make a view of a page that people see.
 
     Its forms carry our own tokens (see :mod:`.binding`), so Django's check is off. No transaction stands around
     the request: the rooms open their own, and talk to upstreams between them.
+
+    Args:
+        keeps_opener: Whether a window that a client's page opened may go on talking to it: a sign-in by popup. The
+            pages of an account have no such opener.
     """
+    opener_policy = "unsafe-none" if keeps_opener else "same-origin"
 
     def decorate(view: View) -> View:
         @sensitive_post_parameters("password", "code", "new_password")
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            response = answer(request, *args, **kwargs)
+            # Django's SecurityMiddleware leaves a header that is set.
+            response.headers["Cross-Origin-Opener-Policy"] = opener_policy
+            return response
+
+        def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if request.method not in methods:
                 return _wrong_method(request, methods)
+            if is_speculative(request):
+                return _answer_speculation(request)
             try:
                 read_body(request)
                 if not form_is_sound(request):
@@ -81,6 +94,14 @@ def _wrong_method(request: HttpRequest, methods: tuple[str, ...]) -> HttpRespons
     return response
 
 
+def _answer_speculation(request: HttpRequest) -> HttpResponse:
+    """Answer a request that no person made yet. Nothing is read, spent or written, and no cookie is set (I23).
+
+    A browser discards a prefetched page that is an error, and asks again when the person goes there.
+    """
+    return guard(HttpResponse(status=200 if request.method == "HEAD" else 403))
+
+
 # -- the answer ------------------------------------------------------------------------------------------
 
 
@@ -99,9 +120,16 @@ def show(
     return guard(response)
 
 
-def show_error(request: HttpRequest, message: str, *, status: int = 400) -> HttpResponse:
-    """Return a page for the person where no client can be told."""
-    return show(request, "django_lazyauth/error.html", {"message": message}, status=status)
+def show_error(
+    request: HttpRequest, message: str, *, status: int = 400, is_unshared: bool = False
+) -> HttpResponse:
+    """Return a page for the person where no client can be told.
+
+    Args:
+        is_unshared: It is certain that no code was issued, and the page says that nothing was shared.
+    """
+    context = {"message": message, "is_unshared": is_unshared}
+    return show(request, "django_lazyauth/error.html", context, status=status)
 
 
 class ClientRedirect(HttpResponseRedirect):

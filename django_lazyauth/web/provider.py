@@ -12,34 +12,47 @@ from django_lazyauth.providers.base import Page
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sign_in import callback
 
-from . import binding
-from .choose import show_choices, way_is_closed
+from . import binding, repeat
+from .choose import show_choices, why_failed
 from .client_card import client_card
 from .flow import check_form, next_step, own_pending, send
 from .leave import turn_away
 from .page import page_view, show, speaking
+from .repeat import Acted, Keep, acted
 
 
 @page_view("GET", "HEAD", "POST")
 def provider_view(request: HttpRequest, session_id: UUID, provider: str) -> HttpResponse:
     """Show the provider's page, or let the provider read the form of one."""
-    pending, secret = own_pending(request, session_id)
     if request.method == "POST":
+        if earlier := repeat.earlier_answer(request, binding.secret_of(request, session_id)):
+            return earlier
+        pending, secret = own_pending(request, session_id)
         check_form(request, secret, f"provider {provider}")
-    elif pending.status == Status.REQUESTED and pending.provider == provider:
+        return repeat.answer_once(
+            request, pending, secret, lambda: _answer(request, pending, secret, provider)
+        )
+    pending, secret = own_pending(request, session_id)
+    if pending.status == Status.REQUESTED and pending.provider == provider:
         # The provider was chosen and waits for another server; the waiting page reloads this address.
         return send(request, pending, provider, secret)
+    return _answer(request, pending, secret, provider).response
+
+
+def _answer(request: HttpRequest, pending: PendingAuthorization, secret: str, provider: str) -> Acted:
+    """Let the provider show its page or take its form, and go on from there."""
     try:
         # The provider's pages and mails are in the page's language.
         with speaking(pending.ui_locales):
             step = callback.answer_page(request, pending, provider)
-    except callback.SignInFailed:
-        return show_choices(request, pending, secret, notice=way_is_closed())
+    except callback.SignInFailed as failed:
+        return acted(show_choices(request, pending, secret, notice=why_failed(provider, failed.cause)))
     except callback.SignInRefused as refused:
-        return turn_away(pending, refused.url)
+        return acted(turn_away(request, pending, refused.url))
     if isinstance(step, Page):
-        return _show_provider_page(request, pending, secret, step)
-    return next_step(request, step)
+        response = _show_provider_page(request, pending, secret, step)
+        return Acted(response, Keep.ANSWER if step.is_final else Keep.NOTHING)
+    return acted(next_step(request, step))
 
 
 def _show_provider_page(

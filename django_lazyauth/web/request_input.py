@@ -21,6 +21,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 #: Django raises these for a query or body that is too large or malformed, and where the client disconnects.
 UNREADABLE = (SuspiciousOperation, BadRequest, MultiPartParserError, UnreadablePostError)
 MAX_FIELD_LENGTH = 64 * 1024
+PURPOSE_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+SPECULATIVE_PURPOSES = ("prefetch", "prerender", "preview")
 
 
 def outside_transactions(view: View) -> View:
@@ -31,6 +33,19 @@ def outside_transactions(view: View) -> View:
     for alias in connections:
         view = transaction.non_atomic_requests(alias)(view)
     return view
+
+
+def is_speculative(request: HttpRequest) -> bool:
+    """Say whether no person asked for this page: HEAD, or a browser that fetches ahead of a click.
+
+    Browsers say so in ``Sec-Purpose`` (Fetch §3.6); older ones, proxies and scanners in the other headers.
+    """
+    if request.method == "HEAD":
+        return True
+    if request.method != "GET":
+        return False
+    purposes = " ".join(request.headers.get(name, "") for name in PURPOSE_HEADERS).lower()
+    return any(word in purposes for word in SPECULATIVE_PURPOSES)
 
 
 def read_body(request: HttpRequest) -> None:

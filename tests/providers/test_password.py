@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import re
+import smtplib
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 from bs4 import BeautifulSoup
@@ -374,11 +377,34 @@ def test_every_failure_is_told_to_what_the_host_hangs_on_failures(flow, alice):
 
 @pytest.mark.parametrize("login", [ALICE, NOBODY])
 def test_an_account_is_guessed_at_ten_times_and_then_nothing_helps(begin_flow, alice, login):
-    """Password guessing across flows; the refusal looks and costs the same."""
-    pages = {html(begin_flow().sign_in(login, f"wrong-{turn}")) for turn in range(10)}
+    """Password guessing across flows; the refusal costs the same, and says for how long it holds."""
+    assert len({html(begin_flow().sign_in(login, f"wrong-{turn}")) for turn in range(10)}) == 1
     locked, calls = hashes(lambda: begin_flow().sign_in(login, OLD))
-    assert {html(locked)} == pages
+    minutes = int(re.search(r"Too many attempts\. Try again in (\d+) minutes?, or replace", html(locked))[1])
+    assert 1 <= minutes <= 15
+    assert "do not belong together" not in html(locked)
     assert calls == 1
+
+
+def test_being_locked_out_looks_the_same_for_an_address_that_nobody_has(begin_flow, alice):
+    """No oracle: existing and unknown, the right password and a wrong one."""
+    pages = set()
+    for login in (ALICE, NOBODY, "nobody"):
+        for _ in range(10):
+            begin_flow().sign_in(login, "wrong")
+        for password in (OLD, "wrong"):
+            pages.add(html(begin_flow().sign_in(login, password)).replace(login, "…"))
+    assert len(pages) == 1
+
+
+def test_the_lock_ends_when_it_says_so(begin_flow, alice, monkeypatch):
+    now = module.ACCOUNT_FAILURES.window.total_seconds() * 2_000_000 + 420
+    monkeypatch.setattr(time, "time", lambda: now)
+    for _ in range(10):
+        begin_flow().sign_in(ALICE, "wrong")
+    assert "Try again in 8 minutes" in html(begin_flow().sign_in(ALICE, OLD))
+    now += 8 * 60
+    assert isinstance(begin_flow().sign_in(ALICE, OLD), Success)
 
 
 def test_spelling_an_address_differently_is_no_new_account_to_guess_at(begin_flow, alice):
@@ -390,7 +416,8 @@ def test_spelling_an_address_differently_is_no_new_account_to_guess_at(begin_flo
 def test_a_flow_guesses_ten_times_at_all_accounts_together(flow, alice):
     for turn in range(10):
         flow.sign_in(f"somebody-{turn}@example.org", "wrong")
-    assert isinstance(flow.sign_in(ALICE, OLD), Page)
+    locked = flow.sign_in(ALICE, OLD)
+    assert str(locked.context["alert"]) == str(module.TOO_MANY_IN_FLOW)
 
 
 def test_signing_in_often_locks_nobody_out(begin_flow, alice):
@@ -631,6 +658,71 @@ def test_a_failing_mail_server_says_nothing_about_the_address(begin_flow, alice,
             assert (caught.value.reason, caught.value.debug) == ("mail", "OSError")
     assert "OSError" in caplog.text
     assert "@" not in caplog.text
+
+
+class RefusingMail(BaseEmailBackend):
+    """A server that answers RCPT TO with a code of the test's."""
+
+    reply: ClassVar[Exception]
+
+    def send_messages(self, messages):
+        raise self.reply
+
+
+def refused(code, text=b"5.1.1 no such user"):
+    return smtplib.SMTPRecipientsRefused({NOBODY: (code, text)})
+
+
+@pytest.fixture
+def mail_server(settings):
+    def answer(reply):
+        RefusingMail.reply = reply
+        for name, value in mail_settings(f"{__name__}.RefusingMail").items():
+            setattr(settings, name, value)
+
+    return answer
+
+
+@pytest.mark.parametrize("reply", [refused(550), refused(553), smtplib.SMTPDataError(550, b"5.1.1 unknown")])
+@pytest.mark.parametrize("kind", ["register", "change"])
+def test_an_address_that_the_mail_server_refuses_is_an_error_of_its_field(
+    begin_flow, alice, mail_server, caplog, kind, reply
+):
+    """RFC 5321 §3.3; the same for an address that is registered. The log names nobody."""
+    mail_server(reply)
+    pages = set()
+    for address in (ALICE, NOBODY):
+        page = begin_flow().ask(kind, address)
+        assert errors_of(page) == {"email": [str(module.ADDRESS_REFUSED)]}
+        pages.add(html(page).replace(address, "…"))
+    assert len(pages) == 1
+    assert "@" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        refused(450, b"4.2.1 greylisted"),
+        refused(421),
+        smtplib.SMTPDataError(554, b"5.7.1 spam"),
+        smtplib.SMTPSenderRefused(550, b"5.7.1", "us@auth.example"),
+        smtplib.SMTPServerDisconnected(),
+        smtplib.SMTPAuthenticationError(535, b"5.7.8"),
+        TimeoutError(),
+    ],
+)
+def test_a_mail_server_that_takes_no_mail_now_says_nothing_about_the_address(flow, mail_server, reply):
+    """RFC 5321 §4.2.1: 4xx may succeed later; the others are ours to repair."""
+    mail_server(reply)
+    with pytest.raises(ProviderUnavailable, match="mail"):
+        flow.ask("register")
+
+
+def test_an_address_that_is_refused_for_another_mail_is_said_on_the_page_of_the_code(flow, mail_server):
+    flow.ask("register")
+    mail_server(refused(550))
+    assert str(flow.post("resend").context["alert"]) == str(module.ADDRESS_REFUSED)
+    assert isinstance(flow.confirm(), Success)
 
 
 # -- the code --------------------------------------------------------------------------------------------

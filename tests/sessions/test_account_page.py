@@ -358,6 +358,16 @@ def test_the_account_that_was_last_used_to_sign_in_stands_first(browser, ada):
         assert "Last used to sign in" not in second.get_text()
 
 
+def test_an_answer_that_comes_twice_says_twice_that_the_account_is_connected(browser, ada):
+    """I23: the flow ended with the first, and its row is gone."""
+    upstream = link(browser)
+    first = come_back(browser, upstream, subject="ada-there", provider="other")
+    second = come_back(browser, upstream, subject="ada-there", provider="other")
+    assert first.headers["Location"] == second.headers["Location"] == f"{PAGE}?done=linked"
+    assert not PendingAuthorization.objects.filter(link_to__isnull=False).exists()
+    assert ProviderIdentity.objects.filter(provider="other").count() == 1
+
+
 def test_another_way_in_goes_and_the_last_one_stays(browser, ada):
     come_back(browser, link(browser), subject="ada-there", provider="other")
     rows = {row.provider: row.pk for row in ProviderIdentity.objects.all()}

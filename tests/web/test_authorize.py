@@ -887,6 +887,27 @@ def test_prompt_create_asks_for_a_new_account(client_):
     assert soup_of(ask(browser, client_)).h1.get_text() == "Sign in"
 
 
+@pytest.mark.parametrize("prompt", ["create", "create consent", "create select_account"])
+def test_prompt_create_of_somebody_signed_in_asks_for_a_new_account(client_, prompt):
+    """Initiating User Registration via OpenID Connect §4: what is advertised has an effect."""
+    browser = signed_in(make_user("grace"))
+    page = ask(browser, client_, prompt=prompt)
+    assert soup_of(page).h1.get_text() == "Create an account"
+    assert soup_of(page).find("button", {"name": "account"}) is None
+    assert is_choice_page(submit(browser, page, account="current"))
+    answer = come_back(browser, submit(browser, page, provider="demo"), subject="ada")
+    page = get(browser, answer.headers["Location"])
+    assert "ada@people.example" in page.content.decode()
+
+
+def test_prompt_create_of_somebody_signed_in_opens_the_register_page_of_the_password(client_, settings):
+    """The same, where the account is made here."""
+    settings.LAZYAUTH["PROVIDERS"] = {"local": {"type": "password"}}
+    browser = signed_in(make_user("grace"))
+    redirect = submit(browser, ask(browser, client_, prompt="create"), provider="local")
+    assert soup_of(get(browser, redirect.headers["Location"])).h1.get_text() == "Register"
+
+
 # -- max_age ---------------------------------------------------------------------------------------------
 
 

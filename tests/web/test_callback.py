@@ -23,6 +23,7 @@ from tests.support.journey import (
     start,
     submit,
 )
+from tests.support.mail import mail_settings
 
 from .site import (
     RecordingProvider,
@@ -98,6 +99,7 @@ def test_a_state_of_a_leg_that_was_begun_anew_is_spent(client_, browser, complet
     """I9: each leg has a state of its own."""
     page = ask(browser, client_)
     first = submit(browser, page, provider="demo")
+    submit(browser, page, provider="other")
     second = submit(browser, page, provider="demo")
     assert state_of(first) != state_of(second)
     assert row().status == Status.SENT_UPSTREAM
@@ -146,7 +148,7 @@ def test_the_page_tells_nobody_which_check_failed_nor_whose_flow_it_is(client_, 
     strange = come_back(make_browser(), start(browser, client_), subject="ada")
     used = start(browser, client_)
     come_back(browser, used, subject="ada")
-    spent = come_back(browser, used, subject="ada")
+    spent = come_back(make_browser(), used, subject="ada")
     elsewhere = make_browser()
     expired = start(elsewhere, client_)
     PendingAuthorization.objects.update(expires_at=timezone.now())
@@ -238,6 +240,47 @@ def test_an_upstream_that_fails_leaves_a_page_with_every_way_in_and_the_same_row
     answer = answer_to(client_, consent(browser, answer))
     assert (answer["state"], row().pk) == (client_.state, before.pk)
     assert redeem(client_, answer["code"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"error": "access_denied"}, "was cancelled"),
+        ({"error": "user_cancelled_authorize"}, "was cancelled"),
+        ({"error": "user_cancelled_login"}, "was cancelled"),
+        ({"error": "login_required"}, "did not let you sign in"),
+        ({"error": "temporarily_unavailable"}, "does not work at the moment"),
+        ({"error": "server_error"}, "does not work at the moment"),
+    ],
+)
+def test_what_an_upstream_answers_is_told_as_what_it_is(client_, browser, settings, answer, words):
+    """Spec 10: the person cancelled, it was refused, or it does not work now."""
+    settings.LAZYAUTH["PROVIDERS"]["hub"] = {
+        "type": "oauth2",
+        "display_name": "Hub",
+        "client_id": "x",
+        "client_secret": "y",
+        "authorization_endpoint": "https://hub.example/authorize",
+        "token_endpoint": "https://hub.example/token",
+        "userinfo_endpoint": "https://hub.example/me",
+    }
+    state = state_of(start(browser, client_, provider="hub"))
+    page = call_back(browser, provider="hub", state=state, **answer)
+    assert is_choice_page(page)
+    alert = soup_of(page).find(attrs={"role": "alert"}).get_text()
+    assert words in alert
+    assert ("at the moment" in alert) is ("at the moment" in words)
+
+
+def test_a_mail_that_cannot_be_sent_is_told_as_that(client_, browser, settings):
+    """Spec 10: nothing is wrong with what the person typed."""
+    settings.LAZYAUTH["PROVIDERS"]["local"] = {"type": "password"}
+    for name, value in mail_settings("tests.providers.test_password.BrokenMail").items():
+        setattr(settings, name, value)
+    page = submit(browser, ask(browser, client_), provider="local")
+    page = get(browser, f"{page.headers['Location']}?step=register")
+    page = submit(browser, page, email="new@people.example", password="seven-quiet-otters")
+    assert "cannot send mail at the moment" in soup_of(page).find(attrs={"role": "alert"}).get_text()
 
 
 def test_an_upstream_that_failed_wrote_nothing_about_anybody(client_, browser):

@@ -151,10 +151,10 @@ def test_a_consent_is_good_for_one_code(client_):
     browser = make_browser()
     page, _ = consent_page(browser, client_)
     code = answer_to(client_, submit(browser, page, decision="allow"))["code"]
-    for decision in ("allow", "deny"):
-        assert_error_page(submit(browser, page, decision=decision))
+    for again in ({"decision": "deny"}, {"decision": "allow", "more": "x"}):
+        assert_error_page(submit(browser, page, **again))
     assert redeem(client_, code).status_code == 200
-    assert_error_page(submit(browser, page, decision="allow"))
+    assert_error_page(submit(browser, page, decision="allow", more="y"))
     assert codes() == 1
 
 
@@ -163,10 +163,10 @@ def test_a_consent_of_a_signed_in_person_is_good_for_one_code(client_):
     browser = signed_in(make_user())
     page = ask(browser, client_)
     code = answer_to(client_, submit(browser, page, decision="allow"))["code"]
-    for decision in ("allow", "deny"):
-        assert_error_page(submit(browser, page, decision=decision))
+    for again in ({"decision": "deny"}, {"decision": "allow", "more": "x"}):
+        assert_error_page(submit(browser, page, **again))
     assert redeem(client_, code).status_code == 200
-    assert_error_page(submit(browser, page, decision="allow"))
+    assert_error_page(submit(browser, page, decision="allow", more="y"))
     assert codes() == PendingAuthorization.objects.count() == 1
 
 
@@ -572,7 +572,7 @@ def test_a_denial_tells_the_client_and_leaves_nothing(client_):
     assert (pending.status, pending.code_digest, pending.private) == (Status.FAILED, None, "")
     pending.delete()
     assert rows() == before
-    assert bindings(browser) == {}
+    assert [cookie["max-age"] for name, cookie in browser.cookies.items() if COOKIE.match(name)] == [30]
 
 
 def test_a_denial_of_a_signed_in_person_is_not_remembered_as_consent(client_):
@@ -733,6 +733,17 @@ def test_every_page_keeps_itself_to_itself(client_, settings):
     assert len(seen) == 13
 
 
+def test_every_page_of_a_flow_keeps_its_opener_and_an_account_does_not(client_, settings):
+    """Spec 10: a single-page app that opened the sign-in as a popup hears of its end (HTML §7.1.3)."""
+    settings.SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+    for name, response in every_page(client_, settings):
+        assert response.headers["Cross-Origin-Opener-Policy"] == "unsafe-none", name
+    browser = signed_in(make_user("grace"))
+    assert get(browser, "/logout").headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
+    for path in ("/account/sessions", "/account/sign-in", "/account/return"):
+        assert get(browser, path).headers["Cross-Origin-Opener-Policy"] == "same-origin", path
+
+
 def test_no_page_has_inline_script_or_style(client_, settings):
     """Threat model: the policy would block it, and a site that loosens the policy stays safe."""
     pages = 0
@@ -811,11 +822,22 @@ def drop_deleted(cookies):
 
 def test_a_deleted_cookie_is_deleted_as_it_was_set(client_):
     """RFC 6265bis §4.1.3.2: browsers ignore a __Host- cookie without Secure, deletions too."""
-    browser = signed_in(make_user())
-    response = submit(browser, ask(browser, client_), decision="allow")
+    browser = make_browser()
+    state = query_of(start(browser, client_).headers["Location"])["state"]
+    response = get(browser, f"/callback/other?state={state}&code=ada")
     [(name, cookie)] = response.cookies.items()
     assert COOKIE.match(name)
     assert (cookie.value, cookie["max-age"], cookie["path"], cookie["secure"]) == ("", 0, "/", True)
+
+
+def test_the_cookie_of_an_answered_flow_stays_while_its_form_may_come_again(client_):
+    """I23: with it, a second click gets the answer of the first."""
+    browser = signed_in(make_user())
+    page = ask(browser, client_)
+    response = submit(browser, page, decision="allow")
+    [(name, cookie)] = response.cookies.items()
+    assert cookie.value == page.cookies[name].value
+    assert (cookie["max-age"], cookie["path"], cookie["secure"], cookie["httponly"]) == (30, "/", True, True)
 
 
 @pytest.mark.parametrize(
@@ -855,7 +877,7 @@ def test_the_binding_of_a_lazy_registration_outlives_the_flow_and_others_do_not(
     elsewhere = make_browser()
     answer = come_back(elsewhere, start(elsewhere, client_), subject="grace")
     assert "code" in answer_to(client_, answer)
-    assert [cookie["max-age"] for name, cookie in answer.cookies.items() if COOKIE.match(name)] == [0]
+    assert [cookie["max-age"] for name, cookie in answer.cookies.items() if COOKIE.match(name)] == [30]
 
 
 def test_no_cookie_of_a_flow_outlives_an_answer_that_is_an_error(client_):
