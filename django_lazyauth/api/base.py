@@ -32,6 +32,7 @@ from django_lazyauth.kit.cors import ANY_ORIGIN, allow_origin, preflight
 from django_lazyauth.kit.network import network_of
 from django_lazyauth.kit.outage import CacheUnavailable
 from django_lazyauth.kit.throttle import Throttle, Verdict
+from django_lazyauth.sessions import browser
 from django_lazyauth.web.json_endpoint import RETRY_AFTER_UNAVAILABLE, failure_response, forbid_caching
 from django_lazyauth.web.request_input import outside_transactions
 
@@ -173,11 +174,18 @@ class JSONView(OwnView):
         return super().handle_exception(exc)
 
 
+class IsSignedIn(IsAuthenticated):
+    """The person of this browser, unless their sign-in has ended (:func:`.browser.current_user`)."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return super().has_permission(request, view) and browser.current_user(request._request) is not None
+
+
 class PersonView(JSONView):
     """Base of endpoints for a person in their own browser. The token of a client opens none of them."""
 
     authentication_classes = (SessionAuthentication,)
-    permission_classes = (IsAuthenticated,)
+    permission_classes = (IsSignedIn,)
     is_shared = False
 
 

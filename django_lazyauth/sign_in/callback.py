@@ -20,6 +20,7 @@ from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.base import Page, Provider, Success
 from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.toolkit import clients
 
 from . import chain, complete, leg, linking
 from .linking import Linked
@@ -102,6 +103,8 @@ def receive(
         SignInRefused: The person may not sign in here.
     """
     require_same_browser(pending, binding)
+    if not clients.is_usable(pending.client):
+        raise leg.SignInEnded
     if pending.provider == provider_name:
         with _failing(pending, reopens=True):
             waiting = get_provider(provider_name).prepare()
