@@ -242,7 +242,9 @@ class TestClient:
 
 @pytest.mark.parametrize("how", ["disabled", "removed"])
 def test_a_code_of_a_known_person_by_a_provider_that_is_off_is_not_redeemed(ada, lazyauth, how):
+    lazyauth(REGISTRATION="immediate")
     code = code_for(ada.client)
+    assert not DeferredRegistration.objects.exists(), "nothing that waits for the provider"
     config = {"class": "tests.support.providers.BelievingProvider", "enabled": False}
     lazyauth(PROVIDERS={"demo": config} if how == "disabled" else {})
     assert redeem(ada.client, code).json()["error"] == "invalid_grant"
