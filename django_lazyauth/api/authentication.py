@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
+from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -21,6 +22,7 @@ class LazyAuthAuthentication(BaseAuthentication):
     Without a bearer the next authentication class is asked. A bad token is 401 with a challenge (RFC 6750 §3).
     """
 
+    @sensitive_variables()
     def authenticate(self, request: Request) -> tuple[Any, UpstreamBearer] | None:
         if not has_bearer(request._request):
             return None

@@ -34,7 +34,7 @@ from django_lazyauth.kit.outage import CacheUnavailable
 from django_lazyauth.kit.throttle import Throttle, Verdict
 from django_lazyauth.sessions import browser
 from django_lazyauth.web.json_endpoint import RETRY_AFTER_UNAVAILABLE, failure_response, forbid_caching
-from django_lazyauth.web.request_input import outside_transactions
+from django_lazyauth.web.request_input import hidden_from_reports, outside_transactions
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -100,7 +100,7 @@ class NetworkThrottle(BaseThrottle):
         return 60
 
 
-@method_decorator([login_not_required, outside_transactions], name="dispatch")
+@method_decorator([login_not_required, outside_transactions, hidden_from_reports], name="dispatch")
 class OwnView(APIView):
     """Base of our endpoints. The host's DRF defaults (versions, renderers, errors) do not apply to them.
 

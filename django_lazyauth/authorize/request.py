@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.http import QueryDict
 
@@ -58,8 +58,8 @@ class AuthorizationRequest:
     client: clients.Client
     redirect_uri: str
     scopes: tuple[str, ...]
-    state: str
-    nonce: str
+    state: str = field(repr=False)
+    nonce: str = field(repr=False)
     code_challenge: str
     resources: tuple[str, ...] = ()
     prompts: frozenset[str] = frozenset()

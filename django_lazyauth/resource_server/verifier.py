@@ -12,6 +12,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.conf import ResourceServerSettings, lazyauth_settings
 from django_lazyauth.openid.access_token import AccessToken, verify_access_token
@@ -57,6 +58,7 @@ class ResourceServer:
         """The issuer, if it is this site."""
         return local_issuer(self.settings.issuer)
 
+    @sensitive_variables()
     def verify(self, raw: str, *, request_uri: str = "") -> Verified:
         """Check *raw* and return the token and its user (RFC 9068 §4).
 

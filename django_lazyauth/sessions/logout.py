@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -46,7 +46,7 @@ class LogoutRequest:
     client: clients.Client | None = None
     hint: Hint | None = None
     redirect_uri: str = ""
-    state: str = ""
+    state: str = field(default="", repr=False)
     ui_locales: str = ""
     account: str = ""
 

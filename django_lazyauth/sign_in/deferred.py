@@ -6,7 +6,7 @@ All users are written here: at once (``immediate``), or when the code is redeeme
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -44,13 +44,13 @@ class Leg:
     """What the provider of a later leg of a chain committed."""
 
     provider: str
-    commit: Json
+    commit: Json = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
     identity: Identity
-    commit: Json | None
+    commit: Json | None = field(repr=False)
     legs: tuple[Leg, ...] = ()
 
 

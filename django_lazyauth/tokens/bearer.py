@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db import router
 from django.db.models import Model
 from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.kit.http import parse_bearer
 from django_lazyauth.kit.text import has_bad_characters
@@ -60,6 +61,7 @@ def has_bearer(http_request: HttpRequest) -> bool:
     return parse_bearer(http_request.headers.get("Authorization", "")) is not None
 
 
+@sensitive_variables()
 def load_bearer(http_request: HttpRequest) -> Bearer | None:
     """Return the bearer of a request. One query.
 
@@ -73,6 +75,7 @@ def load_bearer(http_request: HttpRequest) -> Bearer | None:
     return bearer if bearer.access_token.allows_audience(address) else None
 
 
+@sensitive_variables()
 def find_bearer(token: str) -> Bearer | None:
     """Return the bearer of *token*, for whichever resource it is. One query.
 
@@ -84,6 +87,7 @@ def find_bearer(token: str) -> Bearer | None:
     return _bearer_of(_select(model, router.db_for_write(model)).get(digest(token)))
 
 
+@sensitive_variables()
 def find_bearer_beside_client(token: str, client_id: str) -> tuple[Bearer | None, clients.Client | None]:
     """Return the bearer of *token* and the client *client_id*, which need not be the token's. One query for both.
 
@@ -97,6 +101,7 @@ def find_bearer_beside_client(token: str, client_id: str) -> tuple[Bearer | None
     return _bearer_of(row), client
 
 
+@sensitive_variables()
 def is_our_token(http_request: HttpRequest) -> bool:
     """Say whether the bearer of a request is a token that we issued, good or not. One query."""
     token = _token_of(http_request)

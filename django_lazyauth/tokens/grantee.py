@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -65,7 +65,7 @@ class Grantee:
     granted_resources: tuple[str, ...] = ()
     session_id: UUID | None = None
     authentication: Authentication = Authentication()
-    nonce: str = ""
+    nonce: str = field(default="", repr=False)
     email_verified: bool = False
     has_refresh_token: bool = False
     source: RefreshToken | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -226,7 +226,7 @@ class ClientFields:
     redirect_uris: tuple[str, ...]
     post_logout_redirect_uris: tuple[str, ...]
     is_public: bool
-    secret_digest: str | None
+    secret_digest: str | None = field(repr=False)
 
     def as_columns(self) -> dict[str, Any]:
         columns = {

@@ -47,6 +47,7 @@ SKEW: Final = timedelta(seconds=60)
 WAIT: Final = 12.0
 
 
+@sensitive_variables()
 def fresh_token(
     session_id: UUID,
     provider: str,

@@ -93,6 +93,7 @@ def _reseal_batch(sealed: Sealed, cipher: Cipher, after: Any, size: int, done: R
     return found[-1]["pk"] if found else None
 
 
+@sensitive_variables()
 def _renewed(sealed: Sealed, cipher: Cipher, row: dict[str, Any]) -> dict[str, str]:
     return {
         column: cipher.seal(cipher.open(row[column], place), place)

@@ -16,6 +16,7 @@ from django.db import connections, models
 from django.db.models import Q
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import BundleNotFound, SealBroken
@@ -30,6 +31,7 @@ logger = logging.getLogger("django_lazyauth.vault")
 __all__ = ["BundleNotFound", "UpstreamBundle", "columns_of", "delete", "get", "get_all", "store"]
 
 
+@sensitive_variables()
 def columns_of(bundle: UpstreamBundle) -> dict[str, Any]:
     """Return the token columns of a row, sealed where they hold a token; an absent token stays empty."""
     cipher = get_cipher()
@@ -40,6 +42,7 @@ def columns_of(bundle: UpstreamBundle) -> dict[str, Any]:
     return columns
 
 
+@sensitive_variables()
 def store(bundle: UpstreamBundle) -> None:
     """Write *bundle* for its (session, provider), replacing what is stored there.
 
@@ -110,6 +113,7 @@ def _version_after_stored(bundle: UpstreamBundle) -> RawSQL:
     return RawSQL(grown, [key, bundle.provider], output_field=models.PositiveIntegerField())  # noqa: S611 - values are parameters
 
 
+@sensitive_variables()
 def get(session_id: UUID, provider: str, *, user_id: Any, client_id: Any) -> UpstreamBundle:
     """Return the bundle, expired or not.
 

@@ -17,21 +17,19 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.debug import sensitive_post_parameters
 
 from django_lazyauth.errors import InvalidRequest, OAuthError, TemporarilyUnavailable
 from django_lazyauth.grants.contract import error_of
 from django_lazyauth.kit.cors import ANY_ORIGIN, allow_origin, preflight
 from django_lazyauth.kit.log import log_failure
 
-from .request_input import UNREADABLE, outside_transactions, read_body
+from .request_input import UNREADABLE, hidden_from_reports, outside_transactions, read_body
 
 logger = logging.getLogger("django_lazyauth.endpoint")
 
 View = Callable[..., HttpResponse]
 #: Seconds after which a client may retry when something here or at an upstream is unavailable.
 RETRY_AFTER_UNAVAILABLE = TemporarilyUnavailable.retry_after
-SECRETS = ("code", "code_verifier", "client_secret", "refresh_token", "token")
 
 
 def json_response(
@@ -118,7 +116,7 @@ def json_endpoint(
     """
 
     def decorate(view: View) -> View:
-        @sensitive_post_parameters(*SECRETS)
+        @hidden_from_reports
         def endpoint(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if request.method == "OPTIONS":
                 return preflight(request, methods, is_shared=readers_of is not None)

@@ -17,12 +17,18 @@ from django.shortcuts import render
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.debug import sensitive_post_parameters
 
 from django_lazyauth.errors import InvalidGrant, InvalidRequest, TemporarilyUnavailable
 
 from .json_endpoint import RETRY_AFTER_UNAVAILABLE
-from .request_input import UNREADABLE, form_is_sound, is_speculative, outside_transactions, read_body
+from .request_input import (
+    UNREADABLE,
+    form_is_sound,
+    hidden_from_reports,
+    is_speculative,
+    outside_transactions,
+    read_body,
+)
 
 View = Callable[..., HttpResponse]
 
@@ -50,7 +56,7 @@ def page_view(*methods: str, keeps_opener: bool = True) -> Callable[[View], View
     opener_policy = "unsafe-none" if keeps_opener else "same-origin"
 
     def decorate(view: View) -> View:
-        @sensitive_post_parameters("password", "code", "new_password")
+        @hidden_from_reports
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             response = answer(request, *args, **kwargs)

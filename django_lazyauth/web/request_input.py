@@ -13,6 +13,7 @@ from django.db import connections, transaction
 from django.http import HttpRequest
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.kit.text import are_sound
@@ -46,6 +47,16 @@ def is_speculative(request: HttpRequest) -> bool:
         return False
     purposes = " ".join(request.headers.get(name, "") for name in PURPOSE_HEADERS).lower()
     return any(word in purposes for word in SPECULATIVE_PURPOSES)
+
+
+def hidden_from_reports(view: View) -> View:
+    """Keep every form value, and every variable of *view* and of all that it calls, out of error reports (I13).
+
+    What a request of ours carries, and what is made for it, is secret more often than not. A report names the
+    exception and the lines.
+    """
+    hidden: View = sensitive_variables()(sensitive_post_parameters()(view))
+    return hidden
 
 
 def read_body(request: HttpRequest) -> None:

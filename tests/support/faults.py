@@ -39,6 +39,7 @@ class Fault:
         of: Which statements count; all, if it is not given.
         error: The class of the error, where the connection is not really cut.
         cuts: Cut the connection on PostgreSQL; else only raise.
+        on_failure: Called at the moment of each failure.
     """
 
     n: int
@@ -47,8 +48,8 @@ class Fault:
     of: Callable[[str], bool] = field(default=lambda sql: True)
     error: type[Exception] = OperationalError
     cuts: bool = False
+    on_failure: Callable[[], None] = lambda: None
     seen: int = 0
-    statements: list[str] = field(default_factory=list)
 
     @property
     def fired(self) -> bool:
@@ -59,6 +60,7 @@ class Fault:
         return self.seen == self.n or (self.lasting and self.fired)
 
     def _fail(self) -> None:
+        self.on_failure()
         if self.cuts and connection.vendor == "postgresql":
             cut(connection)
             return
@@ -69,11 +71,11 @@ class Fault:
         text = str(sql)
         if self.when in ("before_commit", "after_commit"):
             if self.lasting and self.fired:
+                self.on_failure()
                 raise self.error(QUOTED)
             return execute(sql, params, many, context)
         if not self.of(text):
             return execute(sql, params, many, context)
-        self.statements.append(text)
         is_due = self._is_due()
         if is_due and self.when == "before":
             self._fail()
@@ -89,6 +91,7 @@ class Fault:
         if not is_due:
             commit()
             return
+        self.on_failure()
         if self.when == "after_commit" and self.seen == self.n:
             commit()
         elif connection.connection is not None:

@@ -1,0 +1,202 @@
+"""Twelve paths, each prepared up to its last request: what is sent then, and what nobody else may see of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.contrib.auth import get_user_model
+
+from django_lazyauth.models import PendingAuthorization, ProviderIdentity, UpstreamToken
+from django_lazyauth.upstream.fresh_token import fresh_token
+from tests.api.test_sso_and_identities import CSRF, send, token_for
+from tests.api.test_sso_and_identities import sign_in as signed_in_browser
+from tests.clients.conftest import CONFIDENTIAL, PUBLIC, Registrar
+from tests.conftest import CONFIDENTIAL_SECRET
+from tests.support.journey import (
+    OAuthClient,
+    consent,
+    get,
+    make_browser,
+    post_form,
+    query_of,
+    redeem,
+    start,
+)
+
+#: Begins every access and refresh token of the upstream.
+PREFIX = "canary0upstream"
+
+_numbers = count(1)
+
+
+@dataclass
+class Attempt:
+    """The last request of a path.
+
+    Attributes:
+        act: Sends it. Returns an answer, or raises one of our errors where it is a call of a function.
+        secrets: What it carries, and what is made for it.
+        may_answer: A successful answer holds secrets by right.
+    """
+
+    act: Callable[[], Any]
+    secrets: list[str]
+    may_answer: bool = False
+
+
+@dataclass
+class World:
+    """One upstream, one confidential client, and as many people as there are attempts."""
+
+    upstream: Any
+    client_id: str
+    lazyauth: Any
+    browser: Any = field(default_factory=make_browser)
+
+    def client(self) -> OAuthClient:
+        return OAuthClient(self.client_id, CONFIDENTIAL_SECRET, scope="openid email upstream:acme")
+
+    def at_callback(self, client: OAuthClient) -> tuple[Any, str]:
+        """Return a browser that the upstream has just sent back, and where to."""
+        browser = make_browser()
+        browser.raise_request_exception = False
+        redirect = start(browser, client, provider="acme")
+        back = urlsplit(self.upstream.authorize(redirect.headers["Location"], sub=f"person-{next(_numbers)}"))
+        return browser, f"{back.path}?{back.query}"
+
+    def code(self, client: OAuthClient) -> str:
+        browser, url = self.at_callback(client)
+        return query_of(consent(browser, get(browser, url)).headers["Location"])["code"]
+
+    def tokens(self, client: OAuthClient) -> dict[str, Any]:
+        answer = redeem(client, self.code(client))
+        assert answer.status_code == 200, answer.content
+        return answer.json()
+
+
+def quiet() -> Any:
+    browser = make_browser()
+    browser.raise_request_exception = False
+    return browser
+
+
+def callback(world: World) -> Attempt:
+    browser, url = world.at_callback(world.client())
+    return Attempt(lambda: get(browser, url), [])
+
+
+def callback_immediate(world: World) -> Attempt:
+    world.lazyauth(REGISTRATION="immediate")
+    return callback(world)
+
+
+def exchange(world: World) -> Attempt:
+    client = world.client()
+    code = world.code(client)
+    secrets = [code, client.verifier, CONFIDENTIAL_SECRET]
+    return Attempt(lambda: redeem(client, code, browser=quiet()), secrets, may_answer=True)
+
+
+def refresh(world: World) -> Attempt:
+    client = world.client()
+    token = world.tokens(client)["refresh_token"]
+    form = {
+        "grant_type": "refresh_token",
+        "refresh_token": token,
+        "client_id": client.client_id,
+        "client_secret": CONFIDENTIAL_SECRET,
+    }
+    return Attempt(lambda: post_form(quiet(), "/token", form), [token, CONFIDENTIAL_SECRET], may_answer=True)
+
+
+def vault_refresh(world: World) -> Attempt:
+    world.tokens(world.client())
+    row = UpstreamToken.objects.latest("pk")
+    binding = {"user_id": row.user_id, "client_id": row.client_id}
+    return Attempt(lambda: fresh_token(row.session_id, "acme", force=True, **binding), [])
+
+
+def upstream_tokens(world: World) -> Attempt:
+    token = world.tokens(world.client())["access_token"]
+    bearer = {"authorization": f"Bearer {token}"}
+    return Attempt(
+        lambda: get(quiet(), "/upstream-tokens/acme?refused_version=1", headers=bearer),
+        [token],
+        may_answer=True,
+    )
+
+
+def userinfo(world: World) -> Attempt:
+    token = world.tokens(world.client())["access_token"]
+    bearer = {"authorization": f"Bearer {token}"}
+    return Attempt(lambda: get(quiet(), "/userinfo", headers=bearer), [token])
+
+
+def _with_token(path: str) -> Callable[[World], Attempt]:
+    def prepare(world: World) -> Attempt:
+        client = world.client()
+        token = world.tokens(client)["access_token"]
+        form = {"token": token, "client_id": client.client_id, "client_secret": CONFIDENTIAL_SECRET}
+        return Attempt(lambda: post_form(quiet(), path, form), [token, CONFIDENTIAL_SECRET])
+
+    return prepare
+
+
+def registration(world: World) -> Attempt:
+    registrar = Registrar()
+    return Attempt(lambda: registrar.register(CONFIDENTIAL), [], may_answer=True)
+
+
+def _managing(method: str, document: dict[str, Any] | None = None) -> Callable[[World], Attempt]:
+    def prepare(world: World) -> Attempt:
+        registrar = Registrar()
+        body = registrar.registered(PUBLIC | {"client_name": f"Client {next(_numbers)}"})
+        secrets = [body["registration_access_token"]]
+        return Attempt(lambda: registrar.manage(method, body, document), secrets, may_answer=True)
+
+    return prepare
+
+
+def native_token(world: World) -> Attempt:
+    browser = make_browser()
+    start(browser, world.client(), provider="demo")
+    browser.raise_request_exception = False
+    pending = PendingAuthorization.objects.latest("created_at")
+    url = f"/authorizations/{pending.pk}/id-token"
+    nonce = get(browser, url).json()["nonce"]
+    token = token_for(world.upstream, nonce, sub=f"person-{next(_numbers)}")
+    return Attempt(lambda: send(browser, url, {"id_token": token}), [token])
+
+
+def identity_link(world: World) -> Attempt:
+    user = get_user_model().objects.create_user(f"user-{next(_numbers)}")
+    ProviderIdentity.objects.create(user=user, provider="demo", subject=user.username)
+    browser = signed_in_browser(user)
+    browser.raise_request_exception = False
+    nonce = get(browser, "/identities").json()["nonce"]
+    token = token_for(world.upstream, nonce, sub=f"person-{next(_numbers)}")
+    body = json.dumps({"id_token": token})
+    return Attempt(lambda: send(browser, "/identities", body, **CSRF), [token])
+
+
+PATHS: dict[str, Callable[[World], Attempt]] = {
+    "callback, lazy": callback,
+    "callback, immediate": callback_immediate,
+    "exchange": exchange,
+    "refresh": refresh,
+    "vault refresh": vault_refresh,
+    "registration": registration,
+    "registration PUT": _managing("PUT", PUBLIC | {"client_name": "Renamed"}),
+    "registration DELETE": _managing("DELETE"),
+    "introspection": _with_token("/introspect"),
+    "userinfo": userinfo,
+    "upstream tokens": upstream_tokens,
+    "revocation": _with_token("/revoke_token"),
+    "native ID token": native_token,
+    "identity link": identity_link,
+}
