@@ -47,7 +47,10 @@ def world(upstream, confidential, lazyauth, monkeypatch):
     monkeypatch.setattr(Throttle, "take", lambda self, key: True, raising=False)
     upstream.control(prefix=f"{PREFIX}-")
     lazyauth(UPSTREAM_TOKEN_CLIENTS={confidential.client_id: ["acme"]}, REGISTRATIONS_PER_NETWORK=10_000)
-    return World(upstream, confidential.client_id, lazyauth)
+    world = World(upstream, confidential.client_id, lazyauth)
+    # The keys of the upstream are known: a fetch of them that failed is not repeated for a while.
+    world.tokens(world.client())
+    return world
 
 
 def assert_invariants() -> None:
