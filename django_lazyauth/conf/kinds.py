@@ -169,7 +169,7 @@ def pairs(words: str, item: Callable[[Any], T], *, key: Callable[[Any], str] = t
 
 
 def some(kind: Kind[tuple[T, ...]]) -> Kind[tuple[T, ...]]:
-    """The same, with one member or more."""
+    """Return *kind* with one member or more: an empty list is refused."""
 
     def read(value: Any) -> tuple[T, ...]:
         found = kind.read(value)

@@ -179,7 +179,7 @@ def id_token_algorithm(client: Client) -> str:
 
 
 def backchannel_logout_uri(client: Client) -> str:
-    """Return where *client* wants to hear that a session ended; empty if it does not (Back-Channel Logout §2.2)."""
+    """Return the URI for logout tokens of *client*; empty where it registered none (Back-Channel Logout §2.2)."""
     registration = registration_of(client)
     uri = registration.metadata.get("backchannel_logout_uri") if registration else None
     return uri if isinstance(uri, str) else ""
@@ -284,9 +284,9 @@ def account_client(*, name: str, redirect_uri: str) -> Client:
 
 
 def app_client(client_id: str, *, name: str, make: bool) -> Client | None:
-    """Return the client that stands for a part of this site itself, made on first use if *make* says so.
+    """Return the client row that represents a part of this site, such as the migration. *make* creates it.
 
-    It has no redirect URI and no secret: nobody can be sent through it, and no token is issued to it.
+    It has no redirect URI and no secret, so it can neither start a sign-in nor get a token.
     """
     clients = get_application_model().objects
     if not make:

@@ -45,7 +45,7 @@ logger = logging.getLogger("django_lazyauth.vault")
 
 #: Tries to write an answer: a rotated refresh token exists nowhere else.
 WRITE_TRIES: Final = 3
-#: Seconds between two of them.
+#: Seconds between two tries.
 WRITE_PAUSE: Final = 0.2
 
 T = TypeVar("T")

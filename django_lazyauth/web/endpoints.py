@@ -68,7 +68,7 @@ def introspect_view(request: HttpRequest) -> HttpResponse:
 
 @json_endpoint("GET", "POST")
 def userinfo_view(request: HttpRequest) -> HttpResponse:
-    """OpenID Connect Core §5.3. Any origin may read the answer: only who holds the token gets one."""
+    """OpenID Connect Core §5.3. Scripts of any origin may read the answer, because they need the token to get it."""
     return _render(answer_userinfo_request(request))
 
 
