@@ -14,6 +14,7 @@ from django.urls.converters import StringConverter
 
 from django_lazyauth.api import id_token, identities, registration, sessions, sso
 from django_lazyauth.api.upstream_tokens import UpstreamTokenView
+from django_lazyauth.openid.descriptor import PROVIDER_NAME
 from django_lazyauth.web import account, authorize, callback, endpoints, flow, logout, provider
 from django_lazyauth.well_known import metadata_patterns
 
@@ -23,7 +24,7 @@ app_name = "lazyauth"
 class ProviderName(StringConverter):
     """A configured name, or that of an SSO domain: ``sso:corp.example``."""
 
-    regex = r"[-\w.:]+"
+    regex = PROVIDER_NAME.pattern
 
 
 register_converter(ProviderName, "lazyauth_provider")

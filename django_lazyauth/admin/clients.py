@@ -24,7 +24,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 
 from django_lazyauth.clients import operator_actions
-from django_lazyauth.clients.metadata import check_backchannel_logout_uri
+from django_lazyauth.clients.members import check_backchannel_logout_uri
 from django_lazyauth.clients.redirects import host_of
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClientMetadata

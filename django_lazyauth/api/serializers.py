@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
-from django_lazyauth.clients.metadata import (
+from django_lazyauth.clients.members import (
     APPLICATION_TYPES,
-    AUTHENTICATION_METHODS,
-    GRANT_TYPES,
     MAX_CONTACTS,
     MAX_REDIRECT_URIS,
-    MAX_SCOPE_LENGTH,
     MAX_TEXT_LENGTH,
     MAX_URI_LENGTH,
+)
+from django_lazyauth.clients.metadata import (
+    AUTHENTICATION_METHODS,
+    GRANT_TYPES,
+    MAX_SCOPE_LENGTH,
     RESPONSE_TYPES,
 )
 

@@ -16,6 +16,7 @@ from django.http import QueryDict
 
 from django_lazyauth.clients.redirects import redirect_uri_allowed
 from django_lazyauth.errors import LazyAuthError
+from django_lazyauth.kit.http import without_empty
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.resource_indicators import are_sound_resources
 from django_lazyauth.tokens.logout_token import read_hint
@@ -94,6 +95,7 @@ def validate_authorization(parameters: QueryDict) -> AuthorizationRequest:
     Raises:
         AuthorizationRefused: The request cannot be served. The error says where it may go.
     """
+    parameters = without_empty(parameters)
     _check_addressing(parameters)
     client = _client_of(parameters)
     redirect_uri = _redirect_uri_of(parameters, client)

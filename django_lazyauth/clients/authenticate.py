@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 from django.http import HttpRequest
 
 from django_lazyauth.errors import InvalidClient, InvalidRequest
-from django_lazyauth.kit.http import MalformedCredentials, parse_basic
+from django_lazyauth.kit.http import MalformedCredentials, parse_basic, without_empty
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.toolkit import clients
 
@@ -86,7 +86,7 @@ def credentials_of(http_request: HttpRequest) -> Credentials:
         InvalidClient: The header holds what no client can have.
         TwoClients: Header and form name different clients. Neither is looked up, so the answer tells nothing of them.
     """
-    form = http_request.POST
+    form = without_empty(http_request.POST)
     basic = read_basic(http_request.headers.get("Authorization", ""))
     client_id = form.get("client_id", "")
     if basic is not None and client_id and basic.client_id != client_id:

@@ -1,68 +1,47 @@
 """What a client says about itself (RFC 7591 §2), checked. Pure: no database, no request, no fetch.
 
-The values come from anybody. A known member is checked completely and an unknown member is dropped, so no member can
-set a field of ours.
+One parser for registrations, metadata documents (CIMD) and what operators type. It serves what both sides know and
+drops the rest: unknown members, optional members with a value that cannot be used, and all but the served ones of
+several grants, response types and methods. It refuses what would be unsafe, and names a redirect URI that it refuses.
+The values come from anybody. No member can set a field of ours.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
+from dataclasses import dataclass, field, replace
 
 from django_lazyauth.errors import InvalidClientMetadata, InvalidRedirectUri
 from django_lazyauth.kit.text import has_bad_characters
 
-from .redirects import LOOPBACK, is_safe_redirect_uri
-
-Json = Any
+from .members import (
+    MAX_REDIRECT_URIS,
+    Json,
+    Policy,
+    base_of,
+    check_redirect_uri,
+    host_in,
+    is_redirect_uri,
+    optional_members,
+    text_of,
+    texts_of,
+    usable,
+)
 
 AUTHENTICATION_METHODS = ("client_secret_basic", "client_secret_post", "none")
 #: Grants that a self-registered client may use: none works without a person.
 GRANT_TYPES = ("authorization_code", "refresh_token")
 RESPONSE_TYPES = ("code",)
-APPLICATION_TYPES = ("web", "native")
+#: A document holds no secret: anybody can read it.
+METHODS_OF_DOCUMENTS = ("none",)
+#: A document that holds one of these is refused (draft-ietf-oauth-client-id-metadata-document §4.1).
+SECRETS = ("client_secret", "client_secret_expires_at")
 
-MAX_REDIRECT_URIS = 10
-MAX_URI_LENGTH = 2048
+#: The size of a document bounds its members. Some list one URI for each of their releases.
+MAX_REDIRECT_URIS_OF_DOCUMENT = 50
 MAX_SCOPE_LENGTH = 8 * 1024
-MAX_TEXT_LENGTH = 255
-MAX_CONTACTS = 10
-MAX_KEYS = 20
-#: Members that may come in several languages (RFC 7591 §2.2).
-LOCALIZED = ("client_name", "client_uri", "logo_uri", "tos_uri", "policy_uri")
-MAX_LOCALIZED = 50
-#: RFC 5646 §2.1, as far as its shape goes.
-LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,8}\Z")
-#: RFC 6749 §3.3.
-SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
-#: Links that must stand on a host of the client's redirect URIs, so that no client shows another site's logo.
-OF_OWN_HOST = ("logo_uri", "tos_uri", "policy_uri")
-#: Parameters of private keys (RFC 7518 §6); ``k`` is a shared secret.
-PRIVATE_PARAMETERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What this site lets a client register.
-
-    Attributes:
-        scopes: Scopes that a client may name.
-        default_scopes: Scopes of a client that names none.
-        extra_schemes: Private-use schemes without a dot that the operator allowed.
-        signing_algorithms: Algorithms that this site has a key for.
-        allows_loopback: Whether URLs of servers may be on loopback, for development.
-    """
-
-    scopes: frozenset[str]
-    default_scopes: tuple[str, ...]
-    extra_schemes: frozenset[str] = frozenset()
-    signing_algorithms: tuple[str, ...] = ()
-    allows_loopback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,34 +74,67 @@ def parse_metadata(document: Json, policy: Policy) -> ClientMetadata:
 
     Raises:
         InvalidRedirectUri: A redirect URI is missing or may not be registered.
-        InvalidClientMetadata: Another member cannot be registered.
+        InvalidClientMetadata: A member has another type than its RFC says, or nothing is left that is served.
     """
     members = _members(document)
+    policy = _for_kind(members, policy)
     redirect_uris = _redirect_uris(members, policy)
+    registered = {
+        "redirect_uris": redirect_uris,
+        "token_endpoint_auth_method": _method(members, AUTHENTICATION_METHODS, default="client_secret_basic"),
+        "grant_types": _grant_types(members),
+        "response_types": _served(members, "response_types", RESPONSE_TYPES),
+        "scope": _scope(members, policy) or " ".join(policy.default_scopes),
+    }
+    own_hosts = {host_in(uri) for uri in redirect_uris}
+    return ClientMetadata(registered | optional_members(members, own_hosts, policy))
+
+
+def parse_document(document: Json, client_id: str, policy: Policy) -> ClientMetadata:
+    """Return what a client ID metadata document says, as far as it is served here.
+
+    It is written for every server, so more is ignored than in a registration: a redirect URI that nobody may register,
+    and optional members of another type. Without ``scope`` the result has none: the document bounds no scope.
+
+    Raises:
+        InvalidRedirectUri: No redirect URI is left.
+        InvalidClientMetadata: It is another client's, holds a secret, or nothing is left that is served.
+    """
+    members = _members(document)
+    if members.get("client_id") != client_id:
+        raise InvalidClientMetadata("The document's client_id is not its URL.")
+    if any(name in document for name in SECRETS):
+        raise InvalidClientMetadata("A document must not hold client_secret or client_secret_expires_at.")
+    policy = _for_kind(members, policy)
+    redirect_uris = _usable_redirect_uris(members, policy)
     registered: dict[str, Json] = {
         "redirect_uris": redirect_uris,
-        "token_endpoint_auth_method": _choice(
-            members, "token_endpoint_auth_method", AUTHENTICATION_METHODS, "client_secret_basic"
-        ),
+        "token_endpoint_auth_method": _method(members, METHODS_OF_DOCUMENTS, default="none"),
         "grant_types": _grant_types(members),
-        "response_types": _choices(members, "response_types", RESPONSE_TYPES, RESPONSE_TYPES),
-        "scope": _scope(members, policy),
+        "response_types": _served(members, "response_types", RESPONSE_TYPES),
     }
-    if name := _text(members, "client_name"):
-        registered["client_name"] = name
-    if post_logout := _post_logout_redirect_uris(members, policy):
-        registered["post_logout_redirect_uris"] = post_logout
-    return ClientMetadata(
-        registered | _id_token_algorithm(members, policy) | _more(members, redirect_uris, policy)
-    )
+    if "scope" in members:
+        registered["scope"] = usable(lambda: _scope(members, policy)) or " ".join(policy.default_scopes)
+    own_hosts = {host_in(uri) for uri in (client_id, *redirect_uris)}
+    return ClientMetadata(registered | optional_members(_of_right_types(members), own_hosts, policy))
 
 
 def parse_replacement(document: Json, policy: Policy) -> ReplacedMetadata:
     """Return what *document* may replace a registration with. Raises like :func:`parse_metadata`."""
     members = _members(document)
     return ReplacedMetadata(
-        parse_metadata(members, policy), _text(members, "client_id"), _text(members, "client_secret")
+        parse_metadata(members, policy), text_of(members, "client_id"), text_of(members, "client_secret")
     )
+
+
+def check_redirect_uris(uris: list[str], policy: Policy) -> None:
+    """Check what an operator types as redirect URIs or post-logout redirect URIs of a client.
+
+    Raises:
+        InvalidRedirectUri: One cannot be used. The error names it.
+    """
+    for uri in uris:
+        check_redirect_uri(uri, policy)
 
 
 def _members(document: Json) -> Mapping[str, Json]:
@@ -132,219 +144,98 @@ def _members(document: Json) -> Mapping[str, Json]:
     return {name: value for name, value in document.items() if value is not None and value != ""}
 
 
+def _for_kind(members: Mapping[str, Json], policy: Policy) -> Policy:
+    """A client that calls itself ``web`` has no app that a scheme could open (OpenID Connect Registration §2)."""
+    return replace(policy, extra_schemes=frozenset()) if members.get("application_type") == "web" else policy
+
+
+def _of_right_types(members: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return the members of a document without optional ones of another type, or with characters that none may hold."""
+    kinds = {
+        "contacts": list,
+        "post_logout_redirect_uris": list,
+        "jwks": Mapping,
+        "backchannel_logout_session_required": bool,
+    }
+    return {
+        name: value
+        for name, value in members.items()
+        if isinstance(value, kinds.get(base_of(name), str))
+        and not (isinstance(value, str) and has_bad_characters(value))
+    }
+
+
 # -- the parts ---------------------------------------------------------------------------------------------
 
 
-def _text(members: Mapping[str, Json], name: str, limit: int = MAX_TEXT_LENGTH) -> str | None:
-    value = members.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, str) or has_bad_characters(value):
-        raise InvalidClientMetadata(f"{_base(name)} must be a string.")
-    if len(value) > limit:
-        raise InvalidClientMetadata(f"{_base(name)} is longer than {limit} characters.")
-    return value
-
-
-def _base(name: str) -> str:
-    return name.partition("#")[0]
-
-
-def _texts(members: Mapping[str, Json], name: str, limit: int) -> list[str] | None:
-    value = members.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(
-        isinstance(one, str) and not has_bad_characters(one) for one in value
-    ):
-        raise InvalidClientMetadata(f"{name} must be an array of strings.")
-    if len(value) > limit or any(len(one) > MAX_TEXT_LENGTH for one in value):
-        raise InvalidClientMetadata(f"{name} has too many or too long entries.")
-    return list(dict.fromkeys(value))
-
-
-def _choice(members: Mapping[str, Json], name: str, allowed: tuple[str, ...], default: str) -> str:
-    value = members.get(name, default)
-    if value not in allowed:
-        raise InvalidClientMetadata(f"{name} must be one of: {', '.join(allowed)}.")
-    return str(value)
-
-
-def _choices(
-    members: Mapping[str, Json], name: str, allowed: tuple[str, ...], default: tuple[str, ...]
-) -> list[str]:
-    values = _texts(members, name, limit=20)
+def _served(members: Mapping[str, Json], name: str, served: tuple[str, ...]) -> list[str]:
+    """Return those of an array's values that are served here. Without the member that is all of them."""
+    values = texts_of(members, name)
     if values is None:
-        return list(default)
-    if not values or not set(values) <= set(allowed):
-        raise InvalidClientMetadata(f"{name} may hold: {', '.join(allowed)}.")
-    return values
+        return list(served)
+    kept = [value for value in values if value in served]
+    if not kept:
+        raise InvalidClientMetadata(f"{name} holds nothing that is served here: {', '.join(served)}.")
+    return kept
+
+
+def _method(members: Mapping[str, Json], served: tuple[str, ...], *, default: str) -> str:
+    """Return how the client authenticates: the served one that it prefers (OpenID Connect RP Metadata Choices)."""
+    stated = members.get("token_endpoint_auth_method")
+    if stated is not None and not isinstance(stated, str):
+        raise InvalidClientMetadata("token_endpoint_auth_method must be a string.")
+    methods = [
+        *([stated] if stated else []),
+        *(texts_of(members, "token_endpoint_auth_methods_supported") or []),
+    ]
+    if not methods:
+        return default
+    for method in methods:
+        if method in served:
+            return method
+    raise InvalidClientMetadata(
+        f"token_endpoint_auth_method is none that is served for this client: {', '.join(served)}."
+    )
 
 
 def _grant_types(members: Mapping[str, Json]) -> list[str]:
     # The RFC's default is authorization_code alone. Ours has refresh_token too, and the answer says so.
-    values = _choices(members, "grant_types", GRANT_TYPES, GRANT_TYPES)
+    values = _served(members, "grant_types", GRANT_TYPES)
     if "authorization_code" not in values:
         raise InvalidClientMetadata("grant_types must hold authorization_code.")
     return values
 
 
 def _scope(members: Mapping[str, Json], policy: Policy) -> str:
-    asked = (_text(members, "scope", MAX_SCOPE_LENGTH) or "").split()
-    if not asked:
-        return " ".join(policy.default_scopes)
-    if not all(SCOPE_TOKEN.match(scope) for scope in asked):
-        raise InvalidClientMetadata("scope holds characters that it cannot hold.")
-    known = [scope for scope in dict.fromkeys(asked) if scope in policy.scopes]
-    if not known:
-        raise InvalidClientMetadata("None of the scopes is known here.")
-    return " ".join(known)
-
-
-def _id_token_algorithm(members: Mapping[str, Json], policy: Policy) -> dict[str, Json]:
-    """Return the algorithm for the client's ID tokens (OpenID Connect Registration §2)."""
-    name = "id_token_signed_response_alg"
-    return {name: _choice(members, name, policy.signing_algorithms, "")} if name in members else {}
+    """Return the known ones of the scopes that the client names; empty where it names none that is known."""
+    value = members.get("scope", "")
+    if not isinstance(value, str):
+        raise InvalidClientMetadata("scope must be a string.")
+    if len(value) > MAX_SCOPE_LENGTH or has_bad_characters(value):
+        raise InvalidClientMetadata(f"scope is longer than {MAX_SCOPE_LENGTH} characters or holds bad ones.")
+    return " ".join(scope for scope in dict.fromkeys(value.split()) if scope in policy.scopes)
 
 
 def _redirect_uris(members: Mapping[str, Json], policy: Policy) -> list[str]:
+    value = _listed_redirect_uris(members, MAX_REDIRECT_URIS)
+    for uri in value:
+        check_redirect_uri(uri, policy)
+    return list(dict.fromkeys(value))
+
+
+def _usable_redirect_uris(members: Mapping[str, Json], policy: Policy) -> list[str]:
+    """Return the redirect URIs of a document that may be used."""
+    value = _listed_redirect_uris(members, MAX_REDIRECT_URIS_OF_DOCUMENT)
+    usable = [uri for uri in value if is_redirect_uri(uri, policy)]
+    if not usable:
+        check_redirect_uri(value[0], policy)
+    return list(dict.fromkeys(usable))
+
+
+def _listed_redirect_uris(members: Mapping[str, Json], limit: int) -> list[Json]:
     value = members.get("redirect_uris")
     if not isinstance(value, list) or not value:
         raise InvalidRedirectUri("redirect_uris must be an array of at least one URI.")
-    if len(value) > MAX_REDIRECT_URIS:
-        raise InvalidRedirectUri(f"More than {MAX_REDIRECT_URIS} redirect_uris.")
-    if not all(_is_redirect_uri(uri, policy) for uri in value):
-        raise InvalidRedirectUri(
-            "A redirect URI must be absolute and without fragment: https, http on loopback, "
-            "or a private-use scheme in reverse-DNS form."
-        )
-    return list(dict.fromkeys(value))
-
-
-def _post_logout_redirect_uris(members: Mapping[str, Json], policy: Policy) -> list[str]:
-    value = members.get("post_logout_redirect_uris", [])
-    if not isinstance(value, list) or len(value) > MAX_REDIRECT_URIS:
-        raise InvalidClientMetadata(
-            f"post_logout_redirect_uris must be an array of at most {MAX_REDIRECT_URIS}."
-        )
-    if not all(_is_redirect_uri(uri, policy) for uri in value):
-        raise InvalidClientMetadata("A post-logout redirect URI is of a kind that cannot be registered.")
-    return list(dict.fromkeys(value))
-
-
-def _is_redirect_uri(value: Json, policy: Policy) -> bool:
-    return (
-        isinstance(value, str)
-        and len(value) <= MAX_URI_LENGTH
-        and is_safe_redirect_uri(value, extra_schemes=policy.extra_schemes)
-    )
-
-
-def _host(uri: str) -> str:
-    return urlsplit(uri).hostname or ""
-
-
-def _web_uri(members: Mapping[str, Json], name: str, *, schemes: tuple[str, ...] = ("https", "http")) -> str:
-    value = _text(members, name, MAX_URI_LENGTH) or ""
-    if not value.startswith(tuple(f"{scheme}://" for scheme in schemes)) or not value.isascii():
-        raise InvalidClientMetadata(f"{_base(name)} must be a URL ({' or '.join(schemes)}).")
-    if any(character <= " " or character in '"<>\\^`{|}\x7f' for character in value) or not _has_host(value):
-        raise InvalidClientMetadata(f"{_base(name)} is not a URL.")
+    if len(value) > limit:
+        raise InvalidRedirectUri(f"More than {limit} redirect_uris.")
     return value
-
-
-def _has_host(uri: str) -> bool:
-    """Say whether host and port make sense. Those of ``https://[`` and of port 99999 do not."""
-    try:
-        parts = urlsplit(uri)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
-def _more(members: Mapping[str, Json], redirect_uris: list[str], policy: Policy) -> dict[str, Json]:
-    more: dict[str, Json] = {}
-    for name in ("software_id", "software_version"):
-        if (text := _text(members, name)) is not None:
-            more[name] = text
-    if (contacts := _texts(members, "contacts", MAX_CONTACTS)) is not None:
-        more["contacts"] = contacts
-    if "application_type" in members:
-        more["application_type"] = _choice(members, "application_type", APPLICATION_TYPES, "web")
-    return more | _backchannel_logout(members, policy) | _keys(members) | _localized(members, redirect_uris)
-
-
-def _backchannel_logout(members: Mapping[str, Json], policy: Policy) -> dict[str, Json]:
-    """Return the back-channel logout members (Back-Channel Logout §2.2). Our logout tokens always name the session."""
-    found: dict[str, Json] = {}
-    if "backchannel_logout_uri" in members:
-        uri = _text(members, "backchannel_logout_uri", MAX_URI_LENGTH) or ""
-        check_backchannel_logout_uri(uri, allows_loopback=policy.allows_loopback)
-        found["backchannel_logout_uri"] = uri
-    if (required := members.get("backchannel_logout_session_required")) is not None:
-        if not isinstance(required, bool):
-            raise InvalidClientMetadata("backchannel_logout_session_required must be true or false.")
-        found["backchannel_logout_session_required"] = required
-    return found
-
-
-def check_backchannel_logout_uri(uri: str, *, allows_loopback: bool) -> None:
-    """Check where logout tokens are sent (Back-Channel Logout §2.2). The admin checks an operator's entry with it.
-
-    Raises:
-        InvalidClientMetadata: The URI is neither https nor (for development) on loopback, or has a fragment.
-    """
-    is_server = uri.startswith("https://") or (allows_loopback and LOOPBACK.match(uri) is not None)
-    if not is_server or len(uri) > MAX_URI_LENGTH or not is_safe_redirect_uri(uri):
-        raise InvalidClientMetadata("backchannel_logout_uri must be an https URL without fragment.")
-
-
-def _localized(members: Mapping[str, Json], redirect_uris: list[str]) -> dict[str, Json]:
-    """Return names and links in all languages that the client sent (RFC 7591 §2.2)."""
-    own_hosts = {_host(uri) for uri in redirect_uris}
-    found: dict[str, Json] = {}
-    for name in members:
-        base, tagged, tag = name.partition("#")
-        if base not in LOCALIZED or name == "client_name" or (tagged and not LANGUAGE_TAG.match(tag)):
-            continue
-        if base == "client_name":
-            found[name] = _text(members, name)
-            continue
-        uri = _web_uri(members, name)
-        if base not in OF_OWN_HOST or _host(uri) in own_hosts:
-            found[name] = uri
-    if len(found) > MAX_LOCALIZED:
-        raise InvalidClientMetadata(f"More than {MAX_LOCALIZED} names and links.")
-    return found
-
-
-def _keys(members: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the client's public keys: a key set or its URL, never both (RFC 7591 §2)."""
-    if "jwks" in members and "jwks_uri" in members:
-        raise InvalidClientMetadata("jwks and jwks_uri exclude each other.")
-    if "jwks_uri" in members:
-        return {"jwks_uri": _web_uri(members, "jwks_uri", schemes=("https",))}
-    if "jwks" not in members:
-        return {}
-    jwks = members["jwks"]
-    keys = jwks.get("keys") if isinstance(jwks, Mapping) else None
-    if not isinstance(keys, list) or len(keys) > MAX_KEYS or not all(_is_public_key(key) for key in keys):
-        raise InvalidClientMetadata(f"jwks must hold at most {MAX_KEYS} public keys.")
-    return {"jwks": {"keys": [dict(key) for key in keys]}}
-
-
-def _is_public_key(key: Json) -> bool:
-    """Say whether *key* is a public JWK (RFC 7517 §4) of a known type, with no nested values."""
-    if not isinstance(key, Mapping) or key.get("kty") not in ("RSA", "EC", "OKP"):
-        return False
-    if PRIVATE_PARAMETERS & set(key):
-        return False
-    return all(not has_bad_characters(name) and _is_flat(value) for name, value in key.items())
-
-
-def _is_flat(value: Json) -> bool:
-    if isinstance(value, str):
-        return not has_bad_characters(value)
-    if isinstance(value, list):
-        return all(isinstance(one, str) and not has_bad_characters(one) for one in value)
-    return isinstance(value, bool)

@@ -34,7 +34,8 @@ from django_lazyauth.signals import client_registered
 from django_lazyauth.tokens.keys import signing_algorithms
 from django_lazyauth.toolkit.scopes import available_scopes, default_scopes, extra_schemes
 
-from .metadata import ClientMetadata, Policy, parse_metadata
+from .members import Policy
+from .metadata import ClientMetadata, parse_metadata
 from .store import AlreadyRegistered, ClientAttributes, RegisteredClient, get_store, has_method, store_errors
 
 WINDOW = timedelta(hours=1)
@@ -163,8 +164,8 @@ def client_information(client: RegisteredClient, credentials: Credentials | None
     """Return the client information response (RFC 7591 §3.2.1).
 
     Args:
-        credentials: What the client has not read yet; ``None`` for a repeated registration. There the first caller
-            holds the registration access token. A second one would let clients of a network manage each other.
+        credentials: What the client has not read yet; ``None`` for a repeated registration. From then on nobody
+            manages the client: one of those who share it could change or delete it for the others.
     """
     answer = {
         **client.metadata,

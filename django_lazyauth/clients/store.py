@@ -19,6 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, InterfaceError, OperationalError, connections, router, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
@@ -113,6 +114,12 @@ class RegistrationStore(Protocol):
         Raises:
             RegistrationConflict: The registration token changed since *client* was read: of two updates one wins.
             RegistrationRejected: As for :meth:`register_client`.
+        """
+
+    def find_repeated(self, repeat_key: str) -> RegisteredClient | None:
+        """Return the client of the identical registration, and let its registration token manage nothing any more.
+
+        ``registration_access_token_digest`` returns ``None`` from then on: several share the client.
         """
 
     def unregister_client(self, client: RegisteredClient) -> None:
@@ -244,17 +251,19 @@ class ModelRegistrationStore:
                 raise RegistrationConflict
             clients.delete_clients([client.row_id])
 
+    @retries_on_conflict
     def find_repeated(self, repeat_key: str) -> StoredClient | None:
-        """Return the client of an identical, recent registration. Use and updates remove its repeat key."""
-        row = (
-            ClientRegistration.objects.select_related("client")
-            .filter(
-                repeat_key=repeat_key,
-                disabled_at__isnull=True,
-                created_at__gt=timezone.now() - REPEAT_WINDOW,
-            )
-            .first()
+        """Return the client of an identical, recent registration. Updates remove its repeat key.
+
+        Several share the client now, so its registration token manages nothing any more. An update or deletion that
+        is under way with that token finds another version, and fails.
+        """
+        now = timezone.now()
+        known = ClientRegistration.objects.using(_database()).filter(
+            repeat_key=repeat_key, disabled_at__isnull=True, created_at__gt=now - REPEAT_WINDOW
         )
+        known.exclude(token_digest="").update(token_digest="", version=F("version") + 1, updated_at=now)
+        row = known.select_related("client").first()
         return StoredClient.of(row) if row is not None and not row.is_inactive() else None
 
 

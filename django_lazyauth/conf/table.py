@@ -23,6 +23,23 @@ STANDARD_SCOPES = {
     "offline_access": "Stay connected while you are away",
 }
 
+#: Apps that MCP servers know as clients, by the scheme that opens them.
+APP_SCHEMES = [
+    "antigravity",
+    "claude",
+    "cursor",
+    "goose",
+    "kiro",
+    "raycast",
+    "trae",
+    "vscode",
+    "vscode-insiders",
+    "vscodium",
+    "warp",
+    "windsurf",
+    "zed",
+]
+
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 #: No setting may last longer: a date beyond it says that somebody mistook the unit.
 TEN_YEARS = timedelta(days=3650)
@@ -215,6 +232,22 @@ class LazyAuthSettings:
         "Who may register a client: anybody, holders of an initial access token, or nobody (RFC 7591 §3). See "
         "[client registration](concepts/client-registration.md).",
         default="open",
+    )
+    cimd = Setting(
+        kinds.optional(kinds.FLAG),
+        "Whether a client id may be the URL of a client ID metadata document. Not set: django-oauth-toolkit's "
+        '`CIMD_ENABLED` where the site sets that, else where `REGISTRATION_POLICY` is `"open"`.',
+        default=None,
+        default_text='where `REGISTRATION_POLICY` is `"open"`',
+    )
+    app_schemes = Setting(
+        kinds.items(
+            "a list of URI schemes", lambda value: kinds.text(value, pattern=r"[a-z][a-z0-9+.-]{0,63}")
+        ),
+        "Schemes of apps that redirect URIs may have without reverse-DNS form, unless a client calls itself `web`. The "
+        "default are those of well-known MCP clients. A list replaces it. django-oauth-toolkit's "
+        "`ALLOWED_REDIRECT_URI_SCHEMES` are allowed too.",
+        default=APP_SCHEMES,
     )
     registrations_per_network = Setting(
         integer(at_most=10**9),

@@ -23,6 +23,7 @@ from django_lazyauth.errors import (
     ServerError,
     TemporarilyUnavailable,
 )
+from django_lazyauth.kit.http import without_empty
 from django_lazyauth.kit.outage import is_outage
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.models import PendingAuthorization
@@ -82,15 +83,16 @@ def read_form(http_request: HttpRequest) -> Form:
         raise InvalidRequest("Parameters belong into the body of the request.")
     if http_request.content_type != "application/x-www-form-urlencoded":
         raise InvalidRequest("The body must be application/x-www-form-urlencoded.")
-    for name, values in http_request.POST.lists():
+    form = without_empty(http_request.POST)
+    for name, values in form.lists():
         if len(values) > 1 and name not in REPEATABLE:
             raise InvalidRequest("A parameter is repeated.")
         too_long = any(len(value) > MAX_PARAMETER_LENGTH for value in values)
         if too_long or any(map(has_bad_characters, (name, *values))):
             raise InvalidRequest("A parameter is too long or holds characters that it cannot hold.")
     return Form(
-        parameters={name: str(value) for name, value in http_request.POST.items() if value},
-        resources=tuple(value for value in http_request.POST.getlist("resource") if value),
+        parameters={name: str(value) for name, value in form.items()},
+        resources=tuple(form.getlist("resource")),
         credentials=credentials_of(http_request),
         http_request=http_request,
     )

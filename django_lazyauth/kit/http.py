@@ -1,9 +1,11 @@
-"""Read the credentials of an ``Authorization`` header: one parser for each scheme."""
+"""Read what every endpoint gets: the credentials of an ``Authorization`` header, and parameters."""
 
 from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
+
+from django.http import QueryDict
 
 
 class MalformedCredentials(ValueError):
@@ -48,3 +50,17 @@ def _credentials(header: str, scheme: str) -> str | None:
     """Return what follows *scheme*. The case of a scheme does not matter (RFC 9110 §11.1)."""
     named, _, credentials = header.partition(" ")
     return credentials.strip(" ") if named.lower() == scheme else None
+
+
+def without_empty(given: QueryDict) -> QueryDict:
+    """Return *given* without values that are empty: a parameter without a value is an omitted one.
+
+    Every endpoint reads its parameters through this function, before it asks how often one stands there.
+    """
+    if all(value for _, values in given.lists() for value in values):
+        return given
+    kept = QueryDict(mutable=True)
+    for name, values in given.lists():
+        if filled := [value for value in values if value]:
+            kept.setlist(name, filled)
+    return kept

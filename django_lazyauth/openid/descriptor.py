@@ -57,7 +57,8 @@ OWN_PARAMETERS: Final = frozenset(
     }
 )
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._:-]*")
+#: Of a configured provider, and of an SSO domain's: ``sso:corp.example``. URLs, settings and scopes have the same.
+PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9._:-]*")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
@@ -158,7 +159,7 @@ def descriptor_from_settings(name: str, mapping: Mapping[str, Any]) -> ProviderD
     """
     reader = _Reader(name, with_preset(name, mapping))
     limit = SSO_NAME_LIMIT if name.startswith(SSO_PREFIX) else NAME_LIMIT
-    if not _NAME.fullmatch(name) or len(name) > limit:
+    if not PROVIDER_NAME.fullmatch(name) or len(name) > limit:
         raise reader.error(f"the name must be lower-case letters, digits and ._:- ({limit} at most)")
     kind = reader.choice("type", get_args(ProviderType), default="oidc")
     endpoints = {endpoint: reader.url(endpoint) for endpoint in ENDPOINTS}

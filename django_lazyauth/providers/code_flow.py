@@ -27,6 +27,7 @@ from django_lazyauth.errors import (
     RefreshUnavailable,
 )
 from django_lazyauth.kit import fetch
+from django_lazyauth.kit.http import without_empty
 from django_lazyauth.openid.descriptor import DescriptorError, ProviderDescriptor, descriptor_from_settings
 from django_lazyauth.vault.store import store
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
@@ -221,9 +222,10 @@ def passed_parameters(pending: PendingAuthorization) -> dict[str, str]:
 
 def read_callback(request: HttpRequest) -> dict[str, str]:
     """Return the parameters of the authorization response; none may be repeated (RFC 6749 §3.1)."""
-    if any(len(values) != 1 for _, values in request.GET.lists()):
+    given = without_empty(request.GET)
+    if any(len(values) != 1 for _, values in given.lists()):
         raise ProviderUnavailable("malformed_callback")
-    return {name: str(value) for name, value in request.GET.items()}
+    return {name: str(value) for name, value in given.items()}
 
 
 def read_code(answer: Mapping[str, str]) -> str:

@@ -196,6 +196,9 @@ class RegistrationStoreContract:
         found = store.find_repeated(attrs.repeat_key)
         assert found is not None
         assert found.client_id == attrs.client_id
+        assert not store.registration_access_token_digest(self._get(attrs.client_id)), (
+            "several share the client now: its registration token must manage nothing"
+        )
         assert store.find_repeated(digest("another network")) is None
 
     @staticmethod

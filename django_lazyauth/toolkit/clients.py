@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -200,13 +201,23 @@ def may_skip_consent(client: Client) -> bool:
     return bool(client.skip_authorization) and not is_self_registered(client)
 
 
+#: Members of the metadata that a person relies on, in every language.
+SHOWN_TO_PEOPLE = ("client_name", "client_uri", "logo_uri", "tos_uri", "policy_uri", "scope")
+
+
 def metadata_digest(client: Client) -> str:
-    """Return the digest of what the client says about itself; consent is asked anew when it changes."""
+    """Return the digest of what the client says about itself to people; consent is asked anew when it changes.
+
+    That is its name, redirect URIs, links and scope. Keys and grants may change without a question.
+    """
     said: list[Any] = [client.name, sorted(client.redirect_uris.split()), client.client_type]
     registration = registration_of(client) if is_self_registered(client) else None
-    if registration is not None and registration.metadata:
-        # An empty one was written to note something else, such as that the client is used.
-        said.append(registration.metadata)
+    if registration is not None:
+        metadata = registration.metadata
+        shown = {name: metadata[name] for name in metadata if name.partition("#")[0] in SHOWN_TO_PEOPLE}
+        if shown:
+            # An empty one was written to note something else, such as that the client is used.
+            said.append(shown)
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
@@ -253,6 +264,32 @@ def add_client(client_id: str, fields: ClientFields) -> Client:
     )
     client.save(force_insert=True)
     return client
+
+
+def keep_document_client(client_id: str, fields: ClientFields, *, fresh_until: datetime) -> Client | None:
+    """Write the row of a client that its metadata document describes, in the caller's transaction.
+
+    ``None`` if an operator's or a registered client has this id: no document takes it over.
+    """
+    model = get_application_model()
+    of_document = AbstractApplication.RegistrationSource.CIMD
+    known = model.objects.filter(client_id=client_id).first()
+    if known is None:
+        client = model(
+            client_id=client_id,
+            authorization_grant_type=AbstractApplication.GRANT_AUTHORIZATION_CODE,
+            registration_source=of_document,
+            cimd_expires_at=fresh_until,
+            **fields.as_columns(),
+        )
+        client.save(force_insert=True)
+        return client
+    if known.registration_source != of_document:
+        return None
+    model.objects.filter(pk=known.pk).update(
+        **fields.as_columns(), cimd_expires_at=fresh_until, updated=timezone.now()
+    )
+    return load_client(client_id)
 
 
 #: Our own account page, as a client of ours: so that people sign in for it as for any other.

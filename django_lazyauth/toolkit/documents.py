@@ -1,16 +1,20 @@
 """Clients whose id is the URL of a document that describes them (draft-ietf-oauth-client-id-metadata-document).
 
-DOT reads the document and keeps the client; the request to a stranger's server goes out through our own fetcher,
-unless the host chose one. Both happen only when a flow asks for it: nowhere else does a client id cause a request.
+The request to a stranger's server goes out through our own fetcher, unless the host chose one. It happens only when a
+flow asks for it: nowhere else does a client id cause a request. DOT's settings of permissions, sizes and times hold.
+
+Not here: what a document says (``clients/metadata.py``).
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.core.cache import cache
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -27,6 +31,7 @@ from django_lazyauth.kit import fetch
 
 from .clients import REGISTRATION, Client, is_client_id
 from .moved import dot_module
+from .settings import metadata_documents_enabled
 
 cimd = dot_module("cimd", moves_to="authorization_server")
 SafeMetadataFetcher: Any = cimd.SafeMetadataFetcher
@@ -79,11 +84,17 @@ class DocumentFetcher(SafeMetadataFetcher):
         return document
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A document as it was fetched, and until when it is fresh."""
+
+    document: Any
+    fresh_until: datetime
+
+
 def is_document(client_id: str) -> bool:
-    """Say whether *client_id* is the URL of a document, and such clients are let in (``CIMD_ENABLED``)."""
-    return (
-        bool(oauth2_settings.CIMD_ENABLED) and is_client_id(client_id) and cimd.is_cimd_client_id(client_id)
-    )
+    """Say whether *client_id* is the URL of a document, and such clients are let in."""
+    return metadata_documents_enabled() and is_client_id(client_id) and cimd.is_cimd_client_id(client_id)
 
 
 def is_stale(client: Client) -> bool:
@@ -91,14 +102,47 @@ def is_stale(client: Client) -> bool:
     return client.cimd_expires_at is not None and client.cimd_expires_at < timezone.now()
 
 
-def resolve(client_id: str, http_request: HttpRequest) -> Client | None:
-    """Fetch the document and keep the client; ``None`` if there is none that could be used. Outside transactions."""
+def fetch_document(client_id: str, http_request: HttpRequest) -> Fetched | None:
+    """Return the document; ``None`` if there is none, or none may be fetched now. Outside transactions."""
     request = Request(http_request.path, headers=dict(http_request.headers.items()))
     try:
-        return cimd.resolve_cimd_application(client_id, request)
-    except Exception as error:  # noqa: BLE001 - it asks the cache, whose backends raise errors of their own.
+        if (
+            not cimd._registration_permitted(request, client_id)
+            or cache.get(_backoff_key(client_id)) is not None
+        ):
+            return None
+        with cimd._fetch_slot() as is_free:
+            if not is_free:
+                return None
+            document, max_age = oauth2_settings.CIMD_METADATA_FETCHER().fetch(client_id)
+        return Fetched(document, timezone.now() + timedelta(seconds=max_age))
+    except cimd.CIMDError as error:
+        logger.info("a client's document cannot be used: %s", type(error).__name__)
+        back_off(client_id)
+    except Exception as error:  # noqa: BLE001 - a host's fetcher and permission, and backends of the cache
         logger.error("a client's document was not looked up: %s", type(error).__name__)
-        return None
+    return None
+
+
+def back_off(client_id: str, reason: str = "") -> None:
+    """Fetch this document not again for a while, and remember why it cannot be used. Without a cache: nothing."""
+    try:
+        cache.set(_backoff_key(client_id), reason, oauth2_settings.CIMD_FAILURE_BACKOFF_SECONDS)
+    except Exception as error:  # noqa: BLE001 - backends of the cache raise errors of their own
+        logger.error("the failure of a client's document was not kept: %s", type(error).__name__)
+
+
+def why_refused(client_id: str) -> str:
+    """Return why the document could not be used just now; empty if that is not known."""
+    try:
+        return str(cache.get(_backoff_key(client_id)) or "")
+    except Exception as error:  # noqa: BLE001 - the same
+        logger.error("the failure of a client's document was not read: %s", type(error).__name__)
+        return ""
+
+
+def _backoff_key(client_id: str) -> str:
+    return f"lazyauth:document:{hashlib.sha256(client_id.encode()).hexdigest()}"
 
 
 def unregistered(before: datetime) -> QuerySet[Any]:

@@ -82,5 +82,5 @@ def upstream_scopes(client: Any) -> set[str]:
 
 
 def extra_schemes() -> frozenset[str]:
-    """Return the private-use URI schemes that the operator allows in redirect URIs."""
-    return frozenset(oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES)
+    """Return the private-use URI schemes without a dot that redirect URIs may have here."""
+    return frozenset({*lazyauth_settings.app_schemes, *oauth2_settings.ALLOWED_REDIRECT_URI_SCHEMES})

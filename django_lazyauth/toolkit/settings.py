@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from oauth2_provider.settings import oauth2_settings
 
+from django_lazyauth.conf import lazyauth_settings
+
 
 def metadata_documents_enabled() -> bool:
-    """Say whether a client's id may be the URL of its metadata document (``CIMD_ENABLED``)."""
-    return bool(oauth2_settings.CIMD_ENABLED)
+    """Say whether a client's id may be the URL of its metadata document.
+
+    Our setting decides, else DOT's ``CIMD_ENABLED`` where the site set it, else whether registration is open.
+    """
+    if lazyauth_settings.cimd is not None:
+        return lazyauth_settings.cimd
+    if "CIMD_ENABLED" in oauth2_settings.user_settings:
+        return bool(oauth2_settings.CIMD_ENABLED)
+    return lazyauth_settings.registration_policy == "open"
 
 
 def rsa_private_keys() -> list[str]:

@@ -38,6 +38,7 @@ from django_lazyauth.errors import (
     ProviderError,
     TemporarilyUnavailable,
 )
+from django_lazyauth.kit.http import without_empty
 from django_lazyauth.kit.network import network_of
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.openid.descriptor import SSO_PREFIX
@@ -84,11 +85,13 @@ def authorize_view(request: HttpRequest) -> HttpResponse:
 
 def _check(request: HttpRequest) -> AuthorizationRequest:
     """Return the checked request. Its client may still be in a host's store, or be a metadata document."""
-    client_id = request.GET.get("client_id", "")
-    document.look_up(client_id, request, network=network_of(request))
+    client_id = without_empty(request.GET).get("client_id", "")
+    reason = document.look_up(client_id, request, network=network_of(request))
     try:
         return validate_authorization(request.GET)
     except AuthorizationRefused as refused:
+        if reason and refused.redirect_uri is None:
+            raise AuthorizationRefused("invalid_client_metadata", reason) from None
         if refused.redirect_uri is not None or not host_clients.write_row(client_id):
             raise
     return validate_authorization(request.GET)

@@ -16,6 +16,7 @@ from django.http.request import UnreadablePostError
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from django_lazyauth.errors import InvalidRequest
+from django_lazyauth.kit.http import without_empty
 from django_lazyauth.kit.text import are_sound
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -79,7 +80,7 @@ def read_parameters(request: HttpRequest, max_lengths: Mapping[str, int]) -> dic
     Raises:
         InvalidRequest: A parameter is repeated, too long, or holds bad characters. Its name is the description.
     """
-    given = request.POST if request.method == "POST" else request.GET
+    given = without_empty(request.POST if request.method == "POST" else request.GET)
     parameters = {}
     for name, max_length in max_lengths.items():
         values = given.getlist(name)

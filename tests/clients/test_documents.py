@@ -12,6 +12,7 @@ from oauth2_provider.models import Application
 
 from django_lazyauth.clients import operator_actions
 from django_lazyauth.models import ClientRegistration, PendingAuthorization
+from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.documents import DocumentFetcher
 from django_lazyauth.upkeep.sweep import sweep
 from tests.support.journey import REDIRECT_URI, OAuthClient, code_for, get, make_browser, post_form, redeem
@@ -210,3 +211,220 @@ def test_our_fetcher_connects_to_nothing_that_is_not_public(documents, settings,
             server.accept()
     with pytest.raises(CIMDError):
         DocumentFetcher().fetch(client.client_id)
+
+
+# -- documents as clients publish them ---------------------------------------------------------------------------
+
+CODE, REFRESH = "authorization_code", "refresh_token"
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
+#: Client id → its document, and a redirect URI as the client sends it.
+PUBLISHED = {
+    "https://claude.ai/oauth/mcp-oauth-client-metadata": (
+        {
+            "client_name": "Claude",
+            "client_uri": "https://claude.ai",
+            "logo_uri": "https://claude.ai/images/claude_app_icon.png",
+            "redirect_uris": ["https://claude.ai/api/mcp/auth_callback"],
+            "grant_types": [CODE, REFRESH, JWT_BEARER],
+            "response_types": ["code"],
+            "token_endpoint_auth_method": "none",
+        },
+        "https://claude.ai/api/mcp/auth_callback",
+    ),
+    "https://claude.ai/oauth/claude-code-client-metadata": (
+        {
+            "client_name": "Claude Code",
+            "client_uri": "https://claude.ai",
+            "redirect_uris": ["http://localhost/callback", "http://127.0.0.1/callback"],
+            "grant_types": [CODE, REFRESH],
+            "response_types": ["code"],
+            "token_endpoint_auth_method": "none",
+        },
+        "http://localhost:54545/callback",
+    ),
+    "https://vscode.dev/oauth/client-metadata.json": (
+        {
+            "client_name": "Visual Studio Code",
+            "client_uri": "https://vscode.dev/product",
+            "grant_types": [CODE, REFRESH, DEVICE],
+            "response_types": ["code"],
+            "redirect_uris": ["http://127.0.0.1:33418/", "https://vscode.dev/redirect", "vscode://x/cb"],
+            "token_endpoint_auth_method": "none",
+            "application_type": "native",
+        },
+        "http://127.0.0.1:33418/",
+    ),
+    "https://chatgpt.com/oauth/client.json": (
+        {
+            "client_name": None,
+            "redirect_uris": ["https://chatgpt.com/connector_platform_oauth_redirect"],
+            "grant_types": [CODE, REFRESH],
+            "response_types": ["code"],
+            "token_endpoint_auth_method": "private_key_jwt",
+            "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
+            "token_endpoint_auth_signing_alg": "RS256",
+            "jwks_uri": "https://chatgpt.com/oauth/jwks.json",
+        },
+        "https://chatgpt.com/connector_platform_oauth_redirect",
+    ),
+    "https://opencode.ai/oauth/client.json": (
+        {
+            "client_name": "opencode",
+            "redirect_uris": ["http://127.0.0.1:19876/mcp/oauth/callback"],
+            "grant_types": [CODE, REFRESH],
+            "response_types": ["code"],
+            "token_endpoint_auth_method": "none",
+            "token_endpoint_auth_methods_supported": ["none"],
+        },
+        "http://127.0.0.1:19876/mcp/oauth/callback",
+    ),
+}
+
+
+def publish(url, document):
+    Documents.held[url] = {"client_id": url} | document
+
+
+@pytest.mark.parametrize("url", PUBLISHED)
+def test_a_document_as_it_is_published_signs_in_and_refreshes(documents, url):
+    """OAuth Client ID Metadata Document §4: what both sides know is served, the rest is ignored."""
+    document, redirect_uri = PUBLISHED[url]
+    publish(url, document)
+    client = OAuthClient(url, redirect_uri=redirect_uri)
+    answer = redeem(client, code_for(client))
+    assert answer.status_code == 200, answer.content
+    form = {"grant_type": REFRESH, "refresh_token": answer.json()["refresh_token"], "client_id": url}
+    assert post_form(make_browser(), "/token", form).status_code == 200
+    said = ClientRegistration.objects.get().metadata
+    assert (said["token_endpoint_auth_method"], said["grant_types"]) == ("none", [CODE, REFRESH])
+
+
+def test_unknown_members_and_values_of_a_document_are_ignored(documents):
+    client = documents(
+        client_name="\x00",
+        software_id=7,
+        logo_uri="nope",
+        contacts="nobody",
+        jwks="x",
+        policy_uri=["https://client-0.example/"],
+        redirect_uris=[REDIRECT_URI, "http://not-loopback.example/", "javascript:alert(1)", None, 7],
+        response_types=["code", "token"],
+        post_logout_redirect_uris=5,
+        unheard_of={"a": 1},
+    )
+    assert redeem(client, code_for(client)).status_code == 200
+    said = ClientRegistration.objects.get().metadata
+    assert said == {
+        "redirect_uris": [REDIRECT_URI],
+        "token_endpoint_auth_method": "none",
+        "grant_types": [CODE, REFRESH],
+        "response_types": ["code"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("members", "named"),
+    [
+        ({"token_endpoint_auth_method": "client_secret_basic"}, "token_endpoint_auth_method"),
+        ({"token_endpoint_auth_method": "private_key_jwt"}, "token_endpoint_auth_method"),
+        ({"client_secret": "s3cret"}, "client_secret"),
+        ({"client_secret_expires_at": 0}, "client_secret"),
+        ({"grant_types": ["client_credentials"]}, "grant_types"),
+        ({"grant_types": [JWT_BEARER]}, "grant_types"),
+        ({"response_types": ["token"]}, "response_types"),
+        ({"redirect_uris": ["http://evil.example/cb"]}, "http://evil.example/cb"),
+        ({"redirect_uris": []}, "redirect_uris"),
+        ({"client_id": "https://another.example/oauth"}, "client_id"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_a_document_that_cannot_be_served_is_refused_on_a_page_that_says_why(documents, members, named):
+    """Nothing is redirected: who asks is not known. The second look does not fetch, and says the same."""
+    client = documents(**members)
+    for _ in range(2):
+        page = knock(client)
+        assert page.status_code == 400
+        assert named in page.content.decode()
+        assert "s3cret" not in page.content.decode()
+    assert len(Documents.fetched) == 1
+    assert not Application.objects.exists()
+
+
+def test_the_scope_of_a_document_binds_as_that_of_a_registration(documents):
+    """RFC 7591 §2: a client that named its scopes asks for no other."""
+    client = documents(scope="openid no-such-scope")
+    asked = get(make_browser(), f"/authorize?{client.authorize_query(scope='openid email')}")
+    assert "error=invalid_scope" in asked.headers["Location"]
+    answer = redeem(client, code_for(client, scope="openid"))
+    assert answer.json()["scope"] == "openid"
+
+
+def test_a_document_without_a_scope_bounds_none(documents, lazyauth):
+    lazyauth(SCOPES={"files:read": "Read your files"})
+    client = documents()
+    assert redeem(client, code_for(client, scope="files:read")).json()["scope"] == "files:read"
+
+
+def test_a_document_that_declares_no_refresh_grant_gets_no_refresh_token(documents):
+    client = documents(grant_types=[CODE])
+    assert "refresh_token" not in redeem(client, code_for(client)).json()
+
+
+def test_what_people_do_not_see_of_a_document_may_change_without_a_question(documents):
+    """A rotated key or a new grant asks nobody again, and the operator's word stands. A new scope does neither."""
+    client = documents(scope="openid")
+    redeem(client, code_for(client, scope="openid"))
+    operator_actions.verify(Application.objects.values_list("pk", flat=True))
+    before = clients.metadata_digest(clients.load_client(client.client_id))
+
+    def read_again(**members):
+        documents(**members)
+        Application.objects.update(cimd_expires_at=timezone.now() - timedelta(seconds=1))
+        knock(client)
+        return clients.metadata_digest(clients.load_client(client.client_id))
+
+    changes = {"jwks_uri": "https://client-0.example/jwks", "grant_types": [CODE, REFRESH, DEVICE]}
+    assert read_again(scope="openid", **changes) == before
+    assert ClientRegistration.objects.get().verified_at is not None
+    assert ClientRegistration.objects.get().metadata["jwks_uri"] == changes["jwks_uri"]
+    assert read_again(scope="openid email") != before
+    assert ClientRegistration.objects.get().verified_at is None
+
+
+def test_a_document_that_becomes_unusable_leaves_the_last_one(documents):
+    client = documents()
+    knock(client)
+    documents(grant_types=["client_credentials"])
+    Application.objects.update(cimd_expires_at=timezone.now() - timedelta(seconds=1))
+    assert "Client 0" in knock(client).content.decode()
+
+
+def test_no_document_takes_over_a_client_of_an_operator(documents, application):
+    client = documents()
+    Application.objects.filter(pk=application.pk).update(client_id=client.client_id, name="Operator's")
+    assert "Client 0" not in knock(client).content.decode()
+    assert Application.objects.get().registration_source == "manual"
+
+
+@pytest.mark.parametrize(
+    ("ours", "of_the_toolkit", "policy", "expected"),
+    [
+        (None, None, "open", True),
+        (None, None, "token", False),
+        (None, None, "closed", False),
+        (None, True, "closed", True),
+        (None, False, "open", False),
+        (True, False, "closed", True),
+        (False, True, "open", False),
+    ],
+)
+def test_documents_are_read_where_registration_is_open_unless_a_setting_differs(
+    settings, lazyauth, ours, of_the_toolkit, policy, expected
+):
+    """MCP 2026-07-28 puts documents first. The metadata tells what is on."""
+    settings.OAUTH2_PROVIDER = {} if of_the_toolkit is None else {"CIMD_ENABLED": of_the_toolkit}
+    lazyauth(CIMD=ours, REGISTRATION_POLICY=policy)
+    told = get(make_browser(), "/.well-known/oauth-authorization-server").json()
+    assert told["client_id_metadata_document_supported"] is expected
+    assert "none" in told["token_endpoint_auth_methods_supported"]

@@ -206,47 +206,29 @@ def test_a_bad_redirect_uri_is_refused_by_its_own_code(registrar, uris):
         {"grant_types": ["password"]},
         {"grant_types": ["client_credentials"]},
         {"grant_types": ["implicit"]},
-        {"grant_types": ["authorization_code", "client_credentials"]},
         {"grant_types": ["refresh_token"]},
         {"grant_types": []},
         {"grant_types": "authorization_code"},
         {"grant_types": [["authorization_code"]]},
         {"response_types": ["token"]},
-        {"response_types": ["code", "id_token"]},
         {"client_name": {"en": "x"}},
         {"client_name": 7},
-        {"client_name": "x" * 256},
         {"client_name": "\x00"},
         {"client_name": "\udc00"},
+        {"jwks": {"keys": [{"kty": "RSA", "n": "\x00"}]}},
         {"client_name#en": ["x"]},
-        {"client_uri": "javascript:alert(1)"},
-        {"client_uri": "https://["},
         {"logo_uri": 1},
         {"contacts": "ops@client.example"},
         {"contacts": [1]},
-        {"contacts": ["x"] * 300 + [str(number) for number in range(11)]},
         {"scope": ["openid"]},
         {"scope": "openid " * 2000},
-        {"scope": 'open"id'},
-        {"scope": "no-such-scope"},
         {"jwks": "x"},
         {"jwks": {"keys": "x"}},
         {"jwks": {"keys": [{"kty": "oct", "k": "AAAA"}]}},
         {"jwks": {"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB", "d": "AQAB"}]}},
-        {"jwks": {"keys": [{"kty": "RSA", "n": "\x00"}]}},
         {"jwks": {"keys": []}, "jwks_uri": "https://client.example/jwks"},
-        {"jwks_uri": "http://client.example/jwks"},
-        {"application_type": "desktop"},
         {"software_id": {}},
-        {"post_logout_redirect_uris": ["http://client.example/"]},
         {"post_logout_redirect_uris": "https://client.example/"},
-        {"backchannel_logout_uri": "http://client.example/"},
-        {"backchannel_logout_uri": "https://client.example/#x"},
-        {"backchannel_logout_uri": "https://"},
-        {"backchannel_logout_uri": "https://me:pw@client.example/"},
-        {"backchannel_logout_uri": "https://client.example:99999/"},
-        {"backchannel_logout_uri": "com.example.app:/out"},
-        {"backchannel_logout_uri": "http://127.0.0.1:8000/out"},
         {"backchannel_logout_session_required": "yes"},
     ],
     ids=lambda change: repr(change)[:50],
@@ -258,6 +240,125 @@ def test_bad_metadata_is_refused(registrar, change):
     assert answer.json()["error"] == "invalid_client_metadata"
     assert answer.headers["Cache-Control"] == "no-store"
     assert not Application.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"client_name": "x" * 256},
+        {"client_uri": "javascript:alert(1)"},
+        {"client_uri": "https://["},
+        {"client_uri#de": "/relative"},
+        {"logo_uri": "logo.png"},
+        {"logo_uri": "data:image/png;base64,AAAA"},
+        {"tos_uri": "https://client.example/" + "x" * 2048},
+        {"policy_uri": "ftp://client.example/"},
+        {"contacts": ["x"] * 300 + [str(number) for number in range(11)]},
+        {"contacts": ["x" * 256]},
+        {"jwks_uri": "http://client.example/jwks"},
+        {"application_type": "desktop"},
+        {"software_id": "x" * 256},
+        {"jwks": {"keys": [{"kty": "unheard of"}]}},
+        {"id_token_signed_response_alg": "none"},
+        {"post_logout_redirect_uris": ["http://client.example/"]},
+        {"backchannel_logout_uri": "http://client.example/"},
+        {"backchannel_logout_uri": "https://client.example/#x"},
+        {"backchannel_logout_uri": "https://"},
+        {"backchannel_logout_uri": "https://me:pw@client.example/"},
+        {"backchannel_logout_uri": "https://client.example:99999/"},
+        {"backchannel_logout_uri": "com.example.app:/out"},
+        {"backchannel_logout_uri": "http://127.0.0.1:8000/out"},
+    ],
+    ids=lambda change: repr(change)[:50],
+)
+def test_an_optional_member_that_cannot_be_used_is_dropped_and_not_echoed(registrar, change):
+    """RFC 7591 §2: the server serves what it can, and the answer says what it registered."""
+    body = registrar.registered({**PUBLIC, "redirect_uris": PUBLIC["redirect_uris"]} | change)
+    assert not set(change) & set(body)
+    assert registrar.manage("GET", body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "registered"),
+    [
+        (
+            {"grant_types": ["authorization_code", "client_credentials", "password"]},
+            {"grant_types": ["authorization_code"]},
+        ),
+        (
+            {
+                "grant_types": [
+                    "authorization_code",
+                    "refresh_token",
+                    "urn:ietf:params:oauth:grant-type:jwt-bearer",
+                    "urn:ietf:params:oauth:grant-type:device_code",
+                ]
+            },
+            {"grant_types": ["authorization_code", "refresh_token"]},
+        ),
+        ({"response_types": ["code", "id_token", "none"]}, {"response_types": ["code"]}),
+        (
+            {
+                "token_endpoint_auth_method": "private_key_jwt",
+                "token_endpoint_auth_methods_supported": ["private_key_jwt", "none"],
+            },
+            {"token_endpoint_auth_method": "none"},
+        ),
+        ({"scope": "openid no-such-scope openid"}, {"scope": "openid"}),
+        ({"scope": "no-such-scope"}, {"scope": "openid profile email"}),
+        ({"scope": 'open"id email'}, {"scope": "email"}),
+        (
+            {
+                "post_logout_redirect_uris": [
+                    "https://client.example/out",
+                    "javascript:x",
+                    "http://a.example/",
+                ]
+            },
+            {"post_logout_redirect_uris": ["https://client.example/out"]},
+        ),
+    ],
+    ids=lambda value: repr(value)[:50],
+)
+def test_of_several_values_those_that_are_served_are_kept(registrar, change, registered):
+    """RFC 7591 §2, §3.2.1: the answer says which."""
+    body = registrar.registered(PUBLIC | change)
+    assert {name: body[name] for name in registered} == registered
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "cursor://anysphere.cursor-mcp/oauth/callback",
+        "vscode://vscode.github-authentication/did-authenticate",
+        "vscode-insiders://x/cb",
+        "windsurf://codeium.windsurf/cb",
+        "zed://cb",
+    ],
+)
+def test_the_schemes_of_well_known_clients_are_allowed_for_apps(registrar, uri, lazyauth):
+    """RFC 8252 §7.1: they have no dot. A client that calls itself a web application has no app."""
+    uris = [uri, "http://127.0.0.1/cb"]
+    assert registrar.registered(PUBLIC | {"redirect_uris": uris})["redirect_uris"] == uris
+    native = {"redirect_uris": uris, "application_type": "native"}
+    client = OAuthClient(registrar.registered(PUBLIC | native)["client_id"], redirect_uri=uri)
+    assert get(make_browser(), f"/authorize?{client.authorize_query()}").status_code == 200
+    web = registrar.register(PUBLIC | {"redirect_uris": uris, "application_type": "web"})
+    assert web.json()["error"] == "invalid_redirect_uri"
+    lazyauth(APP_SCHEMES=["ours"])
+    assert registrar.register(PUBLIC | {"redirect_uris": uris}).status_code == 400
+    assert registrar.register(PUBLIC | {"redirect_uris": ["ours://cb"]}).status_code == 201
+    assert get(make_browser(), f"/authorize?{client.authorize_query()}").status_code == 400
+
+
+@pytest.mark.parametrize("uri", ["myapp:/cb", "http://client.example/cb", 'https://client.example/"\\', 7])
+def test_a_redirect_uri_that_cannot_be_used_is_refused_by_name(registrar, uri):
+    """RFC 7591 §3.2.2, RFC 6749 §5.2: whoever reads the error knows which of several it is."""
+    answer = registrar.register(PUBLIC | {"redirect_uris": ["https://client.example/cb", uri]})
+    assert answer.json()["error"] == "invalid_redirect_uri"
+    description = answer.json()["error_description"]
+    assert str(uri).partition('"')[0] in description
+    assert all(" " <= one <= "~" and one not in '"\\' for one in description)
 
 
 @pytest.mark.parametrize(
@@ -420,13 +521,23 @@ def test_an_initial_access_token_is_kept_as_a_digest():
 
 
 def test_the_same_again_is_the_same_client(registrar, any_store):
-    """Spec 4: a flood of identical registrations makes one row. Only the first is told how to manage it."""
+    """Spec 4: a flood of identical registrations makes one row, which nobody manages: several share it."""
     first = registrar.registered(PUBLIC)
     for _ in range(30):
         again = registrar.registered(dict(reversed(PUBLIC.items())))
         assert again["client_id"] == first["client_id"]
         assert "registration_access_token" not in again
         assert "registration_client_uri" not in again
+    for method in ("GET", "PUT", "DELETE"):
+        answer = registrar.manage(method, first, PUBLIC if method == "PUT" else None)
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
+    assert registrar.registered(PUBLIC)["client_id"] == first["client_id"]
+
+
+def test_a_client_that_nobody_else_registered_is_managed_by_its_own_token(registrar, any_store):
+    """RFC 7592 §2: nobody shares it."""
+    first = registrar.registered(PUBLIC)
+    registrar.registered(PUBLIC | {"software_id": "another"})
     assert registrar.manage("GET", first).status_code == 200
 
 

@@ -76,3 +76,13 @@ def test_a_family_of_refresh_tokens_is_revoked_with_its_access_tokens(applicatio
 def test_a_token_knows_where_it_may_be_used(address, allowed):
     """``tokens/bearer.py``: a host's own validator of resources counts (RFC 8707 §2)."""
     assert get_access_token_model()(resource=["https://api.example/a"]).allows_audience(address) is allowed
+
+
+def test_dot_asks_its_permission_classes_and_counts_fetches_in_flight(settings, rf):
+    """``toolkit/documents.py``: a site's own permissions and its cap hold for our reader too."""
+    url = "https://client.example/client.json"
+    assert cimd._registration_permitted(rf.get("/"), url) is True
+    settings.OAUTH2_PROVIDER = {"CIMD_REGISTRATION_PERMISSION_CLASSES": [], "CIMD_MAX_CONCURRENT_FETCHES": 1}
+    assert cimd._registration_permitted(rf.get("/"), url) is False
+    with cimd._fetch_slot() as first, cimd._fetch_slot() as second:
+        assert (first, second) == (True, False)

@@ -74,6 +74,8 @@ class FileStore:
         for path in FOLDER.glob("*.json"):
             client = self.get_client(path.stem)
             if client is not None and client.repeat_key == repeat_key:
+                with LOCK:
+                    self._write(replace(client, token_digest=""))
                 return client
         return None
 
