@@ -9,9 +9,15 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import FieldDoesNotExist
+from django.db.models import QuerySet
 
 from django_lazyauth.errors import RegistrationRefused
 from django_lazyauth.providers.base import Identity
+
+
+def inactive_among(users: QuerySet[Any]) -> list[Any]:
+    """Return the keys of the users who were deactivated; none where users cannot be."""
+    return list(users.filter(is_active=False).values_list("pk", flat=True)) if _has_field("is_active") else []
 
 
 class UserResolver:

@@ -15,6 +15,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils import timezone
 
 from django_lazyauth.authorize.consent import consent_of
+from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import (
     InvalidGrant,
     InvalidRequest,
@@ -225,6 +226,8 @@ def _spend(locked: LockedCode, person: _Person) -> list[Step]:
             "identity_id": _identity_id(locked, person),
             "exchanged_at": now,
             "updated_at": now,
+            # From now on: when the sweep looks at the row.
+            "expires_at": now + lazyauth_settings.code_retention,
             "private": "",
         },
         where={"session_id": locked.pending.pk, "status": Status.CODE_ISSUED},

@@ -11,6 +11,7 @@ from .lease import NamedLease
 from .legacy import LEGACY_TYPES, LegacyUpstreamToken
 from .logout import DeliveryState, LogoutDelivery
 from .successor import SealedSuccessor
+from .sweep import SweepPosition
 from .vault import UpstreamToken
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "ProviderKeySet",
     "SealedSuccessor",
     "Status",
+    "SweepPosition",
     "UpstreamToken",
 ]

@@ -31,8 +31,11 @@ class Status(models.TextChoices):
     FAILED = "failed", _("failed")
 
 
-#: A person may still continue these. They count against the caps on rows that anybody can create (I16).
+#: A person may still continue these.
 OPEN = (Status.REQUESTED, Status.SENT_UPSTREAM, Status.AUTHENTICATED, Status.CODE_ISSUED)
+NOT_EXCHANGED = ~Q(status=Status.EXCHANGED)
+#: The browser of these is signed in on its next visit (``sessions/browser.py``).
+TO_RESUME = Q(status=Status.EXCHANGED, is_deferred=True, resumed_at__isnull=True)
 
 
 class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
@@ -92,12 +95,20 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
             raise InvalidGrant(debug="no live request waits for this state")
         return row
 
-    def expired(self, now: datetime, retained_since: datetime) -> Self:
-        """Keep what the sweep may delete: expired flows, and exchanged codes after their retention."""
-        return self.filter(
-            Q(status=Status.EXCHANGED, exchanged_at__lt=retained_since)
-            | Q(status__in=[*OPEN, Status.FAILED], expires_at__lt=now)
-        )
+    def counted(self) -> Self:
+        """Keep what counts against the caps on rows that anybody can create (I16): all but exchanged rows.
+
+        A live session is an exchanged row, so nearly all rows of a large site are. The partial index
+        ``lazyauth_pending_open`` holds the others; its condition and this one must be the same expression.
+        """
+        return self.filter(NOT_EXCHANGED)
+
+    def due(self, now: datetime, retained_since: datetime) -> Self:
+        """Keep what the sweep looks at: expired flows, and exchanged rows after their retention.
+
+        The first condition bounds the rows that are read (``lazyauth_pending_expiry``).
+        """
+        return self.filter(NOT_EXCHANGED | Q(exchanged_at__lt=retained_since), expires_at__lt=now)
 
 
 class PendingAuthorization(models.Model):
@@ -124,11 +135,13 @@ class PendingAuthorization(models.Model):
         help_text=_("Of the ID token that the client sent along: nobody else will do."),
     )
 
-    binding_digest = models.CharField(_("binding digest"), max_length=64, db_index=True)
+    binding_digest = models.CharField(_("binding digest"), max_length=64)
     network = models.CharField(_("network"), max_length=43, blank=True)
 
     provider = ExactCharField(_("provider"), max_length=PROVIDER_LENGTH, blank=True)
-    state_digest = models.CharField(_("state digest"), max_length=64, unique=True, null=True, blank=True)
+    state_digest = models.CharField(  # noqa: DJ001 - unique, so that none is NULL
+        _("state digest"), max_length=64, null=True, blank=True
+    )
     private = models.TextField(_("sealed provider state"), blank=True)
 
     user = models.ForeignKey(
@@ -137,6 +150,7 @@ class PendingAuthorization(models.Model):
         null=True,
         blank=True,
         related_name="+",
+        db_index=False,
         verbose_name=_("user"),
     )
     link_to = models.ForeignKey(
@@ -145,6 +159,7 @@ class PendingAuthorization(models.Model):
         null=True,
         blank=True,
         related_name="+",
+        db_index=False,
         verbose_name=_("adds a way in for"),
         help_text=_("Who is signed in here and adds an account, instead of signing in with it."),
     )
@@ -162,7 +177,9 @@ class PendingAuthorization(models.Model):
     acr = models.CharField(_("authentication context"), max_length=255, blank=True)
     consented_at = models.DateTimeField(_("consented at"), null=True, blank=True)
 
-    code_digest = models.CharField(_("code digest"), max_length=64, unique=True, null=True, blank=True)
+    code_digest = models.CharField(  # noqa: DJ001 - unique, so that none is NULL
+        _("code digest"), max_length=64, null=True, blank=True
+    )
     code_expires_at = models.DateTimeField(_("code expires at"), null=True, blank=True)
     exchanged_at = models.DateTimeField(_("exchanged at"), null=True, blank=True)
     resumed_at = models.DateTimeField(_("browser signed in at"), null=True, blank=True)
@@ -171,6 +188,7 @@ class PendingAuthorization(models.Model):
 
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated at"), default=timezone.now, editable=False)
+    # Of an exchanged row: when the sweep looks whether its session still lives.
     expires_at = models.DateTimeField(_("expires at"))
 
     objects = PendingAuthorizationQuerySet.as_manager()
@@ -178,11 +196,27 @@ class PendingAuthorization(models.Model):
     class Meta:
         verbose_name = _("pending authorization")
         verbose_name_plural = _("pending authorizations")
+        # Each step of a sign-in writes an entry to each index that holds the row, so each is named with its queries and
+        # is as small as they allow. MySQL and MariaDB ignore the conditions.
         indexes = [
-            models.Index(fields=["status", "expires_at"], name="lazyauth_pending_live"),
-            models.Index(fields=["network", "expires_at"], name="lazyauth_pending_network"),
+            # The caps (`authorize/quota.py`).
+            models.Index(
+                fields=["network", "expires_at"], name="lazyauth_pending_open", condition=NOT_EXCHANGED
+            ),
+            # The sweep.
+            models.Index(fields=["expires_at"], name="lazyauth_pending_expiry"),
+            # The next visit of a browser.
+            models.Index(fields=["binding_digest"], name="lazyauth_pending_resume", condition=TO_RESUME),
+            # Endings and deletions of a person.
+            models.Index(fields=["user"], name="lazyauth_pending_user", condition=Q(user__isnull=False)),
+            models.Index(
+                fields=["link_to"], name="lazyauth_pending_link_to", condition=Q(link_to__isnull=False)
+            ),
         ]
         constraints = [
+            # Not `unique` at the field: PostgreSQL would get a second index for LIKE, which nobody asks for.
+            models.UniqueConstraint(fields=["state_digest"], name="lazyauth_pending_one_state"),
+            models.UniqueConstraint(fields=["code_digest"], name="lazyauth_pending_one_code"),
             models.CheckConstraint(
                 name="lazyauth_pending_status_known", condition=Q(status__in=Status.values)
             ),

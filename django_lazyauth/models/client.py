@@ -56,10 +56,9 @@ class ClientRegistration(models.Model):
     metadata = models.JSONField(_("metadata"), default=dict, blank=True)
     token_digest = models.CharField(_("digest of the registration token"), max_length=64, blank=True)
     version = models.PositiveIntegerField(_("version"), default=1)
-    repeat_key = models.CharField(
+    repeat_key = models.CharField(  # noqa: DJ001 - unique, so that none is NULL
         _("digest of network and metadata"),
         max_length=64,
-        unique=True,
         null=True,
         blank=True,
     )
@@ -93,6 +92,7 @@ class ClientRegistration(models.Model):
             ),
         ]
         constraints = [
+            models.UniqueConstraint(fields=["repeat_key"], name="lazyauth_client_one_repeat"),
             models.CheckConstraint(
                 name="lazyauth_client_source_known", condition=Q(source__in=ClientSource.values)
             ),

@@ -23,8 +23,13 @@ class Consent(models.Model):
     """The scopes that a person allowed a client, until the person withdraws them."""
 
     id = models.BigAutoField(primary_key=True)
+    # Found by the constraint, whose index begins with it.
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", verbose_name=_("user")
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("user"),
     )
     client = client_key(verbose_name=_("client"))
     resources_digest = models.CharField(_("digest of the resources"), max_length=64)

@@ -31,7 +31,7 @@ class SealedSuccessor(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     token_digest = models.CharField(
-        _("digest of the refresh token that was used"), max_length=64, unique=True, editable=False
+        _("digest of the refresh token that was used"), max_length=64, editable=False
     )
     family = models.UUIDField(_("family"), editable=False)
     sealed = models.TextField(_("sealed token response"), editable=False)
@@ -44,6 +44,7 @@ class SealedSuccessor(models.Model):
         verbose_name = _("sealed successor")
         verbose_name_plural = _("sealed successors")
         constraints = [
+            models.UniqueConstraint(fields=["token_digest"], name="lazyauth_successor_one_a_use"),
             models.CheckConstraint(
                 condition=models.Q(expires_at__gt=models.F("created_at")),
                 name="lazyauth_successor_has_a_grace",

@@ -171,8 +171,8 @@ def withdraw(user: AbstractBaseUser, client: clients.Client) -> int:
 
 # -- deactivated users ----------------------------------------------------------------------------------------
 
-#: Users that one sweep handles.
-SWEEP_LIMIT = 500
+#: Users that one statement asks for.
+AT_ONCE = 50
 
 
 def end_on_deactivation(sender: Any, instance: AbstractBaseUser, raw: bool = False, **kwargs: Any) -> None:
@@ -188,6 +188,7 @@ def end_on_deactivation(sender: Any, instance: AbstractBaseUser, raw: bool = Fal
         transaction.on_commit(partial(_end_all, instance.pk), using=_database(), robust=True)
 
 
-def end_sessions_of_inactive() -> int:
-    """End sessions of users who were deactivated without a signal, such as by ``update()``."""
-    return sum(_end_all(user_pk) for user_pk in family.inactive_owners(SWEEP_LIMIT))
+def end_sessions_of(user_pks: list[Any]) -> int:
+    """End the sessions of many users. Those without any cost little."""
+    chunks = (user_pks[start : start + AT_ONCE] for start in range(0, len(user_pks), AT_ONCE))
+    return sum(_end_all(user_pk) for chunk in chunks for user_pk in family.owners_among(chunk))

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import router
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet, Subquery
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import SealedSuccessor
@@ -114,9 +114,12 @@ def with_live_tokens(rows: QuerySet[Any]) -> QuerySet[Any]:
     return alive
 
 
-def without_live_tokens(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """Keep the pending authorizations of which nothing is left."""
-    return rows.filter(~Exists(_live_tokens()))
+def alive_until(families: list[UUID], now: datetime) -> dict[UUID, datetime]:
+    """Return when each family that lives ends by itself, at the earliest. A family that ended is missing."""
+    unspent = get_refresh_token_model().objects.filter(token_family__in=families, revoked__isnull=True)
+    newest = unspent.order_by().values_list("token_family").annotate(newest=Max("created"))
+    idle = lazyauth_settings.refresh_token_idle_lifetime
+    return {family: created + idle for family, created in newest if created + idle > now}
 
 
 def _live_tokens() -> QuerySet[Any]:
@@ -126,14 +129,7 @@ def _live_tokens() -> QuerySet[Any]:
     return live
 
 
-def inactive_owners(limit: int) -> list[Any]:
-    """Return users (at most *limit*) who were deactivated and whose tokens stand; none where users cannot be."""
-    from django.contrib.auth import get_user_model
-    from django.core.exceptions import FieldDoesNotExist
-
-    try:
-        get_user_model()._meta.get_field("is_active")
-    except FieldDoesNotExist:
-        return []
-    members = get_refresh_token_model().objects.filter(LIVE, user__is_active=False)
-    return list(members.order_by().values_list("user_id", flat=True).distinct()[:limit])
+def owners_among(user_pks: list[Any]) -> list[Any]:
+    """Return those of these users whose tokens stand."""
+    members = get_refresh_token_model().objects.filter(LIVE, user_id__in=user_pks)
+    return list(members.order_by().values_list("user_id", flat=True).distinct())

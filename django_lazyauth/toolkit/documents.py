@@ -145,18 +145,20 @@ def _backoff_key(client_id: str) -> str:
     return f"lazyauth:document:{hashlib.sha256(client_id.encode()).hexdigest()}"
 
 
-def unregistered(before: datetime) -> QuerySet[Any]:
-    """Return clients of documents that took no place and that nobody uses.
+def unregistered(rows: QuerySet[Any], before: datetime) -> list[Any]:
+    """Return the keys of clients among *rows* that come from documents, took no place, and that nobody uses.
 
     The process that fetched them ended in between. One that holds tokens was there before this app: it stays.
     """
     model = get_application_model()
-    return model.objects.filter(  # type: ignore[no-any-return]  # DOT publishes no types.
-        ~_uses(OuterRef("pk")),
+    alone = rows.filter(
         registration_source=model.RegistrationSource.CIMD,
         created__lt=before,
         **{f"{REGISTRATION}__isnull": True},
     )
+    keys = list(alone.values_list("pk", flat=True))
+    unused = rows.filter(~_uses(OuterRef("pk")), pk__in=keys)
+    return list(unused.values_list("pk", flat=True)) if keys else []
 
 
 def is_used(client: Client) -> bool:

@@ -1,6 +1,7 @@
-"""Delete what has expired: in batches by primary key, with short transactions and constant memory.
+"""Delete what has expired: in batches, with short transactions and constant memory.
 
-It is safe to kill and to repeat.
+It is safe to kill and to repeat. What it reads does not grow with what lives: our own tables have an index on what
+expires, and the tables of others are looked through in parts (``walk``).
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db import connections, router, transaction
 from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
@@ -28,11 +31,17 @@ from django_lazyauth.models import (
 )
 from django_lazyauth.sessions import end
 from django_lazyauth.tokens import family
-from django_lazyauth.tokens.expired import expired_tokens
+from django_lazyauth.tokens.expired import ExpiredTokens, expired_tokens
 from django_lazyauth.toolkit import documents
+from django_lazyauth.toolkit.models import get_application_model
+from django_lazyauth.users import inactive_among
+
+from .walk import Page, walk
 
 #: Rows per transaction: enough to be quick, and few enough that nothing waits long for their locks.
 BATCH_SIZE = 500
+#: Users that one statement looks at, and that one run looks at.
+USERS_PAGE, USERS_PATIENCE = 5000, 5000
 #: How long operators can see the outcome of a delivery.
 DELIVERY_RETENTION = timedelta(days=7)
 #: How long a client from a client ID document may exist without its ``ClientRegistration``.
@@ -48,58 +57,88 @@ class Swept:
 
 
 def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Iterator[Swept]:
-    """Delete everything that has expired, and yield a count for each kind."""
+    """Delete what has expired, and yield a count for each kind."""
     now = now or timezone.now()
-    yield Swept("sessions of deactivated people", end.end_sessions_of_inactive())
+    yield Swept("sessions of deactivated people", _end_sessions_of_inactive())
     yield Swept("pending authorizations", _sweep_pending(now, batch_size))
-    yield Swept(
-        "upstream tokens", _delete_in_batches(UpstreamToken.objects.filter(retain_until__lt=now), batch_size)
-    )
-    yield Swept(
-        "sealed successors", _delete_in_batches(SealedSuccessor.objects.all().expired(now), batch_size)
-    )
+    bundles = UpstreamToken.objects.filter(retain_until__lt=now)
+    yield Swept("upstream tokens", _delete_in_batches(bundles, "retain_until", batch_size))
+    answers = SealedSuccessor.objects.all().expired(now)
+    yield Swept("sealed successors", _delete_in_batches(answers, "expires_at", batch_size))
     # Until then a callback that comes again finds its flow.
     answered = FlowAnswer.objects.filter(claimed_at__lt=now - lazyauth_settings.flow_lifetime)
-    yield Swept("answers of flows", _delete_in_batches(answered, batch_size))
+    yield Swept("answers of flows", _delete_in_batches(answered, "claimed_at", batch_size))
     yield Swept("unused clients", _sweep_clients(now, batch_size))
     finished = LogoutDelivery.objects.finished(now - DELIVERY_RETENTION)
-    yield Swept("logout deliveries", _delete_in_batches(finished, batch_size))
+    yield Swept("logout deliveries", _delete_in_batches(finished, "updated_at", batch_size))
     # A family that began before its grant was written down cannot live longer than that.
     grants = FamilyGrant.objects.all().begun_before(now - lazyauth_settings.refresh_token_lifetime)
-    yield Swept("grants of sessions", _delete_in_batches(grants, batch_size))
-    for rows in expired_tokens(now):
-        yield Swept(str(rows.model._meta.verbose_name_plural), _delete_in_batches(rows, batch_size))
+    yield Swept("grants of sessions", _delete_in_batches(grants, "created_at", batch_size))
+    for kind in expired_tokens(now):
+        count = walk(kind.model, partial(_delete_tokens, kind), size=batch_size)
+        yield Swept(str(kind.model._meta.verbose_name_plural), count)
+
+
+def _end_sessions_of_inactive() -> int:
+    """End sessions of people who were deactivated without a signal. Nothing of theirs is renewed until then."""
+    return walk(
+        get_user_model(),
+        lambda page: end.end_sessions_of(inactive_among(page.within)),
+        size=USERS_PAGE,
+        patience=USERS_PATIENCE,
+    )
 
 
 def _sweep_pending(now: datetime, batch_size: int) -> int:
     """Delete expired rows with their deferred registrations and the upstream tokens of abandoned flows (I4).
 
-    The row of a live session stays: it records how and when the person signed in.
+    The row of a live session stays: it records how and when the person signed in. It is looked at again when the
+    session can have ended by itself.
     """
-    expired = PendingAuthorization.objects.expired(now, now - lazyauth_settings.code_retention)
-    rows = family.without_live_tokens(expired)
+    due = PendingAuthorization.objects.due(now, now - lazyauth_settings.code_retention)
     count = 0
-    for keys in _batches(rows, batch_size):
-        abandoned = PendingAuthorization.objects.filter(pk__in=keys).exclude(status=Status.EXCHANGED)
+    for keys in _batches(due, "expires_at", batch_size):
+        alive = family.alive_until(keys, now)
+        _postpone(alive)
+        ended = [key for key in keys if key not in alive]
+        abandoned = PendingAuthorization.objects.filter(pk__in=ended).exclude(status=Status.EXCHANGED)
         UpstreamToken.objects.filter(session_id__in=list(abandoned.values_list("pk", flat=True))).delete()
-        count += _delete(rows.model, keys)
+        count += _delete(PendingAuthorization, ended)
     return count
+
+
+def _postpone(until: dict[Any, datetime]) -> None:
+    rows = [PendingAuthorization(pk=key, expires_at=time) for key, time in until.items()]
+    PendingAuthorization.objects.bulk_update(rows, ["expires_at"])
 
 
 def _sweep_clients(now: datetime, batch_size: int) -> int:
     """Delete clients that were never used and have expired, or are beyond a lowered cap (I16)."""
-    ended = Q(expires_at__lt=now) | Q(slot__gte=lazyauth_settings.max_unused_clients)
+    unused = ClientRegistration.objects.filter(last_used_at__isnull=True)
     count = 0
-    for keys in _batches(ClientRegistration.objects.filter(ended, last_used_at__isnull=True), batch_size):
-        registered = ClientRegistration.objects.filter(pk__in=keys, last_used_at__isnull=True)
-        count += delete_unused(registered.values_list("client_id", flat=True))
-    for keys in _batches(documents.unregistered(now - GRACE), batch_size):
-        count += delete_unused(keys)
-    return count
+    for column, ended in (
+        ("expires_at", Q(expires_at__lt=now)),
+        ("slot", Q(slot__gte=lazyauth_settings.max_unused_clients)),
+    ):
+        for keys in _batches(unused.filter(ended), column, batch_size):
+            count += delete_unused(unused.filter(pk__in=keys).values_list("client_id", flat=True))
+    return count + walk(
+        get_application_model(),
+        lambda page: delete_unused(documents.unregistered(page.within, now - GRACE)),
+        size=batch_size,
+    )
 
 
-def _delete_in_batches(rows: QuerySet[Any], batch_size: int) -> int:
-    return sum(_delete(rows.model, keys) for keys in _batches(rows, batch_size))
+def _delete_tokens(kind: ExpiredTokens, page: Page) -> int:
+    expired = set(page.within.filter(kind.condition).values_list("pk", flat=True))
+    in_use = kind.holders(page.after, page.last) if expired else None
+    if in_use is not None:
+        expired.difference_update(in_use.using(page.rows.db))
+    return _delete(kind.model, _lock(page.rows.filter(pk__in=expired))) if expired else 0
+
+
+def _delete_in_batches(rows: QuerySet[Any], column: str, batch_size: int) -> int:
+    return sum(_delete(rows.model, keys) for keys in _batches(rows, column, batch_size))
 
 
 def _delete(model: type[Model], keys: list[Any]) -> int:
@@ -107,21 +146,35 @@ def _delete(model: type[Model], keys: list[Any]) -> int:
     return model._default_manager.filter(pk__in=keys).delete()[1].get(model._meta.label, 0)
 
 
-def _batches(rows: QuerySet[Any], batch_size: int) -> Iterator[list[Any]]:
-    """Yield lists of keys, each inside an open transaction. Rows are locked where the database has SKIP LOCKED."""
+def _batches(rows: QuerySet[Any], column: str, batch_size: int) -> Iterator[list[Any]]:
+    """Yield lists of keys, each inside an open transaction with the rows locked.
+
+    Args:
+        column: The rows are read in its order. Its index holds what has expired in one range. By primary key, a
+            database may read everything that has not expired.
+    """
     database = router.db_for_write(rows.model)
-    features = connections[database].features
-    of_self = ("self",) if features.has_select_for_update_of else ()
-    last: Any = None
+    after: tuple[Any, Any] | None = None
     while True:
         with transaction.atomic(using=database):
-            page = rows.using(database).order_by("pk")
-            if last is not None:
-                page = page.filter(pk__gt=last)
-            if features.has_select_for_update_skip_locked:
-                page = page.select_for_update(skip_locked=True, of=of_self)
-            keys = list(page.values_list("pk", flat=True)[:batch_size])
-            if not keys:
+            page = rows.using(database).order_by(column, "pk")
+            if after is not None:
+                same = Q(**{column: after[0]}, pk__gt=after[1])
+                page = page.filter(Q(**{f"{column}__gt": after[0]}) | same, **{f"{column}__gte": after[0]})
+            found = list(_locking(page).values_list(column, "pk")[:batch_size])
+            if not found:
                 return
-            last = keys[-1]
-            yield keys
+            after = found[-1]
+            yield [key for _value, key in found]
+
+
+def _lock(rows: QuerySet[Any]) -> list[Any]:
+    return list(_locking(rows).values_list("pk", flat=True))
+
+
+def _locking(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Lock the rows, and leave out those that somebody else has locked, where the database can do that."""
+    features = connections[rows.db].features
+    if not features.has_select_for_update_skip_locked:
+        return rows
+    return rows.select_for_update(skip_locked=True, of=("self",) if features.has_select_for_update_of else ())
