@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import FieldDoesNotExist
-from django.db.models import QuerySet
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db.models import Q, QuerySet
 
 from django_lazyauth.errors import RegistrationRefused
 from django_lazyauth.providers.base import Identity
@@ -18,6 +19,17 @@ from django_lazyauth.providers.base import Identity
 def inactive_among(users: QuerySet[Any]) -> list[Any]:
     """Return the keys of the users who were deactivated; none where users cannot be."""
     return list(users.filter(is_active=False).values_list("pk", flat=True)) if _has_field("is_active") else []
+
+
+def find_users(term: str) -> list[Any]:
+    """Return the keys of the users who have this primary key, user name or e-mail address. At most 50."""
+    model = get_user_model()
+    named = Q(**{model.USERNAME_FIELD: term})
+    if _has_field(model.get_email_field_name()):
+        named |= Q(**{f"{model.get_email_field_name()}__iexact": term})
+    with suppress(ValidationError):
+        named |= Q(pk=model._meta.pk.to_python(term))
+    return list(model._default_manager.filter(named).order_by("pk").values_list("pk", flat=True)[:50])
 
 
 class UserResolver:

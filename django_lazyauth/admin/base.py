@@ -14,13 +14,15 @@ from django.utils.translation import ngettext
 
 from django_lazyauth.sessions import end
 
+from .large import LargeTable
+
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
 else:  # Django's own class takes no type argument at run time.
     ModelAdmin = admin.ModelAdmin
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ReadOnlyAdmin(LargeTable):
     """Rows that only flows write. An operator reads them, and deletes them where that ends what they stand for."""
 
     #: Fields that are never shown (I13).

@@ -31,8 +31,9 @@ from django_lazyauth.errors import InvalidClientMetadata
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.admin import CONFIDENTIAL, GRANTS, replace_client_admin
 
-from .base import ShowsOnce
+from .base import ModelAdmin, ShowsOnce
 from .client_filters import LastUsedFilter, StateFilter, VerificationFilter
+from .large import LargeTable
 
 BESIDE = clients.REGISTRATION
 
@@ -63,7 +64,7 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
         return uri
 
 
-class ClientAdmin(ShowsOnce):
+class ClientAdmin(ShowsOnce, LargeTable):
     """Every client: made by an operator, registered by itself, or read from a metadata document."""
 
     form = ClientForm
@@ -80,12 +81,9 @@ class ClientAdmin(ShowsOnce):
     )
     list_filter = ("registration_source", VerificationFilter, LastUsedFilter, StateFilter, "client_type")
     list_select_related = (BESIDE,)
-    search_fields = ("name", "client_id", "redirect_uris", f"{BESIDE}__network")
     search_help_text = _("Name, client id, redirect URI or network")
-    show_full_result_count = False
     # DOT's own page of a client, which need not be mounted.
     view_on_site = False
-    ordering = ("-created",)
     actions = ("verify", "withdraw_verification", "disable", "enable")
     raw_id_fields = ("user",)
 
@@ -101,6 +99,15 @@ class ClientAdmin(ShowsOnce):
     )
     shown_fields = ("client_id", "source", "is_verified", "state", "last_used_at", "created", "updated")
     registered_fields = ("network", "metadata")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        # What a client says about itself is searched inside: the number of clients has a cap.
+        return ModelAdmin.get_search_results(self, request, queryset, search_term)
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        return ("name", "client_id", "redirect_uris", f"{BESIDE}__network")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         fieldsets: list[Any] = [(None, {"fields": (*self.operators_fields, "backchannel_logout_uri")})]

@@ -13,6 +13,7 @@ from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.sign_in import identities
 
 from .base import EndsSessions
+from .large import ProviderFilter
 
 
 @admin.register(ProviderIdentity)
@@ -27,9 +28,10 @@ class ProviderIdentityAdmin(EndsSessions):
         "is_default",
         "created_at",
     )
-    list_filter = ("provider", "email_verified")
+    list_filter = (ProviderFilter, "email_verified")
     list_select_related = ("user",)
-    search_fields = ("subject", "email", "name", "sso_domain", "sso_name")
+    text_fields, user_fields = ("subject", "email"), ("user",)
+    search_help_text = _("Subject, or a person's id, user name or e-mail address")
 
     def delete_model(self, request: HttpRequest, obj: ProviderIdentity) -> None:
         """End what the person signed in to with it. Its delete permission is enough for that."""

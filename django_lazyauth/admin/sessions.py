@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -21,6 +22,9 @@ from django_lazyauth.sessions import end
 from django_lazyauth.tokens import family
 
 from .base import EndsSessions, ReadOnlyAdmin
+from .large import ProviderFilter
+
+SEARCH_HELP = _("Session, client, or a person's id, user name or e-mail address")
 
 
 @admin.register(PendingAuthorization)
@@ -36,11 +40,10 @@ class PendingAuthorizationAdmin(ReadOnlyAdmin):
         "last_error",
         "created_at",
     )
-    list_filter = ("status", "provider")
+    list_filter = ("status", ProviderFilter)
     list_select_related = ("client", "user")
-    search_fields = ("session_id", "client__name", "client__client_id")
-    date_hierarchy = "created_at"
-    ordering = ("-created_at",)
+    uuid_fields, client_fields, user_fields = ("session_id",), ("client",), ("user",)
+    search_help_text = SEARCH_HELP
 
     def delete_model(self, request: HttpRequest, obj: PendingAuthorization) -> None:
         """End the sign-in or its session. A replay of its code is not recognised afterwards; it fails as unknown."""
@@ -50,6 +53,18 @@ class PendingAuthorizationAdmin(ReadOnlyAdmin):
         end.delete_flows(queryset.values_list("pk", flat=True))
 
 
+class _SessionList(ChangeList):
+    """Asks when the sessions of the page were used last: for the page at once, not for each row that is passed."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows: list[ClientSession] = list(self.result_list)
+        used = family.last_used([row.pk for row in rows])
+        for row in rows:
+            row.last_used_at = used.get(row.pk)
+        self.result_list = rows
+
+
 @admin.register(ClientSession)
 class ClientSessionAdmin(EndsSessions):
     """Where people are signed in now. Ending one revokes its tokens; its row stays, so that a replay is seen."""
@@ -57,20 +72,21 @@ class ClientSessionAdmin(EndsSessions):
     hidden = PendingAuthorizationAdmin.hidden
     is_deletable = False
     list_display = ("session_id", "user", "client", "provider", "exchanged_at", "last_used_at")
-    list_filter = ("provider",)
+    list_filter = (ProviderFilter,)
     list_select_related = ("user", "client")
-    search_fields = ("session_id", "client__name", "client__client_id", "user__pk")
-    search_help_text = _("Session, client, or a person's id")
-    show_full_result_count = False
+    uuid_fields, client_fields, user_fields = ("session_id",), ("client",), ("user",)
+    search_help_text = SEARCH_HELP
     actions = ("end_sessions", "end_all_sessions")
-    ordering = ("-exchanged_at",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return family.with_live_tokens(super().get_queryset(request).filter(status=Status.EXCHANGED))
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return _SessionList
+
     @admin.display(description=_("last used"))
     def last_used_at(self, row: ClientSession) -> Any:
-        return getattr(row, "last_used_at", None) or "–"
+        return row.last_used_at or "–"
 
     @admin.action(description=_("End these sessions"), permissions=["end"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -80,8 +96,9 @@ class ClientSessionAdmin(EndsSessions):
 @admin.register(DeferredRegistration)
 class DeferredRegistrationAdmin(ReadOnlyAdmin):
     hidden = ("commit",)
-    list_display = ("pending", "provider", "created_at")
-    list_filter = ("provider",)
+    list_display = ("pending_id", "provider", "created_at")
+    list_filter = (ProviderFilter,)
+    uuid_fields = ("pending_id",)
 
     def delete_model(self, request: HttpRequest, obj: DeferredRegistration) -> None:
         """End the sign-in that it waits for."""
@@ -108,8 +125,7 @@ class LogoutDeliveryAdmin(ReadOnlyAdmin):
     )
     list_filter = ("state",)
     list_select_related = ("client",)
-    search_fields = ("session_id", "client__name", "client__client_id")
-    ordering = ("-created_at",)
+    uuid_fields, client_fields = ("session_id",), ("client",)
 
 
 @admin.register(Consent)
@@ -117,7 +133,7 @@ class ConsentAdmin(ReadOnlyAdmin):
     hidden = ("resources_digest", "client_digest")
     list_display = ("user", "client", "scope", "updated_at")
     list_select_related = ("user", "client")
-    search_fields = ("client__name", "client__client_id")
+    client_fields, user_fields = ("client",), ("user",)
 
     def delete_model(self, request: HttpRequest, obj: Consent) -> None:
         """Withdraw it: the person's sessions at the client end, and the next request asks anew."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -23,13 +22,7 @@ class _Tokens(EndsSessions):
     is_deletable = False
     actions = ("revoke_tokens", "end_all_sessions")
     list_select_related = ("application", "user")
-    search_fields = (
-        "application__client_id",
-        "application__name",
-        f"user__{get_user_model().USERNAME_FIELD}",
-    )
-    show_full_result_count = False
-    ordering = ("-pk",)
+    client_fields, user_fields = ("application",), ("user",)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
@@ -53,9 +46,7 @@ class IDTokenAdmin(EndsSessions):
     is_deletable = False
     list_display = ("jti", "user", "application", "created", "expires")
     list_select_related = _Tokens.list_select_related
-    search_fields = _Tokens.search_fields
-    show_full_result_count = False
-    ordering = ("-pk",)
+    client_fields, user_fields = _Tokens.client_fields, _Tokens.user_fields
 
 
 class GrantAdmin(ReadOnlyAdmin):
@@ -64,9 +55,7 @@ class GrantAdmin(ReadOnlyAdmin):
     hidden = ("code", "code_challenge", "nonce", "claims")
     list_display = ("pk", "user", "application", "scope", "expires")
     list_select_related = _Tokens.list_select_related
-    search_fields = _Tokens.search_fields
-    show_full_result_count = False
-    ordering = ("-pk",)
+    client_fields, user_fields = _Tokens.client_fields, _Tokens.user_fields
 
 
 toolkit.replace_access_token_admin(AccessTokenAdmin)

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from django_lazyauth.models import ProviderKeySet, UpstreamToken
 
 from .base import ReadOnlyAdmin
+from .large import ProviderFilter
 
 
 @admin.register(UpstreamToken)
@@ -23,9 +24,9 @@ class UpstreamTokenAdmin(ReadOnlyAdmin):
         "version",
         "updated_at",
     )
-    list_filter = ("provider", "is_dead")
+    list_filter = (ProviderFilter, "is_dead")
     list_select_related = ("user", "client")
-    search_fields = ("session_id",)
+    uuid_fields, client_fields, user_fields = ("session_id",), ("client",), ("user",)
 
 
 @admin.register(ProviderKeySet)

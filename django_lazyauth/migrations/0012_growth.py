@@ -20,13 +20,9 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='SweepPosition',
             fields=[
-                ('table', models.CharField(max_length=128, primary_key=True, serialize=False, verbose_name='table')),
-                ('after', models.CharField(max_length=255, verbose_name='after')),
+                ('table', models.CharField(max_length=128, primary_key=True, serialize=False)),
+                ('after', models.CharField(max_length=255)),
             ],
-            options={
-                'verbose_name': 'position of the sweep',
-                'verbose_name_plural': 'positions of the sweep',
-            },
         ),
         migrations.AddIndex(
             model_name='pendingauthorization',

@@ -275,6 +275,9 @@ class PendingAuthorization(models.Model):
 class ClientSession(PendingAuthorization):
     """An exchanged authorization whose tokens are alive, for the admin. The row is the same."""
 
+    #: When its tokens were refreshed last; ``None`` where nobody asked.
+    last_used_at: datetime | None = None
+
     class Meta:
         proxy = True
         verbose_name = _("session")

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import router
-from django.db.models import Exists, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import SealedSuccessor
@@ -104,22 +104,22 @@ def started_at(refresh_token: Any) -> datetime:
 
 
 def with_live_tokens(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """Keep the pending authorizations whose session lives: a refresh token of it was not spent or revoked.
-
-    ``last_used_at`` is when that one was written.
-    """
-    live = _live_tokens()
-    newest = live.order_by("-created").values("created")[:1]
-    alive: QuerySet[Any] = rows.filter(Exists(live)).annotate(last_used_at=Subquery(newest))
+    """Keep the pending authorizations whose session lives: a refresh token of it was not spent or revoked."""
+    alive: QuerySet[Any] = rows.filter(Exists(_live_tokens()))
     return alive
+
+
+def last_used(families: list[UUID]) -> dict[UUID, datetime]:
+    """Return when the unspent refresh token of each family was written."""
+    unspent = get_refresh_token_model().objects.filter(token_family__in=families, revoked__isnull=True)
+    return dict(unspent.order_by().values_list("token_family").annotate(newest=Max("created")))
 
 
 def alive_until(families: list[UUID], now: datetime) -> dict[UUID, datetime]:
     """Return when each family that lives ends by itself, at the earliest. A family that ended is missing."""
-    unspent = get_refresh_token_model().objects.filter(token_family__in=families, revoked__isnull=True)
-    newest = unspent.order_by().values_list("token_family").annotate(newest=Max("created"))
-    idle = lazyauth_settings.refresh_token_idle_lifetime
-    return {family: created + idle for family, created in newest if created + idle > now}
+    # An access token may live longer; the session is needed to end it (I11).
+    idle = max(lazyauth_settings.refresh_token_idle_lifetime, lazyauth_settings.access_token_lifetime)
+    return {family: created + idle for family, created in last_used(families).items() if created + idle > now}
 
 
 def _live_tokens() -> QuerySet[Any]:

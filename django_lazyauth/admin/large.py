@@ -1,0 +1,117 @@
+"""Lists of tables that grow with the site: their first page reads as much of a million rows as of a thousand.
+
+Django's own list counts all rows, sorts by columns without an index, reads a table to offer the values of a filter, and
+searches inside of every value. None of that happens here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
+
+from django_lazyauth.clients.search import find_clients
+from django_lazyauth.providers.registry import configured_providers
+from django_lazyauth.users import find_users
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+    RowPaginator = Paginator[Any]
+else:  # Django's own classes take no type argument at run time.
+    ModelAdmin = admin.ModelAdmin
+    RowPaginator = Paginator
+
+PAGE_PARAMETER = "p"
+
+
+class LookaheadPaginator(RowPaginator):
+    """Counts up to one row beyond the page that is shown. That tells whether there is a next page."""
+
+    def __init__(self, rows: QuerySet[Any], per_page: int, *, page: int) -> None:
+        super().__init__(rows, per_page)
+        self._begin = (page - 1) * per_page
+        self._rows = rows
+
+    @cached_property
+    def count(self) -> int:
+        end = self._begin + self.per_page + 1
+        found = len(self._rows.values_list("pk", flat=True)[self._begin : end])
+        return self._begin + found if found or not self._begin else self._rows[: self._begin].count()
+
+
+class LargeTable(ModelAdmin):
+    """The list of a table that grows. The newest rows come first.
+
+    Attributes:
+        uuid_fields: Found by their whole value.
+        text_fields: Found by their whole value, too.
+        client_fields: Foreign keys to a client, found by its id or a part of its name.
+        user_fields: Foreign keys to a user, found by key, user name or e-mail address.
+    """
+
+    uuid_fields: tuple[str, ...] = ()
+    text_fields: tuple[str, ...] = ()
+    client_fields: tuple[str, ...] = ()
+    user_fields: tuple[str, ...] = ()
+
+    ordering = ("-pk",)
+    sortable_by = ()
+    list_per_page = 25
+    # "Show all", and "select all" across pages, would need to know how many there are.
+    list_max_show_all = 0
+    actions_selection_counter = False
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+
+    def get_paginator(
+        self, request: HttpRequest, queryset: QuerySet[Any], per_page: int, *args: Any, **kwargs: Any
+    ) -> LookaheadPaginator:
+        given = request.GET.get(PAGE_PARAMETER, "")
+        page = int(given) if given.isascii() and given.isdigit() and len(given) < 9 else 1
+        return LookaheadPaginator(queryset, per_page, page=max(page, 1))
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        return (*self.uuid_fields, *self.text_fields, *self.client_fields, *self.user_fields)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (queryset.filter(self._named(term)) if term else queryset), False
+
+    def _named(self, term: str) -> Q:
+        try:
+            session = UUID(term)
+        except ValueError:
+            session = None
+        found = Q(pk__in=[])
+        for fields, keys in (
+            (self.uuid_fields, [] if session is None else [session]),
+            (self.text_fields, [term]),
+            (self.client_fields, find_clients(term) if session is None and self.client_fields else []),
+            (self.user_fields, find_users(term) if self.user_fields else []),
+        ):
+            for field in fields if keys else ():
+                found |= Q(**{f"{field}__in": keys})
+        return found
+
+
+class ProviderFilter(admin.SimpleListFilter):
+    """Offers the configured providers. Those of SSO domains are found by their name in the address."""
+
+    title = _("provider")
+    parameter_name = "provider__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        names = [provider.name for provider in configured_providers()]
+        given = request.GET.get(self.parameter_name)
+        return [(name, name) for name in (*names, *([given] if given and given not in names else []))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(provider=self.value()) if self.value() else queryset

@@ -1,0 +1,170 @@
+"""A site with many live sessions, written by SQL in seconds. PostgreSQL only.
+
+Each person has one identity, one session with all of its tokens, a sealed upstream bundle and a consent. The sessions
+began two to ten days ago, and the sweep has seen them. Nothing has expired except access and ID tokens, as usual.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.db.models import BooleanField, DateTimeField, IntegerField, JSONField, Model
+from oauth2_provider.models import (
+    get_access_token_model,
+    get_application_model,
+    get_id_token_model,
+    get_refresh_token_model,
+)
+
+from django_lazyauth.models import Consent, PendingAuthorization, ProviderIdentity, UpstreamToken
+
+#: Begins at this primary key, so that rows of the tests and these do not meet.
+FIRST = 1_000_000
+#: The session of person n: as ordered in time as the real ones (UUIDv7).
+SESSION = "(lpad(to_hex(1750000000000 + n * 1000), 12, '0') || '7000' || '8000' || lpad(to_hex(n), 12, '0'))::uuid"
+BEGAN = "now() - interval '2 days' - (interval '8 days' * n / %(count)s)"
+#: About as long as a real token.
+TOKEN = "repeat(md5(n::text || {salt!r}), 24)"  # noqa: S105 - no secret
+
+
+@dataclass(frozen=True)
+class Filled:
+    """How many people there are, and how the n-th can be found."""
+
+    count: int
+
+    def primary_key(self, number: int) -> int:
+        return FIRST + number
+
+    def session_id(self, number: int) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {SESSION} FROM (SELECT %s::bigint AS n) one", [number])  # noqa: S608 - constants
+            return cursor.fetchone()[0]
+
+
+def models() -> list[type[Model]]:
+    """Return the models of the rows, each after those that it refers to."""
+    return [
+        get_user_model(),
+        ProviderIdentity,
+        PendingAuthorization,
+        get_id_token_model(),
+        get_access_token_model(),
+        get_refresh_token_model(),
+        UpstreamToken,
+        Consent,
+    ]
+
+
+def fill(count: int, *, application: Any) -> Filled:
+    """Write *count* people with a live session at *application* each, and gather statistics."""
+    key, client = f"{FIRST} + n", str(application.pk)
+    expressions: dict[type[Model], dict[str, str]] = {
+        get_user_model(): {"id": key, "username": "'person-' || n", "is_active": "true", "password": "'!'"},
+        ProviderIdentity: {"id": key, "user_id": key, "provider": "'demo'", "subject": "'subject-' || n"},
+        PendingAuthorization: {
+            "session_id": SESSION,
+            "status": "'exchanged'",
+            "client_id": client,
+            "redirect_uri": "'https://client.example/cb'",
+            "scope": "'openid'",
+            "code_challenge": "md5(n::text)",
+            "binding_digest": "md5(n::text) || md5('b' || n)",
+            "network": "'198.51.' || (n %% 250) || '.0/24'",
+            "provider": "'demo'",
+            "user_id": key,
+            "auth_time": BEGAN,
+            "consented_at": BEGAN,
+            "code_digest": "md5(n::text) || md5('c' || n)",
+            "code_expires_at": BEGAN,
+            "exchanged_at": BEGAN,
+            "resumed_at": BEGAN,
+            "is_deferred": "true",
+            "created_at": BEGAN,
+            "expires_at": f"{BEGAN} + interval '14 days'",
+        },
+        get_id_token_model(): {
+            "id": key,
+            "user_id": key,
+            "application_id": client,
+            "jti": "md5('jti' || n)::uuid",
+            "expires": BEGAN,
+            "created": BEGAN,
+        },
+        get_access_token_model(): {
+            "id": key,
+            "user_id": key,
+            "application_id": client,
+            "id_token_id": key,
+            "token": TOKEN.format(salt="access"),
+            "token_checksum": "md5(n::text) || md5('a' || n)",
+            "scope": "'openid'",
+            "expires": BEGAN,
+            "created": BEGAN,
+        },
+        get_refresh_token_model(): {
+            "id": key,
+            "user_id": key,
+            "application_id": client,
+            "access_token_id": key,
+            "token": "md5(n::text) || md5('r' || n)",
+            "token_checksum": "md5(n::text) || md5('r' || n)",
+            "token_family": SESSION,
+            "created": BEGAN,
+        },
+        UpstreamToken: {
+            "id": key,
+            "session_id": SESSION,
+            "provider": "'demo'",
+            "user_id": key,
+            "client_id": client,
+            "subject": "'subject-' || n",
+            "access_token": TOKEN.format(salt="upstream"),
+            "version": "1",
+            "expires_at": "now() + interval '1 hour'",
+            "retain_until": "now() + interval '20 days'",
+        },
+        Consent: {"id": key, "user_id": key, "client_id": client, "resources_digest": "md5('')"},
+    }
+    for model in models():
+        _insert(model, count, expressions[model])
+    vacuum()
+    return Filled(count)
+
+
+def _insert(model: type[Model], count: int, given: dict[str, str]) -> None:
+    columns = {field.column: given.get(field.attname) or _blank(field) for field in model._meta.concrete_fields}
+    names, values = ", ".join(f'"{name}"' for name in columns), ", ".join(columns.values())
+    table = model._meta.db_table
+    sql = f'INSERT INTO "{table}" ({names}) SELECT {values} FROM generate_series(1, %(count)s) n'  # noqa: S608 - constants
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"count": count})
+
+
+def _blank(field: Any) -> str:
+    if field.null:
+        return "NULL"
+    if isinstance(field, BooleanField):
+        return "false"
+    if isinstance(field, DateTimeField):
+        return "now()"
+    if isinstance(field, JSONField):
+        return "'[]'"
+    return "0" if isinstance(field, IntegerField) else "''"
+
+
+def vacuum() -> None:
+    """Do what autovacuum does on a running site. Outside of a transaction."""
+    with connection.cursor() as cursor:
+        for model in models():
+            cursor.execute(f'VACUUM ANALYZE "{model._meta.db_table}"')
+
+
+def empty() -> None:
+    """Delete every row, the tests' own included."""
+    from django.core.management import call_command
+
+    call_command("flush", interactive=False, verbosity=0)
