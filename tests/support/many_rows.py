@@ -14,7 +14,6 @@ from django.db import connection
 from django.db.models import BooleanField, DateTimeField, IntegerField, JSONField, Model
 from oauth2_provider.models import (
     get_access_token_model,
-    get_application_model,
     get_id_token_model,
     get_refresh_token_model,
 )
@@ -24,10 +23,12 @@ from django_lazyauth.models import Consent, PendingAuthorization, ProviderIdenti
 #: Begins at this primary key, so that rows of the tests and these do not meet.
 FIRST = 1_000_000
 #: The session of person n: as ordered in time as the real ones (UUIDv7).
-SESSION = "(lpad(to_hex(1750000000000 + n * 1000), 12, '0') || '7000' || '8000' || lpad(to_hex(n), 12, '0'))::uuid"
+SESSION = (
+    "(lpad(to_hex(1750000000000 + n * 1000), 12, '0') || '7000' || '8000' || lpad(to_hex(n), 12, '0'))::uuid"
+)
 BEGAN = "now() - interval '2 days' - (interval '8 days' * n / %(count)s)"
 #: About as long as a real token.
-TOKEN = "repeat(md5(n::text || {salt!r}), 24)"  # noqa: S105 - no secret
+TOKEN = "repeat(md5(n::text || {salt!r}), 24)"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Filled:
 
     def session_id(self, number: int) -> Any:
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {SESSION} FROM (SELECT %s::bigint AS n) one", [number])  # noqa: S608 - constants
+            cursor.execute(f"SELECT {SESSION} FROM (SELECT %s::bigint AS n) one", [number])
             return cursor.fetchone()[0]
 
 
@@ -136,10 +137,12 @@ def fill(count: int, *, application: Any) -> Filled:
 
 
 def _insert(model: type[Model], count: int, given: dict[str, str]) -> None:
-    columns = {field.column: given.get(field.attname) or _blank(field) for field in model._meta.concrete_fields}
+    columns = {
+        field.column: given.get(field.attname) or _blank(field) for field in model._meta.concrete_fields
+    }
     names, values = ", ".join(f'"{name}"' for name in columns), ", ".join(columns.values())
     table = model._meta.db_table
-    sql = f'INSERT INTO "{table}" ({names}) SELECT {values} FROM generate_series(1, %(count)s) n'  # noqa: S608 - constants
+    sql = f'INSERT INTO "{table}" ({names}) SELECT {values} FROM generate_series(1, %(count)s) n'
     with connection.cursor() as cursor:
         cursor.execute(sql, {"count": count})
 
