@@ -327,7 +327,7 @@ def test_a_disabled_client_is_refused_from_the_next_request_on(registrar):
     enable(pks)
     assert get(make_browser(), "/userinfo", headers=bearer(tokens["access_token"])).status_code == 200
     assert post_form(make_browser(), "/token", refresh).status_code == 200
-    assert redeem(client, code).status_code == 200
+    assert redeem(client, code).status_code == 400, "what could become a session has ended (I21)"
 
 
 def test_an_operators_own_client_can_be_disabled_too(client_, application):
