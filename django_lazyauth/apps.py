@@ -1,6 +1,7 @@
 """The app: ``INSTALLED_APPS = [..., "oauth2_provider", "django_lazyauth"]``."""
 
 from django.apps import AppConfig, apps
+from django.db import router
 from django.db.models.signals import post_save, pre_delete, pre_save
 from django.utils.translation import gettext_lazy as _
 
@@ -15,10 +16,14 @@ class LazyAuthConfig(AppConfig):
         # Imported here: checks reach the models, which exist only once every app is loaded.
         from django_lazyauth.api.local_issuer import ThisIssuer
         from django_lazyauth.checks import register_checks
+        from django_lazyauth.kit.sqlite import complete_options
         from django_lazyauth.legacy.hooks import register_hooks
+        from django_lazyauth.models import PendingAuthorization
         from django_lazyauth.resource_server.local import introduce
         from django_lazyauth.toolkit.settings import use_our_defaults
 
+        # Before the first connection of any thread.
+        complete_options(router.db_for_write(PendingAuthorization))
         register_checks()
         register_hooks()
         self._watch()

@@ -46,7 +46,9 @@ def is_conflict(error: Exception) -> bool:
         return True
     if error.args and error.args[0] in ERROR_NUMBERS:
         return True
-    return getattr(cause, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+    # BUSY: another connection held the file for longer than the timeout, or read before this one wanted to write.
+    # LOCKED: the same within one process, with a shared cache.
+    return getattr(cause, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
 def is_foreign_key_violation(error: Exception) -> bool:

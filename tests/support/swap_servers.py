@@ -102,14 +102,14 @@ def serving(server: str, **swap: Any) -> Iterator[int]:
         stderr=subprocess.STDOUT,
     ) as process:
         try:
-            _wait_until_it_listens(port, process)
+            wait_until_it_listens(port, process)
             yield port
         finally:
             process.terminate()
             process.communicate(timeout=20)
 
 
-def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
     give_up = time.monotonic() + 30
     while True:
         try:
