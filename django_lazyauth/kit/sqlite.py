@@ -18,7 +18,7 @@ OPTIONS: Final[dict[str, Any]] = {"transaction_mode": "IMMEDIATE", "timeout": 20
 
 
 def complete_options(alias: str) -> None:
-    """Give the database *alias* what its ``OPTIONS`` leave unsaid, for all threads. Other databases stay as they are."""
+    """Give the database *alias* what its ``OPTIONS`` leave unsaid, for all threads."""
     connection = connections[alias]
     if connection.vendor == "sqlite":
         found = connection.settings_dict

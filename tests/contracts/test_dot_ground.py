@@ -71,3 +71,34 @@ def test_revocation_here_ends_a_session_that_stock_dot_began(seen, token):
 def test_a_client_revokes_a_token_here_that_stock_dot_issued_to_itself(seen):
     """RFC 7009 §2.1: a token of client credentials belongs to no session."""
     assert seen["stock, of a client"] == {"revocation": 200, "after": {"active": False}}
+
+
+EVERY_MODULE = """
+import importlib, pkgutil
+import django
+django.setup()
+import django_lazyauth, oauth2_provider
+found = [module.name for module in pkgutil.walk_packages(django_lazyauth.__path__, "django_lazyauth.")]
+for name in found:
+    importlib.import_module(name)
+print(oauth2_provider.__file__, len(found))
+"""
+
+
+@pytest.mark.parametrize("path", ["", CHECKOUT] if CHECKOUT else [""])
+def test_no_module_of_ours_imports_what_the_toolkit_has_deprecated(path):
+    """Also the edges that no request of this page reaches: the admin, the commands, the migration, the contracts."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", EVERY_MODULE],
+        cwd=ROOT,
+        # Both checkouts have a package named tests. Ours is the first.
+        env=os.environ
+        | {"PYTHONPATH": f"{ROOT}{os.pathsep}{path}", "DJANGO_SETTINGS_MODULE": "tests.settings"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    origin, count = done.stdout.split()
+    assert origin.startswith(path)
+    assert int(count) > 250

@@ -69,7 +69,7 @@ def test_a_transaction_that_meets_a_writer_is_begun_again(monkeypatch, mode):
             users.create(username="this")
 
     connection.ensure_connection()
-    monkeypatch.setattr(connection, "transaction_mode", mode)
+    monkeypatch.setattr(connections["default"], "transaction_mode", mode)
     thread = threading.Thread(target=another_writer)
     thread.start()
     retry_on_conflict(read_and_write)
