@@ -16,9 +16,9 @@ class LazyAuthConfig(AppConfig):
         # Imported here: checks reach the models, which exist only once every app is loaded.
         from django_lazyauth.api.local_issuer import ThisIssuer
         from django_lazyauth.checks import register_checks
-        from django_lazyauth.kit.sqlite import complete_options
         from django_lazyauth.legacy.hooks import register_hooks
         from django_lazyauth.models import PendingAuthorization
+        from django_lazyauth.models.sqlite import complete_options
         from django_lazyauth.resource_server.local import introduce
         from django_lazyauth.toolkit.settings import use_our_defaults
 

@@ -29,7 +29,7 @@ def check_databases() -> Iterator[CheckMessage]:
             id="lazyauth.E013",
         )
     connection = connections[router.db_for_write(PendingAuthorization)]
-    # The default is completed when the site starts (kit/sqlite): only another mode that the site names remains.
+    # The default is completed when the site starts (models/sqlite): only another mode that the site names remains.
     mode = connection.settings_dict["OPTIONS"].get("transaction_mode") or "DEFERRED"
     if connection.vendor == "sqlite" and mode.upper() == "DEFERRED":
         yield CheckWarning(

@@ -110,7 +110,7 @@ def read_metadata(
     for name in ENDPOINT_MEMBERS:
         url = document.get(name)
         if url is not None:
-            # The authorization endpoint is checked too, although only browsers open it: it must be https, never a script.
+            # The authorization endpoint is checked too, although only browsers open it: it must be https.
             found[name] = check_url(url)
         elif name in REQUIRED_MEMBERS and not getattr(configured, name, ""):
             raise SourceFailed("incomplete")

@@ -1,4 +1,4 @@
-"""What ``kit/sqlite`` completes: the options of the site's own SQLite database, where they say nothing."""
+"""What ``models/sqlite`` completes: the options of the site's own SQLite database, where they say nothing."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import threading
 import pytest
 from django.db import OperationalError, connection, connections, router
 
-from django_lazyauth.kit import sqlite
 from django_lazyauth.kit.retry import is_conflict, retry_on_conflict
-from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.models import PendingAuthorization, sqlite
 
 
 class Connection:

@@ -1,10 +1,10 @@
-"""Complete the options of a SQLite database, so that concurrent requests wait for each other and do not fail.
+"""Complete the options of a SQLite database that holds these models, so that concurrent requests wait and do not fail.
 
 Django begins transactions deferred and waits for at most 5 s. Two transactions that read and then write cannot both
 go on, so SQLite fails one of them at once ("database is locked"). No wait helps there. A transaction that begins
 IMMEDIATE waits for the other one instead.
 
-Not here: what a database aborts all the same (:mod:`.retry`).
+Not here: what a database aborts all the same (:mod:`django_lazyauth.kit.retry`).
 """
 
 from __future__ import annotations
