@@ -10,8 +10,11 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Final
 
 from django.db import connections
 
@@ -85,24 +88,105 @@ def run_guarded(work: Callable[[], object], failure: str) -> None:
         connections.close_all()
 
 
-def send_task(name: str, args: Sequence[object], *, lifetime: float, countdown: float = 0) -> None:
-    """Have the Celery task *name* run by a worker.
+class MessageLost(Exception):
+    """The broker did not take the message in time, or has just failed. Whether it takes it later is unknown."""
+
+
+#: Seconds for which a caller waits for the broker.
+HAND_OFF_TIME: Final = 0.5
+#: Seconds that one operation on a broker's socket may take. Without a limit a broker that hangs keeps the thread.
+SOCKET_TIME: Final = 1.0
+
+#: Seconds after a failure in which no message is tried. Those that wait in the queue are not worth a second each.
+REST_TIME: Final = 1.0
+
+
+class _Rest:
+    """Until when the broker of this process is left alone."""
+
+    ends_at = 0.0
+
+    def begin(self) -> None:
+        self.ends_at = time.monotonic() + REST_TIME
+
+    def check(self) -> None:
+        if time.monotonic() < self.ends_at:
+            raise MessageLost
+
+
+_rest = _Rest()
+
+#: Sends messages for callers that do not wait for the broker, or only so long.
+_senders = Threads("messages", threads=2, queue=100, daemon=True)
+
+
+def start_task(name: str, args: Sequence[object], *, lifetime: float, countdown: float = 0) -> Future[None]:
+    """Have the Celery task *name* run by a worker. Does not wait for the broker.
 
     Args:
         args: JSON.
         lifetime: Seconds after *countdown* in which a worker may start it.
         countdown: Seconds until a worker may start it.
 
+    Returns:
+        Done when the broker has the message, or holds what the transport's library raised.
+
     Raises:
-        Exception: The broker did not take the message. Each transport raises errors of its own library.
+        MessageLost: Too many messages wait for the broker already.
     """
     from celery import current_app
 
-    current_app.send_task(
-        name,
-        args=list(args),
-        countdown=countdown or None,
-        expires=countdown + lifetime,
-        ignore_result=True,
-        retry=False,
-    )
+    # Celery keeps it for each thread.
+    app = current_app._get_current_object()
+    sent: Future[None] = Future()
+
+    def send() -> None:
+        try:
+            _rest.check()
+            _send(app, name, args, lifetime=lifetime, countdown=countdown)
+        except MessageLost as lost:
+            sent.set_exception(lost)
+        except Exception as error:  # noqa: BLE001 - each transport raises errors of its own library.
+            _rest.begin()
+            sent.set_exception(error)
+        else:
+            sent.set_result(None)
+
+    if not _senders.submit(send):
+        raise MessageLost
+    return sent
+
+
+def send_task(name: str, args: Sequence[object], *, lifetime: float, countdown: float = 0) -> None:
+    """Like :func:`start_task`, and wait for the broker, at most :data:`HAND_OFF_TIME`.
+
+    Raises:
+        MessageLost: The broker did not answer in time, or too many messages wait for it already.
+        Exception: The broker did not take the message. Each transport raises errors of its own library.
+    """
+    try:
+        start_task(name, args, lifetime=lifetime, countdown=countdown).result(timeout=HAND_OFF_TIME)
+    except TimeoutError:
+        raise MessageLost from None
+
+
+def _send(app: Any, name: str, args: Sequence[object], *, lifetime: float, countdown: float) -> None:
+    limits = {
+        "connect_timeout": SOCKET_TIME,
+        "read_timeout": SOCKET_TIME,
+        "write_timeout": SOCKET_TIME,
+        "socket_connect_timeout": SOCKET_TIME,
+        "socket_timeout": SOCKET_TIME,
+        "max_retries": 0,
+        "connect_retries_timeout": SOCKET_TIME,
+    }
+    with app.connection_for_write(connect_timeout=SOCKET_TIME, transport_options=limits) as connection:
+        app.send_task(
+            name,
+            args=list(args),
+            countdown=countdown or None,
+            expires=countdown + lifetime,
+            ignore_result=True,
+            retry=False,
+            connection=connection,
+        )

@@ -10,7 +10,7 @@ Not here: which rows are due, and how a client is called (``backchannel``).
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -19,7 +19,7 @@ from django.db import connections, router, transaction
 from django.db.models.functions import Now
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.kit.background import Threads, run_guarded, send_task
+from django_lazyauth.kit.background import Threads, run_guarded, send_task, start_task
 from django_lazyauth.models import LogoutDelivery
 from django_lazyauth.toolkit import clients
 
@@ -51,14 +51,20 @@ def note(session_id: UUID, client: clients.Client, *, subject: str) -> None:
 
 
 def send(session_id: str) -> None:
-    """Start the delivery to the client of a session. Never raises: the session has ended in any case."""
+    """Start the delivery to the client of a session. Never raises or waits: the session has ended in any case."""
     try:
         if lazyauth_settings.backchannel_logout_runner == "celery":
-            send_message(session_id)
+            start_task(TASK, (session_id,), lifetime=MESSAGE_LIFETIME).add_done_callback(_log_lost)
         else:
             _threads.submit(_deliver_all)
-    except Exception as error:  # noqa: BLE001 - each transport raises errors of its own library.
+    except Exception as error:  # noqa: BLE001 - a thread may not start; the row waits.
         logger.error("the delivery of a logout could not be started: %s", type(error).__name__)
+
+
+def _log_lost(sent: Future[None]) -> None:
+    error = sent.exception()
+    if error is not None:
+        logger.error("no broker took the message of a logout: %s", type(error).__name__)
 
 
 def send_message(session_id: str, *, countdown: float = 0) -> None:
