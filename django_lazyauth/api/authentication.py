@@ -10,6 +10,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from django_lazyauth.resource_server.authentication import scope_of
 from django_lazyauth.resource_server.challenge import challenge
 from django_lazyauth.tokens.bearer import has_bearer, load_bearer
 
@@ -32,4 +33,5 @@ class LazyAuthAuthentication(BaseAuthentication):
         return bearer.user or AnonymousUser(), UpstreamBearer.of(bearer)
 
     def authenticate_header(self, request: Request) -> str:
-        return challenge(request.path, error="invalid_token" if has_bearer(request._request) else "")
+        error = "invalid_token" if has_bearer(request._request) else ""
+        return challenge(request.path, error=error, scope=scope_of(request))

@@ -27,6 +27,11 @@ class UpstreamTokenView(OwnView):
 
     authentication_classes = [LazyAuthAuthentication]
 
+    @property
+    def required_scopes(self) -> list[str]:
+        """The scope of the provider that the URL names, for challenges."""
+        return [f"upstream:{self.kwargs['provider']}"] if self.kwargs else []
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if not lazyauth_settings.upstream_token_clients:
             raise Http404
@@ -44,9 +49,8 @@ class UpstreamTokenView(OwnView):
             raise NotAuthenticated
         if provider not in lazyauth_settings.upstream_token_clients.get(auth.client.client_id, ()):
             raise PermissionDenied({"error": "access_denied"})
-        scope = f"upstream:{provider}"
-        if not auth.allow_scopes([scope]):
-            raise InsufficientScope([scope], request.path)
+        if not auth.allow_scopes(self.required_scopes):
+            raise InsufficientScope(self.required_scopes, request.path)
         refused = _version(request.query_params.get("refused_version", ""))
         return Response(_body(auth.upstream(provider, force=refused is not None, seen_version=refused)))
 

@@ -18,7 +18,7 @@ from django_lazyauth.kit.http import parse_bearer
 from django_lazyauth.openid.access_token import AccessToken
 from django_lazyauth.openid.jose import TokenRejected
 
-from .challenge import IssuerUnavailable, challenge
+from .challenge import IssuerUnavailable, challenge, scopes_of
 from .keys import KeysUnavailable
 from .verifier import ResourceServer
 
@@ -74,11 +74,14 @@ class AccessTokenAuthentication(BaseAuthentication):
         return verified.user, verified.token
 
     def authenticate_header(self, request: Request) -> str:
-        view = (request.parser_context or {}).get("view")
-        scopes = getattr(view, "required_scopes", None) or ()
         error = "" if bearer_of(request) is None else "invalid_token"
-        scope = " ".join(scopes) if isinstance(scopes, (list, tuple)) else ""
-        return challenge(request.path, server=self.server(), error=error, scope=scope)
+        return challenge(request.path, server=self.server(), error=error, scope=scope_of(request))
+
+
+def scope_of(request: Request) -> str:
+    """Return the ``scope`` of a challenge: what a token needs for the view of *request* (RFC 6750 §3)."""
+    view = (request.parser_context or {}).get("view")
+    return " ".join(scopes_of(view))
 
 
 def bearer_of(request: Request) -> str | None:

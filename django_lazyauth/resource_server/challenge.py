@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from django.urls import NoReverseMatch, reverse
 from rest_framework.exceptions import APIException, PermissionDenied
+from rest_framework.permissions import OR
 
 from .local import this_issuer
 from .verifier import ResourceServer
@@ -57,6 +59,30 @@ def _closest(server: ResourceServer, path: str) -> SplitResult | None:
     resources = [parts for one in server.settings.audience if (parts := urlsplit(one)).netloc]
     above = [parts for parts in resources if f"{path}/".startswith(f"{parts.path.rstrip('/')}/")]
     return max(above or resources[:1], key=lambda parts: len(parts.path), default=None)
+
+
+def scopes_of(view: Any) -> list[str]:
+    """Return the scopes that a token needs for *view*, each once: of its ``required_scopes``, and of its permissions.
+
+    A permission says so by a method ``scopes(view)``. All of ``a & b`` count; of ``a | b`` the first that has any.
+    """
+    required = getattr(view, "required_scopes", None)
+    named = list(required) if isinstance(required, (list, tuple)) else []
+    permissions = view.get_permissions() if hasattr(view, "get_permissions") else ()
+    for permission in permissions:
+        named += _scopes_of_permission(permission, view)
+    return list(dict.fromkeys(named))
+
+
+def _scopes_of_permission(permission: Any, view: Any) -> list[str]:
+    if hasattr(permission, "scopes"):
+        return list(permission.scopes(view))
+    # Operators of DRF hold their operands by these names. A token cannot help where a permission must fail (NOT).
+    operands = [getattr(permission, name, None) for name in ("op1", "op2")]
+    if None in operands:
+        return []
+    of_each = [_scopes_of_permission(operand, view) for operand in operands]
+    return next(filter(None, of_each), []) if isinstance(permission, OR) else [*of_each[0], *of_each[1]]
 
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"

@@ -16,7 +16,7 @@ from django_lazyauth.openid.access_token import AccessToken
 from django_lazyauth.openid.resource_indicators import same_resource
 
 from .authentication import AccessTokenAuthentication
-from .challenge import InsufficientScope
+from .challenge import InsufficientScope, scopes_of
 from .verifier import ResourceServer
 
 
@@ -35,7 +35,9 @@ class TokenHasScope(BasePermission):
             return False
         required = self.scopes(view)
         if not auth.allow_scopes(required):
-            raise InsufficientScope(required, request.path, _server_of(request))
+            # All that the view needs, also of other permissions: the client asks the person once.
+            needed = dict.fromkeys([*scopes_of(view), *required])
+            raise InsufficientScope(list(needed), request.path, _server_of(request))
         return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import RequestFactory
 from rest_framework.exceptions import APIException, PermissionDenied
+from rest_framework.permissions import AND, OR, AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.views import exception_handler
 
@@ -24,3 +25,11 @@ def test_an_exception_brings_a_header(attribute, value, header):
     error = PermissionDenied() if attribute == "auth_header" else APIException()
     setattr(error, attribute, value)
     assert exception_handler(error, {}).headers[header] == str(value)
+
+
+def test_an_operator_holds_its_operands_by_these_names():
+    """``resource_server/challenge.py``: the scopes of ``a & b`` and ``a | b``."""
+    for combined, operator in ((AllowAny & IsAuthenticated, AND), (AllowAny | IsAuthenticated, OR)):
+        made = combined()
+        assert isinstance(made, operator)
+        assert (type(made.op1), type(made.op2)) == (AllowAny, IsAuthenticated)
