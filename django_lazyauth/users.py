@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import BaseConstraint, F, Q, QuerySet, UniqueConstraint
 
 from django_lazyauth.errors import RegistrationRefused
 from django_lazyauth.providers.base import Identity
@@ -65,12 +65,13 @@ class UserResolver:
         email = identity.email if identity.email_verified else ""
         fields: dict[str, Any] = {}
         email_field = model.get_email_field_name()
-        if email and _has_field(email_field):
-            fields[email_field] = email
-        if email_field == model.USERNAME_FIELD:
-            if not email:
-                raise RegistrationRefused("A verified e-mail address is needed to register.")
-        else:
+        if not email and needs_address():
+            raise RegistrationRefused("A verified e-mail address is needed to register.")
+        if _has_field(email_field):
+            # Where addresses are unique, a second empty text would be taken for a second person of that address.
+            absent = None if may_be_null(email_field) else ""
+            fields[email_field] = email or absent
+        if email_field != model.USERNAME_FIELD:
             fields[model.USERNAME_FIELD] = username_for(identity)
         for field, claim in (("first_name", "given_name"), ("last_name", "family_name")):
             value = identity.claims.get(claim)
@@ -86,6 +87,43 @@ def username_for(identity: Identity) -> str:
     word = re.sub(r"[^a-z0-9]+", "-", source.lower()).strip("-")[:30] or "user"
     suffix = hashlib.sha256(f"{identity.provider}\x00{identity.subject}".encode()).hexdigest()[:10]
     return f"{word}-{suffix}"
+
+
+def needs_address() -> bool:
+    """Say whether the user model can hold only one person without an e-mail address, or none."""
+    model = get_user_model()
+    name = model.get_email_field_name()
+    if name == model.USERNAME_FIELD:
+        return True
+    if not _has_field(name):
+        return False
+    field = model._meta.get_field(name)
+    if getattr(field, "unique", False):
+        return not may_be_null(name)
+    return any(_forbids_a_second_absence(constraint, name) for constraint in model._meta.constraints)
+
+
+def _forbids_a_second_absence(constraint: BaseConstraint, name: str) -> bool:
+    """Say whether *constraint* makes the address alone unique, also where there is none."""
+    if not isinstance(constraint, UniqueConstraint):
+        return False
+    if {*constraint.fields, *_fields_of(constraint)} != {name}:
+        return False
+    absent = None if may_be_null(name) else ""
+    if constraint.condition is not None and not constraint.condition.check({name: absent}):
+        return False
+    return absent == "" or constraint.nulls_distinct is False
+
+
+def _fields_of(constraint: UniqueConstraint) -> set[str]:
+    """Return the fields in the expressions of *constraint*, such as ``Lower("email")``."""
+    expressions: Any = constraint.expressions
+    parts = [part for one in expressions for part in one.flatten() if isinstance(part, F)]
+    return {str(getattr(part, "name", "")) for part in parts}
+
+
+def may_be_null(name: str) -> bool:
+    return bool(getattr(get_user_model()._meta.get_field(name), "null", False))
 
 
 def _has_field(name: str) -> bool:

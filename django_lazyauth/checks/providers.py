@@ -7,13 +7,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
 
 from django_lazyauth.conf.kinds import is_a
 from django_lazyauth.conf.messages import complaint, readable
+from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.domains import check_configuration
 from django_lazyauth.providers.base import Provider
+from django_lazyauth.providers.code_flow import CodeFlow
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sign_in.deferred import mode_of
+from django_lazyauth.users import needs_address
 
 
 def check_providers() -> Iterator[CheckMessage]:
@@ -31,6 +35,22 @@ def check_providers() -> Iterator[CheckMessage]:
             yield Error(f"Provider {_shown(name)} cannot be set up: {complaint(error)}", id="lazyauth.E008")
             continue
         yield from found
+        yield from _addresses(provider)
+
+
+def _addresses(provider: Provider) -> Iterator[CheckMessage]:
+    """People of a provider that verifies no address cannot register where every user needs one."""
+    if needs_address() and isinstance(provider, CodeFlow) and not _brings_address(provider.descriptor):
+        yield CheckWarning(
+            f"The user model needs an e-mail address of everybody, and provider {provider.name!r} brings no verified "
+            "one: new people cannot register with it.",
+            hint="Let the column of the address be NULL, or write the user in your own USER_RESOLVER.",
+            id="lazyauth.W014",
+        )
+
+
+def _brings_address(provider: ProviderDescriptor) -> bool:
+    return provider.states_email_verified and (provider.type != "oidc" or "email" in provider.scopes)
 
 
 def _shown(name: str) -> str:

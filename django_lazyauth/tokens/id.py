@@ -68,15 +68,14 @@ def user_claims(user: Any, scopes: Iterable[str], *, email_verified: bool) -> di
     Args:
         email_verified: See :func:`has_verified_email`. It is used only where *scopes* have ``email``.
     """
-    name = user.get_full_name() if hasattr(user, "get_full_name") else ""
-    username = user.get_username()
     email = getattr(user, user.get_email_field_name(), "")
     claims: dict[str, Any] = {
         "sub": str(user.pk),
-        "name": name or username,
-        "given_name": getattr(user, "first_name", ""),
-        "family_name": getattr(user, "last_name", ""),
-        "preferred_username": username,
+        # Never the user name instead: nobody is called by that.
+        "name": user.get_full_name().strip() if hasattr(user, "get_full_name") else "",
+        "given_name": getattr(user, "first_name", "").strip(),
+        "family_name": getattr(user, "last_name", "").strip(),
+        "preferred_username": _preferred_username(user, email),
         "email": email,
         "email_verified": email_verified if email else None,
     }
@@ -86,6 +85,12 @@ def user_claims(user: Any, scopes: Iterable[str], *, email_verified: bool) -> di
         for name, value in claims.items()
         if value not in ("", None) and SCOPE_OF_CLAIM[name] in brought
     }
+
+
+def _preferred_username(user: Any, email: str) -> str:
+    """Return the user name; empty if it is the e-mail address, which is for the scope ``email`` to bring."""
+    username: str = user.get_username()
+    return "" if username.lower() == (email or "").lower() else username
 
 
 def has_verified_email(user: Any, identity: ProviderIdentity | None = None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import ClassVar
 from urllib.parse import urlencode
@@ -63,6 +64,14 @@ class BelievingProvider(Provider):
                 refresh_token=commit["refresh_token"],
             )
         )
+
+
+class UnverifiedProvider(BelievingProvider):
+    """It vouches for no address, as Microsoft does."""
+
+    def complete(self, request, pending, private):
+        success = super().complete(request, pending, private)
+        return replace(success, identity=replace(success.identity, email_verified=False))
 
 
 class RefreshingProvider(BelievingProvider):
