@@ -27,10 +27,15 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView, exception_handler
 
-from django_lazyauth.errors import AccessDenied, IdentityRejected, InvalidGrant, ProviderUnavailable
+from django_lazyauth.errors import (
+    AccessDenied,
+    IdentityRejected,
+    InvalidGrant,
+    ProviderUnavailable,
+    TemporarilyUnavailable,
+)
 from django_lazyauth.kit.cors import ANY_ORIGIN, allow_origin, preflight
 from django_lazyauth.kit.network import network_of
-from django_lazyauth.kit.outage import CacheUnavailable
 from django_lazyauth.kit.throttle import Throttle, Verdict
 from django_lazyauth.sessions import browser
 from django_lazyauth.web.json_endpoint import RETRY_AFTER_UNAVAILABLE, failure_response, forbid_caching
@@ -93,7 +98,7 @@ class NetworkThrottle(BaseThrottle):
         throttle: Throttle = view.throttle  # type: ignore[attr-defined]  # every view here has one
         verdict = throttle.judge(network_of(request._request))
         if verdict is Verdict.UNKNOWN and not throttle.fails_open:
-            raise CacheUnavailable
+            raise TemporarilyUnavailable
         return verdict is not Verdict.BEYOND
 
     def wait(self) -> float:

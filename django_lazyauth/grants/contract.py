@@ -24,7 +24,7 @@ from django_lazyauth.errors import (
     TemporarilyUnavailable,
 )
 from django_lazyauth.kit.http import without_empty
-from django_lazyauth.kit.outage import is_outage
+from django_lazyauth.kit.retry import is_outage
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.toolkit.models import AccessToken

@@ -16,7 +16,15 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Final, ParamSpec, TypeVar
 
-from django.db import DatabaseError, IntegrityError, connections
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    NotSupportedError,
+    ProgrammingError,
+    connections,
+)
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -63,6 +71,16 @@ def is_foreign_key_violation(error: Exception) -> bool:
 def _sqlstates(error: Exception) -> set[str | None]:
     """Return what psycopg 3 and 2 say of *error*."""
     return {getattr(error.__cause__, name, None) for name in ("sqlstate", "pgcode")}
+
+
+#: Errors about a statement, by a database that works: another try fails in the same way.
+_OF_A_STATEMENT: Final = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+_OF_A_CONNECTION: Final = (DatabaseError, InterfaceError, ConnectionError, TimeoutError)
+
+
+def is_outage(error: Exception) -> bool:
+    """Say whether a database or another server did not answer. The same request may succeed later."""
+    return isinstance(error, _OF_A_CONNECTION) and not isinstance(error, _OF_A_STATEMENT)
 
 
 def retry_on_conflict(work: Callable[[], T]) -> T:
