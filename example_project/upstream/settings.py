@@ -32,6 +32,8 @@ INSTALLED_APPS = [
     "oauth2_provider",
     "example_project.upstream",
 ]
+#: A site may open the sign-in as a popup. Its window must keep its opener here too.
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "unsafe-none"
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

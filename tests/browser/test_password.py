@@ -6,7 +6,7 @@ import secrets
 
 import pytest
 
-from .pages import NEW_PASSWORD, password_code, password_sign_in, password_wrong
+from .pages import NEW_PASSWORD, password_code, password_register, password_sign_in, password_wrong
 from .person import Somebody
 from .site import Site
 
@@ -113,6 +113,33 @@ def test_another_mail_brings_another_code(site: Site, person: Somebody, address)
     person.fill(code=site.code_for(address))
     person.press("Go on")
     assert person.heading == "Allow access?"
+
+
+def test_a_double_click_or_a_reload_sends_no_second_mail(site: Site, person: Somebody, address):
+    """I23: and the code of the one mail is good."""
+    password_register(person, site.client())
+    person.fill(email=address, password=NEW_PASSWORD)
+    person.button("Register").dblclick(delay=0)
+    person.page.get_by_role("heading", name="Type the code from the mail").wait_for()
+    person.page.reload()
+    assert person.heading == "Type the code from the mail"
+    assert len(site.mails_to(address)) == 1
+    person.fill(code=site.code_for(address))
+    person.button("Go on").dblclick(delay=0)
+    person.page.get_by_role("heading", name="Allow access?").wait_for()
+
+
+def test_a_double_click_on_sign_in_signs_in(site: Site, somebody, address):
+    """I23: with the session of the answer that the browser dropped."""
+    register(site, somebody(), address)
+    person, client = somebody(), site.client()
+    password_sign_in(person, client)
+    person.fill(email=address, password=NEW_PASSWORD)
+    person.button("Sign in").dblclick(delay=0)
+    person.page.wait_for_url(f"{site.redirect_uri}?**")
+    assert "code" in client.answer(person.page.url)
+    person.page.goto(f"{site.url}/account/sessions")
+    assert address in person.text
 
 
 def test_a_known_address_gives_the_same_page_and_another_mail(site: Site, somebody, address):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import Page
 
+from .client import OAuthClient
 from .person import ADA, GRACE, UPSTREAM, Somebody
 from .site import CLIENT_NAME, Site
 
@@ -138,20 +140,94 @@ def test_a_request_with_a_foreign_redirect_uri_ends_on_a_page(site: Site, person
     person.excuse_status(400)
 
 
-def test_a_second_click_on_allow_changes_nothing(site: Site, person: Somebody):
-    """The page of an answered request says so, and the code that went out stays good."""
+def ask_ada(site: Site, person: Somebody) -> OAuthClient:
+    """Go to the consent page as Ada."""
     client = site.client()
     person.open(client)
     person.choose(UPSTREAM)
     person.sign_in_upstream(ADA)
+    return client
+
+
+def test_going_back_after_allow_changes_nothing(site: Site, person: Somebody):
+    """The page says that the request is over, claims nothing else, and the code that went out stays good."""
+    client = ask_ada(site, person)
     person.press("Allow")
     answer = person.page.url
     person.page.go_back()
-    if person.heading == "Allow access?":
-        person.press("Allow")
     assert person.heading == "This did not work"
+    assert "Nothing was shared" not in person.text
     person.excuse_status(400)
     client.redeem(answer)
+
+
+@pytest.mark.parametrize(("button", "told"), [("Allow", "code"), ("Do not allow", "error")])
+def test_a_double_click_ends_at_the_client(site: Site, person: Somebody, button, told):
+    """I23: the browser drops the answer of the first click, and shows that of the second."""
+    client = ask_ada(site, person)
+    person.button(button).dblclick(delay=0)
+    person.page.wait_for_url(f"{site.redirect_uri}?**")
+    assert told in client.answer(person.page.url)
+    assert site.count("lazyauth_pendingauthorization") == 1
+
+
+def test_a_double_click_on_a_provider_leads_on(site: Site, person: Somebody):
+    """I9, I23: whichever answer the browser shows, its state is good."""
+    client = site.client()
+    person.open(client)
+    person.button(f"Continue with {UPSTREAM}").dblclick(delay=0)
+    person.page.wait_for_url(f"{site.upstream_url}/**")
+    person.sign_in_upstream(ADA)
+    person.press("Allow")
+    client.redeem(person.page.url)
+
+
+def test_a_callback_that_is_opened_again_goes_on(site: Site, person: Somebody):
+    """I23: a restored tab, or a reload of the upstream's last redirect."""
+    client = ask_ada(site, person)
+    callback = next(url for url in person.visited if url.startswith(f"{site.url}/callback/"))
+    person.page.goto(callback)
+    assert person.heading == "Allow access?"
+    person.press("Allow")
+    client.redeem(person.page.url)
+
+
+# -- by popup --------------------------------------------------------------------------------------------
+
+
+def open_popup(person: Somebody, url: str) -> Page:
+    with person.page.expect_popup() as popup:
+        person.page.evaluate("url => { window.popup = window.open(url, 'sign-in') }", url)
+    popup.value.wait_for_load_state()
+    return popup.value
+
+
+def test_a_sign_in_by_popup_tells_its_opener(site: Site, person: Somebody):
+    """Spec 10, HTML §7.1.3: a single-page app opens the sign-in, hears of its end, and sees it close."""
+    person.page.goto(site.redirect_uri)
+    person.page.evaluate("addEventListener('message', event => { window.heard = event.data })")
+    client = site.client()
+    popup = open_popup(person, client.url())
+    person.choose(UPSTREAM, popup)
+    person.sign_in_upstream(ADA, popup)
+    assert not person.page.evaluate("window.popup.closed")
+    person.press("Allow", popup)
+    answer = popup.url
+    popup.evaluate("opener.postMessage(location.href, origin)")
+    person.page.wait_for_function("window.heard")
+    assert person.page.evaluate("window.heard") == answer
+    assert person.page.evaluate("window.popup.location.href") == answer
+    popup.close()
+    person.page.wait_for_function("window.popup.closed")
+    client.redeem(answer)
+
+
+def test_an_account_page_has_no_opener(site: Site, person: Somebody):
+    """Spec 10: nobody's page reaches into it. It shows too that the test above would notice."""
+    person.allow_as(ADA, site.client())
+    person.page.goto(site.redirect_uri)
+    popup = open_popup(person, f"{site.url}/account/sessions")
+    assert popup.evaluate("opener") is None
 
 
 @pytest.mark.usefixtures("unverified")
