@@ -55,7 +55,7 @@ def check_pooler(
     using = router.db_for_write(PendingAuthorization)
     connection: Any = connections[using]
     is_asked = using in (databases or ()) and connection.vendor == "postgresql"
-    if not is_asked or connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"]:
+    if not is_asked or connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
         return []
     try:
         is_pooled = _is_behind_pooler(connection)

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.services
 CHECK = """
 import sys
 from tests import settings
-settings.DATABASES["default"] |= {"NAME": "postgres", "DISABLE_SERVER_SIDE_CURSORS": sys.argv[1] == "off"}
+settings.DATABASES["default"] |= {"NAME": "postgres"}
+if sys.argv[1] == "off":
+    settings.DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 import django
 django.setup()
 from django.core.checks import run_checks
