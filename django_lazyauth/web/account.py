@@ -35,8 +35,7 @@ from . import binding
 from .choose import chosen_provider, domain_is_closed, typed_address
 from .client_card import client_card, name_of_provider, name_of_user, scope_lines
 from .flow import send
-from .leave import account_url
-from .page import go, page_view, show, show_error
+from .page import account_url, go, page_view, show, show_error
 
 #: ``done`` in the page's address → message.
 DONE: dict[str, Promise] = {

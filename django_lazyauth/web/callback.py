@@ -17,9 +17,9 @@ from django_lazyauth.sign_in import callback
 from django_lazyauth.sign_in.linking import Linked
 
 from . import binding, repeat
+from .binding import back_to_account, turn_away, turn_away_at_once
 from .choose import show_choices, why_failed
 from .flow import next_step, show_waiting
-from .leave import back_to_account, turn_away, turn_away_at_once
 from .page import go, page_view
 from .repeat import Acted, Keep, acted
 from .request_input import read_parameters

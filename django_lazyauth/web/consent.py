@@ -19,9 +19,8 @@ from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.toolkit import clients
 
 from . import binding
-from .binding import Carried
+from .binding import Carried, leave, turn_away
 from .client_card import client_card, name_of_user, scope_lines
-from .leave import leave, turn_away
 from .page import show
 
 

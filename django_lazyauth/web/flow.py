@@ -23,10 +23,10 @@ from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sign_in import chain, leg
 
 from . import binding, repeat
+from .binding import leave
 from .choose import chosen_provider, domain_is_closed, show_choices, way_is_closed, why_failed
 from .client_card import client_card
 from .consent import consent_form, decide, show_consent
-from .leave import leave
 from .page import go, page_view, show
 from .repeat import Acted, acted
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
@@ -59,36 +60,38 @@ def page_view(*methods: str, keeps_opener: bool = True) -> Callable[[View], View
         @hidden_from_reports
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            response = answer(request, *args, **kwargs)
+            if request.method not in methods:
+                response = _wrong_method(request, methods)
+            elif is_speculative(request):
+                response = _answer_speculation(request)
+            else:
+                response = _answer(view, request, *args, **kwargs)
             # Django's SecurityMiddleware leaves a header that is set.
             response.headers["Cross-Origin-Opener-Policy"] = opener_policy
             return response
-
-        def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if request.method not in methods:
-                return _wrong_method(request, methods)
-            if is_speculative(request):
-                return _answer_speculation(request)
-            try:
-                read_body(request)
-                if not form_is_sound(request):
-                    raise InvalidRequest(_("The form holds characters that it cannot hold."))
-                return view(request, *args, **kwargs)
-            except UNREADABLE:
-                return show_error(request, _("The form cannot be read."))
-            except InvalidRequest as error:
-                return show_error(request, _(error.description))
-            except InvalidGrant as error:
-                return show_error(request, _(error.description) or flow_is_gone())
-            except TemporarilyUnavailable as error:
-                response = show_error(request, _(error.description), status=503)
-                response.headers["Retry-After"] = str(RETRY_AFTER_UNAVAILABLE)
-                return response
 
         # Outermost: Django and its middleware read these marks from the view function itself.
         return login_not_required(csrf_exempt(outside_transactions(guarded)))
 
     return decorate
+
+
+def _answer(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    try:
+        read_body(request)
+        if not form_is_sound(request):
+            raise InvalidRequest(_("The form holds characters that it cannot hold."))
+        return view(request, *args, **kwargs)
+    except UNREADABLE:
+        return show_error(request, _("The form cannot be read."))
+    except InvalidRequest as error:
+        return show_error(request, _(error.description))
+    except InvalidGrant as error:
+        return show_error(request, _(error.description) or flow_is_gone())
+    except TemporarilyUnavailable as error:
+        response = show_error(request, _(error.description), status=503)
+        response.headers["Retry-After"] = str(RETRY_AFTER_UNAVAILABLE)
+        return response
 
 
 def _wrong_method(request: HttpRequest, methods: tuple[str, ...]) -> HttpResponse:
@@ -192,3 +195,8 @@ def _language(ui_locales: str) -> str | None:
         except LookupError:
             continue
     return None
+
+
+def account_url(done: str) -> str:
+    """Return the address of the account page that shows the message *done*."""
+    return f"{reverse('lazyauth:account')}?{urlencode({'done': done})}"

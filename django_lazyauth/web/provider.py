@@ -13,10 +13,10 @@ from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sign_in import callback
 
 from . import binding, repeat
+from .binding import turn_away
 from .choose import show_choices, why_failed
 from .client_card import client_card
 from .flow import check_form, next_step, own_pending, send
-from .leave import turn_away
 from .page import page_view, show, speaking
 from .repeat import Acted, Keep, acted
 
