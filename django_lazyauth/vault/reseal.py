@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db import models, router, transaction
+from django.db import models, router
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import SealBroken
@@ -22,7 +22,7 @@ from .read import SEALED_COLUMNS
 
 logger = logging.getLogger("django_lazyauth.vault")
 
-#: Rows of one transaction. A sign-in that needs a locked row waits for milliseconds.
+#: Rows of one statement. A sign-in that needs a locked row waits for milliseconds.
 BATCH_SIZE: Final = 200
 
 
@@ -77,20 +77,36 @@ def _reseal_batch(sealed: Sealed, cipher: Cipher, after: Any, size: int, done: R
     rows = sealed.model._default_manager.using(using).order_by("pk")
     page = rows if after is None else rows.filter(pk__gt=after)
     found = list(page.values("pk", "provider", sealed.session, *sealed.columns)[:size])
-    with transaction.atomic(using=using):
-        for row in found:
-            try:
-                renewed = _renewed(sealed, cipher, row)
-            except SealBroken:
-                done.broken += 1
-                logger.warning(
-                    "a sealed value cannot be opened (%s, provider %s)", done.kind, row["provider"]
-                )
-                continue
-            unchanged = {column: row[column] for column in renewed}
-            if renewed:
-                done.count += rows.filter(pk=row["pk"], **unchanged).update(**renewed)
+    renewed: list[tuple[dict[str, Any], dict[str, str]]] = []
+    for row in found:
+        try:
+            values = _renewed(sealed, cipher, row)
+        except SealBroken:
+            done.broken += 1
+            logger.warning("a sealed value cannot be opened (%s, provider %s)", done.kind, row["provider"])
+            continue
+        if values:
+            renewed.append((row, values))
+    if renewed:
+        done.count += _replace(rows.order_by(), renewed)
     return found[-1]["pk"] if found else None
+
+
+@sensitive_variables()
+def _replace(rows: models.QuerySet[Any], renewed: list[tuple[dict[str, Any], dict[str, str]]]) -> int:
+    """Replace the values of those rows that still have what was read, in one statement. Return how many had it."""
+    text = models.TextField()
+    unchanged, cases = models.Q(), dict[str, list[models.When]]()
+    for row, values in renewed:
+        unchanged |= models.Q(pk=row["pk"], **{column: row[column] for column in values})
+        for column, value in values.items():
+            then = models.Value(value, output_field=text)
+            cases.setdefault(column, []).append(models.When(pk=row["pk"], then=then))
+    assigned = {
+        column: models.Case(*whens, default=models.F(column), output_field=text)
+        for column, whens in cases.items()
+    }
+    return rows.filter(unchanged).update(**assigned)
 
 
 @sensitive_variables()

@@ -142,6 +142,18 @@ def test_the_right_secret_in_a_replacement_is_fine(registrar):
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("secret", ["x" * 43, "\u00e9", "cut off"], ids=["wrong", "not ASCII", "cut off"])
+def test_i17_a_wrong_secret_of_a_confidential_client_in_a_replacement_is_refused(registrar, secret):
+    """RFC 7592 §2.2: the value must match the one that was issued. Nothing is replaced, and no token is spent."""
+    body = registrar.registered(CONFIDENTIAL)
+    given = body["client_secret"][:-1] if secret == "cut off" else secret
+    answer = registrar.manage("PUT", body, CONFIDENTIAL | {"client_secret": given, "client_name": "New"})
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client_metadata")
+    kept = registrar.manage("GET", body)
+    assert kept.status_code == 200
+    assert kept.json().get("client_name") != "New"
+
+
 def test_removed_redirect_uris_are_refused_at_once(registrar):
     body = registrar.registered(PUBLIC)
     registrar.manage("PUT", body, PUBLIC | {"redirect_uris": ["https://client.example/new"]})

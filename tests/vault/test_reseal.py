@@ -207,6 +207,33 @@ def test_a_value_that_changed_meanwhile_is_left_as_it_is(application, keys, monk
 
 
 @pytest.mark.django_db
+def test_a_batch_is_replaced_by_one_statement(application, keys, django_assert_num_queries):
+    """Spec 3: rotation keeps up with a large vault. Of three kinds only the first has rows."""
+    fill(application, 40)
+    keys(NEW, OLD)
+    # Per batch one SELECT and one UPDATE; the SELECT that finds no more rows, of each kind.
+    with django_assert_num_queries(2 * 2 + 3):
+        assert next(iter(done := list(reseal(batch_size=20)))).count == 40
+    assert [kind.broken for kind in done] == [0, 0, 0]
+
+
+@pytest.mark.django_db
+def test_only_the_rows_of_a_batch_that_changed_are_left(application, keys, monkeypatch):
+    changed, *others = fill(application, 5)
+    keys(NEW, OLD)
+    real = store.get_cipher().__class__.seal
+
+    def seal(self, text, place):
+        UpstreamToken.objects.filter(session_id=changed).update(refresh_token="of-a-refresh")
+        return real(self, text, place)
+
+    monkeypatch.setattr("django_lazyauth.vault.cipher.AesGcmCipher.seal", seal)
+    assert next(reseal()).count == 4
+    assert UpstreamToken.objects.get(session_id=changed).access_token.startswith("v1.old.")
+    assert UpstreamToken.objects.filter(access_token__startswith="v1.new.").count() == len(others)
+
+
+@pytest.mark.django_db
 def test_the_command_says_what_it_did_and_what_no_key_opens(application, keys, capsys, caplog):
     fill(application, 3)
     first = UpstreamToken.objects.first()

@@ -682,6 +682,16 @@ def test_a_deactivated_user_does_not_continue(client_):
     assert PendingAuthorization.objects.get().resumed_at is None
 
 
+@pytest.mark.parametrize(("age", "expected"), [(timedelta(hours=23), True), (timedelta(hours=25), False)])
+def test_a_browser_is_signed_in_by_its_registration_for_a_day_and_not_later(client_, age, expected):
+    """The binding cookie is a credential until then (``CODE_RETENTION``); an old one of a shared browser is none."""
+    browser = make_browser()
+    assert redeem(client_, code_for(client_, browser=browser)).status_code == 200
+    PendingAuthorization.objects.update(exchanged_at=timezone.now() - age)
+    assert get(browser, "/account/sessions").status_code == (200 if expected else 303)
+    assert (PendingAuthorization.objects.order_by("pk")[0].resumed_at is not None) is expected
+
+
 # -- headers and markup ----------------------------------------------------------------------------------
 
 
