@@ -17,6 +17,7 @@ from django_lazyauth.legacy.source import Models, Source
 from django_lazyauth.legacy.sources.allauth import AllauthSource
 from django_lazyauth.legacy.sources.redis import RedisSource
 from django_lazyauth.legacy.sources.social_auth import SocialAuthSource
+from django_lazyauth.legacy.sources.subjects import SubjectRules
 from django_lazyauth.legacy.sources.table import TableSource
 
 #: The environment variable of the URL. Arguments of a process are visible to every user of the machine.
@@ -64,6 +65,14 @@ class Command(BaseCommand):
             "--provider", action=Once, metavar="NAME", help="the provider that the legacy type becomes"
         )
         parser.add_argument(
+            "--subject",
+            action="append",
+            default=[],
+            metavar="[PROVIDER=]CLAIM",
+            help="the stored claim by which a provider of another app names people, or uid for the account's own id:"
+            " --subject microsoft=uid",
+        )
+        parser.add_argument(
             "--dry-run", action="store_true", help="report what would be done and write nothing"
         )
         parser.add_argument(
@@ -97,6 +106,9 @@ class Command(BaseCommand):
 
 def _source(options: dict[str, Any]) -> Source:
     models = Models.of()
+    subjects = SubjectRules.parse(options["subject"])
+    if subjects.claims and options["source"] not in ("allauth", "social-auth"):
+        raise CommandError("--subject is for the accounts of other apps: --source allauth or social-auth.")
     match options["source"]:
         case "redis":
             url = options["url"] or os.environ.get(URL_VARIABLE)
@@ -110,9 +122,13 @@ def _source(options: dict[str, Any]) -> Source:
                 dry_run=options["dry_run"],
             )
         case "allauth":
-            return AllauthSource(models, prune=options["prune"], dry_run=options["dry_run"])
+            return AllauthSource(
+                models, subjects=subjects, prune=options["prune"], dry_run=options["dry_run"]
+            )
         case "social-auth":
-            return SocialAuthSource(models, prune=options["prune"], dry_run=options["dry_run"])
+            return SocialAuthSource(
+                models, subjects=subjects, prune=options["prune"], dry_run=options["dry_run"]
+            )
     return TableSource(models)
 
 

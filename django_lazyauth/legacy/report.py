@@ -28,6 +28,7 @@ class Reason(StrEnum):
     SESSION_MALFORMED = "session_malformed"
     SUBJECT_MISSING = "subject_missing"
     SUBJECT_IS_ADDRESS = "subject_is_address"
+    SUBJECT_FOREIGN = "name_the_subject"
     USER_UNKNOWN = "user_unknown"
     USER_ELSEWHERE = "user_of_another_system"
     CLIENT_UNKNOWN = "client_unknown"
@@ -51,6 +52,7 @@ EXPLAINED: Final = {
     Reason.NO_TOKENS: "there is neither an access token nor a refresh token",
     Reason.SESSION_MALFORMED: "the session is no UUID",
     Reason.SUBJECT_MISSING: "it does not say who the person is at the provider",
+    Reason.SUBJECT_FOREIGN: "its id is not the subject that our sign-in uses: name the claim with --subject",
     Reason.SUBJECT_IS_ADDRESS: "it knows the person by an e-mail address, which links nobody",
     Reason.USER_UNKNOWN: "there is no such user",
     Reason.USER_ELSEWHERE: "its user is another system's, and that identity belongs to nobody here yet",

@@ -84,6 +84,18 @@ def configured_issuer(name: str) -> str:
     return issuer if isinstance(issuer, str) and "{" not in issuer else ""
 
 
+def subject_claim(name: str) -> str:
+    """Return the claim whose value is the subject of people of *name* (see ``openid/descriptor``)."""
+    mapping = lazyauth_settings.providers.get(name)
+    try:
+        config = with_preset(name, mapping) if _is_enabled(mapping) else {}
+    except DescriptorError:
+        config = {}
+    claims = config.get("claims")
+    named = claims.get("subject", "sub") if isinstance(claims, Mapping) else "sub"
+    return named if config.get("type") == "oauth2" and isinstance(named, str) else "sub"
+
+
 def _is_enabled(mapping: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(mapping, Mapping) and mapping.get("enabled", True) is not False
 

@@ -7,7 +7,7 @@ ours. So each account gets a session of its own, the same in every run, and one 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -21,6 +21,8 @@ from django_lazyauth.legacy.source import LegacyRow, Malformed, Models, Source, 
 from django_lazyauth.openid.descriptor import IDENTIFIER_LIMIT
 from django_lazyauth.providers.base import Identity
 from django_lazyauth.toolkit.clients import app_client
+
+from .subjects import ForeignSubject, SubjectRules, Subjects
 
 EMAIL_LIMIT, NAME_LIMIT = 256, 128
 
@@ -37,8 +39,17 @@ class AccountSource(Source):
     app: ClassVar[str]
     client_id: ClassVar[str]
 
-    def __init__(self, models: Models, *, prune: bool = False, dry_run: bool = False) -> None:
+    def __init__(
+        self,
+        models: Models,
+        *,
+        prune: bool = False,
+        dry_run: bool = False,
+        subjects: SubjectRules | None = None,
+    ) -> None:
         super().__init__(models)
+        self.rules = subjects or SubjectRules()
+        self.subjects: Subjects | None = None
         if not apps.is_installed(self.app):
             raise MigrationStopped(f"--source {self.name} needs {self.app} in INSTALLED_APPS.")
         self.accounts: type[Model] = apps.get_model(self.account_model)
@@ -57,7 +68,24 @@ class AccountSource(Source):
 
     def names(self, chosen: str | None) -> AppNames:
         present = set(self._rows.order_by().values_list("provider", flat=True).distinct())
-        return AppNames(chosen, present)
+        names = AppNames(chosen, present)
+        self.subjects = Subjects(names, self.rules)
+        return names
+
+    @abstractmethod
+    def uid_is(self, account: Any) -> Collection[str] | None:
+        """Return the claims that the id of *account* is; ``None`` for a provider of the host's own."""
+
+    def identity(self, account: Any, extra: Any, *, is_address_allowed: bool = False) -> Identity:
+        """Return the identity of *account*; see :func:`identity_of`.
+
+        Raises:
+            ForeignSubject: It does not say under which subject our sign-in will know the person.
+        """
+        subjects = self.subjects or Subjects(self.names(None), self.rules)
+        claims = _claims(extra)
+        subject = subjects.find(account.uid, claims, account.provider, uid_is=self.uid_is(account))
+        return identity_of(account.uid, subject, claims, is_address_allowed=is_address_allowed)
 
     def total(self) -> int:
         return self._rows.count()
@@ -84,15 +112,16 @@ class AccountSource(Source):
         return uuid5(NAMESPACE_URL, f"lazyauth:{self.name}:{pk}")
 
 
-def identity_of(uid: Any, extra: Any, *, is_address_allowed: bool = False) -> Identity:
-    """Return the identity of an account, from its id and the claims that the app stored.
+def identity_of(
+    uid: Any, found: Any, claims: Mapping[str, Any], *, is_address_allowed: bool = False
+) -> Identity:
+    """Return the identity of an account, from its id, the subject that was found and the claims that the app stored.
 
     Raises:
         Malformed: A value cannot be stored.
         AddressOnly: The id is an e-mail address, and no claim gives the subject. An address links nobody (I6).
     """
-    claims = _claims(extra)
-    subject = text(claims.get("sub") or uid, limit=IDENTIFIER_LIMIT)
+    subject = text(found, limit=IDENTIFIER_LIMIT)
     if not subject:
         raise Malformed
     if subject == uid and "@" in subject and claims.get("sub") != subject and not is_address_allowed:
@@ -128,4 +157,6 @@ def _display_text(value: Any, limit: int) -> str:
 
 
 def problem_of(key: str, error: Exception) -> Problem:
+    if isinstance(error, ForeignSubject):
+        return Problem.of(key, Reason.SUBJECT_FOREIGN)
     return Problem.of(key, Reason.SUBJECT_IS_ADDRESS if isinstance(error, AddressOnly) else Reason.MALFORMED)

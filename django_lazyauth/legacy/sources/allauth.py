@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any, ClassVar, Final
 
 from django.apps import apps
 
@@ -12,7 +13,27 @@ from django_lazyauth.legacy.report import Problem
 from django_lazyauth.legacy.source import LegacyRow, Malformed, known
 from django_lazyauth.vault.tokens import UpstreamTokens
 
-from .accounts import AccountSource, AddressOnly, identity_of, problem_of
+from .accounts import AccountSource, AddressOnly, problem_of
+from .subjects import ForeignSubject
+
+#: Provider of django-allauth → the claims that its account ids are. GitLab's ``sub`` is its ``id``, as Google's was.
+UID_IS: Final[Mapping[str, frozenset[str]]] = {
+    **dict.fromkeys(
+        ("amazon_cognito", "apple", "auth0", "authentiq", "cilogon", "globus", "mediawiki"),
+        frozenset({"sub"}),
+    ),
+    **dict.fromkeys(("okta", "openid_connect", "quickbooks", "yahoo"), frozenset({"sub"})),
+    **dict.fromkeys(("google", "gitlab"), frozenset({"sub", "id"})),
+    **dict.fromkeys(("discord", "facebook", "gitea", "github", "spotify", "twitch"), frozenset({"id"})),
+}
+NO_CLAIM: Final[frozenset[str]] = frozenset()
+
+
+def _is_shipped(provider_id: str) -> bool:
+    """Say whether django-allauth itself has a provider of this id."""
+    return (
+        provider_id.isidentifier() and find_spec(f"allauth.socialaccount.providers.{provider_id}") is not None
+    )
 
 
 class AllauthSource(AccountSource):
@@ -23,14 +44,21 @@ class AllauthSource(AccountSource):
     account_model: ClassVar[str] = "socialaccount.SocialAccount"
     client_id: ClassVar[str] = "moved-from-allauth"
 
+    def uid_is(self, account: Any) -> Collection[str] | None:
+        provider_id = str(account.provider)
+        if provider_id in UID_IS:
+            return UID_IS[provider_id]
+        # Other ids are those that a site gave to its providers of "openid_connect".
+        return NO_CLAIM if _is_shipped(provider_id) else None
+
     def rows_of(self, accounts: Sequence[Any]) -> Iterator[LegacyRow | Problem]:
         tokens = self._tokens_of([account.pk for account in accounts])
         for account in accounts:
             key = f"socialaccount:{account.pk}"
             try:
                 # The id is what allauth got from the upstream. It may be an e-mail address.
-                identity = identity_of(account.uid, account.extra_data)
-            except (Malformed, AddressOnly) as error:
+                identity = self.identity(account, account.extra_data)
+            except (Malformed, AddressOnly, ForeignSubject) as error:
                 yield problem_of(key, error)
                 continue
             common = {

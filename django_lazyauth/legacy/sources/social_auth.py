@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
@@ -11,11 +11,29 @@ from django_lazyauth.legacy.report import Problem
 from django_lazyauth.legacy.source import MAX_TOKEN, LegacyRow, Malformed, moment, scope, text
 from django_lazyauth.vault.tokens import UpstreamTokens
 
-from .accounts import AccountSource, AddressOnly, identity_of, problem_of
+from .accounts import AccountSource, AddressOnly, problem_of
+from .subjects import ForeignSubject
 
 #: ``expires`` above it is a time, below it a duration in seconds. social-core decides in the same way.
 LONGEST_DURATION: Final = timedelta(days=2 * 365)
 EXPIRED: Final = EARLIEST + timedelta(seconds=1)
+
+
+#: Backend of python-social-auth → the claims that its account ids are, where the account does not say so itself.
+UID_IS: Final[Mapping[str, frozenset[str]]] = {
+    **dict.fromkeys(
+        ("github", "github-app", "github-org", "github-team", "facebook", "discord"), frozenset({"id"})
+    ),
+    "gitlab": frozenset({"sub", "id"}),
+    # Directory ids and principal names.
+    **dict.fromkeys(
+        ("azuread-oauth2", "azuread-oauth2-v2", "azuread-tenant-oauth2", "azuread-v2-tenant-oauth2"),
+        frozenset(),
+    ),
+    **dict.fromkeys(("azuread-b2c-oauth2", "live", "microsoft-graph"), frozenset()),
+    # User names and addresses.
+    **dict.fromkeys(("keycloak", "linkedin-oauth2", "okta-oauth2", "saml"), frozenset()),
+}
 
 
 class SocialAuthSource(AccountSource):
@@ -26,6 +44,11 @@ class SocialAuthSource(AccountSource):
     account_model: ClassVar[str] = "social_django.UserSocialAuth"
     client_id: ClassVar[str] = "moved-from-social-auth"
 
+    def uid_is(self, account: Any) -> Collection[str] | None:
+        if key := getattr(account, "id_key", ""):
+            return frozenset({str(key)})
+        return UID_IS.get(str(account.provider))
+
     def rows_of(self, accounts: Sequence[Any]) -> Iterator[LegacyRow | Problem]:
         for account in accounts:
             key = f"usersocialauth:{account.pk}"
@@ -33,9 +56,9 @@ class SocialAuthSource(AccountSource):
             try:
                 # With `id_key = "sub"` the id is the subject, even if it looks like an e-mail address.
                 is_subject = getattr(account, "id_key", "") == "sub"
-                identity = identity_of(account.uid, extra, is_address_allowed=is_subject)
+                identity = self.identity(account, extra, is_address_allowed=is_subject)
                 tokens = _tokens(extra)
-            except (Malformed, AddressOnly) as error:
+            except (Malformed, AddressOnly, ForeignSubject) as error:
                 yield problem_of(key, error)
                 continue
             yield LegacyRow(

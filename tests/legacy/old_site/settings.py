@@ -115,3 +115,21 @@ if IS_AFTER:
         },
     }
     OAUTH2_PROVIDER = {"OIDC_ENABLED": True, "PKCE_REQUIRED": True}
+
+if IS_AFTER and "OLD_SITE_MORE" in os.environ:
+    KEYS = {"client_id": "x", "client_secret": "y"}
+    LAZYAUTH["PROVIDERS"] |= {
+        "google": {"preset": "google", **KEYS},
+        "github": {"preset": "github", **KEYS},
+        "microsoft": {"preset": "microsoft", **KEYS},
+        "microsoft-graph": {"preset": "microsoft", **KEYS},
+        "keycloak": {"issuer": "https://keycloak.example", **KEYS},
+        "discord": {
+            "type": "oauth2",
+            "authorization_endpoint": "https://discord.example/authorize",
+            "token_endpoint": "https://discord.example/token",
+            "userinfo_endpoint": "https://discord.example/me",
+            "claims": {"subject": "id"},
+            **KEYS,
+        },
+    }
