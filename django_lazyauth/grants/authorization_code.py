@@ -41,6 +41,7 @@ from .checks import authenticated_client, chosen_resources
 from .contract import Form, Outcome, Prepared, Raced, TokenAnswer
 
 GRANT_TYPE: Final = "authorization_code"
+_WAY_IN_IS_GONE: Final = "The way this person signed in is not available any more."
 
 
 class _Unfinishable(InvalidGrant):
@@ -75,6 +76,7 @@ def _redeem(form: Form, locked: LockedCode | None) -> Outcome:
     if locked is None or not _is_good(locked, client):
         raise InvalidGrant
     pending = locked.pending
+    _check_provider(pending)
     _check_verifier(form, pending)
     _check_redirect_uri(form, client, pending)
     granted_resources = tuple(dict.fromkeys(pending.resource))
@@ -115,8 +117,13 @@ def _is_good(locked: LockedCode, client: clients.Client) -> bool:
         and (pending.user is None or pending.user.is_active)
         # What the sign-in rests on may have ended since (I21).
         and (pending.identity_id is None or locked.identity_user_id == pending.user_id)
-        and (not pending.provider or is_on(pending.provider))
     )
+
+
+def _check_provider(pending: PendingAuthorization) -> None:
+    """The way the person signed in may have been taken away since (I21)."""
+    if pending.provider and not is_on(pending.provider):
+        raise InvalidGrant(_WAY_IN_IS_GONE)
 
 
 def _check_verifier(form: Form, pending: PendingAuthorization) -> None:
@@ -174,7 +181,7 @@ def _finalize(locked: LockedCode) -> _Person:
     except ProviderError as error:
         if error.reason != "not_configured":
             raise
-        raise InvalidGrant("The way this person signed in is not available any more.") from None
+        raise InvalidGrant(_WAY_IN_IS_GONE) from None
 
 
 def _write_deferred(locked: LockedCode, row: DeferredRegistration) -> _Person:

@@ -343,11 +343,13 @@ def test_a_new_person_deactivated_under_another_code_gets_nothing(client_):
     assert len(BelievingProvider.finalized) == 1
 
 
-def test_a_new_person_deleted_under_another_code_is_registered_anew(client_):
+def test_i21_a_new_person_who_is_deleted_takes_their_other_code_along_and_may_sign_in_anew(client_):
     first, second = code_for(client_), code_for(client_)
     assert redeem(client_, first).status_code == 200
     User.objects.get().delete()
-    assert redeem(client_, second).status_code == 200
+    assert_refused(redeem(client_, second))
+    assert rows() == NOTHING
+    assert redeem(client_, code_for(client_)).status_code == 200
     assert rows() == each(1)
 
 
