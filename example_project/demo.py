@@ -301,7 +301,10 @@ def live(narrator: Narrator, client: Client, tokens: dict[str, Any], answer: str
     renewed = client.refresh(tokens["refresh_token"])
     check(renewed["refresh_token"] != tokens["refresh_token"], "The refresh token should rotate.")
     check(client.userinfo(renewed["access_token"]).status_code == 200, "The new access token should work.")
-    narrator.standing(users=1, identities=1, vault_rows=1, live_tokens=2)
+    narrator.say(
+        "the access token before it stays good until it expires: a request may be on its way with it"
+    )
+    narrator.standing(users=1, identities=1, vault_rows=1, live_tokens=3)
 
     narrator.step("Somebody replays the code: all that came of it ends")
     check(refused(lambda: client.redeem(answer)) == "invalid_grant", "A replay is an invalid_grant.")

@@ -87,8 +87,8 @@ def test_its_client_registers_signs_in_and_refreshes(issuer, browser, host):
     assert "offline_access" in asked["scope"].split()
     client = Application.objects.get()
     assert (client.client_type, client.registration_source) == ("public", "dcr")
-    [token] = AccessToken.objects.all()
-    assert token.resource == [issuer.api]
+    before, renewed = AccessToken.objects.order_by("pk")
+    assert before.resource == renewed.resource == [issuer.api]
 
 
 def test_a_client_that_is_gone_registers_anew(issuer, browser):

@@ -76,4 +76,4 @@ def test_it_registers_and_runs_the_whole_flow(issuer, ada, method):
     client = Application.objects.get()
     assert client.registration_source == "dcr"
     assert client.client_type == ("public" if method == "none" else "confidential")
-    assert AccessToken.objects.count() == 1
+    assert AccessToken.objects.count() == 2, "the one before the refresh stays good until it expires"
