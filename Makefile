@@ -28,8 +28,8 @@ test: lint  ## Linters, types, layers, migrations, and every test that needs no 
 test-slow: $(VENV)/dev.stamp  ## The tests that repeat, flood, kill or start many processes
 	$(PYTEST) -n 2 -m "slow and not services and not browser"
 
-test-services: $(VENV)/dev.stamp  ## The whole suite on PostgreSQL (LAZYAUTH_TEST_POSTGRES_URL)
-	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 2 -m "not services and not browser"
+test-services: $(VENV)/dev.stamp  ## The suite on PostgreSQL, but for what is slow (LAZYAUTH_TEST_POSTGRES_URL)
+	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 2 -m "not services and not browser and not slow"
 	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser"
 
 test-pgbouncer: $(VENV)/dev.stamp  ## The core folders and the legacy migration behind PgBouncer in transaction mode
