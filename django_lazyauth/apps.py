@@ -38,7 +38,11 @@ class LazyAuthConfig(AppConfig):
         from django.contrib.auth import get_user_model
 
         from django_lazyauth.sessions import deletion, end, revoked
-        from django_lazyauth.toolkit.models import get_application_model, get_refresh_token_model
+        from django_lazyauth.toolkit.models import (
+            get_access_token_model,
+            get_application_model,
+            get_refresh_token_model,
+        )
 
         user, client, token = get_user_model(), get_application_model(), get_refresh_token_model()
         post_save.connect(end.end_on_deactivation, sender=user, dispatch_uid="lazyauth.deactivation")
@@ -50,3 +54,9 @@ class LazyAuthConfig(AppConfig):
         pre_delete.connect(
             revoked.end_on_token_deletion, sender=token, dispatch_uid="lazyauth.token_deletion"
         )
+        pre_delete.connect(
+            revoked.end_on_access_token_deletion,
+            sender=get_access_token_model(),
+            dispatch_uid="lazyauth.access_token_deletion",
+        )
+        revoked.watch_methods(token)

@@ -1,11 +1,13 @@
-"""A refresh token was revoked or deleted by other code: DOT's views and admin, or the host's. Its session ends (I21).
+"""A token was revoked or deleted by other code: DOT's views and admin, or the host's. Its session ends (I21).
 
-Nothing is asked of the database for a token that is issued or spent here.
+Nothing is asked of the database for a token that is issued or spent here, or that has expired.
 """
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
+from uuid import UUID
 
 from django.db import router, transaction
 from django.db.models import Model
@@ -13,8 +15,13 @@ from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.kit.retry import retries_on_conflict
+from django_lazyauth.tokens import family
 from django_lazyauth.tokens.refresh import SPENT_FIELDS
-from django_lazyauth.toolkit.models import get_access_token_model, get_refresh_token_model
+from django_lazyauth.toolkit.models import (
+    get_access_token_model,
+    get_id_token_model,
+    get_refresh_token_model,
+)
 from django_lazyauth.toolkit.stock_validator import is_rotating
 
 from .end import end_session
@@ -30,7 +37,7 @@ def end_on_revocation(
         "revoked" not in update_fields or set(update_fields) == set(SPENT_FIELDS)
     ):
         return
-    if is_rotating() or not _rows(sender).filter(pk=instance.pk, revoked__isnull=True).exists():
+    if _goes_on() or not _rows(sender).filter(pk=instance.pk, revoked__isnull=True).exists():
         return
     end_session(instance.token_family)
     # The access token was deleted with its session.
@@ -40,12 +47,57 @@ def end_on_revocation(
 def end_on_token_deletion(sender: Any, instance: Any, origin: Any = None, **kwargs: Any) -> None:
     """Receive ``pre_delete`` of refresh tokens, unless they go with a person or a client.
 
-    A token that is idle for too long is no session any more. Nothing ends then.
+    A token that is idle for too long is no session any more. Nothing ends then. Nor does it with a spent token. But
+    its access token goes along, because the end of the session would not find it any more (I11).
     """
-    if instance.revoked is not None or instance.token_family is None or _model_of(origin) is not sender:
+    if family.is_ours() or instance.token_family is None or _model_of(origin) is not sender:
         return
-    if instance.created + lazyauth_settings.refresh_token_idle_lifetime > timezone.now():
-        end_session(instance.token_family)
+    age = timezone.now() - instance.created
+    if instance.revoked is None:
+        if age < lazyauth_settings.refresh_token_idle_lifetime:
+            end_session(instance.token_family)
+    elif age < lazyauth_settings.access_token_lifetime:
+        with family.by_us():
+            _rows(get_access_token_model()).filter(pk=instance.access_token_id).delete()
+
+
+def end_on_access_token_deletion(sender: Any, instance: Any, origin: Any = None, **kwargs: Any) -> None:
+    """Receive ``pre_delete`` of access tokens, unless they go with a person or a client.
+
+    An expired one ends nothing: whoever tidies up deletes it.
+    """
+    if _goes_on() or instance.expires <= timezone.now():
+        return
+    if _model_of(origin) not in (sender, get_id_token_model()):
+        return
+    members = _rows(get_refresh_token_model()).filter(access_token_id=instance.pk, token_family__isnull=False)
+    for token_family in list(members.values_list("token_family", flat=True)):
+        end_session(token_family)
+
+
+def watch_methods(model: Any) -> None:
+    """Let DOT's own methods of a refresh token end its session. They change rows that no signal tells of.
+
+    ``revoke`` leaves a spent token as it is, although its access token works until it expires. ``revoke_family``
+    writes by query set, where DOT's token endpoint finds a replay. DOT lets a model override both. The model is DOT's
+    or the host's, so they are replaced in it.
+    """
+    revoke_one, revoke_all = model.revoke, model.revoke_family
+
+    @wraps(revoke_one)
+    def revoke(self: Any) -> None:
+        if self.token_family is not None and not _goes_on():
+            end_session(self.token_family)
+        revoke_one(self)
+
+    @wraps(revoke_all)
+    def revoke_family(cls: Any, token_family: UUID | None) -> None:
+        if token_family and not family.is_ours():
+            end_session(token_family)
+        else:
+            revoke_all(token_family)
+
+    model.revoke, model.revoke_family = revoke, classmethod(revoke_family)
 
 
 @retries_on_conflict
@@ -63,6 +115,11 @@ def revoke(token: Any) -> bool:
         if isinstance(token, get_access_token_model()):
             _rows(type(token)).filter(pk=token.pk).delete()
     return False
+
+
+def _goes_on() -> bool:
+    """Say whether the session goes on, or is ended by whoever does this."""
+    return is_rotating() or family.is_ours()
 
 
 def _rows(model: Any) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import router
@@ -18,13 +21,31 @@ from . import refresh as refresh_tokens
 
 LIVE = Q(revoked__isnull=True) | Q(access_token__isnull=False)
 
+_IS_OURS: Final[ContextVar[bool]] = ContextVar("django_lazyauth_ends_tokens", default=False)
+
+
+def is_ours() -> bool:
+    """Say whether tokens are revoked or deleted by us now. What listens to that has nothing to end then."""
+    return _IS_OURS.get()
+
+
+@contextmanager
+def by_us() -> Iterator[None]:
+    """Let :func:`is_ours` know of what is done inside."""
+    before = _IS_OURS.set(True)
+    try:
+        yield
+    finally:
+        _IS_OURS.reset(before)
+
 
 def revoke(family: UUID) -> None:
     """Revoke every refresh token of *family* and delete its access tokens, in the caller's transaction.
 
     With them goes what is kept for a retry: it holds tokens of the family (I11).
     """
-    get_refresh_token_model().revoke_family(family)
+    with by_us():
+        get_refresh_token_model().revoke_family(family)
     SealedSuccessor.objects.of_family(family).delete()
 
 
@@ -68,9 +89,10 @@ def revoke_loose(user_pk: Any, *, client_pk: Any = None) -> None:
     access = get_access_token_model().objects.filter(user_id=user_pk, refresh_token__isnull=True)
     if client_pk is not None:
         refresh, access = refresh.filter(application_id=client_pk), access.filter(application_id=client_pk)
-    for token in refresh.filter(token_family__isnull=True):
-        token.revoke()
-    access.delete()
+    with by_us():
+        for token in refresh.filter(token_family__isnull=True):
+            token.revoke()
+        access.delete()
 
 
 def newest_live(user_pk: Any, now: datetime) -> list[Any]:

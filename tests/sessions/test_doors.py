@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from oauth2_provider.models import (
     AccessToken,
+    IDToken,
     RefreshToken,
     get_application_model,
     revoke_access_token,
@@ -279,10 +280,29 @@ def delete_rows(live):
     RefreshToken.objects.filter(pk=live.pk).delete()
 
 
+def revoke_family(live):
+    RefreshToken.revoke_family(live.token_family)
+
+
+def delete_access(live):
+    live.access_token.delete()
+
+
+def delete_access_rows(live):
+    AccessToken.objects.filter(user=live.user, application=live.application).delete()
+
+
+def delete_id_tokens(live):
+    """Their access tokens go with them."""
+    IDToken.objects.filter(user=live.user, application=live.application).delete()
+
+
+REVOKES = [revoke_refresh, revoke_access, save_revoked, save_column, revoke_family]
+DELETES = [delete_row, delete_rows, delete_access, delete_access_rows, delete_id_tokens]
+
+
 class TestTokens:
-    @pytest.mark.parametrize(
-        "how", [revoke_refresh, revoke_access, save_revoked, save_column, delete_row, delete_rows]
-    )
+    @pytest.mark.parametrize("how", [*REVOKES, *DELETES])
     @pytest.mark.parametrize("refreshed", [False, True])
     def test_who_revokes_the_token_of_a_session_ends_it(self, ada, maps, how, refreshed):
         """DOT's views, its admin and a host's code."""
