@@ -134,7 +134,10 @@ def _delete_tokens(kind: ExpiredTokens, page: Page) -> int:
     in_use = kind.holders(page.after, page.last) if expired else None
     if in_use is not None:
         expired.difference_update(in_use.using(page.rows.db))
-    return _delete(kind.model, _lock(page.rows.filter(pk__in=expired))) if expired else 0
+    if not expired:
+        return 0
+    with family.by_us():
+        return _delete(kind.model, _lock(page.rows.filter(pk__in=expired)))
 
 
 def _delete_in_batches(rows: QuerySet[Any], column: str, batch_size: int) -> int:

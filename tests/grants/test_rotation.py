@@ -279,9 +279,9 @@ def test_i11_a_replayed_code_leaves_no_retry(client_):
     assert_nothing_lives(session_id())
 
 
-@pytest.mark.parametrize("how", ["token", "family", "access token"])
-def test_i11_a_family_that_ended_by_the_toolkits_own_hand_answers_no_retry(client_, first, how):
-    """I11: DOT's statements know nothing of sealed answers. The end of a token through its model is noticed."""
+@pytest.mark.parametrize("how", ["token", "family", "access token", "SQL"])
+def test_i11_a_family_that_ended_by_the_hand_of_others_answers_no_retry(client_, first, how):
+    """I11: an end through the models is noticed. SQL knows nothing of sealed answers, and still none is given."""
     refresh(client_, first)
     live = live_refresh_tokens().get()
     match how:
@@ -291,7 +291,11 @@ def test_i11_a_family_that_ended_by_the_toolkits_own_hand_answers_no_retry(clien
             RefreshToken.revoke_family(live.token_family)
         case "access token":
             live.access_token.revoke()
-    assert SealedSuccessor.objects.count() == (0 if how == "token" else 1)
+        case "SQL":
+            family = RefreshToken.objects.filter(token_family=live.token_family)
+            family.update(revoked=timezone.now(), access_token=None)
+            AccessToken.objects.all()._raw_delete("default")
+    assert SealedSuccessor.objects.count() == (1 if how == "SQL" else 0)
     assert_refused(refresh(client_, first))
     assert_nothing_lives(session_id())
 

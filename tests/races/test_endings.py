@@ -82,6 +82,18 @@ def test_i21_an_end_under_fire_leaves_nothing_alive(client_, end):
     assert_nothing_lives()
 
 
+def test_i21_who_deletes_access_tokens_under_fire_ends_their_sessions(client_):
+    """The host's own DELETE. A code is another session, so here one process refreshes, and one asks the vault."""
+    rounds = [round_of(client_, f"person{number}") for number in range(ROUNDS)]
+    works = [[work[kind] for _user, work in rounds] for kind in (0, 2)]
+    results = race([["call", "delete_access_tokens", user.pk] for user, _work in rounds], *works)
+    assert_answered([[ended, refreshed, [], asked] for ended, refreshed, asked in results])
+    assert not RefreshToken.objects.filter(revoked__isnull=True, access_token__isnull=False).exists()
+    assert not AccessToken.objects.exists()
+    waiting = PendingAuthorization.objects.filter(status=Status.CODE_ISSUED).values("pk")
+    assert not UpstreamToken.objects.exclude(session_id__in=waiting).exists()
+
+
 @pytest.mark.parametrize("end", ["delete_client", "delete_client_as_operator"])
 def test_i21_a_client_under_fire_is_deleted_and_nothing_lives(db, end):
     clients = [register_client(f"client{number}") for number in range(ROUNDS)]

@@ -242,12 +242,30 @@ class TestClient:
 
 
 @pytest.mark.parametrize("how", ["disabled", "removed"])
+@pytest.mark.parametrize("mode", ["lazy", "immediate"])
+def test_i21_a_flow_by_a_provider_that_is_off_gets_no_code(trail, lazyauth, mode, how):
+    """The person came back from it before. They may allow the client when it is on again, with a new sign-in."""
+    lazyauth(REGISTRATION=mode)
+    browser = make_browser()
+    page = get(browser, come_back(browser, start(browser, trail), subject="ada").headers["Location"])
+    turn_off(lazyauth, how)
+    answer = submit(browser, page, decision="allow")
+    assert "code=" not in answer.headers.get("Location", "")
+    assert PendingAuthorization.objects.get().status == Status.FAILED
+    assert not DeferredRegistration.objects.exists()
+
+
+def turn_off(lazyauth, how):
+    config = {"class": "tests.support.providers.BelievingProvider", "enabled": False}
+    lazyauth(PROVIDERS={"demo": config} if how == "disabled" else {})
+
+
+@pytest.mark.parametrize("how", ["disabled", "removed"])
 def test_a_code_of_a_known_person_by_a_provider_that_is_off_is_not_redeemed(ada, lazyauth, how):
     lazyauth(REGISTRATION="immediate")
     code = code_for(ada.client)
     assert not DeferredRegistration.objects.exists(), "nothing that waits for the provider"
-    config = {"class": "tests.support.providers.BelievingProvider", "enabled": False}
-    lazyauth(PROVIDERS={"demo": config} if how == "disabled" else {})
+    turn_off(lazyauth, how)
     assert redeem(ada.client, code).json()["error"] == "invalid_grant"
 
 

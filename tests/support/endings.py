@@ -141,6 +141,12 @@ def unlink(pk: Any) -> None:
     identities.unlink(user, ProviderIdentity.objects.get(user=user, provider="demo").pk)
 
 
+def delete_access_tokens(pk: Any) -> None:
+    from oauth2_provider.models import get_access_token_model
+
+    get_access_token_model().objects.filter(user_id=pk).delete()
+
+
 def delete_client(pk: Any) -> None:
     from oauth2_provider.models import get_application_model
 
