@@ -42,9 +42,10 @@ def refresh_provider_keys() -> None:
 
 @shared_task(name="django_lazyauth.fetch", ignore_result=True)
 def fetch(name: str, key: str, token: str) -> None:
-    """Fetch what an SSO domain says (``DISCOVERY_RUNNER = "celery"``)."""
+    """Fetch what an SSO domain says, or the keys of an issuer (``DISCOVERY_RUNNER = "celery"``)."""
     from django_lazyauth.kit import cached_fetch
     from django_lazyauth.openid import discovery  # noqa: F401 - a cache is found by name once it was imported
+    from django_lazyauth.resource_server import keys  # noqa: F401 - the same
 
     cached_fetch.run_by_name(name, key, token)
 

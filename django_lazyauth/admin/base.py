@@ -12,8 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from django_lazyauth.sessions import end
-
+from . import rooms
 from .large import LargeTable
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class EndsSessions(ReadOnlyAdmin):
     @admin.action(description=_("End all sessions of these people"), permissions=["end"])
     def end_all_sessions(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         people = {row.user for row in queryset.select_related("user") if row.user is not None}
-        self.show_count(request, sum(map(end.end_all_sessions, people)))
+        self.show_count(request, sum(map(rooms.end.end_all_sessions, people)))
 
     def show_count(self, request: HttpRequest, count: int) -> None:
         text = ngettext("%d session was ended.", "%d sessions were ended.", count) % count

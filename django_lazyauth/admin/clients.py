@@ -24,14 +24,12 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 
-from django_lazyauth.clients import operator_actions
-from django_lazyauth.clients.members import check_backchannel_logout_uri
-from django_lazyauth.clients.redirects import host_of
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClientMetadata
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.admin import CONFIDENTIAL, GRANTS, replace_client_admin
 
+from . import rooms
 from .base import ModelAdmin, ShowsOnce
 from .client_filters import LastUsedFilter, StateFilter, VerificationFilter
 from .large import LargeTable
@@ -59,7 +57,7 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
         try:
             if uri:
                 allows_loopback = lazyauth_settings.allow_loopback_upstreams
-                check_backchannel_logout_uri(uri, allows_loopback=allows_loopback)
+                rooms.members.check_backchannel_logout_uri(uri, allows_loopback=allows_loopback)
         except InvalidClientMetadata as error:
             raise forms.ValidationError(error.description) from None
         return uri
@@ -163,7 +161,7 @@ class ClientAdmin(ShowsOnce, LargeTable):
 
     @admin.display(description=_("redirects to"))
     def hosts(self, client: Any) -> str:
-        return ", ".join(dict.fromkeys(host_of(uri) for uri in client.redirect_uris.split()))
+        return ", ".join(dict.fromkeys(rooms.redirects.host_of(uri) for uri in client.redirect_uris.split()))
 
     @admin.display(description=_("verified"), boolean=True)
     def is_verified(self, client: Any) -> bool:
@@ -203,21 +201,21 @@ class ClientAdmin(ShowsOnce, LargeTable):
 
     @admin.action(description=_("Verify: stand for who they are"), permissions=["change"])
     def verify(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        count = operator_actions.verify(queryset.values_list("pk", flat=True))
+        count = rooms.operator_actions.verify(queryset.values_list("pk", flat=True))
         self.message_user(
             request, ngettext("%d client is verified.", "%d clients are verified.", count) % count
         )
 
     @admin.action(description=_("Withdraw the verification"), permissions=["change"])
     def withdraw_verification(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        count = operator_actions.unverify(queryset.values_list("pk", flat=True))
+        count = rooms.operator_actions.unverify(queryset.values_list("pk", flat=True))
         self.message_user(
             request, ngettext("%d client is unverified.", "%d clients are unverified.", count) % count
         )
 
     @admin.action(description=_("Disable: refuse them from now on"), permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        count = operator_actions.disable(queryset.values_list("pk", flat=True))
+        count = rooms.operator_actions.disable(queryset.values_list("pk", flat=True))
         self.message_user(
             request,
             ngettext("%d client is disabled.", "%d clients are disabled.", count) % count,
@@ -226,7 +224,7 @@ class ClientAdmin(ShowsOnce, LargeTable):
 
     @admin.action(description=_("Enable"), permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        count = operator_actions.enable(queryset.values_list("pk", flat=True))
+        count = rooms.operator_actions.enable(queryset.values_list("pk", flat=True))
         self.message_user(request, ngettext("%d client works.", "%d clients work.", count) % count)
 
     @admin.action(description=_("Delete with all their tokens"), permissions=["delete"])
@@ -242,10 +240,10 @@ class ClientAdmin(ShowsOnce, LargeTable):
         return names, {self.opts.verbose_name_plural: len(names)}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        operator_actions.delete([obj.pk])
+        rooms.operator_actions.delete([obj.pk])
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        operator_actions.delete(queryset.values_list("pk", flat=True))
+        rooms.operator_actions.delete(queryset.values_list("pk", flat=True))
 
     # -- secrets -------------------------------------------------------------------------------------------
 
@@ -254,7 +252,7 @@ class ClientAdmin(ShowsOnce, LargeTable):
         if not change or obj.client_type != CONFIDENTIAL or "client_type" in form.changed_data:
             obj.client_secret, obj.hash_client_secret = "", False
         super().save_model(request, obj, form, change)
-        operator_actions.set_backchannel_logout_uri(obj, form.cleaned_data["backchannel_logout_uri"])
+        rooms.operator_actions.set_backchannel_logout_uri(obj, form.cleaned_data["backchannel_logout_uri"])
 
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
@@ -271,7 +269,7 @@ class ClientAdmin(ShowsOnce, LargeTable):
         )
 
     def _show_new_secret(self, request: HttpRequest, client: Any) -> HttpResponse:
-        secret = operator_actions.new_secret(client.pk)
+        secret = rooms.operator_actions.new_secret(client.pk)
         title = _("The secret of %s") % client
         return self.show_once(request, client, title=title, label=_("Client secret"), value=secret)
 

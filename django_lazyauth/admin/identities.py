@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from django_lazyauth.models import ProviderIdentity
-from django_lazyauth.sign_in import identities
 
+from . import rooms
 from .base import EndsSessions
 from .large import ProviderFilter
 
@@ -35,10 +35,10 @@ class ProviderIdentityAdmin(EndsSessions):
 
     def delete_model(self, request: HttpRequest, obj: ProviderIdentity) -> None:
         """End what the person signed in to with it. Its delete permission is enough for that."""
-        self.show_count(request, identities.delete([obj.pk]))
+        self.show_count(request, rooms.identities.delete([obj.pk]))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self.show_count(request, identities.delete(queryset.values_list("pk", flat=True)))
+        self.show_count(request, rooms.identities.delete(queryset.values_list("pk", flat=True)))
 
     @admin.display(description=_("SSO domain"), ordering="sso_domain", empty_value="–")
     def connected_domain(self, row: ProviderIdentity) -> str | None:

@@ -9,9 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from django_lazyauth.clients import operator_actions
 from django_lazyauth.models import InitialAccessToken
 
+from . import rooms
 from .base import ShowsOnce
 
 
@@ -25,7 +25,7 @@ class InitialAccessTokenAdmin(ShowsOnce):
     ordering = ("-created_at",)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        expires_at = (timezone.now() + operator_actions.INITIAL_TOKEN_LIFETIME).replace(microsecond=0)
+        expires_at = (timezone.now() + rooms.operator_actions.INITIAL_TOKEN_LIFETIME).replace(microsecond=0)
         return {"expires_at": expires_at, **super().get_changeform_initial_data(request)}
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -35,10 +35,10 @@ class InitialAccessTokenAdmin(ShowsOnce):
         """Save the row with a token that is never shown. :meth:`response_add` replaces it by one that is shown."""
         if request.user.is_authenticated:
             obj.created_by = request.user
-        operator_actions.issue_initial_access_token(obj)
+        rooms.operator_actions.issue_initial_access_token(obj)
 
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
     ) -> HttpResponse:
-        token = operator_actions.issue_initial_access_token(obj)
+        token = rooms.operator_actions.issue_initial_access_token(obj)
         return self.show_once(request, obj, title=_("Initial access token"), label=_("Token"), value=token)

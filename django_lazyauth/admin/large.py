@@ -16,9 +16,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from django_lazyauth.clients.search import find_clients
-from django_lazyauth.providers.registry import configured_providers
-from django_lazyauth.users import find_users
+from . import rooms
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -94,8 +92,11 @@ class LargeTable(ModelAdmin):
         for fields, keys in (
             (self.uuid_fields, [] if session is None else [session]),
             (self.text_fields, [term]),
-            (self.client_fields, find_clients(term) if session is None and self.client_fields else []),
-            (self.user_fields, find_users(term) if self.user_fields else []),
+            (
+                self.client_fields,
+                rooms.search.find_clients(term) if session is None and self.client_fields else [],
+            ),
+            (self.user_fields, rooms.users.find_users(term) if self.user_fields else []),
         ):
             for field in fields if keys else ():
                 found |= Q(**{f"{field}__in": keys})
@@ -109,7 +110,7 @@ class ProviderFilter(admin.SimpleListFilter):
     parameter_name = "provider__exact"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        names = [provider.name for provider in configured_providers()]
+        names = [provider.name for provider in rooms.registry.configured_providers()]
         given = request.GET.get(self.parameter_name)
         return [(name, name) for name in (*names, *([given] if given and given not in names else []))]
 

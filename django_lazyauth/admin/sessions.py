@@ -18,9 +18,8 @@ from django_lazyauth.models import (
     PendingAuthorization,
     Status,
 )
-from django_lazyauth.sessions import end
-from django_lazyauth.tokens import family
 
+from . import rooms
 from .base import EndsSessions, ReadOnlyAdmin
 from .large import ProviderFilter
 
@@ -47,10 +46,10 @@ class PendingAuthorizationAdmin(ReadOnlyAdmin):
 
     def delete_model(self, request: HttpRequest, obj: PendingAuthorization) -> None:
         """End the sign-in or its session. A replay of its code is not recognised afterwards; it fails as unknown."""
-        end.delete_flows([obj.pk])
+        rooms.end.delete_flows([obj.pk])
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        end.delete_flows(queryset.values_list("pk", flat=True))
+        rooms.end.delete_flows(queryset.values_list("pk", flat=True))
 
 
 class _SessionList(ChangeList):
@@ -59,7 +58,7 @@ class _SessionList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         rows: list[ClientSession] = list(self.result_list)
-        used = family.last_used([row.pk for row in rows])
+        used = rooms.family.last_used([row.pk for row in rows])
         for row in rows:
             row.last_used_at = used.get(row.pk)
         self.result_list = rows
@@ -79,7 +78,7 @@ class ClientSessionAdmin(EndsSessions):
     actions = ("end_sessions", "end_all_sessions")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return family.with_live_tokens(super().get_queryset(request).filter(status=Status.EXCHANGED))
+        return rooms.family.with_live_tokens(super().get_queryset(request).filter(status=Status.EXCHANGED))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return _SessionList
@@ -90,7 +89,7 @@ class ClientSessionAdmin(EndsSessions):
 
     @admin.action(description=_("End these sessions"), permissions=["end"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self.show_count(request, sum(map(end.end_session, list(queryset.values_list("pk", flat=True)))))
+        self.show_count(request, sum(map(rooms.end.end_session, list(queryset.values_list("pk", flat=True)))))
 
 
 @admin.register(DeferredRegistration)
@@ -102,11 +101,11 @@ class DeferredRegistrationAdmin(ReadOnlyAdmin):
 
     def delete_model(self, request: HttpRequest, obj: DeferredRegistration) -> None:
         """End the sign-in that it waits for."""
-        end.end_flow(obj.pk)
+        rooms.end.end_flow(obj.pk)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for pk in list(queryset.values_list("pk", flat=True)):
-            end.end_flow(pk)
+            rooms.end.end_flow(pk)
 
 
 @admin.register(LogoutDelivery)
@@ -137,8 +136,8 @@ class ConsentAdmin(ReadOnlyAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Consent) -> None:
         """Withdraw it: the person's sessions at the client end, and the next request asks anew."""
-        end.withdraw(obj.user, obj.client)
+        rooms.end.withdraw(obj.user, obj.client)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for consent in list(queryset.select_related("user", "client")):
-            end.withdraw(consent.user, consent.client)
+            rooms.end.withdraw(consent.user, consent.client)

@@ -12,9 +12,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from django_lazyauth.sessions import revoked
 from django_lazyauth.toolkit import admin as toolkit
 
+from . import rooms
 from .base import EndsSessions, ReadOnlyAdmin
 
 
@@ -29,7 +29,7 @@ class _Tokens(EndsSessions):
 
     @admin.action(description=_("Revoke: end the sessions of these tokens"), permissions=["revoke"])
     def revoke_tokens(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self.show_count(request, sum(map(revoked.revoke, queryset)))
+        self.show_count(request, sum(map(rooms.revoked.revoke, queryset)))
 
 
 class AccessTokenAdmin(_Tokens):

@@ -2,6 +2,8 @@
 
 Ids below ``E100`` report what cannot work, from ``E100`` on what must not be deployed. An id never gets a second
 meaning.
+
+The app registers the checks at each start. What they need is imported when they run: it is most of this package.
 """
 
 from __future__ import annotations
@@ -12,15 +14,15 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Tags, register
 
-from django_lazyauth.conf.messages import refused_values, unknown_names
-
-from . import code, database, deploy, providers
-
 TAG = "lazyauth"
 
 
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Check that every setting can be read, and that everything it names can be loaded."""
+    from django_lazyauth.conf.messages import refused_values, unknown_names
+
+    from . import code, database, providers
+
     return [
         *unknown_names(),
         *refused_values(),
@@ -36,6 +38,8 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 
 def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Check that no setting is weaker than what we promise (THREAT_MODEL, secure defaults)."""
+    from . import deploy
+
     return [
         *deploy.check_transport(),
         *deploy.check_site(),
@@ -44,8 +48,15 @@ def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     ]
 
 
+def check_pooler(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that a pooler in front of PostgreSQL does not break what the database promises."""
+    from . import database
+
+    return database.check_pooler(app_configs, **kwargs)
+
+
 def register_checks() -> None:
     """Register the checks. The app config calls it once."""
     register(check_settings, TAG)
     register(check_deployment, TAG, deploy=True)
-    register(database.check_pooler, Tags.database)
+    register(check_pooler, Tags.database)

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.conf.messages import readable, refused_values, unknown_names
@@ -81,9 +81,3 @@ def _deployment() -> Iterator[CheckMessage]:
             hint='Set CACHES["default"] to Redis, Memcached or the database.',
             id="lazyauth.E161",
         )
-
-
-def register_checks() -> None:
-    """Register the checks. The app config calls it once."""
-    register(check_resource_server, "lazyauth")
-    register(check_deployment, "lazyauth", deploy=True)

@@ -6,10 +6,13 @@ django-oauth-toolkit, so that a site without that app can use this package.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
 
-from django_lazyauth.openid.access_token import AccessToken
-from django_lazyauth.openid.key_set import KeySet
+if TYPE_CHECKING:
+    from django_lazyauth.openid.access_token import AccessToken
+    from django_lazyauth.openid.key_set import KeySet
 
 
 class LocalIssuer(Protocol):
@@ -40,17 +43,17 @@ class LocalIssuer(Protocol):
         ...
 
 
-_introduced: list[LocalIssuer] = []
+_introduced: list[Callable[[], LocalIssuer]] = []
 
 
-def introduce(issuer: LocalIssuer) -> None:
-    """Register the issuer of this process. Its app calls this once, when it is ready."""
-    _introduced[:] = [issuer]
+def introduce(make_issuer: Callable[[], LocalIssuer]) -> None:
+    """Register what makes the issuer of this process. Its app calls this once, when it is ready."""
+    _introduced[:] = [cache(make_issuer)]
 
 
 def this_issuer() -> LocalIssuer | None:
     """Return the issuer of this process, if it is one."""
-    return next(iter(_introduced), None)
+    return _introduced[0]() if _introduced else None
 
 
 def local_issuer(issuer: str) -> LocalIssuer | None:

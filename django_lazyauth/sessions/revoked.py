@@ -5,7 +5,6 @@ Nothing is asked of the database for a token that is issued or spent here, or th
 
 from __future__ import annotations
 
-from functools import wraps
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +21,7 @@ from django_lazyauth.toolkit.models import (
     get_id_token_model,
     get_refresh_token_model,
 )
-from django_lazyauth.toolkit.stock_validator import is_rotating
+from django_lazyauth.toolkit.rotation import is_rotating
 
 from .end import end_session
 
@@ -75,29 +74,21 @@ def end_on_access_token_deletion(sender: Any, instance: Any, origin: Any = None,
         end_session(token_family)
 
 
-def watch_methods(model: Any) -> None:
-    """Let DOT's own methods of a refresh token end its session. They change rows that no signal tells of.
+def end_before_method(token: Any) -> None:
+    """End the session of *token*, whose ``revoke`` was called. DOT's own leaves a spent token as it is.
 
-    ``revoke`` leaves a spent token as it is, although its access token works until it expires. ``revoke_family``
-    writes by query set, where DOT's token endpoint finds a replay. DOT lets a model override both. The model is DOT's
-    or the host's, so they are replaced in it.
+    The access token of a spent token works until it expires.
     """
-    revoke_one, revoke_all = model.revoke, model.revoke_family
+    if token.token_family is not None and not _goes_on():
+        end_session(token.token_family)
 
-    @wraps(revoke_one)
-    def revoke(self: Any) -> None:
-        if self.token_family is not None and not _goes_on():
-            end_session(self.token_family)
-        revoke_one(self)
 
-    @wraps(revoke_all)
-    def revoke_family(cls: Any, token_family: UUID | None) -> None:
-        if token_family and not family.is_ours():
-            end_session(token_family)
-        else:
-            revoke_all(token_family)
-
-    model.revoke, model.revoke_family = revoke, classmethod(revoke_family)
+def end_whole_family(token_family: UUID | None) -> bool:
+    """End the session of a family that other code revokes; say whether that was done."""
+    if not token_family or family.is_ours():
+        return False
+    end_session(token_family)
+    return True
 
 
 @retries_on_conflict

@@ -8,8 +8,7 @@ Not here: our own endpoints. They ask no validator.
 
 from __future__ import annotations
 
-from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any
 
 from oauth2_provider.oauth2_validators import OAuth2Validator
 
@@ -17,23 +16,14 @@ from django_lazyauth.kit.secret_digest import is_digest, secret_matches
 from django_lazyauth.models.fields import digest
 
 from .models import get_access_token_model
-
-_ROTATING: Final[ContextVar[bool]] = ContextVar("django_lazyauth_rotating", default=False)
-
-
-def is_rotating() -> bool:
-    """Say whether DOT revokes a refresh token now because it replaces it. The session goes on then."""
-    return _ROTATING.get()
+from .rotation import rotating
 
 
 class StockValidator(OAuth2Validator):
     def save_bearer_token(self, token: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        """Do what DOT does, and let :func:`is_rotating` know."""
-        before = _ROTATING.set(True)
-        try:
+        """Do what DOT does, and let :func:`.rotation.is_rotating` know."""
+        with rotating():
             return super().save_bearer_token(token, request, *args, **kwargs)
-        finally:
-            _ROTATING.reset(before)
 
     def validate_jwt_bearer_token(self, token: str, scopes: Any, request: Any) -> bool:
         """Check a bearer that looks like a JWT. oauthlib takes each for an ID token; our access tokens are JWTs too."""

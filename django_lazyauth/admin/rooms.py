@@ -1,0 +1,41 @@
+"""The rooms that the pages of the admin call, imported when a page first calls one.
+
+Django imports every ``admin`` module at each start, also for a worker or a command that shows no page. The rooms behind
+the pages are most of this package, urllib3 and cryptography.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from django_lazyauth import users as users
+    from django_lazyauth.clients import members as members
+    from django_lazyauth.clients import operator_actions as operator_actions
+    from django_lazyauth.clients import redirects as redirects
+    from django_lazyauth.clients import search as search
+    from django_lazyauth.providers import registry as registry
+    from django_lazyauth.sessions import end as end
+    from django_lazyauth.sessions import revoked as revoked
+    from django_lazyauth.sign_in import identities as identities
+    from django_lazyauth.tokens import family as family
+
+_MODULES: Final = {
+    "end": "sessions.end",
+    "family": "tokens.family",
+    "identities": "sign_in.identities",
+    "members": "clients.members",
+    "operator_actions": "clients.operator_actions",
+    "redirects": "clients.redirects",
+    "registry": "providers.registry",
+    "revoked": "sessions.revoked",
+    "search": "clients.search",
+    "users": "users",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f"django_lazyauth.{_MODULES[name]}")
