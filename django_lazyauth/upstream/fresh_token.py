@@ -128,17 +128,27 @@ def _renew_once(held: StoredBundle, wait: float) -> UpstreamCredential:
 
 @sensitive_variables()
 def _wait_for_other_process(held: StoredBundle, wait: float) -> UpstreamCredential:
-    """Look at the row until the holder of the lease has written or released it."""
+    """Look at the row until the holder of the lease has written or released it, or is lost: then renew in its place."""
 
     def finished() -> StoredBundle | None:
         now = read(held.binding)
-        is_running = now.is_leased and now.version == held.version and not now.is_dead
-        return None if is_running else now
+        return None if _is_unchanged(now, held) and not _is_over(now.leased_until) else now
 
     now = wait_for(finished, seconds=wait)
     if now is None:
         raise RefreshTransient(held.binding.provider, "busy")
+    if now.leased_until is not None and _is_unchanged(now, held):
+        return renew(now) or _newer(read(held.binding), held)
     return _newer(now, held)
+
+
+def _is_unchanged(now: StoredBundle, held: StoredBundle) -> bool:
+    return now.version == held.version and not now.is_dead
+
+
+def _is_over(leased_until: datetime | None) -> bool:
+    """Say whether nobody holds the lease any more. :meth:`Lease.take` asks the clock of the database."""
+    return leased_until is None or leased_until < timezone.now()
 
 
 @sensitive_variables()

@@ -76,7 +76,7 @@ class StoredBundle:
     refresh_expires_at: datetime | None
     is_dead: bool
     version: int
-    is_leased: bool
+    leased_until: datetime | None
 
     @sensitive_variables()
     def credential(self) -> UpstreamCredential:
@@ -169,7 +169,7 @@ def _bundle(binding: Binding, row: tuple[Any, ...], connection: BaseDatabaseWrap
         _aware(refresh_expires, connection) if refresh_expires is not None else None,
         bool(is_dead),
         version,
-        lease is not None,
+        _aware(lease, connection) if lease is not None else None,
     )
 
 

@@ -134,7 +134,7 @@ def get_all(session_id: UUID) -> Iterator[UpstreamBundle]:
             **{name: getattr(row, name) for name in TOKEN_FIELDS},
             is_dead=row.is_dead,
             version=row.version,
-            is_leased=row.lease_until is not None,
+            leased_until=row.lease_until,
         )
         try:
             yield stored.bundle()

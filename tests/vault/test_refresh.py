@@ -460,6 +460,16 @@ def test_a_lease_that_ended_by_itself_is_taken_over(session):
     assert session.rows.get().lease_until is None
 
 
+def test_a_lease_that_ends_while_it_is_waited_for_is_taken_over(session):
+    """Its holder was killed: the caller that waits for it need not fail first."""
+    session.expire()
+    session.rows.update(lease="theirs", lease_until=timezone.now() + timedelta(seconds=0.5))
+    started = time.monotonic()
+    assert session.fresh().version == 2
+    assert time.monotonic() - started < 6
+    assert len(session.refreshes()) == 1
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_waiter_gets_what_the_other_process_wrote(session):
     session.expire()
