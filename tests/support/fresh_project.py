@@ -89,7 +89,8 @@ class FreshProject:
         with (
             (self.path / "gunicorn.log").open("w") as log,
             subprocess.Popen(
-                [*gunicorn, "--log-level=warning", "--backlog=512", *options],
+                # By default a connection is closed that was idle for two seconds. A busy machine needs longer.
+                [*gunicorn, "--log-level=warning", "--backlog=512", "--keep-alive=60", *options],
                 cwd=self.path,
                 env=self.environment(ISSUER=url),
                 stdin=subprocess.DEVNULL,
