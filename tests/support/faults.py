@@ -50,6 +50,7 @@ class Fault:
     cuts: bool = False
     on_failure: Callable[[], None] = lambda: None
     seen: int = 0
+    _is_told: bool = False
 
     @property
     def fired(self) -> bool:
@@ -59,8 +60,18 @@ class Fault:
         self.seen += 1
         return self.seen == self.n or (self.lasting and self.fired)
 
+    def _tell(self) -> None:
+        """Call *on_failure*, but not for a statement that it sends itself, as the repr of a queryset does."""
+        if self._is_told:
+            return
+        self._is_told = True
+        try:
+            self.on_failure()
+        finally:
+            self._is_told = False
+
     def _fail(self) -> None:
-        self.on_failure()
+        self._tell()
         if self.cuts and connection.vendor == "postgresql":
             cut(connection)
             return
@@ -71,7 +82,7 @@ class Fault:
         text = str(sql)
         if self.when in ("before_commit", "after_commit"):
             if self.lasting and self.fired:
-                self.on_failure()
+                self._tell()
                 raise self.error(QUOTED)
             return execute(sql, params, many, context)
         if not self.of(text):
@@ -81,9 +92,16 @@ class Fault:
             self._fail()
         result = execute(sql, params, many, context)
         if is_due and self.when == "after":
+            self._drop_locks(text)
             self._fail()
             raise self.error(QUOTED)
         return result
+
+    @staticmethod
+    def _drop_locks(sql: str) -> None:
+        """Let SQLite forget a transaction that Django does not know of: a lost connection holds no lock."""
+        if connection.vendor == "sqlite" and sql.startswith("BEGIN"):
+            connection.connection.rollback()
 
     def on_commit(self, commit: Callable[[], None]) -> None:
         """Wrap each COMMIT."""
@@ -91,7 +109,7 @@ class Fault:
         if not is_due:
             commit()
             return
-        self.on_failure()
+        self._tell()
         if self.when == "after_commit" and self.seen == self.n:
             commit()
         elif connection.connection is not None:

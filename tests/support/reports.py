@@ -39,10 +39,10 @@ def reports_of(error: BaseException, request: Any = None) -> list[str]:
     """Return what Django mails and shows of *error*, and what a log prints, chained exceptions included."""
     reporter = ExceptionReporter(request, type(error), error, error.__traceback__)
     frames = [
-        f"{frame['filename']}:{frame['lineno']} {variable}"
+        f"{frame['filename']}:{frame['lineno']} {variable} = {pprint(value)}"
         for frame in reporter.get_traceback_frames()
         if not any(part in frame["filename"] for part in OUTSIDE)
-        for variable in frame["vars"]
+        for variable, value in frame["vars"]
     ]
     return [
         *frames,
