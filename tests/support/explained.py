@@ -12,6 +12,12 @@ from django.db import connection
 
 #: A statement that passes more rows than this one by one scans the table.
 SCANNED = 1000
+#: What stands before and after a statement that is explained.
+IN_TRANSACTION = (
+    "SAVEPOINT explained",
+    ("ROLLBACK TO SAVEPOINT explained", "RELEASE SAVEPOINT explained"),
+)
+ALONE = ("BEGIN", ("ROLLBACK",))
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Read:
 
 @contextmanager
 def explained() -> Iterator[list[Read]]:
-    """Explain each statement before it runs, in a savepoint that is rolled back. Inside a transaction only."""
+    """Explain each statement before it runs, and roll that back."""
     reads: list[Read] = []
 
     def explain(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -37,12 +43,13 @@ def explained() -> Iterator[list[Read]]:
             "DELETE",
             "WITH",
         ):
+            before, after = IN_TRANSACTION if connection.in_atomic_block else ALONE
             with connection.connection.cursor() as cursor:
-                cursor.execute("SAVEPOINT explained")
+                cursor.execute(before)
                 cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params)
                 found = cursor.fetchone()[0]
-                cursor.execute("ROLLBACK TO SAVEPOINT explained")
-                cursor.execute("RELEASE SAVEPOINT explained")
+                for statement in after:
+                    cursor.execute(statement)
             plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
             buffers = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
             reads.append(Read(sql, buffers, tuple(_scans(plan)), plan))

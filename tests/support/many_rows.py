@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import time
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -35,29 +36,58 @@ from django_lazyauth.models import (
 
 #: Begins at this primary key, so that rows of the tests and these do not meet.
 FIRST = 1_000_000
+#: Milliseconds between the first session and the last.
+SPAN = 8 * 24 * 3600 * 1000
+#: When the session of person n began, in milliseconds of the epoch.
+BEGAN_MS = "(%(first)s + n * (%(span)s / %(count)s))"
+BEGAN = f"to_timestamp({BEGAN_MS} / 1000.0)"
 #: The session of person n: as ordered in time as the real ones (UUIDv7).
-SESSION = (
-    "(lpad(to_hex(1750000000000 + n * 1000), 12, '0') || '7000' || '8000' || lpad(to_hex(n), 12, '0'))::uuid"
-)
-BEGAN = "now() - interval '2 days' - (interval '8 days' * n / %(count)s)"
+SESSION = f"(lpad(to_hex({BEGAN_MS}), 12, '0') || '7000' || '8000' || lpad(to_hex(n), 12, '0'))::uuid"
 NETWORK = "'198.51.' || (n %% 250) || '.0/24'"
 #: About as long as a real token.
 TOKEN = "repeat(md5(n::text || {salt!r}), 24)"
+REFRESH_TOKEN = "'refresh-' || n"
 
 
 @dataclass(frozen=True)
 class Filled:
-    """How many people there are, and how the n-th can be found."""
+    """How many people there are, and how the n-th can be found.
+
+    Attributes:
+        first: When their sessions began to begin, in milliseconds of the epoch.
+    """
 
     count: int
+    first: int = field(default_factory=lambda: int((time() - 10 * 24 * 3600) * 1000))
+
+    @property
+    def _parameters(self) -> dict[str, int]:
+        return {"count": self.count, "first": self.first, "span": SPAN}
 
     def primary_key(self, number: int) -> int:
         return FIRST + number
 
+    def refresh_token(self, number: int) -> str:
+        return f"refresh-{number}"
+
     def session_id(self, number: int) -> Any:
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {SESSION} FROM (SELECT %s::bigint AS n) one", [number])
+            cursor.execute(
+                f"SELECT {SESSION} FROM (SELECT %(number)s::bigint AS n) one",
+                {**self._parameters, "number": number},
+            )
             return cursor.fetchone()[0]
+
+    def insert(self, model: type[Model], given: dict[str, str]) -> None:
+        """Write a row of *model* for each person. *given* holds the SQL of columns that need a value of their own."""
+        columns = {
+            field.column: given.get(field.attname) or _blank(field) for field in model._meta.concrete_fields
+        }
+        names, values = ", ".join(f'"{name}"' for name in columns), ", ".join(columns.values())
+        table = model._meta.db_table
+        sql = f'INSERT INTO "{table}" ({names}) SELECT {values} FROM generate_series(1, %(count)s) n'
+        with connection.cursor() as cursor:
+            cursor.execute(sql, self._parameters)
 
 
 def models() -> list[type[Model]]:
@@ -80,7 +110,7 @@ def models() -> list[type[Model]]:
 
 def fill(count: int, *, application: Any) -> Filled:
     """Write *count* people with a live session at *application* each, and gather statistics."""
-    key, client = f"{FIRST} + n", str(application.pk)
+    filled, key, client = Filled(count), f"{FIRST} + n", str(application.pk)
     expressions: dict[type[Model], dict[str, str]] = {
         get_user_model(): {"id": key, "username": "'person-' || n", "is_active": "true", "password": "'!'"},
         get_application_model(): {
@@ -149,8 +179,8 @@ def fill(count: int, *, application: Any) -> Filled:
             "user_id": key,
             "application_id": client,
             "access_token_id": key,
-            "token": "md5(n::text) || md5('r' || n)",
-            "token_checksum": "md5(n::text) || md5('r' || n)",
+            "token": REFRESH_TOKEN,
+            "token_checksum": f"encode(sha256(convert_to({REFRESH_TOKEN}, 'UTF8')), 'hex')",
             "token_family": SESSION,
             "created": BEGAN,
         },
@@ -185,9 +215,9 @@ def fill(count: int, *, application: Any) -> Filled:
     }
     with _unchecked_keys():
         for model in models():
-            _insert(model, count, expressions[model])
+            filled.insert(model, expressions[model])
     vacuum()
-    return Filled(count)
+    return filled
 
 
 @contextmanager
@@ -199,17 +229,6 @@ def _unchecked_keys() -> Iterator[None]:
             yield
         finally:
             cursor.execute("SET session_replication_role = origin")
-
-
-def _insert(model: type[Model], count: int, given: dict[str, str]) -> None:
-    columns = {
-        field.column: given.get(field.attname) or _blank(field) for field in model._meta.concrete_fields
-    }
-    names, values = ", ".join(f'"{name}"' for name in columns), ", ".join(columns.values())
-    table = model._meta.db_table
-    sql = f'INSERT INTO "{table}" ({names}) SELECT {values} FROM generate_series(1, %(count)s) n'
-    with connection.cursor() as cursor:
-        cursor.execute(sql, {"count": count})
 
 
 def _blank(field: Any) -> str:

@@ -1,0 +1,1 @@
+"""What does a request cost at a site that has grown?"""
