@@ -133,16 +133,43 @@ def keep(session_id: UUID, asked: str, secret: str, answer: str, *, leaves: bool
     """
     name = _digest_of(asked, secret)
     try:
-        sealed, now = "", timezone.now()
-        if answer:
-            parts = [answer, _leg(session_id) if leaves else ""]
-            sealed = seal(json.dumps(parts), secret=secret, purpose=PURPOSE, place=name)
+        sealed, now = (
+            _seal(answer, name, secret, leg=_leg(session_id) if leaves and answer else ""),
+            timezone.now(),
+        )
         rows = FlowAnswer.objects.filter(request_digest=name)
         if not retry_on_conflict(lambda: rows.update(sealed=sealed, answered_at=now)):
             # The flow ended with its row, and so did the claim.
             _insert(FlowAnswer(request_digest=name, sealed=sealed, claimed_at=now, answered_at=now))
     except (DatabaseError, InterfaceError) as error:
-        logger.warning("An answer was not kept for a repeated request: %s", type(error).__name__)
+        _log_not_kept(error)
+
+
+@sensitive_variables()
+def keep_first(pending: PendingAuthorization, asked: str, secret: str, answer: str, *, leaves: bool) -> None:
+    """Keep *answer* of the request that began the flow. Nobody could claim it before, so one INSERT does.
+
+    Args:
+        leaves: As for :func:`keep`.
+    """
+    name, now = _digest_of(asked, secret), timezone.now()
+    try:
+        sealed = _seal(answer, name, secret, leg=_leg(pending.pk) if leaves else "")
+        _insert(
+            FlowAnswer(pending=pending, request_digest=name, sealed=sealed, claimed_at=now, answered_at=now)
+        )
+    except (DatabaseError, InterfaceError) as error:
+        _log_not_kept(error)
+
+
+def _log_not_kept(error: Exception) -> None:
+    logger.warning("An answer was not kept for a repeated request: %s", type(error).__name__)
+
+
+@sensitive_variables()
+def _seal(answer: str, name: str, secret: str, *, leg: str) -> str:
+    """Return *answer* sealed with the *leg* that it leads to; an empty one stays empty."""
+    return seal(json.dumps([answer, leg]), secret=secret, purpose=PURPOSE, place=name) if answer else ""
 
 
 def _leg(session_id: UUID | None) -> str:

@@ -118,19 +118,20 @@ def _work(
 
 @sensitive_variables()
 def keep_answer(request: HttpRequest, pending: PendingAuthorization, secret: str, done: Acted) -> None:
-    """Keep what the request got, which :func:`answer_once` or :func:`remember` claimed."""
+    """Keep what the request got, which :func:`answer_once` claimed."""
     response = done.response
     text = _text_of(request, response) if done.keep is Keep.ANSWER else ""
     answers.keep(pending.pk, _asked(request), secret, text, leaves=_leaves(response))
 
 
+@sensitive_variables()
 def remember(
     request: HttpRequest, pending: PendingAuthorization, secret: str, response: HttpResponse
 ) -> HttpResponse:
     """Keep what a request got that had no claim, because its flow did not exist before."""
-    done = acted(response)
-    if done.keep is Keep.ANSWER and answers.claim(pending, _asked(request), secret):
-        keep_answer(request, pending, secret, done)
+    if acted(response).keep is Keep.ANSWER:
+        text = _text_of(request, response)
+        answers.keep_first(pending, _asked(request), secret, text, leaves=_leaves(response))
     return response
 
 

@@ -131,7 +131,7 @@ def test_of_a_dump_nothing_opens_the_kept_answer_and_the_presented_token_does(se
     raw = base64.urlsafe_b64decode(kept.sealed.removeprefix("v1."))
     salt, nonce, rest = raw[:32], raw[32:44], raw[44:]
     data = f"{kept.family}confidential-client".encode()
-    infos = (sealed_answer.DERIVATION_INFO, b"")
+    infos = (sealed_answer.PURPOSE.encode(), b"")
     for key, info in itertools.product(keys_that_a_reader_could_try(values), infos):
         derived = HKDF(algorithm=hashes.SHA256(), length=32, salt=salt, info=info).derive(key)
         for tried in (key, derived) if len(key) == 32 else (derived,):

@@ -90,7 +90,7 @@ def form_of(response) -> tuple[str, dict[str, str]]:
     form = BeautifulSoup(response.content, "html.parser").find("form")
     assert form is not None, response.content.decode()
     fields = {field["name"]: field.get("value", "") for field in form.find_all("input") if field.get("name")}
-    return form["action"], fields
+    return form.get("action", ""), fields
 
 
 def submit(browser, response, **values):

@@ -87,7 +87,7 @@ def register_clients() -> Any:
 
 def operations() -> list[Operation]:
     return [
-        Operation("start of a sign-in", lambda filled: make_browser(), _start),
+        Operation("start of a sign-in", lambda filled: make_browser(), start_sign_in),
         Operation("callback", _sent_upstream, _called_back),
         Operation("exchange", _code, _redeemed),
         Operation("refresh", _refresh_token, _refreshed),
@@ -104,7 +104,7 @@ def _any_number(filled: Filled) -> int:
     return random.randint(1, filled.count)
 
 
-def _expect(answer: Any, status: int) -> Any:
+def expect(answer: Any, status: int) -> Any:
     if answer.status_code != status:
         raise AssertionError(f"{answer.status_code}: {answer.content[:300]!r}")
     return answer
@@ -113,19 +113,19 @@ def _expect(answer: Any, status: int) -> Any:
 # -- a sign-in -------------------------------------------------------------------------------------------------
 
 
-def _start(browser: Browser) -> Any:
+def start_sign_in(browser: Browser, client: OAuthClient = CLIENT) -> Any:
     """Open the authorization endpoint. It leads to the only provider, so the request becomes a row."""
-    return _expect(get(browser, f"/authorize?{CLIENT.authorize_query()}"), 303)
+    return expect(get(browser, f"/authorize?{client.authorize_query()}"), 303)
 
 
 def _sent_upstream(filled: Filled) -> tuple[Browser, Any]:
     browser = make_browser()
-    return browser, _start(browser)
+    return browser, start_sign_in(browser)
 
 
 def _called_back(sent: tuple[Browser, Any]) -> Any:
     browser, redirect = sent
-    return _expect(come_back(browser, redirect, subject=secrets.token_hex(8)), 303)
+    return expect(come_back(browser, redirect, subject=secrets.token_hex(8)), 303)
 
 
 def _code(filled: Filled) -> str:
@@ -135,7 +135,7 @@ def _code(filled: Filled) -> str:
 
 
 def _redeemed(code: str) -> Any:
-    return _expect(redeem(CLIENT, code), 200)
+    return expect(redeem(CLIENT, code), 200)
 
 
 # -- a session -------------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def _refresh_token(filled: Filled) -> str:
 
 def _refreshed(token: str) -> Any:
     form = {"grant_type": "refresh_token", "refresh_token": token, "client_id": CLIENT.client_id}
-    return _expect(post_form(make_browser(), "/token", form), 200)
+    return expect(post_form(make_browser(), "/token", form), 200)
 
 
 def _unspent(filled: Filled) -> int:
@@ -183,7 +183,7 @@ def _access_token(filled: Filled) -> str:
 
 def _introspected(token: str) -> Any:
     form = {"token": token, "client_id": ASKING_CLIENT, "client_secret": ASKING_SECRET}
-    answer = _expect(post_form(make_browser(), "/introspect", form), 200)
+    answer = expect(post_form(make_browser(), "/introspect", form), 200)
     if answer.json()["active"] is not True:
         raise AssertionError(answer.content)
 
@@ -215,7 +215,7 @@ def _signed_in(filled: Filled) -> Browser:
 
 
 def _account(browser: Browser) -> Any:
-    return _expect(get(browser, "/account/sessions"), 200)
+    return expect(get(browser, "/account/sessions"), 200)
 
 
 def _session(filled: Filled) -> Any:
@@ -279,4 +279,4 @@ def _operator(filled: Filled) -> Browser:
 
 
 def _listed(path: str, browser: Browser) -> Any:
-    return _expect(get(browser, f"/admin/{path}/"), 200)
+    return expect(get(browser, f"/admin/{path}/"), 200)
