@@ -13,10 +13,6 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.toolkit.models import get_access_token_model, get_id_token_model, get_refresh_token_model
 
 
-def _nothing_holds(after: Any, last: Any) -> QuerySet[Any] | None:
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class ExpiredTokens:
     """Rows of one of DOT's tables to delete. These tables have no index on what expires.
@@ -26,11 +22,12 @@ class ExpiredTokens:
         condition: On the row's own columns.
         holders: Returns, for the rows with primary keys in (after, last], the keys of those that another row still
             needs. ``None`` as a bound is none. It is one range of an index; PostgreSQL would join the whole table.
+            ``None`` where no row needs another.
     """
 
     model: Any
     condition: Q
-    holders: Callable[[Any, Any], QuerySet[Any] | None] = _nothing_holds
+    holders: Callable[[Any, Any], QuerySet[Any]] | None = None
 
 
 def expired_tokens(now: datetime) -> list[ExpiredTokens]:

@@ -130,14 +130,19 @@ def _sweep_clients(now: datetime, batch_size: int) -> int:
 
 
 def _delete_tokens(kind: ExpiredTokens, page: Page) -> int:
-    expired = set(page.within.filter(kind.condition).values_list("pk", flat=True))
-    in_use = kind.holders(page.after, page.last) if expired else None
-    if in_use is not None:
-        expired.difference_update(in_use.using(page.rows.db))
-    if not expired:
+    expired = page.within.filter(kind.condition)
+    if kind.holders is None:
+        keys = _lock(expired)
+    else:
+        # Rows in use are many, and are not locked.
+        unlocked = set(expired.values_list("pk", flat=True))
+        if unlocked:
+            unlocked.difference_update(kind.holders(page.after, page.last).using(page.rows.db))
+        keys = _lock(page.rows.filter(pk__in=unlocked)) if unlocked else []
+    if not keys:
         return 0
     with family.by_us():
-        return _delete(kind.model, _lock(page.rows.filter(pk__in=expired)))
+        return _delete(kind.model, keys)
 
 
 def _delete_in_batches(rows: QuerySet[Any], column: str, batch_size: int) -> int:

@@ -15,11 +15,15 @@ from django.db import router, transaction
 from django.db.models import Model, QuerySet
 
 from django_lazyauth.models import SweepPosition
+from django_lazyauth.tokens.writes import Upsert, Writes
 
 #: Rows that one run looks at in a table where nothing has expired.
 PATIENCE: Final = 1000
 #: A run goes on while at least one in so many rows has expired.
 WORTHWHILE: Final = 10
+#: Where most rows have expired, the next page is twice as large, up to so many rows. Nobody else wants rows that have
+#: expired, and each page costs a commit.
+LARGEST_PAGE: Final = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +45,22 @@ def walk(model: type[Model], handle: Callable[[Page], int], *, size: int, patien
 
     Args:
         handle: Deletes what has expired of a page, in a transaction of the page, and returns how many rows that were.
-        size: Rows of one page.
+        size: Rows of one page, where few of them have expired.
         patience: Rows to look at where nothing has expired. At least one page is looked at.
     """
     using = router.db_for_write(model)
     rows = model._default_manager.using(using)
     table = model._meta.db_table
     start = after = _position(model, table)
-    looked, handled, wrapped = 0, 0, start is None
+    looked, handled, wrapped, in_page = 0, 0, start is None, size
     while True:
-        page = _page(rows, after, size)
+        page = _page(rows, after, in_page)
         with transaction.atomic(using=using):
-            handled += handle(page)
-        looked += size
+            found = handle(page)
+        handled += found
+        looked += in_page
         after = page.last
+        in_page = max(size, min(2 * in_page, LARGEST_PAGE)) if found > in_page // 2 else size
         if wrapped and (after is None or (start is not None and after >= start)):
             break
         wrapped = wrapped or after is None
@@ -79,4 +85,4 @@ def _keep_position(table: str, after: Any) -> None:
     if after is None:
         SweepPosition.objects.filter(table=table).delete()
     else:
-        SweepPosition.objects.update_or_create(table=table, defaults={"after": str(after)})
+        Writes((Upsert(SweepPosition(table=table, after=str(after)), ("table",), ("after",)),)).run()

@@ -1,6 +1,6 @@
 """No statement reads more of a large site than of a small one.
 
-A site with 10⁵ live sessions: each statement reads at most 200 pages of 8 KiB, and none scans a table. Work that is
+A site with 10⁵ live sessions: each statement reads at most 150 pages of 8 KiB, and none scans a table. Work that is
 proportional to what has expired is done on little that has expired.
 """
 
@@ -32,8 +32,7 @@ pytestmark = [
 
 urlpatterns = [path("admin/", admin.site.urls), path("", include("django_lazyauth.urls"))]
 
-PAGES = 200
-PAGES_OF_A_TABLE = 50
+PAGES = 150
 
 LISTS = [
     "lazyauth/pendingauthorization",
@@ -65,10 +64,7 @@ def operator(client):
 def assert_bounded(reads):
     assert reads, "no statement ran"
     too_much = [
-        (read.buffers, read.scans, read.sql[:1500])
-        for read in reads
-        # The statement that writes everything of an exchange reaches some forty indexes.
-        if read.buffers > max(PAGES, PAGES_OF_A_TABLE * read.sql.count("RETURNING")) or read.scans
+        (read.buffers, read.scans, read.sql[:1500]) for read in reads if read.buffers > PAGES or read.scans
     ]
     assert not too_much, too_much
 
@@ -100,6 +96,12 @@ def test_a_used_up_quota_finds_what_is_dead_among_the_open_requests(client_, laz
 
 
 def test_a_sign_in_a_refresh_and_an_end_are_bounded(client_):
+    """Of a connection that is in use.
+
+    The first time that a connection writes to a table, it reads the catalogue about its columns, indexes and sequences.
+    The statement that writes everything of an exchange reads 170 pages of it then, at a site of any size.
+    """
+    refresh(client_, redeem(client_, code_for(client_, subject="somebody-else")).json()["refresh_token"])
     with explained() as reads:
         code = code_for(client_)
         body = redeem(client_, code).json()

@@ -213,7 +213,7 @@ def fill(count: int, *, application: Any) -> Filled:
             "expires_at": "now() + interval '1 day'",
         },
     }
-    with _unchecked_keys():
+    with unchecked_keys():
         for model in models():
             filled.insert(model, expressions[model])
     vacuum()
@@ -221,7 +221,7 @@ def fill(count: int, *, application: Any) -> Filled:
 
 
 @contextmanager
-def _unchecked_keys() -> Iterator[None]:
+def unchecked_keys() -> Iterator[None]:
     """Leave out the checks of foreign keys, which take longer than the rows. The rows are written in their order."""
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")

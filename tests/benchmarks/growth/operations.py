@@ -10,7 +10,7 @@ import random
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from oauth2_provider.models import get_access_token_model, get_application_model
 
 from django_lazyauth.kit.secret_digest import digest_secret
 from django_lazyauth.models import FlowAnswer, PendingAuthorization, SealedSuccessor, UpstreamToken
+from django_lazyauth.models.fields import uuid7
 from django_lazyauth.sessions import end
 from django_lazyauth.tokens import keys
 from django_lazyauth.upkeep.sweep import sweep
@@ -231,25 +232,52 @@ def _ended(session_id: Any) -> None:
 
 
 def _expire(filled: Filled) -> None:
-    """Let some rows of our own tables expire, and look at some sessions again."""
+    """Write rows of our own tables that have expired, and let some sessions that live be looked at again."""
     now = timezone.now()
     client = get_application_model().objects.get(client_id=CLIENT.client_id)
-    PendingAuthorization.objects.bulk_create(
-        PendingAuthorization(
-            client=client,
-            redirect_uri=CLIENT.redirect_uri,
-            code_challenge=CLIENT.challenge,
-            binding_digest=secrets.token_hex(32),
-            network="198.51.100.0/24",
-            expires_at=now,
-        )
-        for _ in range(EXPIRED)
+    people = [filled.primary_key(_any_number(filled)) for _ in range(EXPIRED)]
+    PendingAuthorization.objects.filter(user__in=people).update(expires_at=now)
+    for make in (_expired_request, _expired_bundle, _expired_successor, _expired_answer):
+        rows = [make(now, client.pk, person) for person in people]
+        type(rows[0])._default_manager.bulk_create(rows)
+
+
+def _expired_request(now: datetime, client: int, user: int) -> PendingAuthorization:
+    return PendingAuthorization(
+        client_id=client,
+        redirect_uri=CLIENT.redirect_uri,
+        code_challenge=CLIENT.challenge,
+        binding_digest=secrets.token_hex(32),
+        network="198.51.100.0/24",
+        expires_at=now,
     )
-    keys = [filled.primary_key(_any_number(filled)) for _ in range(EXPIRED)]
-    UpstreamToken.objects.filter(pk__in=keys).update(retain_until=now)
-    SealedSuccessor.objects.filter(pk__in=keys).update(expires_at=now, created_at=now - timedelta(minutes=1))
-    FlowAnswer.objects.filter(pk__in=keys).update(claimed_at=now - timedelta(days=1))
-    PendingAuthorization.objects.filter(user__in=keys).update(expires_at=now)
+
+
+def _expired_bundle(now: datetime, client: int, user: int) -> UpstreamToken:
+    return UpstreamToken(
+        session_id=uuid7(),
+        provider="demo",
+        user_id=user,
+        client_id=client,
+        subject=secrets.token_hex(8),
+        access_token=secrets.token_urlsafe(600),
+        retain_until=now,
+    )
+
+
+def _expired_successor(now: datetime, client: int, user: int) -> SealedSuccessor:
+    return SealedSuccessor(
+        token_digest=secrets.token_hex(32),
+        family=uuid7(),
+        sealed=secrets.token_urlsafe(1000),
+        expires_at=now,
+        created_at=now - timedelta(minutes=1),
+    )
+
+
+def _expired_answer(now: datetime, client: int, user: int) -> FlowAnswer:
+    then = now - timedelta(days=1)
+    return FlowAnswer(request_digest=secrets.token_hex(32), claimed_at=then, answered_at=then)
 
 
 def _swept(prepared: None) -> None:
