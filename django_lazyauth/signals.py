@@ -6,7 +6,8 @@
     everything back. Put outside effects (mail, webhooks) into ``transaction.on_commit``.
 ``finalize_failed``
     The exchange of a code was rolled back by an exception: ``session_id``, ``client_id``, ``provider``,
-    ``error_class`` (the exception's class name, never its text), ``attempts``. The code stays redeemable.
+    ``error_class`` (the exception's class name, never its text), ``attempts``. The code stays redeemable. It is also
+    sent where COMMIT was not acknowledged and the database could not be asked: then the code may be spent.
 ``client_registered``, ``client_updated``, ``client_deleted``
     A client registered itself, replaced its registration, or was deleted: ``client_id``. Sent after the commit; a
     receiver that raises undoes nothing. ``client_deleted`` is also sent for a deletion in the admin, and for a

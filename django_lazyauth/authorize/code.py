@@ -11,7 +11,7 @@ from django_lazyauth.clients.last_used import note_use
 from django_lazyauth.clients.redirects import authorization_response, redirect_uri_allowed
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import AccessDenied, InvalidGrant, ProviderError
-from django_lazyauth.kit.retry import retries_on_conflict
+from django_lazyauth.kit.retry import known_by, retries_on_conflict
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.registry import get_provider
@@ -41,8 +41,15 @@ def allow(pending: PendingAuthorization) -> str:
         end.end_flow(pending.pk)
         raise SignInEnded
     code = secrets.token_urlsafe(32)
+    issued = PendingAuthorization.objects.using(_database()).filter(pk=pending.pk, code_digest=digest(code))
+    with known_by(issued):
+        _issue(pending, code)
+    return authorization_response(pending.redirect_uri, code=code, state=pending.state)
+
+
+def _issue(pending: PendingAuthorization, code: str) -> None:
     now = timezone.now()
-    with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
+    with transaction.atomic(using=_database()):
         issued = PendingAuthorization.objects.advance(
             pending.pk,
             from_status=(Status.AUTHENTICATED,),
@@ -59,7 +66,10 @@ def allow(pending: PendingAuthorization) -> str:
         if pending.user is not None:
             remember_for_known(pending)
         note_use(pending.client)
-    return authorization_response(pending.redirect_uri, code=code, state=pending.state)
+
+
+def _database() -> str:
+    return router.db_for_write(PendingAuthorization)
 
 
 def signs_in_later(pending: PendingAuthorization) -> bool:

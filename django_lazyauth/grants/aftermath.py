@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 from django.db import DatabaseError, InterfaceError, router, transaction
 from django.utils import timezone
@@ -17,6 +18,9 @@ from .contract import Outcome
 
 logger = logging.getLogger("django_lazyauth.exchange")
 
+ROLLED_BACK: Final = "the exchange of a code was rolled back"
+UNKNOWN: Final = "the exchange of a code failed, and it is not known whether it was committed"
+
 
 def settle(outcome: Outcome) -> None:
     """End the sessions, discard the deferred registration and count the failure that *outcome* names."""
@@ -25,7 +29,7 @@ def settle(outcome: Outcome) -> None:
     if outcome.discarded is not None:
         _discard(outcome.discarded)
     if outcome.error is not None and outcome.pending is not None:
-        _count_failure(outcome.pending, outcome.error)
+        _count_failure(outcome.pending, outcome.error, is_known=outcome.is_known)
 
 
 @retries_on_conflict
@@ -38,9 +42,9 @@ def _discard(pending: PendingAuthorization) -> None:
         DeferredRegistration.objects.filter(pk=pending.pk).delete()
 
 
-def _count_failure(pending: PendingAuthorization, error: Exception) -> None:
+def _count_failure(pending: PendingAuthorization, error: Exception, *, is_known: bool) -> None:
     """Count the attempt, and send ``finalize_failed``. The log and the signal name the class of *error* only."""
-    log_failure(logger, "the exchange of a code was rolled back", error)
+    log_failure(logger, ROLLED_BACK if is_known else UNKNOWN, error)
     try:
         attempts = pending.count_failure(type(error).__name__)
     except (DatabaseError, InterfaceError):

@@ -155,6 +155,7 @@ class Outcome:
         discarded: The authorization whose deferred registration can never be written. It is discarded after the
             transaction.
         error: What failed in the transaction, if anything.
+        is_known: Whether what failed is known to be rolled back. The acknowledgement of its COMMIT may be lost.
     """
 
     answer: TokenAnswer
@@ -163,14 +164,16 @@ class Outcome:
     ended_sessions: frozenset[UUID] = frozenset()
     discarded: PendingAuthorization | None = None
     error: Exception | None = None
+    is_known: bool = True
 
     @classmethod
     def of_refusal(cls, refusal: OAuthError, *, ended_session: UUID) -> Outcome:
         return cls(TokenAnswer.of_error(refusal), ended_sessions=frozenset({ended_session}))
 
-    def failed(self, error: Exception) -> Outcome:
+    def failed(self, error: Exception, *, is_known: bool = True) -> Outcome:
         """Return the same, with *error* instead of an answer."""
-        return replace(self, answer=TokenAnswer.of_error(error_of(error)), access_token=None, error=error)
+        answer = TokenAnswer.of_error(error_of(error))
+        return replace(self, answer=answer, access_token=None, error=error, is_known=is_known)
 
 
 class Raced(LazyAuthError):

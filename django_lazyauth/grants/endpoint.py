@@ -16,7 +16,7 @@ from django.http import HttpRequest
 
 from django_lazyauth.errors import InvalidGrant, OAuthError, UnsupportedGrantType
 from django_lazyauth.kit.log import log_failure
-from django_lazyauth.kit.retry import is_conflict, retry_on_conflict
+from django_lazyauth.kit.retry import is_conflict, is_outage, retry_on_conflict
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.tokens.writes import LostRace
 from django_lazyauth.toolkit.signals import send_app_authorized
@@ -25,6 +25,7 @@ from .aftermath import settle
 from .authorization_code import authorization_code
 from .client_credentials import client_credentials
 from .contract import Form, Grant, Outcome, Prepared, Raced, TokenAnswer, error_of, read_form
+from .lost_commit import was_committed
 from .refresh_token import refresh_token
 
 logger = logging.getLogger("django_lazyauth.token")
@@ -110,8 +111,24 @@ def _run_once(grant: Grant, form: Form, prepared: Prepared) -> Outcome:
             raise
         if commit.is_done:
             log_failure(logger, "a hook failed after a token request was committed", error)
-        elif is_conflict(error) or outcome.pending is None:
+        elif is_conflict(error):
             raise
         else:
-            return outcome.failed(error)
+            return _judge(outcome, error, database)
     return outcome
+
+
+def _judge(outcome: Outcome, error: Exception, database: str) -> Outcome:
+    """Return what a grant came to whose COMMIT raised *error*. That may be the loss of its acknowledgement (I22).
+
+    Then its tokens stand, and the next try with this code would be a replay.
+    """
+    stands: bool | None = False
+    if is_outage(error) and outcome.access_token is not None:
+        stands = was_committed(outcome.access_token, database)
+    if stands:
+        log_failure(logger, "the COMMIT of a token request was not acknowledged, and was done", error)
+        return outcome
+    if outcome.pending is None:
+        raise error
+    return outcome.failed(error, is_known=stands is not None)

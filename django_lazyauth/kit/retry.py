@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from django.db import (
     DatabaseError,
@@ -22,9 +23,11 @@ from django.db import (
     IntegrityError,
     InterfaceError,
     NotSupportedError,
+    OperationalError,
     ProgrammingError,
     connections,
 )
+from django.db.models import QuerySet
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -81,6 +84,29 @@ _OF_A_CONNECTION: Final = (DatabaseError, InterfaceError, ConnectionError, Timeo
 def is_outage(error: Exception) -> bool:
     """Say whether a database or another server did not answer. The same request may succeed later."""
     return isinstance(error, _OF_A_CONNECTION) and not isinstance(error, _OF_A_STATEMENT)
+
+
+def drop_if_broken(using: str) -> None:
+    """Let the next statement open a new connection if this one broke. Inside a transaction nothing can follow."""
+    connection = connections[using]
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
+
+
+@contextmanager
+def known_by(written: QuerySet[Any]) -> Iterator[None]:
+    """Take what fails inside for done if *written* finds it. Its acknowledgement was lost then (I22).
+
+    Args:
+        written: What nobody else writes: a random value, or the time of this very statement. It is asked where it is
+            written.
+    """
+    try:
+        yield
+    except (OperationalError, InterfaceError):
+        drop_if_broken(written.db)
+        if connections[written.db].in_atomic_block or not written.exists():
+            raise
 
 
 def retry_on_conflict(work: Callable[[], T]) -> T:

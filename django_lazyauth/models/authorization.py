@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import Any, Self
 
 from django.conf import settings
-from django.db import IntegrityError, models
+from django.db import IntegrityError, models, router
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from django_lazyauth.errors import InvalidGrant
-from django_lazyauth.kit.retry import is_foreign_key_violation, retry_on_conflict
+from django_lazyauth.kit.retry import is_foreign_key_violation, known_by, retry_on_conflict
 
 from .fields import PROVIDER_LENGTH, ExactCharField, cascade_at_once, client_key, digest, uuid7
 
@@ -63,12 +63,13 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
     def consume_state(self, pending: PendingAuthorization) -> None:
         """Spend the state that *pending* was found by; of concurrent callbacks one wins (I9).
 
-        The row stays in ``sent_upstream``, with no state left that a second callback could name.
+        The row stays in ``sent_upstream``, with no state left that a second callback could name. An UPDATE that is not
+        acknowledged is known again by the time that it wrote (I22).
 
         Raises:
             InvalidGrant: Spent or expired since *pending* was read, or the person went to another upstream.
         """
-        now = timezone.now()
+        now, using = timezone.now(), router.db_for_write(self.model)
         waiting = self.filter(
             pk=pending.pk,
             # A row that waits for no state has NULL there, and must not match.
@@ -76,7 +77,11 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
             status=Status.SENT_UPSTREAM,
             expires_at__gt=now,
         )
-        if not retry_on_conflict(lambda: waiting.update(state_digest=None, updated_at=now)):
+        by_us = self.using(using).of_leg(pending).filter(state_digest__isnull=True, updated_at=now)
+        spent = 1
+        with known_by(by_us):
+            spent = retry_on_conflict(lambda: waiting.update(state_digest=None, updated_at=now))
+        if not spent:
             raise InvalidGrant(debug="the state was spent by another request")
         pending.state_digest = None
 
@@ -263,8 +268,11 @@ class PendingAuthorization(models.Model):
         return frozenset(self.prompt.split())
 
     def count_failure(self, error_class: str) -> int:
-        """Record a failed exchange and return the number of failures. Only the class of the error is stored."""
-        type(self).objects.filter(pk=self.pk).update(
+        """Record a failed exchange and return the number of failures. Only the class of the error is stored.
+
+        A row that was exchanged all the same is left as it is.
+        """
+        type(self).objects.filter(NOT_EXCHANGED, pk=self.pk).update(
             failed_attempts=F("failed_attempts") + 1,
             last_error=error_class[:128],
             updated_at=timezone.now(),

@@ -16,7 +16,8 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, login, logout
 from django.contrib.auth import SESSION_KEY as AUTH_USER_KEY
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import DatabaseError, router
+from django.contrib.sessions.backends.base import UpdateError
+from django.db import DatabaseError, InterfaceError, router
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -93,11 +94,17 @@ def current_user(request: HttpRequest) -> AbstractBaseUser | None:
 
 
 def kept_session(request: HttpRequest) -> str:
-    """Return the key of the browser's session if this request changed it, and write the session at once."""
+    """Return the key of the browser's session if this request changed it, and write the session at once.
+
+    Where that fails, nobody can take it over, and Django writes it after the view as always.
+    """
     if not request.session.modified:
         return ""
-    # Django writes it after the view. Whoever takes it over by then must find it complete.
-    request.session.save()
+    # Whoever takes it over before Django writes it must find it complete.
+    try:
+        request.session.save()
+    except (UpdateError, DatabaseError, InterfaceError):
+        return ""
     return request.session.session_key or ""
 
 

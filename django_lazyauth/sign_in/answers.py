@@ -13,19 +13,19 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import DatabaseError, IntegrityError, InterfaceError, router, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import SealBroken
-from django_lazyauth.kit.retry import retries_on_conflict, retry_on_conflict
+from django_lazyauth.kit.retry import drop_if_broken, retries_on_conflict, retry_on_conflict
 from django_lazyauth.kit.sealed_text import open_sealed, seal
 from django_lazyauth.kit.wait import wait_for
 from django_lazyauth.models import FlowAnswer, PendingAuthorization, Status
@@ -190,9 +190,24 @@ def _insert(row: FlowAnswer) -> None:
 @sensitive_variables()
 def release(asked: str, secret: str) -> None:
     """Let the same request do its work once more: it came to nothing that counts."""
-    rows = FlowAnswer.objects.filter(request_digest=_digest_of(asked, secret))
+    _give_back(asked, secret, lambda claim: claim.delete())
+
+
+@sensitive_variables()
+def abandon(asked: str, secret: str) -> None:
+    """Let the same request do its work once more, if that can be done: nobody knows how far this one came (I22).
+
+    The claim stays, and has expired. So the flow is found by it where the state of the request was spent.
+    """
+    expired = timezone.now() - PATIENCE
+    _give_back(asked, secret, lambda claim: claim.filter(answered_at=None).update(claimed_at=expired))
+
+
+def _give_back(asked: str, secret: str, change: Callable[[QuerySet[FlowAnswer]], Any]) -> None:
+    claim = FlowAnswer.objects.filter(request_digest=_digest_of(asked, secret))
     try:
-        retry_on_conflict(rows.delete)
+        drop_if_broken(_database())
+        retry_on_conflict(lambda: change(claim))
     except (DatabaseError, InterfaceError) as error:
         logger.warning("A claim of a request was not released: %s", type(error).__name__)
 

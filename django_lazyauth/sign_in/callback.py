@@ -45,11 +45,13 @@ class SignInFailed(ProviderError):
 
     Attributes:
         cause: What the provider raised: its class says whether somebody refused, or something does not work.
+        went_on: The flow is on another leg or past this one, so there is nothing to choose.
     """
 
-    def __init__(self, pending: PendingAuthorization, cause: ProviderError) -> None:
+    def __init__(self, pending: PendingAuthorization, cause: ProviderError, *, went_on: bool) -> None:
         self.pending = pending
         self.cause = cause
+        self.went_on = went_on
         super().__init__(cause.reason, debug=cause.debug)
 
 
@@ -164,9 +166,8 @@ def _failing(pending: PendingAuthorization, *, reopens: bool) -> Iterator[None]:
         log_failure(logger, f"sign-in at {pending.provider} failed", error)
         cause = ProviderError("fault")
     logger.warning("sign-in at %s failed: %s %s", pending.provider, cause.reason, cause.debug)
-    if reopens:
-        leg.reopen(pending)
-    raise SignInFailed(pending, cause) from None
+    went_on = reopens and not leg.reopen(pending)
+    raise SignInFailed(pending, cause, went_on=went_on) from None
 
 
 def _complete(

@@ -18,7 +18,7 @@ from django_lazyauth.clients.redirects import authorization_response
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, SealBroken
 from django_lazyauth.kit.results import Pending
-from django_lazyauth.kit.retry import retries_on_conflict
+from django_lazyauth.kit.retry import known_by, retries_on_conflict
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.base import Json, Page, Provider, Redirect
@@ -175,19 +175,20 @@ def fail_flow(pending: PendingAuthorization, *, error: str, description: str = "
 
     A code that was exchanged a moment ago stays exchanged, and its tokens stay.
     """
-    with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
-        ended = (
-            PendingAuthorization.objects.filter(pk=pending.pk)
-            .exclude(status=Status.EXCHANGED)
-            .update(
-                status=Status.FAILED,
-                state_digest=None,
-                private="",
-                last_error=error[:128],
-                updated_at=timezone.now(),
-            )
-        )
-        if ended:
+    now, using = timezone.now(), router.db_for_write(PendingAuthorization)
+    row = PendingAuthorization.objects.filter(pk=pending.pk)
+    failed = {
+        "status": Status.FAILED,
+        "state_digest": None,
+        "private": "",
+        "last_error": error[:128],
+        "updated_at": now,
+    }
+    with (
+        known_by(row.using(using).filter(status=Status.FAILED, updated_at=now)),
+        transaction.atomic(using=using),
+    ):
+        if row.exclude(status=Status.EXCHANGED).update(**failed):
             forget_stored(pending)
     return authorization_response(
         pending.redirect_uri, error=error, error_description=description, state=pending.state
@@ -200,10 +201,11 @@ def forget_stored(pending: PendingAuthorization) -> None:
     store.delete(pending.pk)
 
 
-def reopen(pending: PendingAuthorization) -> None:
+def reopen(pending: PendingAuthorization) -> bool:
     """Let the person choose again: the row goes back to before any provider was asked.
 
-    Where another leg began meanwhile in another tab, that leg goes on and nothing changes.
+    Where another leg began meanwhile in another tab, that leg goes on and nothing changes. Return ``False`` then, and
+    where this leg was completed all the same: its COMMIT was not acknowledged (I22).
     """
     rows = PendingAuthorization.objects.all()
     if pending.status == Status.SENT_UPSTREAM:
@@ -219,3 +221,4 @@ def reopen(pending: PendingAuthorization) -> None:
     )
     if reopened:
         forget_stored(pending)
+    return reopened

@@ -64,6 +64,8 @@ def _receive(request: HttpRequest, pending: PendingAuthorization, secret: str, p
     except callback.SignInRefused as refused:
         return acted(turn_away(request, pending, refused.url))
     except callback.SignInFailed as failed:
+        if failed.went_on:
+            return Acted(go(reverse("lazyauth:flow", args=[pending.pk])), Keep.PLACE)
         page = show_choices(request, failed.pending, secret, notice=why_failed(provider, failed.cause))
         return Acted(page, Keep.PLACE)
     if isinstance(result, Pending):

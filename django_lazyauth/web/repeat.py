@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
 
+from django_lazyauth.kit.retry import is_outage
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.sessions import browser
 from django_lazyauth.sign_in import answers
@@ -106,8 +107,11 @@ def _work(
     asked = _asked(request)
     try:
         done = work()
-    except BaseException:
-        answers.release(asked, secret)
+    except BaseException as error:
+        if isinstance(error, Exception) and is_outage(error):
+            answers.abandon(asked, secret)
+        else:
+            answers.release(asked, secret)
         raise
     if done.keep is Keep.NOTHING:
         answers.release(asked, secret)

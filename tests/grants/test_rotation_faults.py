@@ -80,24 +80,6 @@ def test_i10_a_commit_that_fails_writes_nothing_and_the_token_stays_good(client_
     assert refresh(client_, token).status_code == 200
 
 
-def test_i10_a_commit_whose_answer_is_lost_is_answered_by_the_retry(client_, monkeypatch):
-    """The connection broke after COMMIT: the client does not know, and asks again with the same token."""
-    token = session_of(client_, 1)
-    commit = connection.commit
-
-    def commit_and_fail():
-        commit()
-        raise OperationalError(CANARY)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(connection, "commit", commit_and_fail)
-        assert_server_error(refresh(client_, token))
-    assert SealedSuccessor.objects.count() == 1
-    answer = refresh(client_, token)
-    assert answer.status_code == 200
-    assert refresh(client_, answer.json()["refresh_token"]).status_code == 200
-
-
 def test_a_script_can_read_the_answer_wherever_the_database_fails(client_):
     """Fetch, CORS: whose scripts may read it is decided first, so what was written is told."""
     for n in itertools.count(1):
