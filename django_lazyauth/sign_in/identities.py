@@ -11,7 +11,7 @@ from typing import Final
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import IntegrityError, router, transaction
+from django.db import IntegrityError, connections, router, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
@@ -115,8 +115,10 @@ def unlink(user: AbstractBaseUser, pk: int) -> None:
         LastWayIn: It is the last one that works.
     """
     with transaction.atomic(using=_database()):
-        # Without the lock, two tabs could each remove one of the last two.
-        locked = get_user_model()._default_manager.select_for_update().get(pk=user.pk)
+        # Without the lock, two tabs could each remove one of the last two. A refresh or exchange under way only checks
+        # that the row is there when it commits. It must not wait for this, which waits for it.
+        no_key = connections[_database()].features.has_select_for_no_key_update
+        locked = get_user_model()._default_manager.select_for_update(no_key=no_key).get(pk=user.pk)
         identities = {identity.pk: identity for identity in of_user(locked)}
         if pk not in identities:
             raise NoSuchIdentity
