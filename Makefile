@@ -36,9 +36,12 @@ test-pgbouncer: $(VENV)/dev.stamp  ## The core folders and the legacy migration 
 	.ci/pgbouncer $(PYTEST) -n 2 -m "not services and not browser and not slow" tests/legacy tests/grants tests/vault \
 		tests/sessions tests/sign_in
 
-test-mariadb: $(VENV)/dev.stamp  ## The core flow and the legacy migration on MariaDB (LAZYAUTH_TEST_MARIADB_URL)
-	LAZYAUTH_TEST_DATABASE=mariadb $(PYTEST) tests/legacy tests/grants/test_exchange.py tests/grants/test_invariants.py \
-		tests/grants/test_rotation.py tests/sessions/test_ending.py tests/vault/test_store.py
+test-mariadb: $(VENV)/dev.stamp  ## The core flow, races and the legacy migration on MariaDB (LAZYAUTH_TEST_MARIADB_URL)
+	LAZYAUTH_TEST_DATABASE=mariadb $(PYTEST) -n 2 -m "not slow" tests/grants/test_exchange.py tests/grants/test_invariants.py \
+		tests/grants/test_rotation.py tests/sessions/test_ending.py tests/vault/test_store.py tests/legacy/test_command.py \
+		tests/legacy/test_data_migration.py tests/legacy/test_identities.py tests/legacy/test_left.py \
+		tests/legacy/test_subjects.py tests/legacy/test_table.py
+	LAZYAUTH_TEST_DATABASE=mariadb $(PYTEST) tests/races/test_isolation.py
 
 test-browser: $(VENV)/dev.stamp  ## The tests that drive a real Chromium
 	$(PYTEST) -m browser

@@ -39,17 +39,28 @@ ERROR_NUMBERS: Final = frozenset({1213, 1020})
 #: foreign_key_violation (PostgreSQL); MySQL, MariaDB: ER_ROW_IS_REFERENCED_2, ER_NO_REFERENCED_ROW_2.
 FOREIGN_KEY_SQLSTATE: Final = "23503"
 FOREIGN_KEY_NUMBERS: Final = frozenset({1451, 1452})
-ATTEMPTS: Final = 6
+#: Enough to end the session of a client that refreshes without a pause, at SERIALIZABLE.
+ATTEMPTS: Final = 15
 #: Seconds after which only the first retry is still made.
 RETRY_TIME: Final = 3.0
-#: Upper bound of the first pause in seconds. It doubles with each attempt.
+#: Upper bound of the first pause in seconds. It doubles with each attempt, a few times.
 PAUSE: Final = 0.02
+DOUBLINGS: Final = 4
+
+
+class StaleSnapshot(OperationalError):
+    """The transaction works on rows that its snapshot does not show. It must run anew, with a newer snapshot.
+
+    At REPEATABLE READ, MySQL and MariaDB let a transaction lock and change rows that it cannot read.
+    """
 
 
 def is_conflict(error: Exception) -> bool:
-    """Say whether the database aborted a transaction because of a concurrent one. Nothing of it was written."""
+    """Say whether a transaction was aborted because of a concurrent one. Nothing of it was written."""
     if not isinstance(error, DatabaseError):
         return False
+    if isinstance(error, StaleSnapshot):
+        return True
     if is_foreign_key_violation(error):
         return True
     cause = error.__cause__
@@ -131,7 +142,7 @@ def retry_on_conflict(work: Callable[[], T]) -> T:
             if is_last or _is_in_transaction() or not is_conflict(error):
                 raise
         # A random pause, so that concurrent transactions do not collide a second time.
-        time.sleep(random.uniform(0, PAUSE * 2**attempt))  # noqa: S311 - guessing the pause gains nothing
+        time.sleep(random.uniform(0, PAUSE * 2 ** min(attempt, DOUBLINGS)))  # noqa: S311 - guessing the pause gains nothing
     raise AssertionError("unreachable")
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any, Final
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.models import Exists, Model, Q, QuerySet
 from django.utils import timezone
 
@@ -128,7 +128,9 @@ def _shut(row: QuerySet[Any], is_open: Callable[[], bool], end: Callable[[], Non
                 end()
         except DatabaseError as error:
             # The savepoint gives back what it locked. The other one goes on, and the next attempt finds what it did.
-            if attempt == ATTEMPTS - 1 or not is_conflict(error):
+            # MariaDB gives back the whole transaction, and whoever opened it has to begin again.
+            is_over = connections[flows.database()].needs_rollback
+            if attempt == ATTEMPTS - 1 or is_over or not is_conflict(error):
                 raise
 
 

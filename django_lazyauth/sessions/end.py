@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connections, router, transaction
 from django.utils import timezone
 
-from django_lazyauth.kit.retry import retries_on_conflict
+from django_lazyauth.kit.retry import StaleSnapshot, retries_on_conflict
 from django_lazyauth.models import Consent, PendingAuthorization, ProviderIdentity, Status, UpstreamToken
 from django_lazyauth.providers.base import Json, Provider
 from django_lazyauth.tokens import family
@@ -29,6 +29,8 @@ from . import delivery, flows
 
 #: The id of no session (RFC 9562 §5.9).
 NIL = UUID(int=0)
+#: How often a family is revoked within one transaction.
+REVOCATIONS: Final = 3
 
 
 class NoSuchSession(LookupError):
@@ -47,11 +49,7 @@ def end_session(session_id: UUID) -> bool:
     """
     with transaction.atomic(using=_database()):
         member = family.live_member(session_id)
-        family.revoke(session_id)
-        while family.is_alive(session_id):
-            # A concurrent refresh committed a successor after the family was read. Every member that was read is
-            # locked now, so the loop ends.
-            family.revoke(session_id)
+        _revoke(session_id)
         store.delete(session_id)
         # The session must not sign a browser in any more: see `browser.resume`.
         PendingAuthorization.objects.filter(pk=session_id, is_deferred=True, resumed_at__isnull=True).update(
@@ -60,6 +58,21 @@ def end_session(session_id: UUID) -> bool:
         if member is not None:
             delivery.note(session_id, member.application, subject=str(member.user_id))
     return member is not None
+
+
+def _revoke(session_id: UUID) -> None:
+    """Revoke the family, in the caller's transaction.
+
+    Raises:
+        StaleSnapshot: The transaction does not see what lives.
+    """
+    for _ in range(REVOCATIONS):
+        family.revoke(session_id)
+        if not family.is_alive(session_id):
+            return
+        # A concurrent refresh committed a successor after the family was read. Every member that was read is locked
+        # now, so the next one finds all, unless the snapshot hides them.
+    raise StaleSnapshot
 
 
 def end_session_of(user: AbstractBaseUser, session_id: UUID) -> None:
@@ -91,6 +104,7 @@ def end_all_sessions(user: AbstractBaseUser) -> int:
 @retries_on_conflict
 def _end_all(user_pk: Any, *, client_pk: Any = None, keep: UUID | None = None) -> int:
     with transaction.atomic(using=_database()):
+        family.lock(user_pk)
         # Flows first: their UPDATE waits for a concurrent exchange, whose tokens are then found below.
         flows.end_flows(flows.of_user(user_pk, client_pk=client_pk).exclude(pk=keep or NIL))
         ended = sum(map(end_session, family.families_of(user_pk, client_pk=client_pk)))

@@ -24,6 +24,7 @@ from django_lazyauth.providers.base import Identity
 from django_lazyauth.providers.password import PasswordProvider
 from django_lazyauth.providers.registry import configured_providers, get_provider
 from django_lazyauth.sessions import browser, end
+from django_lazyauth.tokens import family
 
 from .deferred import identity_row, is_unique_violation
 from .native_token import provider_of
@@ -115,6 +116,7 @@ def unlink(user: AbstractBaseUser, pk: int) -> None:
         LastWayIn: It is the last one that works.
     """
     with transaction.atomic(using=_database()):
+        family.lock(user.pk)
         # Without the lock, two tabs could each remove one of the last two. A refresh or exchange under way only checks
         # that the row is there when it commits. It must not wait for this, which waits for it.
         no_key = connections[_database()].features.has_select_for_no_key_update

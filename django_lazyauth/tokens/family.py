@@ -50,11 +50,13 @@ def revoke(family: UUID) -> None:
 
 
 def is_alive(family: UUID) -> bool:
-    """Say whether any token of *family* still works."""
-    refresh = _refresh_tokens(family)
-    access = (
-        get_access_token_model().objects.using(refresh.db).filter(pk__in=refresh.values("access_token_id"))
-    )
+    """Say whether any token of *family* still works, in the caller's transaction.
+
+    The reads lock, because at MariaDB's REPEATABLE READ others show the family as it was when the transaction began.
+    """
+    refresh = _refresh_tokens(family).select_for_update()
+    access = get_access_token_model().objects.using(refresh.db).select_for_update()
+    access = access.filter(pk__in=_refresh_tokens(family).values("access_token_id"))
     return bool(refresh.filter(revoked__isnull=True).exists() or access.exists())
 
 
@@ -81,6 +83,17 @@ def families_of(user_pk: Any, *, client_pk: Any = None) -> list[UUID]:
     if client_pk is not None:
         members = members.filter(application_id=client_pk)
     return list(members.order_by().values_list("token_family", flat=True).distinct())
+
+
+def lock(user_pk: Any) -> None:
+    """Lock the refresh tokens of a person that work, in the caller's transaction.
+
+    As the first statement it lets the transaction read what others have committed. Otherwise whoever refreshes again
+    and again would abort it each time, at REPEATABLE READ and SERIALIZABLE.
+    """
+    model = get_refresh_token_model()
+    rows = model.objects.using(router.db_for_write(model)).filter(user_id=user_pk, revoked__isnull=True)
+    list(rows.select_for_update().order_by("pk").values_list("pk"))
 
 
 def revoke_loose(user_pk: Any, *, client_pk: Any = None) -> None:

@@ -1,4 +1,7 @@
-"""Races need a server that many connections meet in: PostgreSQL. Where it is not, the tests are skipped."""
+"""Races need a server that many connections meet in: PostgreSQL, or MariaDB for the modules that name it.
+
+Where it is not, the tests are skipped.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,16 @@ from django.db import connection
 
 
 @pytest.fixture(scope="session", autouse=True)
-def postgresql():
-    """Look for the server before the test database is made there."""
-    if connection.vendor != "postgresql":
+def server():
+    """Look for the server before the test database is made there. Return its vendor."""
+    if connection.vendor == "postgresql":
+        _look_for_postgresql()
+    elif connection.vendor != "mysql":
         pytest.skip("needs PostgreSQL as a service: set LAZYAUTH_TEST_DATABASE=postgresql")
+    return connection.vendor
+
+
+def _look_for_postgresql() -> None:
     import psycopg
 
     try:
@@ -23,9 +32,18 @@ def postgresql():
         pytest.skip(f"the PostgreSQL service does not answer at {where.hostname}:{where.port or 5432}")
 
 
+@pytest.fixture(autouse=True)
+def _vendor(request, server):
+    """Skip what is not about this server. A module names others than PostgreSQL as ``VENDORS``."""
+    if server not in getattr(request.module, "VENDORS", {"postgresql"}):
+        pytest.skip("this race is about another server")
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _quick_rows(postgresql, django_db_setup, django_db_blocker):
+def _quick_rows(server, django_db_setup, django_db_blocker):
     """Spare what these tests do not need: they are about who sees which row, not about the disk."""
+    if server != "postgresql":
+        return
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         # No test here kills the server, and what others see of a commit does not wait for the disk.
         cursor.execute(f'ALTER DATABASE "{connection.settings_dict["NAME"]}" SET synchronous_commit = off')
@@ -33,11 +51,13 @@ def _quick_rows(postgresql, django_db_setup, django_db_blocker):
 
 
 @pytest.fixture(scope="package", autouse=True)
-def _quick_flush(postgresql):
+def _quick_flush(server):
     """Empty tables with DELETE: TRUNCATE makes new files for every table and index, and takes most of a second."""
+    off, on = ("SET FOREIGN_KEY_CHECKS = 0", "SET FOREIGN_KEY_CHECKS = 1") if server == "mysql" else ("", "")
 
     def sql_flush(style, tables, *, reset_sequences=False, allow_cascade=False):
-        return [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables]
+        deletes = [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables]
+        return [statement for statement in (off, *deletes, on) if statement]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connection.ops, "sql_flush", sql_flush)

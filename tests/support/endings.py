@@ -41,6 +41,7 @@ def race(*works: list[list[Any]]) -> list[list[Any]]:
 def _process(rounds: list[list[Any]]) -> Iterator[subprocess.Popen[str]]:
     job = {
         "database": connection.settings_dict["NAME"],
+        "options": connection.settings_dict["OPTIONS"],
         "lazyauth": settings.LAZYAUTH,
         "rounds": rounds,
     }
@@ -115,6 +116,14 @@ def delete_users(pk: Any) -> None:
     get_user_model().objects.filter(pk=pk).delete()
 
 
+def delete_user_again(pk: Any) -> None:
+    """Delete as ``docs/databases.md`` says for a database that aborts transactions: end first, and retry."""
+    from django_lazyauth.kit.retry import retry_on_conflict
+
+    end_all(pk)
+    retry_on_conflict(lambda: delete_user(pk))
+
+
 def end_all(pk: Any) -> None:
     from django.contrib.auth import get_user_model
 
@@ -176,6 +185,7 @@ if __name__ == "__main__":
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     received = json.loads(sys.stdin.readline())
     settings.DATABASES["default"]["NAME"] = received["database"]
+    settings.DATABASES["default"]["OPTIONS"] = received["options"]
     settings.LAZYAUTH = received["lazyauth"]
     django.setup()
     from django.db import connection as own
