@@ -177,6 +177,7 @@ def test_who_may_only_look_decides_nothing(client, everybody):
         act(client, action, everybody["registered"], post="yes")
     assert Application.objects.count() == 4
     assert not ClientRegistration.objects.filter(disabled_at__isnull=False).exists()
+    assert not ClientRegistration.objects.filter(verified_at__isnull=False).exists()
     assert client.post(f"{LIST}{everybody['waiting'].pk}/new-secret/").status_code == 403
     assert client.get(TOKENS + "add/").status_code == 403
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -25,9 +26,13 @@ class Documents:
 
     held: dict[str, dict] = {}
     fetched: list[str] = []
+    #: What happens while the document is on its way.
+    meanwhile: list[Callable[[], object]] = []
 
     def fetch(self, client_id):
         self.fetched.append(client_id)
+        for happen in self.meanwhile:
+            happen()
         if client_id not in self.held:
             raise CIMDError("nothing there")
         return self.held[client_id], 300
@@ -40,7 +45,7 @@ def documents(settings):
         "CIMD_ENABLED": True,
         "CIMD_METADATA_FETCHER": f"{__name__}.Documents",
     }
-    Documents.held, Documents.fetched = {}, []
+    Documents.held, Documents.fetched, Documents.meanwhile = {}, [], []
 
     def add(number=0, **members):
         url = f"https://client-{number}.example/oauth"
@@ -351,6 +356,13 @@ def test_a_document_that_cannot_be_served_is_refused_on_a_page_that_says_why(doc
     assert not Application.objects.exists()
 
 
+def test_a_page_that_refuses_a_document_quotes_it_as_text(documents):
+    """Threat model: the document is a stranger's, and the page stands on our own host."""
+    page = knock(documents(redirect_uris=["http://evil.example/<script>alert(1)</script>"])).content.decode()
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+
+
 def test_the_scope_of_a_document_binds_as_that_of_a_registration(documents):
     """RFC 7591 §2: a client that named its scopes asks for no other."""
     client = documents(scope="openid no-such-scope")
@@ -405,6 +417,16 @@ def test_no_document_takes_over_a_client_of_an_operator(documents, application):
     Application.objects.filter(pk=application.pk).update(client_id=client.client_id, name="Operator's")
     assert "Client 0" not in knock(client).content.decode()
     assert Application.objects.get().registration_source == "manual"
+
+
+def test_a_document_takes_over_no_client_that_an_operator_made_meanwhile(documents, application):
+    """The operator saved the client while its document was on its way."""
+    client = documents()
+    named = Application.objects.filter(pk=application.pk)
+    Documents.meanwhile.append(lambda: named.update(client_id=client.client_id, name="Operator's"))
+    knock(client)
+    assert Documents.fetched == [client.client_id]
+    assert (named.get().name, named.get().registration_source) == ("Operator's", "manual")
 
 
 @pytest.mark.parametrize(

@@ -5,19 +5,29 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from oauth2_provider.models import get_application_model
 
-from django_lazyauth.clients.secrets import MIN_RANDOM_LENGTH, deserves_digest
+from django_lazyauth.clients.secrets import MIN_RANDOM_LENGTH, deserves_digest, secret_proves
 from django_lazyauth.kit.secret_digest import digest_secret, is_digest, secret_matches
 
 SECRET = "a-random-secret-of-forty-characters-0123"
+#: What is not SECRET, each in one respect.
+WRONG = ("", SECRET[:-1], SECRET + "x", SECRET.upper(), "ü", "\x00")
 
 
 def test_a_digest_matches_its_secret_and_no_other():
     """RFC 6749 §10.1."""
     stored = digest_secret(SECRET)
     assert secret_matches(SECRET, stored)
-    for wrong in ("", SECRET[:-1], SECRET + "x", SECRET.upper(), stored, "ü", "\x00"):
+    for wrong in (*WRONG, stored):
         assert not secret_matches(wrong, stored)
+
+
+def test_a_secret_that_is_kept_as_it_is_is_compared_whole():
+    """RFC 6749 §10.1: an operator turned hashing off for the client."""
+    client = get_application_model()(client_secret=SECRET)
+    assert secret_proves(SECRET, client)
+    assert not any(secret_proves(wrong, client) for wrong in WRONG)
 
 
 def test_the_same_secret_is_never_stored_the_same_way_twice():

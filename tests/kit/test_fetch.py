@@ -181,6 +181,15 @@ def test_the_name_is_resolved_once_and_the_connection_goes_to_that_answer(hostil
     assert server.requests[0].startswith(b"GET / HTTP/1.1\r\nHost: localhost:%d\r\n" % server.port)
 
 
+def test_a_connection_goes_to_the_address_that_was_checked_and_to_no_name(hostile, resolver, lazyauth):
+    """I14: the system would resolve a name once more. Here it knows another address, where a server answers."""
+    lazyauth(ALLOW_LOOPBACK_UPSTREAMS=True)
+    server = hostile(plain(b"{}"))
+    resolver("127.0.0.2")
+    assert reason_of(f"http://localhost:{server.port}/") == "connect"
+    assert server.requests == []
+
+
 def test_loopback_is_for_loopback_names_only(no_socket, resolver, lazyauth):
     """The setting for development opens no door to a stranger's name."""
     lazyauth(ALLOW_LOOPBACK_UPSTREAMS=True)

@@ -5,8 +5,11 @@ Four processes, twelve rounds each (I11, I21). Afterwards nothing lives, nobody 
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from django.contrib.auth import get_user_model
+from django.db.models.signals import pre_delete
 from oauth2_provider.models import AccessToken, RefreshToken, get_application_model
 
 from django_lazyauth.models import (
@@ -17,7 +20,8 @@ from django_lazyauth.models import (
     UpstreamToken,
 )
 from tests.support.endings import race
-from tests.support.journey import code_for, redeem
+from tests.support.journey import code_for, get, make_browser, query_of, redeem, submit
+from tests.support.processes import PATIENCE, together, until
 from tests.web.site import register_client
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
@@ -74,6 +78,40 @@ def test_i21_a_deletion_under_fire_succeeds_and_nothing_lives(client_, end):
     assert_nothing_lives()
     assert not get_user_model().objects.exists()
     assert not ProviderIdentity.objects.exists()
+
+
+def test_i21_who_consents_while_their_account_is_deleted_gets_no_tokens(client_, waiting):
+    """I21: a row that would point to the deleted person waits for the deletion. Neither of the two fails.
+
+    The browser is signed in by another page of the site: no identity is locked, and nothing is open that could end.
+    """
+    user = get_user_model().objects.create(username="ada")
+    browser = make_browser()
+    browser.force_login(user)
+    page = get(browser, f"/authorize?{client_.authorize_query()}")
+    is_ended, is_done = threading.Event(), threading.Event()
+
+    def stand(**_kwargs):
+        is_ended.set()
+        until(lambda: waiting() == 1 or is_done.is_set())
+
+    def allow():
+        assert is_ended.wait(PATIENCE)
+        answer = submit(browser, page, decision="allow")
+        code = query_of(answer.headers.get("Location", "")).get("code")
+        answers = [answer, *([redeem(client_, code)] if code else [])]
+        is_done.set()
+        return answers
+
+    # After ours, and before Django deletes anything.
+    pre_delete.connect(stand, sender=get_user_model())
+    try:
+        _deleted, answers = together(user.delete, allow)
+    finally:
+        pre_delete.disconnect(stand, sender=get_user_model())
+    assert [answer.status_code for answer in answers] == [400]
+    assert not get_user_model().objects.exists()
+    assert not RefreshToken.objects.exists()
 
 
 @pytest.mark.parametrize("end", ["end_all", "deactivate", "unlink"])

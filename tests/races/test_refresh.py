@@ -128,10 +128,16 @@ def test_i11_a_refresh_that_meets_a_revocation_leaves_no_live_token(client_):
         assert_a_revocation_among_refreshes_ends_the_session(client_, token)
 
 
-def test_i11_a_retry_that_waited_for_the_end_of_its_session_is_refused(client_, waiting):
-    """I11: the successor is there when the retry looks for it, and gone when it may read it."""
+@pytest.mark.parametrize("is_cleared", [False, True])
+def test_i11_a_retry_that_waited_for_the_end_of_its_session_is_refused(client_, waiting, is_cleared):
+    """I11: the successor is there when the retry looks for it, and gone when it may read it.
+
+    The end of a session locks a spent token by the access token that it points to, which may have been cleared away.
+    """
     token = redeem(client_, code_for(client_)).json()["refresh_token"]
     assert refresh(client_, token).status_code == 200
+    if is_cleared:
+        RefreshToken.objects.filter(revoked__isnull=False).update(access_token=None)
     ending = Pause()
 
     def retry():

@@ -189,6 +189,14 @@ class TestPerson:
         answer = submit(browser, page, decision="allow")
         assert "code=" not in answer.headers.get("Location", "")
 
+    def test_a_code_of_somebody_deactivated_by_sql_is_not_redeemed(self, ada, lazyauth):
+        """Nothing of ours heard of it, so the code stands: the exchange looks at the person."""
+        lazyauth(REGISTRATION="immediate")
+        code = code_for(ada.client)
+        assert not DeferredRegistration.objects.exists(), "nothing that looks at the person once more"
+        get_user_model().objects.update(is_active=False)
+        assert redeem(ada.client, code).json()["error"] == "invalid_grant"
+
     def test_many_people_are_deleted_at_once(self, ada, maps):
         grace = signed_in_at(maps, subject="grace")
         get_user_model().objects.all().delete()

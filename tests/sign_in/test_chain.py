@@ -75,6 +75,18 @@ def test_the_first_leg_is_the_identity_and_the_others_connect_accounts(chained, 
 
 
 @MODES
+def test_a_leg_that_was_added_meanwhile_comes_before_the_code(client_, lazyauth, mode):
+    """The consent page stands open while the operator adds an account to the chain."""
+    lazyauth(REGISTRATION=mode, CHAINS=[{"client": client_.client_id, "providers": ["demo"]}])
+    browser = make_browser()
+    page = get(browser, come_back(browser, begin(browser, client_), subject="ada").headers["Location"])
+    lazyauth(CHAINS=[{"client": client_.client_id, "providers": ["demo", "other"]}])
+    answer = submit(browser, page, decision="allow")
+    assert "code=" not in answer.headers.get("Location", "")
+    assert not PendingAuthorization.objects.filter(status=Status.CODE_ISSUED).exists()
+
+
+@MODES
 def test_each_leg_has_secrets_of_its_own(chained, lazyauth, mode):
     """I9."""
     lazyauth(REGISTRATION=mode)

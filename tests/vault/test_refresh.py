@@ -21,7 +21,10 @@ from django_lazyauth.models.fields import uuid7
 from django_lazyauth.providers import code_flow, token_requests
 from django_lazyauth.sessions import end as sessions
 from django_lazyauth.signals import upstream_token_expired, upstream_token_refreshed
+from django_lazyauth.upstream.renew import renew
 from django_lazyauth.vault import store
+from django_lazyauth.vault.read import read
+from django_lazyauth.vault.tokens import Binding
 from tests.conftest import register
 
 pytestmark = pytest.mark.django_db
@@ -420,6 +423,16 @@ def test_a_holder_who_stood_still_for_too_long_writes_nothing(session, monkeypat
         session.fresh()
     assert caught.value.code == "overtaken"
     assert session.bundle() == before
+
+
+def test_a_refresh_token_that_another_process_spent_is_not_sent_again(session):
+    """RFC 9700 §4.14: many upstreams end the grant. This process read the row before the other one renewed it."""
+    session.expire()
+    held = read(Binding(**session.binding))
+    assert session.fresh().version == 2
+    assert renew(held) is None
+    assert len(session.refreshes()) == 1
+    assert session.fresh().version == 2
 
 
 def test_an_upstream_without_revocation_is_not_asked_for_it(session, monkeypatch, lazyauth):

@@ -10,6 +10,7 @@ from django.db import OperationalError, connection
 
 from django_lazyauth.errors import RefreshExpired, RefreshTransient
 from django_lazyauth.models import UpstreamToken
+from django_lazyauth.signals import upstream_token_refreshed
 from django_lazyauth.upstream import renew as renewing
 from tests.support.faults import Fault, injected
 
@@ -43,9 +44,17 @@ def test_i22_a_writer_recognises_its_own_row_and_revokes_nothing(session, rotate
     """I22: the COMMIT of the lease (1) or of the answer (2) arrives, and its acknowledgement does not."""
     session.upstream.control(keep_refresh_token=not rotates)
     session.expire()
+    told = []
+
+    def listen(version, **_others):
+        told.append(version)
+
+    upstream_token_refreshed.connect(listen)
     with injected(Fault(n, when="after_commit")) as fault:
         credential = session.fresh()
+    upstream_token_refreshed.disconnect(listen)
     assert fault.fired
+    assert told == [2], "its own row is no newer sign-in of somebody else"
     stands = session.bundle()
     assert (credential.access_token, credential.version) == (stands.access_token, 2)
     assert session.upstream.requests("/revoke") == []

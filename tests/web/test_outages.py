@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.http import Http404
@@ -12,8 +13,10 @@ from django.http import Http404
 from django_lazyauth.models import PendingAuthorization
 from tests.clients.conftest import PUBLIC
 from tests.conftest import register
-from tests.support.journey import code_for, get, make_browser, post_form, redeem, start
+from tests.support.faults import Fault, injected
+from tests.support.journey import code_for, form_of, get, make_browser, post_form, redeem, start, submit
 from tests.support.outages import cache_gone, connection_cut, database_gone
+from tests.support.reports import reported
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -279,6 +282,22 @@ def test_a_script_learns_that_its_registration_is_too_long():
     )
     assert answer.status_code == 413
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+
+
+# -- what is reported ---------------------------------------------------------------------------------------
+
+
+def test_i13_a_report_of_a_page_that_failed_shows_nothing_that_was_typed(browser, client_, lazyauth):
+    """I13: Django mails the form and all variables of a failed request to the admins of a site."""
+    lazyauth(PROVIDERS={"local": {"type": "password"}, "demo": settings.LAZYAUTH["PROVIDERS"]["demo"]})
+    page = get(browser, start(browser, client_, provider="local").headers["Location"])
+    _action, fields = form_of(page)
+    with reported() as reports, injected(Fault(3)):
+        answer = submit(browser, page, email="ada@people.example", password="seven-quiet-otters")
+    assert answer.status_code == 500
+    assert reports
+    for secret in ("seven-quiet-otters", fields["form_token"], *browser.cookies.values()):
+        assert not any(getattr(secret, "value", secret) in report for report in reports)
 
 
 # -- two clients -------------------------------------------------------------------------------------------

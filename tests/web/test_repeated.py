@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import re
+import time
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.hashers import make_password
 from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -30,6 +33,8 @@ from tests.support.journey import (
     start,
     submit,
 )
+from tests.support.mail import mail_settings
+from tests.support.processes import together
 
 from .site import (
     RecordingProvider,
@@ -304,6 +309,28 @@ def test_a_second_click_sends_no_second_mail(client_, browser, local, ada, step)
     done = submit(browser, first, code=code)
     assert done.status_code == 303
     assert same_answer(done, submit(browser, first, code=code))
+
+
+class SlowMail(EmailBackend):
+    """A mail server that takes its time."""
+
+    def send_messages(self, email_messages):
+        time.sleep(0.7)
+        return super().send_messages(email_messages)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_clicks_at_once_one_sends_the_mail(client_, browser, local, settings):
+    """Decision 76: the second click comes while the first is at work. It waits for that answer."""
+    for name, value in mail_settings("tests.web.test_repeated.SlowMail").items():
+        setattr(settings, name, value)
+    page = password_page(browser, client_, "register")
+    clicks = [
+        partial(submit, each, page, email="new@people.example", password="nine-loud-herons")
+        for each in (browser, twin_of(browser))
+    ]
+    assert same_answer(*together(*clicks))
+    assert len(mail.outbox) == 1
 
 
 def test_a_second_click_on_another_mail_sends_one_and_the_next_page_sends_the_next(client_, browser, local):

@@ -156,6 +156,15 @@ def test_a_confidential_client_without_its_secret_gets_nothing(confidential, cli
     assert redeem(confidential, code).status_code == 200
 
 
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_a_client_whose_secret_is_empty_proves_nothing(client_, path):
+    """RFC 6749 §2.3.1: an operator left the secret of a confidential client empty. It is no password of nobody."""
+    change_client(client_, client_type="confidential", authorization_grant_type="client-credentials")
+    form = {"grant_type": "client_credentials", "token": "x"}
+    response = call(path, form, authorization=basic(client_.client_id, ""))
+    assert_error(response, "invalid_client", status=401)
+
+
 @pytest.mark.parametrize("client_id", [None, "", "nobody", "x" * 300, "PUBLIC-CLIENT"])
 def test_an_unknown_client_gets_nothing(client_, client_id):
     """RFC 6749 §5.2."""
