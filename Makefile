@@ -10,7 +10,7 @@ PINNED := --no-deps --no-compile
 PYTEST := $(BIN)/python -m pytest -p tests.support.require_services
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-slow test-services test-pgbouncer test-mariadb test-browser matrix lint bench pins clean
+.PHONY: help demo serve test test-slow test-services test-pgbouncer test-mariadb test-browser mutants matrix lint bench pins clean
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test-mariadb: $(VENV)/dev.stamp  ## The core flow, races and the legacy migratio
 
 test-browser: $(VENV)/dev.stamp  ## The tests that drive a real Chromium
 	$(PYTEST) -m browser
+
+mutants: $(VENV)/dev.stamp  ## Break one line of the product after the other, and see that its tests fail (ONLY="a name")
+	$(BIN)/python -m tests.mutants $(ONLY)
 
 matrix:  ## The core folders on Python 3.12 and 3.13, with Django 5.2 and 6.1 each
 	.ci/matrix

@@ -100,7 +100,8 @@ elif DATABASE == "mariadb":
     SILENCED_SYSTEM_CHECKS = ["models.W036"]
 else:
     # A file, not :memory:, so that threads and processes meet in it as they do on a site.
-    _path = Path(tempfile.gettempdir()) / f"lazyauth-test-{os.getpid()}.sqlite3"
+    _own = Path(tempfile.gettempdir()) / f"lazyauth-test-{os.getpid()}.sqlite3"
+    _path = Path(os.environ.get("LAZYAUTH_TEST_SQLITE") or _own)
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",

@@ -1,0 +1,23 @@
+"""Lines of the product that must not be lost, each with the test that fails without it.
+
+``make mutants`` breaks one line after the other in a copy of the tree, and runs the tests that it names. A test that
+never fails shows nothing: so each must fail.
+"""
+
+from __future__ import annotations
+
+from . import clients, edges, grants, openid, sessions, sign_in, upstreams
+from .mutation import Mutation
+
+#: Every mutation, room by room.
+MUTATIONS: tuple[Mutation, ...] = (
+    *grants.MUTATIONS,
+    *sign_in.MUTATIONS,
+    *sessions.MUTATIONS,
+    *clients.MUTATIONS,
+    *openid.MUTATIONS,
+    *upstreams.MUTATIONS,
+    *edges.MUTATIONS,
+)
+
+__all__ = ["MUTATIONS", "Mutation"]
