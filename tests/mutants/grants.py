@@ -384,8 +384,8 @@ MUTATIONS = (
     Mutation(
         "end-outruns-a-chain-of-refreshes",
         "sessions/end.py",
-        "        while family.is_alive(session_id):",
-        "        while not session_id:",
+        "        if not family.is_alive(session_id):",
+        "        if session_id:",
         ("races/test_refresh.py::test_i2_a_chain_of_refreshes_does_not_outrun_the_end_of_its_session",),
         "A chain of refreshes does not outrun the end of its session.",
         "I11",
@@ -395,8 +395,8 @@ MUTATIONS = (
     Mutation(
         "end-revokes-the-family",
         "sessions/end.py",
-        "        family.revoke(session_id)\n        while family.is_alive(session_id):",
-        "        while not session_id:",
+        "        family.revoke(session_id)\n        if not family.is_alive(session_id):",
+        "        if session_id:",
         (TOKEN + "test_revoking_a_token_ends_its_session",),
         "The end of a session ends its tokens.",
         "I11",

@@ -276,7 +276,7 @@ MUTATIONS = (
     Mutation(
         "last-way-in-under-a-lock",
         "sign_in/identities.py",
-        "get_user_model()._default_manager.select_for_update().get(pk=user.pk)",
+        "get_user_model()._default_manager.select_for_update(no_key=no_key).get(pk=user.pk)",
         "get_user_model()._default_manager.get(pk=user.pk)",
         ("races/test_unlink.py::test_of_two_unlinks_at_once_one_leaves_the_last_way_in",),
         "Two tabs never remove the last two ways in.",
