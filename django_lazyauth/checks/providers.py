@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
 from django_lazyauth.conf.kinds import is_a
 from django_lazyauth.conf.messages import complaint, readable
-from django_lazyauth.openid.descriptor import ProviderDescriptor
+from django_lazyauth.openid.descriptor import DescriptorError, ProviderDescriptor
 from django_lazyauth.openid.domains import check_configuration
 from django_lazyauth.providers.base import Provider
 from django_lazyauth.providers.code_flow import CodeFlow
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sign_in.deferred import mode_of
 from django_lazyauth.users import needs_address
+
+_MODES: Final = (None, "immediate", "lazy")
 
 
 def check_providers() -> Iterator[CheckMessage]:
@@ -28,14 +30,28 @@ def check_providers() -> Iterator[CheckMessage]:
         if config.get("enabled", True) is False:
             continue
         try:
-            provider = get_provider(name)
-            provider.check()
-            found = list(_provider(provider))
+            found = list(_entry(name, config))
         except Exception as error:  # noqa: BLE001 - a host's class and its configuration raise what they like.
-            yield Error(f"Provider {_shown(name)} cannot be set up: {complaint(error)}", id="lazyauth.E008")
+            cause = error.__cause__ if isinstance(error.__cause__, DescriptorError) else error
+            yield Error(f"Provider {_shown(name)} cannot be set up: {complaint(cause)}", id="lazyauth.E008")
             continue
         yield from found
+
+
+def _entry(name: str, config: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    if config.get("registration") not in _MODES:
+        yield _wrong_registration(name)
+        return
+    provider = get_provider(name)
+    found = list(_provider(provider))
+    yield from found
+    if not found:
+        provider.check()
         yield from _addresses(provider)
+
+
+def _wrong_registration(name: str) -> CheckMessage:
+    return Error(f'Provider {_shown(name)}: registration must be "immediate" or "lazy".', id="lazyauth.E003")
 
 
 def _addresses(provider: Provider) -> Iterator[CheckMessage]:
@@ -63,10 +79,8 @@ def _provider(provider: Provider) -> Iterator[CheckMessage]:
             f"Provider name {_shown(provider.name)} must be letters, digits, - and _, at most 64.",
             id="lazyauth.E008",
         )
-    if provider.registration not in (None, "lazy", "immediate"):
-        yield Error(
-            f'Provider {provider.name!r}: registration must be "immediate" or "lazy".', id="lazyauth.E003"
-        )
+    if provider.registration not in _MODES:
+        yield _wrong_registration(provider.name)
         return
     if provider.emits_commit and type(provider).finalize is Provider.finalize:
         yield Error(

@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from .descriptor import IDENTIFIER_LIMIT
 from .jose import (
     TOKEN_LIMIT,
     Reason,
@@ -28,6 +27,7 @@ from .jose import (
     required_text,
 )
 from .key_set import KeySet, check_signature
+from .provider_kinds import IDENTIFIER_LIMIT
 
 #: What ``typ`` may be (RFC 9068 §4), in lower case: media types have no case.
 TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})

@@ -21,18 +21,11 @@ from django_lazyauth.kit.cached_fetch import CachedFetch, register
 from django_lazyauth.kit.results import Pending, Ready, Result, SourceFailed
 
 from . import domains, published
-from .descriptor import (
-    ALGORITHMS,
-    IDENTIFIER_LIMIT,
-    SCOPE_LIMIT,
-    SSO_PREFIX,
-    DescriptorError,
-    ProviderDescriptor,
-    descriptor_from_settings,
-)
+from .descriptor import SSO_PREFIX, DescriptorError, ProviderDescriptor, descriptor_from_settings
 from .domains import SsoDomain
 from .key_set import KeySet, KeySetInvalid
 from .keys import StoredProvider
+from .provider_kinds import ALGORITHMS, IDENTIFIER_LIMIT, SCOPE_LIMIT
 from .verify import NAME_LIMIT
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"

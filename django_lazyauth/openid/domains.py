@@ -20,7 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django_lazyauth.conf import Refused, lazyauth_settings, sso_document
 from django_lazyauth.errors import LazyAuthError
 
-from .descriptor import SSO_PREFIX, DescriptorError, ProviderDescriptor, descriptor_from_settings
+from .descriptor import SSO_PREFIX, DescriptorError, ProviderDescriptor, descriptor_from_settings, with_preset
 
 logger = logging.getLogger("django_lazyauth.openid")
 
@@ -131,6 +131,7 @@ def _describe(domain: str, config: Mapping[str, Any]) -> SsoDomain:
         DescriptorError: What is configured for the domain cannot be used.
     """
     name = SSO_PREFIX + domain
+    config = with_preset(name, config)
     if "issuer" not in config:
         try:
             document = sso_document(domain, config)
@@ -138,15 +139,12 @@ def _describe(domain: str, config: Mapping[str, Any]) -> SsoDomain:
             raise DescriptorError(name, f"{refused} {refused.hint}") from None
         url = document.discovery_url or f"https://{domain}/.well-known/{lazyauth_settings.sso_discovery_path}"
         return SsoDomain(domain, url, None, document.display_name)
-    display_name = config.get("display_name", "")
-    if not isinstance(display_name, str) or len(display_name) > 128:
-        raise DescriptorError(name, '"display_name" must be a string of at most 128 characters')
     if config.get("type", "oidc") != "oidc":
         raise DescriptorError(name, '"type" must be "oidc"')
     descriptor = descriptor_from_settings(name, config)
     if descriptor.placeholders:
         raise DescriptorError(name, '"issuer" of a domain has no placeholders')
-    return SsoDomain(domain, descriptor.configuration_url, descriptor, display_name)
+    return SsoDomain(domain, descriptor.configuration_url, descriptor, config.get("display_name", ""))
 
 
 def check_configuration() -> list[str]:

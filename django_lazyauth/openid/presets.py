@@ -49,7 +49,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "scopes": ["read:user", "user:email"],
         "token_endpoint_auth_method": "client_secret_post",
         # A login name can be changed and then taken by another person. The number stays.
-        "claims": {"subject": "id", "name": "name"},
+        "subject": "id",
     },
     "gitlab": {
         "display_name": "GitLab",

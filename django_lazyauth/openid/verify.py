@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from .descriptor import IDENTIFIER_LIMIT, ProviderDescriptor
+from .descriptor import ProviderDescriptor
 from .jose import (
     LEEWAY,
     Reason,
@@ -30,6 +30,7 @@ from .jose import (
     seconds,
 )
 from .key_set import Key, KeySet, check_signature
+from .provider_kinds import IDENTIFIER_LIMIT
 
 #: The name of the error for ID tokens.
 IdTokenRejected = TokenRejected
@@ -69,7 +70,9 @@ class VerifiedIdentity:
 
     Attributes:
         issuer: Exactly as the token has it.
-        subject: The issuer's ``sub``. It is unique within the issuer, not across the tenants of a provider.
+        subject: The claim that the provider's ``subject`` names. It is unique within the issuer, not across the
+            tenants of a provider.
+        sub: The issuer's ``sub``, which a UserInfo answer must repeat (OpenID Connect Core §5.3.2).
         tenant: The values of the issuer's placeholders, joined by ``:``; empty where it has none.
         email_verified: False where the provider is not trusted to verify addresses.
         auth_time: Aware time when the person last authenticated there, if the token says so.
@@ -80,6 +83,7 @@ class VerifiedIdentity:
 
     issuer: str
     subject: str
+    sub: str
     tenant: str
     profile: Profile
     issued_at: datetime
@@ -150,7 +154,8 @@ def _read_identity(
     return VerifiedIdentity(
         issuer=issuer,
         tenant=tenant,
-        subject=required_text(claims.get("sub"), IDENTIFIER_LIMIT, Reason.SUBJECT),
+        subject=required_text(claims.get(provider.subject), IDENTIFIER_LIMIT, Reason.SUBJECT),
+        sub=required_text(claims.get("sub"), IDENTIFIER_LIMIT, Reason.SUBJECT),
         profile=read_profile(claims, provider),
         issued_at=issued_at,
         expires_at=expires_at,

@@ -126,7 +126,7 @@ class Provider:
     @property
     def display_name(self) -> str:
         """The text of the button."""
-        return str(self.config.get("display_name", self.name.replace("-", " ").replace("_", " ").title()))
+        return str(self.config.get("display_name") or self.name.replace("-", " ").replace("_", " ").title())
 
     @property
     def registration(self) -> RegistrationMode | None:

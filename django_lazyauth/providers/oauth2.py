@@ -61,7 +61,7 @@ class OAuth2Provider(CodeFlow):
             profile = choose_address(addresses, profile)
         identity = Identity(
             provider=self.name,
-            subject=read_subject(document.get(self.descriptor.claims.subject)),
+            subject=read_subject(document.get(self.descriptor.subject)),
             issuer=self.descriptor.issuer,
             email=profile.email,
             email_verified=profile.email_verified and self.descriptor.states_email_verified,

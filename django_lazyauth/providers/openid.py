@@ -22,8 +22,8 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
 from django_lazyauth.kit.results import Failed, Pending, Ready, Result
 from django_lazyauth.openid import sources
-from django_lazyauth.openid.descriptor import IDENTIFIER_LIMIT
 from django_lazyauth.openid.jose import LEEWAY, Reason
+from django_lazyauth.openid.provider_kinds import IDENTIFIER_LIMIT
 from django_lazyauth.openid.sources import KeySource, Published, StoredKeys
 from django_lazyauth.openid.verify import (
     IdTokenRejected,
@@ -211,7 +211,7 @@ class OpenIDProvider(CodeFlow):
             ProviderUnavailable: There was no usable answer.
         """
         document = read_userinfo(endpoint, access_token)
-        if not isinstance(document, dict) or document.get("sub") != verified.subject:
+        if not isinstance(document, dict) or document.get("sub") != verified.sub:
             raise IdentityRejected("userinfo_sub")
         try:
             other = read_profile(document, self.descriptor)

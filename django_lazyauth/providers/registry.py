@@ -5,18 +5,21 @@ The settings are read on each call. A provider that is unreachable or configured
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Final, TypeGuard
 
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.openid import domains
-from django_lazyauth.openid.descriptor import SSO_PREFIX, DescriptorError, with_preset
+from django_lazyauth.openid.descriptor import SSO_PREFIX, DescriptorError, read_keys, with_preset
+from django_lazyauth.openid.provider_keys import UPSTREAMS
 
 from .base import Provider
+
+logger = logging.getLogger("django_lazyauth.providers")
 
 #: Value of ``type`` → class. Named by path, so that a site imports only what it uses.
 PROVIDER_CLASSES: Final[Mapping[str, str]] = {
@@ -33,14 +36,17 @@ def get_provider(name: str) -> Provider:
 
     Raises:
         ProviderUnavailable: ``not_configured``: unknown, ``"enabled": False``, or a domain that is not allowed.
-        ImproperlyConfigured: Its preset, type or class does not exist.
+            ``misconfigured``: its preset, type or class does not exist; the cause is the :class:`DescriptorError`.
     """
     if name.startswith(SSO_PREFIX):
         return _build(name, {"class": SSO_CLASS})
     mapping = lazyauth_settings.providers.get(name)
     if not _is_enabled(mapping):
         raise ProviderUnavailable("not_configured")
-    return _build(name, mapping)
+    try:
+        return _build(name, mapping)
+    except DescriptorError as error:
+        raise ProviderUnavailable("misconfigured", debug=error.hint) from error
 
 
 def is_on(name: str) -> bool:
@@ -51,9 +57,19 @@ def is_on(name: str) -> bool:
 
 
 def configured_providers() -> list[Provider]:
-    """Return the enabled providers in the order of the settings, which is the order of the buttons."""
-    configured = lazyauth_settings.providers.items()
-    return [_build(name, mapping) for name, mapping in configured if _is_enabled(mapping)]
+    """Return the enabled providers in the order of the settings, which is the order of the buttons.
+
+    One that cannot be built is left out.
+    """
+    found = []
+    for name, mapping in lazyauth_settings.providers.items():
+        if not _is_enabled(mapping):
+            continue
+        try:
+            found.append(_build(name, mapping))
+        except DescriptorError as error:
+            logger.error("%s", error)
+    return found
 
 
 def upstream_types() -> dict[str, str]:
@@ -74,26 +90,24 @@ def upstream_types() -> dict[str, str]:
 
 def configured_issuer(name: str) -> str:
     """Return the OpenID issuer of *name* in the settings; empty where it has none or a template."""
-    mapping = lazyauth_settings.providers.get(name)
-    try:
-        config = with_preset(name, mapping) if _is_enabled(mapping) else {}
-    except DescriptorError:
-        config = {}
-    issuer = config.get("issuer", "")
+    issuer = _config_of(name).get("issuer", "")
     # A template, such as Microsoft's, is not one issuer.
     return issuer if isinstance(issuer, str) and "{" not in issuer else ""
 
 
 def subject_claim(name: str) -> str:
-    """Return the claim whose value is the subject of people of *name* (see ``openid/descriptor``)."""
+    """Return the claim whose value is the subject of people of *name* (key ``subject``)."""
+    subject = _config_of(name).get("subject", "sub")
+    return subject if isinstance(subject, str) else "sub"
+
+
+def _config_of(name: str) -> Mapping[str, Any]:
+    """Return what is configured for *name*; nothing where it is disabled or its preset does not exist."""
     mapping = lazyauth_settings.providers.get(name)
     try:
-        config = with_preset(name, mapping) if _is_enabled(mapping) else {}
+        return with_preset(name, mapping) if _is_enabled(mapping) else {}
     except DescriptorError:
-        config = {}
-    claims = config.get("claims")
-    named = claims.get("subject", "sub") if isinstance(claims, Mapping) else "sub"
-    return named if config.get("type") == "oauth2" and isinstance(named, str) else "sub"
+        return {}
 
 
 def _is_enabled(mapping: object) -> TypeGuard[Mapping[str, Any]]:
@@ -101,19 +115,22 @@ def _is_enabled(mapping: object) -> TypeGuard[Mapping[str, Any]]:
 
 
 def _build(name: str, mapping: Mapping[str, Any]) -> Provider:
-    try:
-        config = with_preset(name, mapping)
-    except DescriptorError as error:
-        raise ImproperlyConfigured(f'LAZYAUTH["PROVIDERS"]: {error}') from None
-    return _provider_class(name, config)(name, config)
-
-
-def _provider_class(name: str, config: Mapping[str, Any]) -> type[Provider]:
-    path = config.get("class") or PROVIDER_CLASSES.get(config.get("type", "oidc"))
+    """
+    Raises:
+        DescriptorError: Its preset, type or class does not exist, or the password provider has a wrong key.
+    """
+    config = with_preset(name, mapping)
+    path = config.get("class")
+    if path is None:
+        kind = config.get("type", "oidc")
+        if kind not in UPSTREAMS:
+            # An upstream reads its keys when it is used.
+            kind = read_keys(name, config)["type"]
+        path = PROVIDER_CLASSES[kind]
     try:
         found = import_string(path) if isinstance(path, str) else path
     except ImportError:
         found = None
     if not isinstance(found, type) or not issubclass(found, Provider):
-        raise ImproperlyConfigured(f'LAZYAUTH["PROVIDERS"][{name!r}]: no such "type" or "class".')
-    return found
+        raise DescriptorError(name, '"class" must be a subclass of Provider or the dotted path of one')
+    return found(name, config)

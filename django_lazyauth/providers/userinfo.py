@@ -8,8 +8,8 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
 from django_lazyauth.kit import fetch
-from django_lazyauth.openid.descriptor import IDENTIFIER_LIMIT
 from django_lazyauth.openid.jose import TokenRejected, check_clean
+from django_lazyauth.openid.provider_kinds import IDENTIFIER_LIMIT
 from django_lazyauth.openid.verify import Profile
 
 

@@ -1,4 +1,4 @@
-"""The reference page of the settings: the tables in ``docs/settings.md``, between marks that name them.
+"""The reference pages: the tables in ``docs/settings.md`` and ``docs/providers.md``, between marks that name them.
 
 ``python -m tests.docs.reference`` writes them anew.
 """
@@ -17,11 +17,13 @@ from django_lazyauth.conf.kinds import in_words
 from django_lazyauth.conf.nested import Chain, ResourceServerSettings, SsoDocument, SwapSettings, Table
 from django_lazyauth.conf.setting import Setting
 from django_lazyauth.conf.table import ROWS
+from django_lazyauth.openid.provider_keys import KEYS, REQUIRED, TYPES, Key
 
 NESTED: dict[str, type[Table]] = {
     table.setting: table for table in (Chain, ResourceServerSettings, SsoDocument, SwapSettings)
 }
-PAGE = Path(__file__).resolve().parents[2] / "docs/settings.md"
+_DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = (_DOCS / "settings.md", _DOCS / "providers.md")
 _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -31,6 +33,9 @@ def render(page: str) -> str:
 
 
 def _table(name: str) -> Iterator[str]:
+    if name == "PROVIDERS":
+        yield from _providers()
+        return
     yield "| name | must be | default | |"
     yield "|---|---|---|---|"
     if name == "LAZYAUTH":
@@ -40,6 +45,38 @@ def _table(name: str) -> Iterator[str]:
         for field in fields(NESTED[name]):
             words, text = field.metadata["kind"].words, field.metadata["text"]
             yield f"| `{field.name}` | {_code(words)} | {_nested_default(field)} | {text} |"
+
+
+def _providers() -> Iterator[str]:
+    yield "| key | for | must be | default | |"
+    yield "|---|---|---|---|---|"
+    for key in KEYS:
+        yield _key(key, key.name)
+        for member in key.members:
+            yield _key(member, f"{key.name}.{member.name}")
+
+
+def _key(key: Key, name: str) -> str:
+    types = "all" if key.types == TYPES else ", ".join(f"`{one}`" for one in key.types)
+    return f"| `{name}` | {types} | {key.kind.words} | {_key_default(key)} | {key.text} |"
+
+
+def _key_default(key: Key) -> str:
+    if key.default_text:
+        return key.default_text
+    whole = {kind: key.default_for(kind) for kind in key.types}
+    shown = {kind: _shown_key(value) for kind, value in whole.items()}
+    if len(set(shown.values())) == 1:
+        return next(iter(shown.values()))
+    return ", ".join(f"{text} for `{kind}`" for kind, text in shown.items())
+
+
+def _shown_key(value: object) -> str:
+    if value is REQUIRED:
+        return "required"
+    if isinstance(value, tuple):
+        value = list(value)
+    return _shown(value) if value or value is False else "none"
 
 
 def _code(words: str) -> str:
@@ -81,4 +118,5 @@ def _limit(row: Setting[Any]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(render(PAGE.read_text()))
+    for page in PAGES:
+        page.write_text(render(page.read_text()))

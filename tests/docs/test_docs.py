@@ -18,6 +18,7 @@ from django.test import Client
 
 from django_lazyauth import conf
 from django_lazyauth.errors import BundleNotFound
+from django_lazyauth.openid.provider_keys import KEYS
 from django_lazyauth.toolkit.clients import get_client_model
 from tests.docs import reference
 from tests.settings import SIGNING_KEY
@@ -166,9 +167,16 @@ def test_commands_exist(page):
         assert re.search(rf"^{target}:", made, re.MULTILINE), target
 
 
-def test_the_reference_of_the_settings_is_what_the_table_renders():
-    page = (ROOT / "docs/settings.md").read_text()
+@pytest.mark.parametrize("path", reference.PAGES, ids=lambda path: path.name)
+def test_a_reference_page_is_what_the_table_renders(path):
+    page = path.read_text()
     assert page == reference.render(page)
+
+
+def test_every_key_of_a_provider_is_described_and_nothing_else():
+    page = (ROOT / "docs/providers.md").read_text()
+    names = [name for key in KEYS for name in (key.name, *(f"{key.name}.{one.name}" for one in key.members))]
+    assert re.findall(r"^\| `([a-z_.]+)` \|", page, re.MULTILINE) == names
 
 
 def test_every_setting_is_described_and_nothing_else():

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 
-from django_lazyauth.openid.descriptor import (
-    ALGORITHMS,
-    OWN_PARAMETERS,
-    DescriptorError,
-    descriptor_from_settings,
-)
+from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_settings, read_keys
 from django_lazyauth.openid.presets import PRESETS
+from django_lazyauth.openid.provider_keys import (
+    CLAIMS,
+    KEYS,
+    UPSTREAMS,
+    ClaimsConfig,
+    ProviderConfig,
+)
+from django_lazyauth.openid.provider_kinds import ALGORITHMS, OWN_PARAMETERS
 
 MINIMAL = {"issuer": "https://id.example", "client_id": "us"}
 
@@ -80,7 +85,9 @@ def test_it_is_frozen():
         ({"token_endpoint_auth_method": "client_secret_jwt"}, "token_endpoint_auth_method"),
         ({"token_endpoint_auth_method": "client_secret_post"}, "client_secret"),
         ({"token_endpoint_auth_method": "private_key_jwt"}, "private_key"),
-        ({"claims": {"subject": "email"}}, "claims"),
+        ({"claims": {"subject": "email"}}, "subject"),
+        ({"claims": "email"}, "claims"),
+        ({"subject": ""}, "subject"),
         ({"claims": {"phone": "phone"}}, "claims"),
         ({"claims": {"email": 7}}, "claims"),
         ({"states_email_verified": "no"}, "states_email_verified"),
@@ -89,7 +96,7 @@ def test_it_is_frozen():
         ({"authorization_endpoint": "javascript:alert(1)"}, "authorization_endpoint"),
         ({"jwks_uri": "https://"}, "jwks_uri"),
         ({"type": "saml"}, "type"),
-        ({"type": "oauth2"}, "authorization_endpoint"),
+        ({"type": "oauth2", "subject": "id"}, "authorization_endpoint"),
         ({"preset": "nowhere"}, "preset"),
     ],
 )
@@ -123,10 +130,24 @@ def test_a_preset_needs_only_what_is_the_sites_own(preset):
 
 def test_the_mapping_overrides_its_preset():
     descriptor = descriptor_from_settings(
-        "work", {"preset": "google", "client_id": "us", "scopes": ["openid"], "extra_authorize_params": {}}
+        "work",
+        {
+            "preset": "google",
+            "client_id": "us",
+            "scopes": ["openid"],
+            "extra_authorize_params": {"hd": "corp.example"},
+            "algorithms": None,
+        },
     )
     assert (descriptor.issuer, descriptor.scopes) == ("https://accounts.google.com", ("openid",))
-    assert descriptor.extra_authorize_params == {}
+    assert descriptor.extra_authorize_params == {"access_type": "offline", "hd": "corp.example"}
+    assert descriptor.algorithms == ("RS256",)
+
+
+def test_an_empty_parameter_takes_one_of_the_preset_away():
+    """RFC 6749 §3.1: a parameter without a value is none."""
+    config = {"preset": "google", "client_id": "us", "extra_authorize_params": {"access_type": ""}}
+    assert descriptor_from_settings("work", config).extra_authorize_params == {}
 
 
 def test_what_the_well_known_ones_need_is_there():
@@ -136,4 +157,100 @@ def test_what_the_well_known_ones_need_is_there():
     assert preset("microsoft").placeholders == ("tid",)
     assert preset("microsoft").states_email_verified is False
     assert preset("apple").extra_authorize_params == {"response_mode": "form_post"}
-    assert (preset("github").type, preset("github").claims.subject) == ("oauth2", "id")
+    assert (preset("github").type, preset("github").subject) == ("oauth2", "id")
+
+
+# --- The table --------------------------------------------------------------------------------------------
+
+OAUTH2 = {
+    "type": "oauth2",
+    "client_id": "us",
+    "subject": "id",
+    "authorization_endpoint": "https://hub.example/authorize",
+    "token_endpoint": "https://hub.example/token",
+    "userinfo_endpoint": "https://hub.example/user",
+}
+SMALLEST = {"oidc": MINIMAL, "oauth2": OAUTH2, "password": {"type": "password"}}
+OF_A_TYPE = [(kind, key.name) for kind in SMALLEST for key in KEYS if kind in key.types]
+
+
+def hint_of(mapping):
+    with pytest.raises(DescriptorError) as caught:
+        read_keys("acme", mapping)
+    return caught.value.hint
+
+
+@pytest.mark.parametrize("kind", SMALLEST)
+def test_the_smallest_entry_of_each_type_is_enough(kind):
+    assert read_keys("acme", SMALLEST[kind])["type"] == kind
+
+
+@pytest.mark.parametrize(("kind", "name"), OF_A_TYPE)
+def test_a_typo_in_a_key_is_named_with_its_correction(kind, name):
+    typo = name[1:]
+    hint = hint_of({**SMALLEST[kind], typo: "hidden"})
+    assert hint == f'unknown key "{typo}"; did you mean "{name}"?'
+
+
+@pytest.mark.parametrize("name", [key.name for key in CLAIMS])
+def test_a_typo_in_a_nested_key_is_named_with_its_correction(name):
+    typo = name[1:]
+    hint = hint_of({**MINIMAL, "claims": {typo: "hidden"}})
+    assert hint == f'"claims": unknown key "{typo}"; did you mean "{name}"?'
+
+
+def test_a_key_like_no_other_is_named_alone():
+    assert hint_of({**MINIMAL, "zzz": 1}) == 'unknown key "zzz"'
+    assert hint_of({**MINIMAL, 7: 1}) == "a key that is no text"
+
+
+def test_a_typo_is_told_before_what_follows_from_it():
+    assert hint_of({**OAUTH2, "typ": "oauth2", "type": None}) == 'unknown key "typ"; did you mean "type"?'
+
+
+def test_an_unknown_preset_is_told_with_the_one_that_was_meant():
+    assert hint_of({"preset": "gogle"}).endswith('; did you mean "google"?')
+
+
+def test_the_old_name_of_the_subject_is_told_with_the_new_one():
+    assert hint_of({**OAUTH2, "claims": {"subject": "id"}}) == (
+        '"claims": unknown key "subject"; it is now "subject" beside "claims"'
+    )
+
+
+@pytest.mark.parametrize("kind", SMALLEST)
+def test_a_key_that_its_type_cannot_use_is_refused(kind):
+    foreign = [key.name for key in KEYS if kind not in key.types]
+    assert foreign
+    for name in foreign:
+        assert hint_of({**SMALLEST[kind], name: "x"}) == f'"{name}" cannot be used with type "{kind}"'
+
+
+@pytest.mark.parametrize("kind", UPSTREAMS)
+def test_none_is_as_if_the_key_was_not_there(kind):
+    nothing = dict.fromkeys(key.name for key in KEYS if key.name not in SMALLEST[kind])
+    assert read_keys("acme", {**nothing, **SMALLEST[kind]}) == read_keys("acme", SMALLEST[kind])
+
+
+@pytest.mark.parametrize(("kind", "name"), OF_A_TYPE)
+def test_a_value_of_the_wrong_type_is_named_by_its_key_alone(kind, name):
+    """I13."""
+    hint = hint_of({**SMALLEST[kind], name: b"hidden"})
+    assert f'"{name}"' in hint
+    assert "hidden" not in hint
+
+
+def test_an_entry_of_a_class_may_have_any_further_key():
+    values = read_keys("acme", {**MINIMAL, "class": "myapp.Provider", "fault_file": "x", "jwks_uri": None})
+    assert (values["client_id"], values["class"]) == ("us", "myapp.Provider")
+
+
+def test_the_type_for_checkers_has_the_keys_of_the_table():
+    assert set(ProviderConfig.__annotations__) == {key.name for key in KEYS}
+    assert set(ClaimsConfig.__annotations__) == {key.name for key in CLAIMS}
+
+
+def test_settings_may_import_the_type():
+    """Nothing of Django is imported for it."""
+    code = "import sys, django_lazyauth.openid.provider_keys; sys.exit('django' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -159,6 +159,16 @@ class TestChecks:
             ({"SSO_DOMAINS": ["corp.example"]}, ["lazyauth.E003"]),
             ({"SSO_DOMAINS": {"corp.example": {"issuer": "https://id.example"}}}, ["lazyauth.E020"]),
             ({"SSO_DOMAINS": {"corp.example": {"client_id": "x"}}}, ["lazyauth.E020"]),
+            ({"SSO_DOMAINS": {"corp.example": {"preset": "google", "client_id": "x"}}}, []),
+            ({"SSO_DOMAINS": {"corp.example": {"preset": "gogle", "client_id": "x"}}}, ["lazyauth.E020"]),
+            (
+                {
+                    "SSO_DOMAINS": {
+                        "corp.example": {"issuer": "https://a.example", "client_id": "x", "scope": []}
+                    }
+                },
+                ["lazyauth.E020"],
+            ),
             ({"SSO_DOMAINS": {"corp.example": {"discovery_url": 7}}}, ["lazyauth.E020"]),
             ({"SSO_DOMAINS": {"corp": {}}}, ["lazyauth.E020"]),
             ({"DISCOVERY_RUNNER": "celery"}, []),

@@ -401,6 +401,13 @@ def test_a_private_key_that_is_none_is_a_wrong_configuration(acme, upstream, pen
     assert "hidden" not in caught.value.debug
 
 
+def test_an_unknown_key_is_told_as_a_wrong_set_up(acme, pending):
+    acme(client_secert="hidden")
+    with pytest.raises(ProviderUnavailable, match="misconfigured") as caught:
+        begin(pending)
+    assert caught.value.debug == 'unknown key "client_secert"; did you mean "client_secret"?'
+
+
 # --- Userinfo ---------------------------------------------------------------------------------------------
 
 

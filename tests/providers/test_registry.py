@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 
 from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.providers.oauth2 import OAuth2Provider
@@ -50,9 +49,17 @@ def test_the_order_of_the_settings_is_kept(lazyauth):
 
 @pytest.mark.parametrize(
     "config",
-    [{"type": "saml"}, {"class": "nowhere.Provider"}, {"class": "builtins.dict"}, {"preset": "nowhere"}],
+    [
+        {"type": "saml"},
+        {"class": "nowhere.Provider"},
+        {"class": "builtins.dict"},
+        {"preset": "nowhere"},
+        {"type": "password", "client_id": "us"},
+    ],
 )
-def test_a_class_that_is_none_is_told_to_the_operator(lazyauth, config):
-    lazyauth(PROVIDERS={"acme": config})
-    with pytest.raises(ImproperlyConfigured, match="acme"):
+def test_a_provider_that_cannot_be_built_hides_no_other(lazyauth, config, caplog):
+    lazyauth(PROVIDERS={"acme": config, "local": {"type": "password"}})
+    with pytest.raises(ProviderUnavailable, match="misconfigured"):
         get_provider("acme")
+    assert [provider.name for provider in configured_providers()] == ["local"]
+    assert "acme" in caplog.text

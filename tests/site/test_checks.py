@@ -73,6 +73,8 @@ def test_the_settings_of_the_tests_are_sound():
         ({"CIPHER": "tests.site.test_checks.NotAResolver"}, "lazyauth.E007"),
         ({"PROVIDERS": {"x": {"class": "nowhere.Provider"}}}, "lazyauth.E008"),
         ({"PROVIDERS": {"x": {"issuer": "https://op.example"}}}, "lazyauth.E008"),
+        ({"PROVIDERS": {"x": {"type": "password", "isuer": "x"}}}, "lazyauth.E008"),
+        ({"PROVIDERS": {"x": {"type": "password", "registration": "eager"}}}, "lazyauth.E003"),
         (
             {"PROVIDERS": {"x": {"class": "tests.site.test_checks.CommitsWithoutFinalize"}}},
             "lazyauth.E009",

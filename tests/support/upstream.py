@@ -89,7 +89,7 @@ class Upstream:
             "userinfo_endpoint": f"{self.issuer}/user",
             "emails_endpoint": f"{self.issuer}/user/emails",
             "scopes": ["read:user", "user:email"],
-            "claims": {"subject": "id"},
+            "subject": "id",
             **changes,
         }
 

@@ -263,6 +263,7 @@ def test_what_an_upstream_answers_is_told_as_what_it_is(client_, browser, settin
         "authorization_endpoint": "https://hub.example/authorize",
         "token_endpoint": "https://hub.example/token",
         "userinfo_endpoint": "https://hub.example/me",
+        "subject": "id",
     }
     state = state_of(start(browser, client_, provider="hub"))
     page = call_back(browser, provider="hub", state=state, **answer)

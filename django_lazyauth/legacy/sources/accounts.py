@@ -18,7 +18,7 @@ from django.db.models import Model, QuerySet
 from django_lazyauth.legacy.names import AppNames
 from django_lazyauth.legacy.report import MigrationStopped, Problem, Reason
 from django_lazyauth.legacy.source import LegacyRow, Malformed, Models, Source, text
-from django_lazyauth.openid.descriptor import IDENTIFIER_LIMIT
+from django_lazyauth.openid.provider_kinds import IDENTIFIER_LIMIT
 from django_lazyauth.providers.base import Identity
 from django_lazyauth.toolkit.clients import app_client
 

@@ -129,7 +129,7 @@ if IS_AFTER and "OLD_SITE_MORE" in os.environ:
             "authorization_endpoint": "https://discord.example/authorize",
             "token_endpoint": "https://discord.example/token",
             "userinfo_endpoint": "https://discord.example/me",
-            "claims": {"subject": "id"},
+            "subject": "id",
             **KEYS,
         },
     }

@@ -1,0 +1,257 @@
+"""One row for each key that an entry of ``LAZYAUTH["PROVIDERS"]`` may have.
+
+The reader, the system check, :class:`ProviderConfig` and ``docs/providers.md`` come from these rows. Entries of
+``SSO_DOMAINS`` have the same keys. Neither Django nor the database is used, so that ``settings.py`` may import this.
+
+Not here: the kinds of values (:mod:`.provider_kinds`), and how an entry is read (:mod:`.descriptor`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypedDict, get_args
+
+from . import provider_kinds as kinds
+from .presets import PRESETS
+from .provider_kinds import Kind
+
+AnyType = Literal["oidc", "oauth2", "password"]
+AuthMethod = Literal["client_secret_basic", "client_secret_post", "none", "private_key_jwt"]
+
+TYPES: Final[tuple[str, ...]] = get_args(AnyType)
+UPSTREAMS: Final = ("oidc", "oauth2")
+#: The default of a key that has none.
+REQUIRED: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A row of the table.
+
+    Attributes:
+        kind: The allowed values. Of a key with ``members``: its words only.
+        text: One or two sentences for the reference page, in Markdown.
+        default: As the code uses it; ``REQUIRED``: there is none.
+        default_of: The defaults of types where it is another.
+        default_text: The default in words, where the value does not explain itself.
+        types: The types of providers that may have it.
+        members: The keys of a mapping.
+    """
+
+    name: str
+    kind: Kind
+    text: str
+    default: Any = ""
+    default_of: Mapping[str, Any] = field(default_factory=dict)
+    default_text: str = ""
+    types: tuple[str, ...] = UPSTREAMS
+    members: tuple[Key, ...] = ()
+
+    def default_for(self, kind: str) -> Any:
+        return self.default_of.get(kind, self.default)
+
+
+CLAIMS: Final = (
+    Key("email", kinds.NAME, "The address.", "email"),
+    Key("email_verified", kinds.NAME, "Whether the person controls the address.", "email_verified"),
+    Key("name", kinds.NAME, "The name to show.", "name"),
+)
+
+KEYS: Final = (
+    Key(
+        "preset",
+        kinds.choice(*sorted(PRESETS)),
+        "A well-known provider. The entry lies over the preset: dicts key by key, lists as a whole.",
+        default_text="none",
+        types=TYPES,
+    ),
+    Key(
+        "type",
+        kinds.choice(*TYPES),
+        "OpenID Connect, an OAuth 2.0 provider that names people at its userinfo endpoint, or e-mail address and "
+        "password.",
+        "oidc",
+        types=TYPES,
+    ),
+    Key(
+        "class",
+        kinds.CLASS,
+        "A [provider of your own](concepts/lazy-registration.md#writing-a-provider) in place of `type`. Such an "
+        "entry may have any further keys.",
+        default_text="none",
+        types=TYPES,
+    ),
+    Key(
+        "display_name",
+        kinds.shown_text(64),
+        "The text of the button.",
+        default_text="the name of the entry",
+        types=TYPES,
+    ),
+    Key(
+        "registration",
+        kinds.choice("immediate", "lazy"),
+        "When a new user is written.",
+        None,
+        default_text="`REGISTRATION`",
+        types=TYPES,
+    ),
+    Key("enabled", kinds.FLAG, "Whether people may sign in with it.", True, types=TYPES),
+    Key(
+        "issuer",
+        kinds.ISSUER,
+        "Exactly the `iss` of its tokens. Claims may stand in its path, as in `/{tid}/v2.0`. For `oauth2` it is the "
+        "`iss` of its authorization responses (RFC 9207), if it has one.",
+        default_of={"oidc": REQUIRED},
+        default_text="required for `oidc`",
+    ),
+    Key("client_id", kinds.text(), "Of this site at the provider.", REQUIRED),
+    Key("client_secret", kinds.text(4096), "Of this site at the provider.", default_text="none"),
+    Key(
+        "private_key",
+        kinds.text(16384),
+        "PEM, in place of a secret (RFC 7523): RSA, EC P-256 or Ed25519.",
+        default_text="none",
+    ),
+    Key("private_key_id", kinds.text(), "The `kid` that the provider knows the key by.", default_text="none"),
+    Key(
+        "token_endpoint_auth_method",
+        kinds.choice(*get_args(AuthMethod)),
+        "How this site authenticates (OpenID Connect Core §9).",
+        None,
+        default_text="`client_secret_basic` with a secret, `private_key_jwt` with a key, else `none`",
+    ),
+    Key(
+        "scopes",
+        kinds.SCOPES,
+        "What is asked for. For `oidc` it must hold `openid`.",
+        (),
+        {"oidc": ("openid", "profile", "email")},
+    ),
+    Key("extra_authorize_params", kinds.PARAMETERS, "Added to each authorization request.", {}),
+    Key(
+        "algorithms",
+        kinds.ALGORITHM_NAMES,
+        "The accepted signature algorithms. The header of a token cannot add one.",
+        kinds.ALGORITHMS,
+        types=("oidc",),
+    ),
+    Key(
+        "subject",
+        kinds.NAME,
+        "The claim that is the person for ever, of the signed ID token or of UserInfo.",
+        REQUIRED,
+        {"oidc": "sub"},
+    ),
+    Key(
+        "claims",
+        Kind("a dict", dict),
+        "The names of the claims that are read.",
+        members=CLAIMS,
+        default_text="the standard names",
+    ),
+    Key(
+        "states_email_verified",
+        kinds.FLAG,
+        "Whether its `email_verified` means that the person controls the address.",
+        True,
+    ),
+    Key(
+        "userinfo",
+        kinds.FLAG,
+        "Whether the userinfo endpoint is asked for what the ID token does not have.",
+        False,
+        types=("oidc",),
+    ),
+    Key(
+        "openid_configuration",
+        kinds.URL,
+        "Its metadata (OpenID Connect Discovery §4).",
+        default_text="below the issuer",
+        types=("oidc",),
+    ),
+    Key(
+        "authorization_endpoint",
+        kinds.URL,
+        "Where people are sent.",
+        default_of={"oauth2": REQUIRED},
+        default_text="as the metadata says; required for `oauth2`",
+    ),
+    Key(
+        "token_endpoint",
+        kinds.URL,
+        "Where codes and refresh tokens are redeemed.",
+        default_of={"oauth2": REQUIRED},
+        default_text="as the metadata says; required for `oauth2`",
+    ),
+    Key(
+        "userinfo_endpoint",
+        kinds.URL,
+        "Says who the person of an access token is.",
+        default_of={"oauth2": REQUIRED},
+        default_text="as the metadata says; required for `oauth2`",
+    ),
+    Key(
+        "jwks_uri",
+        kinds.URL,
+        "Its key set.",
+        default_text="as the metadata says",
+        types=("oidc",),
+    ),
+    Key(
+        "revocation_endpoint",
+        kinds.URL,
+        "Where tokens are revoked (RFC 7009).",
+        default_text="as the metadata says",
+    ),
+    Key(
+        "emails_endpoint",
+        kinds.URL,
+        "A list of addresses with `verified` flags, as GitHub's.",
+        default_text="none",
+        types=("oauth2",),
+    ),
+)
+
+
+class ClaimsConfig(TypedDict, total=False):
+    """The value of ``claims``."""
+
+    email: str | None
+    email_verified: str | None
+    name: str | None
+
+
+# "class" is a keyword of Python.
+_Class = TypedDict("_Class", {"class": "str | type[Any] | None"}, total=False)
+
+
+class ProviderConfig(_Class, total=False):
+    """An entry of ``LAZYAUTH["PROVIDERS"]``, for type checkers. ``None`` is as if the key was not there."""
+
+    preset: str | None
+    type: AnyType | None
+    display_name: Any  # A text, or a lazy translation.
+    registration: Literal["immediate", "lazy"] | None
+    enabled: bool | None
+    issuer: str | None
+    client_id: str | None
+    client_secret: str | None
+    private_key: str | None
+    private_key_id: str | None
+    token_endpoint_auth_method: AuthMethod | None
+    scopes: list[str] | tuple[str, ...] | None
+    extra_authorize_params: Mapping[str, str | None] | None
+    algorithms: list[str] | tuple[str, ...] | None
+    subject: str | None
+    claims: ClaimsConfig | None
+    states_email_verified: bool | None
+    userinfo: bool | None
+    openid_configuration: str | None
+    authorization_endpoint: str | None
+    token_endpoint: str | None
+    userinfo_endpoint: str | None
+    jwks_uri: str | None
+    revocation_endpoint: str | None
+    emails_endpoint: str | None

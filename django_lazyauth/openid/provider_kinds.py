@@ -1,0 +1,216 @@
+"""The kinds of values that keys of a provider have. Each says in words what it allows, and reads it.
+
+A ``read`` function raises for a wrong value: anything, or :class:`Wrong` with more to say. No text holds the value
+(I13).
+``issubclass(type(value), …)`` stands where ``isinstance`` would believe what an object claims about itself.
+
+Not here: which keys there are (:mod:`.provider_keys`). Django is not imported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django_lazyauth.kit.text import has_bad_characters
+
+#: Characters of an issuer and of a subject; also the width of their columns.
+IDENTIFIER_LIMIT: Final = 255
+URL_LIMIT: Final = 2048
+SCOPE_LIMIT: Final = 32
+#: Every signature algorithm that may be accepted, best known first. No HMAC: its key is the client secret.
+ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
+#: Parameters of an authorization request that no configuration may replace.
+OWN_PARAMETERS: Final = frozenset(
+    {
+        "client_id",
+        "code_challenge",
+        "code_challenge_method",
+        "nonce",
+        "redirect_uri",
+        "request",
+        "request_uri",
+        "response_type",
+        "scope",
+        "state",
+    }
+)
+
+PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SCOPE_TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+
+
+class Wrong(ValueError):
+    """A value is not of its kind.
+
+    Attributes:
+        predicate: What is wrong, such as ``must be True or False``. Empty: the kind's own words say it.
+    """
+
+    def __init__(self, predicate: str = "") -> None:
+        self.predicate = predicate
+        super().__init__(predicate)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The values that a key allows.
+
+    Attributes:
+        words: The allowed values, such that "must be …" is a sentence.
+        read: Returns the value as the code uses it.
+    """
+
+    words: str
+    read: Callable[[Any], Any]
+
+
+def wanted(condition: object) -> None:
+    """Refuse the value unless *condition* is true."""
+    if not condition:
+        raise Wrong
+
+
+def is_a(value: object, *types: type) -> bool:
+    return issubclass(type(value), types)
+
+
+def _flag(value: Any) -> bool:
+    wanted(value is True or value is False)
+    return bool(value)
+
+
+FLAG: Final = Kind("True or False", _flag)
+
+
+def text(limit: int = IDENTIFIER_LIMIT) -> Kind:
+    """A text without NUL and lone surrogates. An empty one is an absent one."""
+
+    def read(value: Any) -> str:
+        wanted(is_a(value, str) and len(value) <= limit and not has_bad_characters(value))
+        return str(value)
+
+    return Kind(f"a text of at most {limit:,} characters", read)
+
+
+def _name(value: Any) -> str:
+    found: str = text().read(value)
+    wanted(found)
+    return found
+
+
+NAME: Final = Kind(f"a name of at most {IDENTIFIER_LIMIT} characters", _name)
+
+
+def choice(*names: str) -> Kind:
+    def read(value: Any) -> str:
+        wanted(is_a(value, str) and value in names)
+        return str(value)
+
+    return Kind(f"one of {', '.join(names)}", read)
+
+
+def _is_lazy(value: object) -> bool:
+    """Say whether *value* is a lazy translation. Django is not imported for it."""
+    return any(base.__name__ == "Promise" for base in type(value).__mro__)
+
+
+def shown_text(limit: int) -> Kind:
+    """A text that a page shows. A lazy translation stays lazy."""
+    plain = text(limit)
+    return Kind(plain.words, lambda value: value if _is_lazy(value) else plain.read(value))
+
+
+def _class(value: Any) -> Any:
+    wanted(value and is_a(value, str, type))
+    return value
+
+
+CLASS: Final = Kind("a class or the dotted path of one", _class)
+
+
+# -- addresses ----------------------------------------------------------------------------------------------
+
+
+def _is_absolute(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return (
+        parts.scheme in {"https", "http"}
+        and bool(parts.hostname)
+        and "@" not in parts.netloc
+        and "#" not in url
+        and url.isascii()
+        and url.isprintable()
+        and " " not in url
+    )
+
+
+def _url(value: Any) -> str:
+    """Return an absolute http(s) URL. The fetcher allows plain http to loopback only."""
+    found: str = text(URL_LIMIT).read(value)
+    wanted(not found or _is_absolute(found))
+    return found
+
+
+URL: Final = Kind("an absolute https URL without fragment", _url)
+
+
+def _issuer(value: Any) -> str:
+    found: str = text().read(value)
+    plain = PLACEHOLDER.sub("x", found)
+    wanted(not found or (_is_absolute(plain) and not set("?{}") & set(plain)))
+    if "{" in urlsplit(found).netloc:
+        # A tenant in the host would choose the server whose keys are trusted.
+        raise Wrong("may hold placeholders in its path only")
+    return found
+
+
+ISSUER: Final = Kind(
+    f"an https URL of at most {IDENTIFIER_LIMIT} characters without query and fragment", _issuer
+)
+
+
+# -- several ------------------------------------------------------------------------------------------------
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    wanted(is_a(value, list, tuple) and all(is_a(item, str) for item in value))
+    return tuple(dict.fromkeys(value))
+
+
+def _scopes(value: Any) -> tuple[str, ...]:
+    found = _texts(value)
+    wanted(len(found) <= SCOPE_LIMIT and all(_SCOPE_TOKEN.fullmatch(scope) for scope in found))
+    return found
+
+
+SCOPES: Final = Kind(f"a list of at most {SCOPE_LIMIT} scopes (RFC 6749 §3.3)", _scopes)
+
+
+def _algorithms(value: Any) -> tuple[str, ...]:
+    found = _texts(value)
+    wanted(found and set(found) <= set(ALGORITHMS))
+    return found
+
+
+ALGORITHM_NAMES: Final = Kind(f"a list of some of {', '.join(ALGORITHMS)}", _algorithms)
+
+
+def _parameters(value: Any) -> Mapping[str, str]:
+    """Return further parameters. An empty one is the same as none (RFC 6749 §3.1)."""
+    wanted(is_a(value, Mapping))
+    found = {name: item for name, item in value.items() if item is not None}
+    wanted(all(is_a(one, str) for one in (*found, *found.values())))
+    if own := OWN_PARAMETERS & set(found):
+        raise Wrong(f"must not hold {', '.join(sorted(own))}")
+    return MappingProxyType({name: item for name, item in found.items() if item})
+
+
+PARAMETERS: Final = Kind("a dict of texts", _parameters)
