@@ -21,6 +21,8 @@ from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.sessions import browser
 from django_lazyauth.sign_in import answers
 
+from .page import show
+
 #: Requests that take turns before one of them does the work without a claim.
 TURNS = 3
 
@@ -56,7 +58,18 @@ def earlier_answer(request: HttpRequest, *secrets: str) -> HttpResponse | None:
         secrets: Of the flows that it may belong to.
     """
     found = answers.find_earlier(_asked(request), secrets)
-    return _response_of(request, found.answer) if found and found.answer else None
+    return _repeated(request, found) if found and found.answer else None
+
+
+def _repeated(request: HttpRequest, found: answers.Earlier) -> HttpResponse:
+    """Return the answer that was kept, or the page that stands for it when its code was redeemed.
+
+    A client that is given a spent code may redeem it, and a replay ends the session (I2).
+    """
+    response = _response_of(request, found.answer)
+    if found.pending is None or found.pending.status != Status.EXCHANGED or not _leaves(response):
+        return response
+    return show(request, "django_lazyauth/answered.html", {}, ui_locales=found.pending.ui_locales)
 
 
 def earlier_place(request: HttpRequest, *secrets: str) -> HttpResponse | None:
@@ -65,7 +78,7 @@ def earlier_place(request: HttpRequest, *secrets: str) -> HttpResponse | None:
     if found is None:
         return None
     place = reverse("lazyauth:flow", args=[found.pending.pk]) if found.pending else ""
-    response = _response_of(request, found.answer) if found.answer else None
+    response = _repeated(request, found) if found.answer else None
     if response is not None and response.headers.get("Location") != place:
         return response
     if found.pending is None or found.pending.status in (Status.CODE_ISSUED, Status.EXCHANGED, Status.FAILED):

@@ -421,10 +421,25 @@ def test_what_a_database_cannot_keep_is_refused(claims):
     assert reason_of(sign(good_claims(**claims))) == "unclean"
 
 
-@pytest.mark.parametrize("value", [True, "1", -1, 10**30])
-def test_an_auth_time_that_is_no_time_is_refused(value):
-    """OpenID Connect Core §2."""
-    assert reason_of(sign(good_claims(auth_time=value))) == "auth_time"
+ODD_TIMES = [True, "1", str(SECOND), -1, 10**30, SECOND + 61, SECOND + 10**6, [SECOND], {}]
+
+
+@pytest.mark.parametrize("value", ODD_TIMES)
+def test_an_auth_time_that_is_no_time_is_left_out_where_nobody_asked_for_it(value):
+    """OpenID Connect Core §2: it is optional then, so nobody is refused for it."""
+    assert verify(sign(good_claims(auth_time=value))).auth_time is None
+
+
+@pytest.mark.parametrize("value", ODD_TIMES)
+def test_an_auth_time_that_is_no_time_is_refused_where_it_was_asked_for(value):
+    """OpenID Connect Core §3.1.2.1: max_age asks for it."""
+    assert reason_of(sign(good_claims(auth_time=value)), max_age=100) == "auth_time"
+
+
+def test_an_auth_time_with_a_fraction_is_a_time():
+    """RFC 7519 §2: a NumericDate may have one."""
+    token = sign(good_claims(auth_time=SECOND - 5.5))
+    assert verify(token).auth_time == verify(token, max_age=100).auth_time == NOW - timedelta(seconds=5.5)
 
 
 def test_an_older_sign_in_than_asked_for_is_refused():

@@ -28,6 +28,7 @@ from tests.support.journey import (
     get,
     make_browser,
     post,
+    post_form,
     query_of,
     redeem,
     start,
@@ -119,10 +120,50 @@ def test_a_second_click_on_a_decision_gets_the_same_answer(client_, browser, dec
     first = submit(browser, page, decision=decision)
     assert same_answer(first, submit(browser, page, decision=decision))
     assert same_answer(first, submit(browser, page, decision=decision))
-    if decision == "allow":
-        assert redeem(client_, answer_to(client_, first)["code"]).status_code == 200
-        assert same_answer(first, submit(browser, page, decision=decision))
     assert PendingAuthorization.objects.count() == 1
+
+
+def test_a_second_click_after_the_code_was_redeemed_hands_out_no_spent_code(client_, browser):
+    """I2: the client could redeem it, and a replay ends the session. The page says how things stand."""
+    page = consent_page(browser, client_)
+    code = answer_to(client_, submit(browser, page, decision="allow"))["code"]
+    tokens = redeem(client_, code).json()
+    again = submit(browser, page, decision="allow")
+    assert again.status_code == 200
+    assert "Location" not in again
+    assert code not in again.content.decode()
+    assert soup_of(again).h1.text == "The application has your answer"
+    form = {
+        "grant_type": "refresh_token",
+        "refresh_token": tokens["refresh_token"],
+        "client_id": client_.client_id,
+    }
+    assert post_form(make_browser(), "/token", form).status_code == 200
+    assert PendingAuthorization.objects.count() == 1
+
+
+def test_a_second_click_of_somebody_who_was_signed_in_hands_out_no_spent_code(client_):
+    """I2: the same without a row before the click."""
+    browser = signed_in(make_user())
+    page = ask(browser, client_)
+    code = answer_to(client_, submit(browser, page, decision="allow"))["code"]
+    assert redeem(client_, code).status_code == 200
+    again = submit(browser, page, decision="allow")
+    assert (again.status_code, soup_of(again).h1.text) == (200, "The application has your answer")
+    assert PendingAuthorization.objects.count() == 1
+
+
+def test_a_callback_that_comes_after_its_code_was_redeemed_hands_out_no_spent_code(client_):
+    """I2: somebody known needs no consent, so the callback itself leads to the client."""
+    assert redeem(client_, code_for(client_, subject="ada")).status_code == 200
+    browser = make_browser()
+    upstream = start(browser, client_)
+    twin = twin_of(browser)
+    code = answer_to(client_, come_back(browser, upstream, subject="ada"))["code"]
+    assert redeem(client_, code).status_code == 200
+    again = come_back(twin, upstream, subject="ada")
+    assert (again.status_code, soup_of(again).h1.text) == (200, "The application has your answer")
+    assert SESSION_KEY in twin.session
 
 
 @pytest.mark.parametrize("decision", ["allow", "deny"])
