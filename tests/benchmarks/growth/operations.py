@@ -232,10 +232,14 @@ def _ended(session_id: Any) -> None:
 
 
 def _expire(filled: Filled) -> None:
-    """Write rows of our own tables that have expired, and let some sessions that live be looked at again."""
+    """Write rows of our own tables that have expired, and let some sessions that live be looked at again.
+
+    Sessions are looked at again a fixed time after they began, so those of one sweep began one after the other.
+    """
     now = timezone.now()
     client = get_application_model().objects.get(client_id=CLIENT.client_id)
-    people = [filled.primary_key(_any_number(filled)) for _ in range(EXPIRED)]
+    first = random.randint(1, filled.count - EXPIRED)
+    people = [filled.primary_key(first + number) for number in range(EXPIRED)]
     PendingAuthorization.objects.filter(user__in=people).update(expires_at=now)
     for make in (_expired_request, _expired_bundle, _expired_successor, _expired_answer):
         rows = [make(now, client.pk, person) for person in people]
