@@ -131,13 +131,12 @@ def _sweep_clients(now: datetime, batch_size: int) -> int:
 
 def _delete_tokens(kind: ExpiredTokens, page: Page) -> int:
     expired = page.within.filter(kind.condition)
-    if kind.holders is None:
+    in_use = set(kind.holders(page.after, page.last).using(page.rows.db)) if kind.holders else None
+    if not in_use:
         keys = _lock(expired)
     else:
-        # Rows in use are many, and are not locked.
-        unlocked = set(expired.values_list("pk", flat=True))
-        if unlocked:
-            unlocked.difference_update(kind.holders(page.after, page.last).using(page.rows.db))
+        # Rows in use may be many, and are not locked.
+        unlocked = set(expired.values_list("pk", flat=True)) - in_use
         keys = _lock(page.rows.filter(pk__in=unlocked)) if unlocked else []
     if not keys:
         return 0

@@ -21,9 +21,10 @@ from django_lazyauth.tokens.writes import Upsert, Writes
 PATIENCE: Final = 1000
 #: A run goes on while at least one in so many rows has expired.
 WORTHWHILE: Final = 10
-#: Where most rows have expired, the next page is twice as large, up to so many rows. Nobody else wants rows that have
-#: expired, and each page costs a commit.
-LARGEST_PAGE: Final = 4000
+#: The next page is so many times as large where most rows have expired, and in a run that goes on because of them. Nobody
+#: else wants rows that have expired, and each page costs a commit.
+GROWTH: Final = 4
+LARGEST_PAGE: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ def walk(model: type[Model], handle: Callable[[Page], int], *, size: int, patien
         handled += found
         looked += in_page
         after = page.last
-        in_page = max(size, min(2 * in_page, LARGEST_PAGE)) if found > in_page // 2 else size
+        goes_on = found > in_page // 2 or looked >= patience
+        in_page = max(size, min(GROWTH * in_page, LARGEST_PAGE)) if goes_on else size
         if wrapped and (after is None or (start is not None and after >= start)):
             break
         wrapped = wrapped or after is None
