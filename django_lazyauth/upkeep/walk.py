@@ -21,8 +21,8 @@ from django_lazyauth.tokens.writes import Upsert, Writes
 PATIENCE: Final = 1000
 #: A run goes on while at least one in so many rows has expired.
 WORTHWHILE: Final = 10
-#: The next page is so many times as large where most rows have expired, and in a run that goes on because of them. Nobody
-#: else wants rows that have expired, and each page costs a commit.
+#: The next page is so many times as large where most rows have expired, and in a run that goes on because of them.
+#: Nobody else wants rows that have expired, and each page costs a commit.
 GROWTH: Final = 4
 LARGEST_PAGE: Final = 5000
 
