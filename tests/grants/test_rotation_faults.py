@@ -332,9 +332,13 @@ def test_a_lost_race_is_told_from_a_lost_connection(sqlstate):
     assert is_conflict(caused_by(busy))
 
 
-def test_a_session_whose_access_token_was_cleared_away_is_over(client_):
+@pytest.mark.parametrize("is_by_sql", [False, True])
+def test_a_session_whose_access_token_was_cleared_away_is_over(client_, is_by_sql):
     """DOT's ``cleartokens`` and a host may delete access tokens: what is left refreshes nothing, and is no 500."""
     token = session_of(client_, 1)
+    if is_by_sql:
+        # No signal tells of it, so nothing ended: the refresh token is an orphan.
+        RefreshToken.objects.update(access_token=None)
     AccessToken.objects.all().delete()
     assert_refused(refresh(client_, token))
     assert get(make_browser(), "/userinfo", headers={"authorization": f"Bearer {token}"}).status_code == 401

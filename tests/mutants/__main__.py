@@ -32,7 +32,7 @@ PATIENCE = 300
 #: Loading every plugin that is installed would take as long as a test.
 PLUGINS = ("pytest_django.plugin", "pytest_timeout")
 
-KILLED, SURVIVED, BROKEN, UNTRIED = "killed", "SURVIVED", "DOES NOT APPLY", "not tried"
+KILLED, SURVIVED, GONE, BROKEN, UNTRIED = "killed", "SURVIVED", "does not apply", "NO RESULT", "not tried"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,8 @@ def main(texts: Sequence[str]) -> int:
     seconds = time.monotonic() - started
     print(", ".join(f"{count} {what}" for what, count in counts.items()) or "nothing", f"in {seconds:.0f} s")
     is_required = os.environ.get("LAZYAUTH_REQUIRE_SERVICES") == "1"
-    return int(bool(counts[SURVIVED] or counts[BROKEN] or not counts or (is_required and counts[UNTRIED])))
+    bad = counts[SURVIVED] + counts[GONE] + counts[BROKEN] + (counts[UNTRIED] if is_required else 0)
+    return int(bool(bad or not counts))
 
 
 def _is_named(mutation: Mutation, text: str) -> bool:
@@ -162,8 +163,8 @@ def _try(copy: Copy, mutation: Mutation) -> str:
     try:
         run = copy.run(mutation)
     except DoesNotApply as error:
-        _print(BROKEN, mutation, str(error))
-        return BROKEN
+        _print(GONE, mutation, str(error))
+        return GONE
     seconds = f"{time.monotonic() - started:.1f} s"
     if run.failed:
         _print(KILLED, mutation, seconds)

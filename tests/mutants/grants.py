@@ -485,6 +485,23 @@ MUTATIONS = (
         (TOKEN + "test_a_token_without_openid_has_no_userinfo",),
         "Userinfo is for tokens with the scope openid.",
     ),
+    # -- our ID tokens ---------------------------------------------------------------------------------------
+    Mutation(
+        "id-token-names-its-access-token",
+        "tokens/id.py",
+        "hashed[: len(hashed) // 2]",
+        "hashed[: len(hashed) // 4]",
+        ("stock_clients/test_authlib.py::test_an_id_token_passes_its_checks_whatever_key_signed_it",),
+        "A client can see that ID token and access token belong together.",
+    ),
+    Mutation(
+        "id-token-repeats-the-nonce",
+        "tokens/id.py",
+        '        claims["nonce"] = grantee.nonce',
+        '        claims["nonce"] = grantee.nonce[:8]',
+        ("stock_clients/test_authlib.py::test_an_id_token_passes_its_checks_whatever_key_signed_it",),
+        "A client can see that the ID token answers its own request.",
+    ),
     Mutation(
         "parameters-that-no-database-holds",
         "grants/contract.py",
