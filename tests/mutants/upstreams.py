@@ -15,7 +15,7 @@ MUTATIONS = (
     Mutation(
         "userinfo-is-about-the-same-person",
         "providers/openid.py",
-        '    if not isinstance(document, dict) or document.get("sub") != verified.subject:',
+        '    if not isinstance(document, dict) or document.get("sub") != verified.sub:',
         "    if not isinstance(document, dict):",
         (OPENID + "test_userinfo_about_somebody_else_is_refused",),
         "Userinfo about somebody else is refused.",
