@@ -15,7 +15,7 @@ from django.utils import timezone
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import OAuthError, TemporarilyUnavailable
 from django_lazyauth.kit.retry import retries_on_conflict
-from django_lazyauth.kit.throttle import Throttle
+from django_lazyauth.kit.throttle import Throttle, Verdict
 from django_lazyauth.models import ClientRegistration, ClientSource
 from django_lazyauth.toolkit import clients, documents
 
@@ -35,18 +35,28 @@ def look_up(client_id: str, http_request: HttpRequest, *, network: str) -> str:
 
     Returns:
         Why there is no such client, where its document says something that cannot be served; else an empty text.
+
+    Raises:
+        TemporarilyUnavailable: Nothing is known of a new client, because its document may not be fetched now.
     """
     if not documents.is_document(client_id):
         return ""
     client = clients.load_client(client_id)
     if client is None:
         throttle = Throttle("client-document", lazyauth_settings.registrations_per_network, WINDOW)
-        if not throttle.take(network):
-            return ""
+        verdict = throttle.judge(network)
+        if verdict is Verdict.UNKNOWN:
+            raise TemporarilyUnavailable(documents.NOT_NOW)
+        if verdict is Verdict.BEYOND:
+            return "Too many new clients were read for this network. Try again later."
         return _read(client_id, http_request, network)
     if documents.is_stale(client):
         # If it cannot be read now, the last one stands.
-        _read(client_id, http_request, network)
+        try:
+            _read(client_id, http_request, network)
+        except TemporarilyUnavailable:
+            if clients.is_of_document(client):
+                _ensure_registration(client, network, metadata=None)
     elif clients.is_of_document(client):
         _ensure_registration(client, network, metadata=None)
     return ""

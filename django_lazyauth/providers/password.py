@@ -42,7 +42,7 @@ from .password_forms import (
     SignInForm,
     normalise_address,
 )
-from .password_mails import AddressRefused, Kind, send_mail
+from .password_mails import AddressRefused, Kind, may_mail, send_mail
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -244,7 +244,7 @@ class PasswordProvider(Provider):
         if not form.is_valid():
             return _form_page(kind, form)
         mails = earlier.mails if earlier else 0
-        if mails >= MAILS_PER_FLOW or not FLOW_MAILS.take(str(pending.session_id)):
+        if mails >= MAILS_PER_FLOW or not may_mail(FLOW_MAILS, str(pending.session_id)):
             return _form_page(kind, form, alert=NO_MORE_MAILS)
         challenge = Challenge(
             kind=kind,
@@ -262,7 +262,7 @@ class PasswordProvider(Provider):
         return replace(_code_page(mailed, CodeForm()), is_final=True)
 
     def _resend(self, pending: PendingAuthorization, challenge: Challenge) -> Page:
-        if not (challenge.can_resend and FLOW_MAILS.take(str(pending.session_id))):
+        if not (challenge.can_resend and may_mail(FLOW_MAILS, str(pending.session_id))):
             return _code_page(challenge, CodeForm(), alert=NO_MORE_MAILS)
         try:
             mailed = self._mail_code(pending, challenge)
@@ -278,7 +278,7 @@ class PasswordProvider(Provider):
         counted = replace(challenge, mails=challenge.mails + 1)
         code = "".join(secrets.choice(CODE_ALPHABET) for _place in range(CODE_LENGTH))
         may_confirm = self._may_confirm(challenge)
-        if not ADDRESS_MAILS.take(challenge.email):
+        if not may_mail(ADDRESS_MAILS, challenge.email):
             return counted
         send_mail(
             challenge.kind,

@@ -15,6 +15,7 @@ from django.template.loader import render_to_string
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import LazyAuthError, ProviderUnavailable
+from django_lazyauth.kit.throttle import Throttle, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,18 @@ def send_mail(kind: Kind, *, to: str, code: str, minutes: int) -> None:
             raise AddressRefused from None
         logger.error("A mail was not sent: %s", type(error).__name__)
         raise ProviderUnavailable("mail", debug=type(error).__name__) from None
+
+
+def may_mail(throttle: Throttle, key: str) -> bool:
+    """Count one mail and say whether it may be sent.
+
+    Raises:
+        ProviderUnavailable: The cache is down, and mails that nobody counts are not sent.
+    """
+    verdict = throttle.judge(key)
+    if verdict is Verdict.UNKNOWN:
+        raise ProviderUnavailable("mail", debug="not counted")
+    return verdict is Verdict.WITHIN
 
 
 def _is_refusal_of_address(error: Exception) -> bool:

@@ -27,6 +27,7 @@ from oauth2_provider.models import (
 from oauth2_provider.settings import oauth2_settings
 from oauthlib.common import Request
 
+from django_lazyauth.errors import TemporarilyUnavailable
 from django_lazyauth.kit import fetch
 
 from .clients import REGISTRATION, Client, is_client_id
@@ -38,6 +39,8 @@ SafeMetadataFetcher: Any = cimd.SafeMetadataFetcher
 
 logger = logging.getLogger("django_lazyauth.registration")
 
+#: What a person reads. The client, which nothing is known of, is told nothing.
+NOT_NOW = "The description of this application cannot be read at the moment. Try again in a few minutes."
 ACCEPT = "application/json, application/*+json"
 
 
@@ -103,7 +106,11 @@ def is_stale(client: Client) -> bool:
 
 
 def fetch_document(client_id: str, http_request: HttpRequest) -> Fetched | None:
-    """Return the document; ``None`` if there is none, or none may be fetched now. Outside transactions."""
+    """Return the document; ``None`` if there is none. Outside transactions.
+
+    Raises:
+        TemporarilyUnavailable: It could not be looked up, and that says nothing about the document.
+    """
     request = Request(http_request.path, headers=dict(http_request.headers.items()))
     try:
         if (
@@ -113,14 +120,17 @@ def fetch_document(client_id: str, http_request: HttpRequest) -> Fetched | None:
             return None
         with cimd._fetch_slot() as is_free:
             if not is_free:
-                return None
+                raise TemporarilyUnavailable(NOT_NOW)
             document, max_age = oauth2_settings.CIMD_METADATA_FETCHER().fetch(client_id)
         return Fetched(document, timezone.now() + timedelta(seconds=max_age))
+    except TemporarilyUnavailable:
+        raise
     except cimd.CIMDError as error:
         logger.info("a client's document cannot be used: %s", type(error).__name__)
         back_off(client_id)
     except Exception as error:  # noqa: BLE001 - a host's fetcher and permission, and backends of the cache
         logger.error("a client's document was not looked up: %s", type(error).__name__)
+        raise TemporarilyUnavailable(NOT_NOW) from None
     return None
 
 

@@ -96,6 +96,7 @@ def test_a_network_brings_no_more_documents_than_registrations(documents, lazyau
     lazyauth(REGISTRATIONS_PER_NETWORK=3)
     clients = [documents(number) for number in range(5)]
     assert [knock(client).status_code for client in clients] == [200, 200, 200, 400, 400]
+    assert "Too many new clients" in knock(clients[4]).content.decode()
     assert len(Documents.fetched) == 3
     assert knock(clients[0]).status_code == 200
     assert knock(clients[4], network=500).status_code == 200
@@ -169,7 +170,12 @@ def test_without_a_cache_no_document_is_fetched_and_known_clients_go_on(document
     }
     Application.objects.update(cimd_expires_at=timezone.now() - timedelta(seconds=1))
     assert knock(known).status_code == 200
-    assert knock(documents(2)).status_code == 400
+    fetched = len(Documents.fetched)
+    answer = knock(documents(2))
+    assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+    assert "cannot be read at the moment" in answer.content.decode()
+    assert "client_id" not in answer.content.decode(), "nothing is known of the client"
+    assert len(Documents.fetched) == fetched
 
 
 def test_one_without_a_place_is_swept(documents):

@@ -107,6 +107,24 @@ def test_without_a_token_it_says_where_to_get_one(site, issuer):
         assert site.request("GET", f"/.well-known/oauth-protected-resource{path}")[0] == 404
 
 
+def test_a_script_of_another_origin_reads_every_answer_about_the_metadata(site):
+    """RFC 9728 §3.1, Fetch: MCP clients in a browser send MCP-Protocol-Version, which needs a preflight."""
+    origin, base = "https://app.example", "/.well-known/oauth-protected-resource"
+    for method, path, expected in [("GET", "/other", 404), ("POST", "/api", 405), ("GET", "/api", 200)]:
+        status, headers, _body = site.request(method, base + path, Origin=origin)
+        assert (status, headers["Access-Control-Allow-Origin"]) == (expected, "*")
+    for path in ("/api", "/other"):
+        status, headers, body = site.request(
+            "OPTIONS",
+            base + path,
+            **{"Origin": origin, "Access-Control-Request-Headers": "mcp-protocol-version"},
+        )
+        assert (status, body) == (204, b"")
+        assert headers["Access-Control-Allow-Origin"] in {"*", origin}
+        assert "MCP-Protocol-Version" in headers["Access-Control-Allow-Headers"]
+        assert "GET" in headers["Access-Control-Allow-Methods"]
+
+
 def test_a_scope_that_is_missing_is_named(site, issuer):
     """RFC 6750 §3.1."""
     status, headers, said = site.call(token_for(site, issuer), "/api/writes")
