@@ -39,7 +39,8 @@ def main() -> int:
             found = growths(made, samples=options.samples, wanted=options.only)
             print_growths(found, options.sizes)
             volumes = log_volumes(made[0], samples=options.log_samples)
-            print_log_volumes(volumes)
+            if volumes:
+                print_log_volumes(volumes)
         cleared = [clearing(template, rows=options.expired)] if options.expired else []
         for one in cleared:
             print_clearing(one)
