@@ -25,7 +25,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import InvalidClientMetadata
+from django_lazyauth.errors import InvalidClientMetadata, InvalidRedirectUri
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.admin import CONFIDENTIAL, GRANTS, replace_client_admin
 
@@ -48,9 +48,35 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        #: What was typed as URIs of each field that our rule allows.
+        self._allowed: dict[str, str] = {}
         super().__init__(*args, **kwargs)
         if self.instance.pk is not None:
             self.initial["backchannel_logout_uri"] = clients.backchannel_logout_uri(self.instance)
+
+    def clean_redirect_uris(self) -> str:
+        return self._clean_uris("redirect_uris")
+
+    def clean_post_logout_redirect_uris(self) -> str:
+        return self._clean_uris("post_logout_redirect_uris")
+
+    def _clean_uris(self, name: str) -> str:
+        """Check the URIs by the rule of registrations. A URI that breaks it would be refused at each sign-in."""
+        text = str(self.cleaned_data[name])
+        try:
+            rooms.metadata.check_redirect_uris(text.split(), rooms.registration.metadata_policy())
+        except InvalidRedirectUri as error:
+            raise forms.ValidationError(error.description) from None
+        self._allowed[name] = text
+        return text
+
+    def full_clean(self) -> None:
+        """Drop what django-oauth-toolkit says of URIs that our rule allows: it knows no scheme of an app."""
+        super().full_clean()
+        for name, text in self._allowed.items():
+            if text.strip() and name in self.errors:
+                del self.errors[name]
+                self.cleaned_data[name] = text
 
     def clean_backchannel_logout_uri(self) -> str:
         uri = str(self.cleaned_data["backchannel_logout_uri"])

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from django_lazyauth import users as users
     from django_lazyauth.clients import members as members
+    from django_lazyauth.clients import metadata as metadata
     from django_lazyauth.clients import operator_actions as operator_actions
     from django_lazyauth.clients import redirects as redirects
+    from django_lazyauth.clients import registration as registration
     from django_lazyauth.clients import search as search
     from django_lazyauth.providers import registry as registry
     from django_lazyauth.sessions import end as end
@@ -26,8 +28,10 @@ _MODULES: Final = {
     "family": "tokens.family",
     "identities": "sign_in.identities",
     "members": "clients.members",
+    "metadata": "clients.metadata",
     "operator_actions": "clients.operator_actions",
     "redirects": "clients.redirects",
+    "registration": "clients.registration",
     "registry": "providers.registry",
     "revoked": "sessions.revoked",
     "search": "clients.search",

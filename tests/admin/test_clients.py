@@ -17,6 +17,7 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken, Application
 
 from django_lazyauth.admin.clients import ClientAdmin
+from django_lazyauth.clients import redirects
 from django_lazyauth.kit.secret_digest import is_digest, secret_matches
 from django_lazyauth.models import ClientRegistration, InitialAccessToken
 from django_lazyauth.signals import client_deleted
@@ -247,6 +248,56 @@ def test_a_new_confidential_client_is_shown_its_secret_once(operator):
     row.refresh_from_db()
     assert row.name == "Renamed"
     assert secret_matches(secret, row.client_secret)
+
+
+GOOD_URIS = [
+    "https://client.example/cb?tenant=a",
+    "http://localhost/cb",
+    "http://127.0.0.1:8080/cb",
+    "com.example.app:/cb",
+    "cursor://anysphere.cursor-mcp/oauth/callback",
+    "https://client.example/cb com.example.app:/cb",
+]
+BAD_URIS = [
+    "http://client.example/cb",
+    "https://client.example/cb#part",
+    "https://ada@client.example/cb",
+    "https://*.client.example/cb",
+    "javascript:alert(1)",
+    "myapp:/cb",
+    "https://client.example/cb http://client.example/cb",
+]
+
+
+@pytest.mark.parametrize("name", ["redirect_uris", "post_logout_redirect_uris"])
+@pytest.mark.parametrize("uris", GOOD_URIS)
+def test_an_operator_may_type_what_a_sign_in_accepts(operator, name, uris):
+    """RFC 9700 §2.1: one rule for registrations and operators, so apps need no setting of django-oauth-toolkit."""
+    assert operator.post(f"{LIST}add/", fields(client_type="public", **{name: uris})).status_code == 302
+    row = Application.objects.get()
+    assert getattr(row, name) == uris
+    allowed = (
+        redirects.redirect_uri_allowed if name == "redirect_uris" else redirects.post_logout_redirect_allowed
+    )
+    assert all(allowed(row, uri) for uri in uris.split())
+
+
+@pytest.mark.parametrize("name", ["redirect_uris", "post_logout_redirect_uris"])
+@pytest.mark.parametrize("uris", BAD_URIS)
+def test_an_operator_may_not_type_what_each_sign_in_would_refuse(operator, name, uris):
+    """RFC 9700 §2.1: the error stands at the field and names the URI."""
+    page = operator.post(f"{LIST}add/", fields(client_type="public", **{name: uris}))
+    assert not Application.objects.exists()
+    form = page.context["adminform"].form
+    assert set(form.errors) == {name}
+    assert uris.split()[-1] in str(form.errors[name].as_data()[0].message)
+
+
+def test_a_client_of_people_needs_a_redirect_uri(operator):
+    """What django-oauth-toolkit says of the other fields, and of none at all, stands."""
+    page = operator.post(f"{LIST}add/", fields(redirect_uris=""))
+    assert "redirect_uris" in page.context["adminform"].form.errors
+    assert not Application.objects.exists()
 
 
 def test_a_new_public_client_has_no_secret(operator):
