@@ -48,6 +48,7 @@ def _entry(name: str, config: Mapping[str, Any]) -> Iterator[CheckMessage]:
     if not found:
         provider.check()
         yield from _addresses(provider)
+        yield from _stolen_codes(provider)
 
 
 def _wrong_registration(name: str) -> CheckMessage:
@@ -62,6 +63,16 @@ def _addresses(provider: Provider) -> Iterator[CheckMessage]:
             "one: new people cannot register with it.",
             hint="Let the column of the address be NULL, or write the user in your own USER_RESOLVER.",
             id="lazyauth.W014",
+        )
+
+
+def _stolen_codes(provider: Provider) -> Iterator[CheckMessage]:
+    """A code that another browser brings is refused because of PKCE or the nonce, and of nothing else."""
+    if isinstance(provider, CodeFlow) and not provider.descriptor.requests.notices_a_stolen_code:
+        yield CheckWarning(
+            f"Provider {provider.name!r} uses neither PKCE nor a nonce: a stolen code is not noticed.",
+            hint='Leave out "pkce" or "nonce", unless the provider refuses both.',
+            id="lazyauth.W015",
         )
 
 

@@ -18,8 +18,9 @@ from typing import Any, Final, Literal, get_args
 from django_lazyauth.errors import LazyAuthError
 
 from .presets import PRESETS
-from .provider_keys import KEYS, REQUIRED, AuthMethod, Key
-from .provider_kinds import PLACEHOLDER, Wrong, is_a
+from .provider_keys import KEYS, AuthMethod
+from .provider_kinds import PLACEHOLDER, REQUIRED, Key, Wrong, is_a
+from .requests.keys import Requests, requests_from
 
 ProviderType = Literal["oidc", "oauth2"]
 
@@ -74,6 +75,7 @@ class ProviderDescriptor:
         openid_configuration: URL of its metadata, if it is not below the issuer.
         authorization_endpoint: Empty: taken from the metadata, like every other empty endpoint.
         emails_endpoint: A list of addresses with ``verified`` flags (GitHub-style).
+        requests: What our requests to it look like.
     """
 
     name: str
@@ -99,6 +101,7 @@ class ProviderDescriptor:
     jwks_uri: str = ""
     revocation_endpoint: str = ""
     emails_endpoint: str = ""
+    requests: Requests = field(default_factory=Requests)
 
     @property
     def placeholders(self) -> tuple[str, ...]:
@@ -126,14 +129,20 @@ def descriptor_from_settings(name: str, mapping: Mapping[str, Any]) -> ProviderD
     values["token_endpoint_auth_method"] = _auth_method(name, values)
     values["claims"] = ClaimNames(**values["claims"])
     descriptor = ProviderDescriptor(
-        name=name, **{key: value for key, value in values.items() if key in _FIELDS}
+        name=name,
+        requests=requests_from(values),
+        **{key: value for key, value in values.items() if key in _FIELDS},
     )
     _check_whole(descriptor)
     return descriptor
 
 
 #: The keys that are fields of a descriptor. The others say how the provider is shown and built.
-_FIELDS: Final = frozenset(one.name for one in fields(ProviderDescriptor)) - {"name", "is_discovered"}
+_FIELDS: Final = frozenset(one.name for one in fields(ProviderDescriptor)) - {
+    "name",
+    "is_discovered",
+    "requests",
+}
 _TYPES: Final = get_args(ProviderType)
 
 

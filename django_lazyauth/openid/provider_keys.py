@@ -9,48 +9,22 @@ Not here: the kinds of values (:mod:`.provider_kinds`), and how an entry is read
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypedDict, get_args
 
 from . import provider_kinds as kinds
 from .presets import PRESETS
-from .provider_kinds import Kind
+from .provider_kinds import REQUIRED, Key, Kind
+from .requests import kinds as request_kinds
+from .requests.keys import REQUEST_KEYS, Nonce, Pkce
 
 AnyType = Literal["oidc", "oauth2", "password"]
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "none", "private_key_jwt"]
 
 TYPES: Final[tuple[str, ...]] = get_args(AnyType)
-UPSTREAMS: Final = ("oidc", "oauth2")
-#: The default of a key that has none.
-REQUIRED: Final = object()
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A row of the table.
-
-    Attributes:
-        kind: The allowed values. Of a key with ``members``: its words only.
-        text: One or two sentences for the reference page, in Markdown.
-        default: As the code uses it; ``REQUIRED``: there is none.
-        default_of: The defaults of types where it is another.
-        default_text: The default in words, where the value does not explain itself.
-        types: The types of providers that may have it.
-        members: The keys of a mapping.
-    """
-
-    name: str
-    kind: Kind
-    text: str
-    default: Any = ""
-    default_of: Mapping[str, Any] = field(default_factory=dict)
-    default_text: str = ""
-    types: tuple[str, ...] = UPSTREAMS
-    members: tuple[Key, ...] = ()
-
-    def default_for(self, kind: str) -> Any:
-        return self.default_of.get(kind, self.default)
-
+#: Placeholders of what the browser of a person takes part in.
+OF_THE_PERSON: Final = ("client_id", "redirect_uri", "state")
 
 CLAIMS: Final = (
     Key("email", kinds.NAME, "The address.", "email"),
@@ -129,7 +103,12 @@ KEYS: Final = (
         (),
         {"oidc": ("openid", "profile", "email")},
     ),
-    Key("extra_authorize_params", kinds.PARAMETERS, "Added to each authorization request.", {}),
+    Key(
+        "extra_authorize_params",
+        request_kinds.parameters(kinds.OWN_PARAMETERS, *OF_THE_PERSON),
+        "Added to each authorization request.",
+        {},
+    ),
     Key(
         "algorithms",
         kinds.ALGORITHM_NAMES,
@@ -173,21 +152,21 @@ KEYS: Final = (
     ),
     Key(
         "authorization_endpoint",
-        kinds.URL,
+        request_kinds.endpoint(*OF_THE_PERSON),
         "Where people are sent.",
         default_of={"oauth2": REQUIRED},
         default_text="as the metadata says; required for `oauth2`",
     ),
     Key(
         "token_endpoint",
-        kinds.URL,
+        request_kinds.endpoint(*OF_THE_PERSON),
         "Where codes and refresh tokens are redeemed.",
         default_of={"oauth2": REQUIRED},
         default_text="as the metadata says; required for `oauth2`",
     ),
     Key(
         "userinfo_endpoint",
-        kinds.URL,
+        request_kinds.endpoint("client_id", "access_token"),
         "Says who the person of an access token is.",
         default_of={"oauth2": REQUIRED},
         default_text="as the metadata says; required for `oauth2`",
@@ -201,17 +180,18 @@ KEYS: Final = (
     ),
     Key(
         "revocation_endpoint",
-        kinds.URL,
+        request_kinds.endpoint("client_id", "access_token"),
         "Where tokens are revoked (RFC 7009).",
         default_text="as the metadata says",
     ),
     Key(
         "emails_endpoint",
-        kinds.URL,
+        request_kinds.endpoint("client_id", "access_token"),
         "A list of addresses with `verified` flags, as GitHub's.",
         default_text="none",
         types=("oauth2",),
     ),
+    *REQUEST_KEYS,
 )
 
 
@@ -221,6 +201,14 @@ class ClaimsConfig(TypedDict, total=False):
     email: str | None
     email_verified: str | None
     name: str | None
+
+
+class PromptsConfig(TypedDict, total=False):
+    """The value of ``prompt_params``."""
+
+    login: Mapping[str, str] | None
+    select_account: Mapping[str, str] | None
+    create: Mapping[str, str] | None
 
 
 # "class" is a keyword of Python.
@@ -255,3 +243,11 @@ class ProviderConfig(_Class, total=False):
     jwks_uri: str | None
     revocation_endpoint: str | None
     emails_endpoint: str | None
+    scope_separator: Literal[" ", ","] | None
+    scope_parameter: str | None
+    prompt_params: PromptsConfig | None
+    pkce: Pkce | None
+    nonce: Nonce | None
+    claims_parameter: Mapping[str, Any] | None
+    authorize_fragment: str | None
+    client_id_parameter: str | None

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -67,6 +66,39 @@ class Kind:
 
     words: str
     read: Callable[[Any], Any]
+
+
+#: The types that send people to another site.
+UPSTREAMS: Final = ("oidc", "oauth2")
+#: The default of a key that has none.
+REQUIRED: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A row of the table.
+
+    Attributes:
+        kind: The allowed values. Of a key with ``members``: its words only.
+        text: One or two sentences for the reference page, in Markdown.
+        default: As the code uses it; ``REQUIRED``: there is none.
+        default_of: The defaults of types where it is another.
+        default_text: The default in words, where the value does not explain itself.
+        types: The types of providers that may have it.
+        members: The keys of a mapping.
+    """
+
+    name: str
+    kind: Kind
+    text: str
+    default: Any = ""
+    default_of: Mapping[str, Any] = field(default_factory=dict)
+    default_text: str = ""
+    types: tuple[str, ...] = UPSTREAMS
+    members: tuple[Key, ...] = ()
+
+    def default_for(self, kind: str) -> Any:
+        return self.default_of.get(kind, self.default)
 
 
 def wanted(condition: object) -> None:
@@ -201,16 +233,3 @@ def _algorithms(value: Any) -> tuple[str, ...]:
 
 
 ALGORITHM_NAMES: Final = Kind(f"a list of some of {', '.join(ALGORITHMS)}", _algorithms)
-
-
-def _parameters(value: Any) -> Mapping[str, str]:
-    """Return further parameters. An empty one is the same as none (RFC 6749 §3.1)."""
-    wanted(is_a(value, Mapping))
-    found = {name: item for name, item in value.items() if item is not None}
-    wanted(all(is_a(one, str) for one in (*found, *found.values())))
-    if own := OWN_PARAMETERS & set(found):
-        raise Wrong(f"must not hold {', '.join(sorted(own))}")
-    return MappingProxyType({name: item for name, item in found.items() if item})
-
-
-PARAMETERS: Final = Kind("a dict of texts", _parameters)

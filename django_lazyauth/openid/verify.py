@@ -139,7 +139,8 @@ def verify_id_token(
     if _LOGOUT_EVENT in _mapping(claims.get("events")):
         raise IdTokenRejected(Reason.TYPE)
     identity = _read_identity(claims, provider, key, now.timestamp(), max_age)
-    _check_nonce(claims, nonce)
+    if claims.get("nonce") is not None or provider.requests.nonce != "optional":
+        _check_nonce(claims, nonce)
     return identity
 
 

@@ -6,15 +6,12 @@ and any write while the person signs in. No error holds a code, a token, a secre
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Final
-from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 from django.views.decorators.debug import sensitive_variables
@@ -32,6 +29,7 @@ from django_lazyauth.openid.descriptor import DescriptorError, ProviderDescripto
 from django_lazyauth.vault.store import store
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
+from .authorize_request import SentParameters, authorize_url
 from .base import Json, Provider, Redirect, Success, UnusableAnswer
 from .token_requests import REFRESH_DEADLINE, post_grant, redeem, renew
 
@@ -46,8 +44,6 @@ CODE_LIMIT: Final = 4096
 #: Seconds of a revocation: a caller that already has its token waits for it.
 REVOCATION_DEADLINE: Final = 5.0
 
-#: Prompts that are passed to an upstream. ``none`` never is, and ``consent`` is asked by us.
-PASSED_PROMPTS: Final = ("login", "select_account", "create")
 #: Errors that mean that the person or the upstream refused (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6, and
 #: the own codes of Apple and LinkedIn).
 DENIALS: Final = frozenset(
@@ -95,27 +91,18 @@ class CodeFlow(Provider):
             raise ProviderUnavailable("misconfigured", debug=error.hint) from None
 
     def begin(self, pending: PendingAuthorization, *, state: str, callback_uri: str) -> Redirect:
-        verifier = secrets.token_urlsafe(48)
-        private: Json = {
-            "issuer": self.descriptor.issuer,
-            "code_verifier": verifier,
-            "redirect_uri": callback_uri,
-        }
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=")
-        parameters = {
-            **self.descriptor.extra_authorize_params,
-            **passed_parameters(pending),
-            "response_type": "code",
-            "client_id": self.descriptor.client_id,
-            "redirect_uri": callback_uri,
-            "scope": " ".join(self.descriptor.scopes),
-            "state": state,
-            "code_challenge": challenge.decode(),
-            "code_challenge_method": "S256",
-        }
-        endpoint = self.endpoints().authorization
-        separator = "&" if urlsplit(endpoint).query else "?"
-        return Redirect(f"{endpoint}{separator}{urlencode(parameters)}", private)
+        verifier = secrets.token_urlsafe(48) if self.descriptor.requests.pkce == "S256" else ""
+        nonce = self.new_nonce()
+        private: Json = {"issuer": self.descriptor.issuer, "redirect_uri": callback_uri}
+        secrets_of_leg = {"code_verifier": verifier, "nonce": nonce}
+        private |= {name: value for name, value in secrets_of_leg.items() if value}
+        sent = SentParameters(state, callback_uri, verifier, nonce)
+        url = authorize_url(self.descriptor, self.endpoints().authorization, pending, sent)
+        return Redirect(url, private)
+
+    def new_nonce(self) -> str:
+        """Return a new ``nonce`` for an ID token, empty for a provider that has none."""
+        return ""
 
     @sensitive_variables()
     def complete(self, request: HttpRequest, pending: PendingAuthorization, private: Json) -> Success:
@@ -206,18 +193,6 @@ class CodeFlow(Provider):
 
     def names_issuer(self, issuer: str) -> bool:
         return issuer == self.descriptor.issuer
-
-
-def passed_parameters(pending: PendingAuthorization) -> dict[str, str]:
-    """Return the parameters of the client that are passed to the upstream (OpenID Connect Core §3.1.2.1)."""
-    parameters = {
-        "prompt": " ".join(prompt for prompt in PASSED_PROMPTS if prompt in pending.prompts),
-        "login_hint": pending.login_hint,
-        "ui_locales": pending.ui_locales,
-    }
-    if pending.max_age is not None:
-        parameters["max_age"] = str(pending.max_age)
-    return {name: value for name, value in parameters.items() if value}
 
 
 def read_callback(request: HttpRequest) -> dict[str, str]:

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
 
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
@@ -34,7 +33,7 @@ from django_lazyauth.openid.verify import (
 )
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
-from .base import Identity, Json, Redirect, Success, UnusableAnswer
+from .base import Identity, Json, Success, UnusableAnswer
 from .code_flow import CodeFlow, Endpoints
 from .userinfo import read_userinfo
 
@@ -47,10 +46,8 @@ _PLACEHOLDER: Final = re.compile(r"\\\{[A-Za-z0-9_]+\\\}")
 class OpenIDProvider(CodeFlow):
     """A configured OpenID provider (OpenID Connect Core §3.1)."""
 
-    def begin(self, pending: PendingAuthorization, *, state: str, callback_uri: str) -> Redirect:
-        redirect = super().begin(pending, state=state, callback_uri=callback_uri)
-        nonce = secrets.token_urlsafe(32)
-        return Redirect(f"{redirect.url}&{urlencode({'nonce': nonce})}", {**redirect.private, "nonce": nonce})
+    def new_nonce(self) -> str:
+        return "" if self.descriptor.requests.nonce == "none" else secrets.token_urlsafe(32)
 
     @cached_property
     def source(self) -> KeySource:
@@ -102,8 +99,9 @@ class OpenIDProvider(CodeFlow):
         private: Json,
         answer: Mapping[str, str],
     ) -> Success:
-        nonce = private.get("nonce")
-        if not nonce:
+        is_sent = self.descriptor.requests.nonce != "none"
+        nonce = private.get("nonce") if is_sent else None
+        if is_sent and not nonce:
             raise ProviderUnavailable("configuration_changed")
         if not tokens.id_token:
             raise IdentityRejected("no_id_token")
@@ -150,7 +148,7 @@ class OpenIDProvider(CodeFlow):
         return answer
 
     @sensitive_variables()
-    def verify(self, id_token: str, *, nonce: str, max_age: int | None = None) -> VerifiedIdentity:
+    def verify(self, id_token: str, *, nonce: str | None, max_age: int | None = None) -> VerifiedIdentity:
         """Check an ID token. If it names an unknown key, fetch the keys once and wait for them (I15).
 
         Raises:
@@ -164,7 +162,7 @@ class OpenIDProvider(CodeFlow):
 
     @sensitive_variables()
     def try_verify(
-        self, id_token: str, *, nonce: str, max_age: int | None = None, wait: bool = False
+        self, id_token: str, *, nonce: str | None, max_age: int | None = None, wait: bool = False
     ) -> VerifiedIdentity | Pending:
         """Check an ID token; ``Pending`` while its keys are being fetched.
 

@@ -15,7 +15,7 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.openid import domains
 from django_lazyauth.openid.descriptor import SSO_PREFIX, DescriptorError, read_keys, with_preset
-from django_lazyauth.openid.provider_keys import UPSTREAMS
+from django_lazyauth.openid.provider_kinds import UPSTREAMS
 
 from .base import Provider
 

@@ -55,8 +55,11 @@ def redeem(descriptor: ProviderDescriptor, endpoint: str, code: str, private: Js
         "grant_type": "authorization_code",
         "code": code,
         "redirect_uri": private["redirect_uri"],
-        "code_verifier": private["code_verifier"],
     }
+    if descriptor.requests.pkce != "none":
+        if not private.get("code_verifier"):
+            raise ProviderUnavailable("configuration_changed")
+        fields["code_verifier"] = private["code_verifier"]
     now = timezone.now()
     try:
         response = post_grant(descriptor, endpoint, fields)

@@ -17,7 +17,8 @@ from django_lazyauth.conf.kinds import in_words
 from django_lazyauth.conf.nested import Chain, ResourceServerSettings, SsoDocument, SwapSettings, Table
 from django_lazyauth.conf.setting import Setting
 from django_lazyauth.conf.table import ROWS
-from django_lazyauth.openid.provider_keys import KEYS, REQUIRED, TYPES, Key
+from django_lazyauth.openid.provider_keys import KEYS, TYPES
+from django_lazyauth.openid.provider_kinds import REQUIRED, Key
 
 NESTED: dict[str, type[Table]] = {
     table.setting: table for table in (Chain, ResourceServerSettings, SsoDocument, SwapSettings)

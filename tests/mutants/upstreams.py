@@ -50,7 +50,7 @@ MUTATIONS = (
     Mutation(
         "leg-without-a-nonce",
         "providers/openid.py",
-        "        if not nonce:\n",
+        "        if is_sent and not nonce:\n",
         "        if nonce == 0:\n",
         (OPENID + "test_a_leg_begun_without_a_nonce_is_not_continued",),
         "Every leg has a nonce.",

@@ -13,11 +13,10 @@ from django_lazyauth.openid.presets import PRESETS
 from django_lazyauth.openid.provider_keys import (
     CLAIMS,
     KEYS,
-    UPSTREAMS,
     ClaimsConfig,
     ProviderConfig,
 )
-from django_lazyauth.openid.provider_kinds import ALGORITHMS, OWN_PARAMETERS
+from django_lazyauth.openid.provider_kinds import ALGORITHMS, OWN_PARAMETERS, UPSTREAMS
 
 MINIMAL = {"issuer": "https://id.example", "client_id": "us"}
 
@@ -98,6 +97,21 @@ def test_it_is_frozen():
         ({"type": "saml"}, "type"),
         ({"type": "oauth2", "subject": "id"}, "authorization_endpoint"),
         ({"preset": "nowhere"}, "preset"),
+        ({"scope_separator": ";"}, "scope_separator"),
+        ({"scope_parameter": "a b"}, "scope_parameter"),
+        ({"scope_parameter": ""}, "scope_parameter"),
+        ({"prompt_params": {"consent": {}}}, "consent"),
+        ({"prompt_params": {"login": {"state": "x"}}}, "login"),
+        ({"pkce": "plain"}, "pkce"),
+        ({"nonce": False}, "nonce"),
+        ({"claims_parameter": "{}"}, "claims_parameter"),
+        ({"claims_parameter": {"a": {1, 2}}}, "claims_parameter"),
+        ({"claims_parameter": {"a": "x" * 9000}}, "claims_parameter"),
+        ({"authorize_fragment": "#a"}, "authorize_fragment"),
+        ({"client_id_parameter": "a=b"}, "client_id_parameter"),
+        ({"extra_authorize_params": {"a": "{access_token}"}}, "extra_authorize_params"),
+        ({"authorization_endpoint": "https://id.example/{tenant}"}, "authorization_endpoint"),
+        ({"authorization_endpoint": "https://{client_id}/a"}, "authorization_endpoint"),
     ],
 )
 def test_a_wrong_key_is_named(changes, key):

@@ -340,12 +340,12 @@ class Handler(BaseHTTPRequestHandler):
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
         if (
             known is None
-            or known["client_id"] != client_id
+            or known.get("client_id", client_id) != client_id
             or known["redirect_uri"] != form.get("redirect_uri")
-            or known["code_challenge"] != challenge
+            or known.get("code_challenge", "") != (challenge if verifier else "")
         ):
             raise GrantError("invalid_grant")
-        return self.provider.tokens(client_id, known["sub"], known.get("nonce"), known["scope"])
+        return self.provider.tokens(client_id, known["sub"], known.get("nonce"), known.get("scope", ""))
 
     def client(self, form: dict[str, str]) -> str:
         """Authenticate the client by Basic, form or assertion (whose signature the test itself checks)."""

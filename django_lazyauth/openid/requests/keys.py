@@ -1,0 +1,94 @@
+"""The rows of the keys that say what our requests to a provider look like, and the value that is made of them.
+
+Not here: the other keys (:mod:`django_lazyauth.openid.provider_keys`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal
+
+from django_lazyauth.openid.provider_kinds import Key, Kind, choice
+
+from . import kinds
+
+Pkce = Literal["S256", "none"]
+Nonce = Literal["required", "optional", "none"]
+
+#: What a client may wish of the upstream. ``consent`` is asked by this site, and ``none`` by nobody.
+PROMPTS: Final = ("login", "select_account", "create")
+
+AUTHORIZE_KEYS: Final = (
+    Key("scope_separator", kinds.SEPARATOR, "What stands between two scopes of a request.", " "),
+    Key("scope_parameter", kinds.PARAMETER, "The parameter that holds the scopes.", "scope"),
+    Key(
+        "prompt_params",
+        Kind("a dict", dict),
+        "What each wish of a client becomes in the request. An empty dict: it is not sent.",
+        default_text="`prompt` with the same word",
+        members=tuple(
+            Key(
+                name,
+                kinds.parameters(),
+                f"In place of `prompt={name}`.",
+                None,
+                default_text=f'`{{"prompt": "{name}"}}`',
+            )
+            for name in PROMPTS
+        ),
+    ),
+    Key(
+        "pkce",
+        choice("S256", "none"),
+        "`none` for a provider that refuses a `code_verifier` (RFC 7636).",
+        "S256",
+    ),
+    Key(
+        "nonce",
+        choice("required", "optional", "none"),
+        "Whether the ID token must hold the `nonce` of the request. `optional`: it is checked if it is there. "
+        "`none`: it is not sent. Without PKCE and nonce a stolen code is not noticed (`lazyauth.W015`).",
+        "required",
+        types=("oidc",),
+    ),
+    Key(
+        "claims_parameter",
+        kinds.JSON,
+        "The parameter `claims` (OpenID Connect Core §5.5).",
+        types=("oidc",),
+    ),
+    Key("authorize_fragment", kinds.FRAGMENT, "Stands behind `#` of the authorization request."),
+    Key("client_id_parameter", kinds.PARAMETER, "The parameter that holds the client id.", "client_id"),
+)
+
+REQUEST_KEYS: Final = AUTHORIZE_KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What our requests to a provider look like. Each field is the key of that name."""
+
+    scope_separator: str = " "
+    scope_parameter: str = "scope"
+    prompt_params: Mapping[str, Mapping[str, str] | None] = field(default_factory=dict, hash=False)
+    pkce: Pkce = "S256"
+    nonce: Nonce = "required"
+    claims_parameter: str = ""
+    authorize_fragment: str = ""
+    client_id_parameter: str = "client_id"
+
+    @property
+    def notices_a_stolen_code(self) -> bool:
+        """Whether a code of somebody else is refused (RFC 9700 §4.5)."""
+        return self.pkce != "none" or self.nonce != "none"
+
+
+def requests_from(values: Mapping[str, Any]) -> Requests:
+    """Return the value of the keys that are fields of :class:`Requests`; *values* may hold others."""
+    names = {one.name for one in fields(Requests)}
+    found = {name: value for name, value in values.items() if name in names}
+    if "nonce" not in found:
+        # A provider without ID tokens has none.
+        found["nonce"] = "none"
+    return Requests(**found)

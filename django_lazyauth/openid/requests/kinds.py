@@ -1,0 +1,124 @@
+"""The kinds of values of the keys that shape a request. See :mod:`django_lazyauth.openid.provider_kinds`.
+
+Not here: how a placeholder is filled (:mod:`.fill`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from django_lazyauth.openid.provider_kinds import OWN_PARAMETERS, URL, Kind, Wrong, is_a, wanted
+
+from .fill import NAMES
+
+#: Characters of a JSON value in the settings.
+JSON_LIMIT: Final = 8192
+#: Headers that our client and HTTP itself set. ``Authorization`` and ``Cookie`` hold credentials.
+_OWN_HEADERS: Final = frozenset({"host", "authorization", "cookie", "connection", "transfer-encoding"})
+#: Members of a token request that no configuration may replace.
+OWN_TOKEN_PARAMETERS: Final = frozenset(
+    {
+        "client_assertion",
+        "client_assertion_type",
+        "client_id",
+        "client_secret",
+        "code",
+        "code_verifier",
+        "grant_type",
+        "redirect_uri",
+        "refresh_token",
+    }
+)
+
+_PARAMETER: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+
+
+def _separator(value: Any) -> str:
+    wanted(is_a(value, str) and value in (" ", ","))
+    return str(value)
+
+
+SEPARATOR: Final = Kind('" " or ","', _separator)
+
+
+def _parameter(value: Any) -> str:
+    wanted(is_a(value, str) and _PARAMETER.fullmatch(value))
+    return str(value)
+
+
+PARAMETER: Final = Kind("a name of letters, digits and _.-, at most 64", _parameter)
+
+
+def _fragment(value: Any) -> str:
+    wanted(is_a(value, str) and (not value or _PARAMETER.fullmatch(value)))
+    return str(value)
+
+
+FRAGMENT: Final = Kind("letters, digits and _.-, at most 64", _fragment)
+
+
+def _check_placeholders(value: str, allowed: Iterable[str]) -> None:
+    """Refuse a placeholder that nothing fills. The hint names what may stand there."""
+    if set(NAMES.findall(value)) - set(allowed):
+        raise Wrong("may hold no placeholder but " + ", ".join(f"{{{name}}}" for name in allowed))
+
+
+def endpoint(*placeholders: str) -> Kind:
+    """An address with placeholders in its path or query."""
+
+    def read(value: Any) -> str:
+        found: str = URL.read(value)
+        _check_placeholders(found, placeholders)
+        wanted("{" not in found.partition("://")[2].partition("/")[0])
+        return found
+
+    return Kind(URL.words, read)
+
+
+def parameters(own: frozenset[str] = OWN_PARAMETERS, *placeholders: str) -> Kind:
+    """Further parameters, with placeholders. None of them is one of *own*."""
+
+    def read(value: Any) -> Mapping[str, str]:
+        wanted(is_a(value, Mapping))
+        found = {name: item for name, item in value.items() if item is not None}
+        wanted(all(is_a(one, str) for one in (*found, *found.values())))
+        if taken := own & set(found):
+            raise Wrong(f"must not hold {', '.join(sorted(taken))}")
+        for item in found.values():
+            _check_placeholders(item, placeholders)
+        # An empty one is the same as none (RFC 6749 §3.1).
+        return MappingProxyType({name: item for name, item in found.items() if item})
+
+    return Kind("a dict of texts", read)
+
+
+def _headers(value: Any) -> Mapping[str, str]:
+    wanted(is_a(value, Mapping))
+    found = {name: item for name, item in value.items() if item is not None}
+    wanted(all(is_a(name, str) and _HEADER.fullmatch(name) for name in found))
+    wanted(all(is_a(item, str) and item.isascii() and item.isprintable() for item in found.values()))
+    lower = {name.lower() for name in found}
+    if lower & _OWN_HEADERS or any(name.startswith("content-") for name in lower):
+        raise Wrong("must not hold Host, Authorization, Cookie, Connection, Transfer-Encoding or Content-*")
+    for item in found.values():
+        _check_placeholders(item, ("client_id",))
+    return MappingProxyType(found)
+
+
+HEADERS: Final = Kind("a dict of texts in printable ASCII", _headers)
+
+
+def _json(value: Any) -> str:
+    """Return a dict as JSON, so that the descriptor stays a value that cannot change."""
+    wanted(is_a(value, Mapping))
+    found = json.dumps(dict(value), separators=(",", ":"), allow_nan=False)
+    wanted(len(found) <= JSON_LIMIT)
+    return found if value else ""
+
+
+JSON: Final = Kind(f"a dict that is JSON of at most {JSON_LIMIT:,} characters", _json)

@@ -1,0 +1,94 @@
+"""The authorization request to an upstream: the address that a browser is sent to."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode, urlsplit
+
+from django.views.decorators.debug import sensitive_variables
+
+from django_lazyauth.openid.descriptor import ProviderDescriptor
+from django_lazyauth.openid.requests.fill import fill_each, fill_url
+from django_lazyauth.openid.requests.keys import PROMPTS, Requests
+
+if TYPE_CHECKING:
+    from django_lazyauth.models import PendingAuthorization
+
+
+@dataclass(frozen=True, slots=True)
+class SentParameters:
+    """What is new in each request. An empty secret is not sent."""
+
+    state: str = field(repr=False)
+    redirect_uri: str
+    code_verifier: str = field(repr=False)
+    nonce: str = field(repr=False)
+
+
+@sensitive_variables()
+def authorize_url(
+    descriptor: ProviderDescriptor, endpoint: str, pending: PendingAuthorization, sent: SentParameters
+) -> str:
+    """Return the authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3, OpenID Connect Core §3.1.2.1)."""
+    requests = descriptor.requests
+    filled = {
+        "client_id": descriptor.client_id,
+        "redirect_uri": sent.redirect_uri,
+        "state": sent.state,
+    }
+    parameters = {
+        **fill_each(descriptor.extra_authorize_params, filled),
+        **passed_parameters(pending, requests),
+        "claims": requests.claims_parameter or descriptor.extra_authorize_params.get("claims", ""),
+        "response_type": "code",
+        requests.client_id_parameter: descriptor.client_id,
+        "redirect_uri": sent.redirect_uri,
+        requests.scope_parameter: requests.scope_separator.join(descriptor.scopes),
+        "state": sent.state,
+        **_challenge(sent.code_verifier),
+        "nonce": sent.nonce,
+    }
+    if descriptor.authorization_endpoint:
+        # What a provider publishes about itself is never filled.
+        endpoint = fill_url(endpoint, filled)
+    separator = "&" if urlsplit(endpoint).query else "?"
+    # Some servers read "+" as a plus sign.
+    query = urlencode({name: value for name, value in parameters.items() if value}, quote_via=quote)
+    fragment = f"#{requests.authorize_fragment}" if requests.authorize_fragment else ""
+    return f"{endpoint}{separator}{query}{fragment}"
+
+
+@sensitive_variables()
+def _challenge(code_verifier: str) -> dict[str, str]:
+    if not code_verifier:
+        return {}
+    digest = hashlib.sha256(code_verifier.encode()).digest()
+    challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return {"code_challenge": challenge, "code_challenge_method": "S256"}
+
+
+def passed_parameters(pending: PendingAuthorization, requests: Requests) -> dict[str, str]:
+    """Return the parameters of the client that are passed to the upstream (OpenID Connect Core §3.1.2.1)."""
+    parameters = {
+        **_prompts([prompt for prompt in PROMPTS if prompt in pending.prompts], requests.prompt_params),
+        "login_hint": pending.login_hint,
+        "ui_locales": pending.ui_locales,
+    }
+    if pending.max_age is not None:
+        parameters["max_age"] = str(pending.max_age)
+    return {name: value for name, value in parameters.items() if value}
+
+
+def _prompts(prompts: list[str], changed: Mapping[str, Mapping[str, str] | None]) -> dict[str, str]:
+    """Return what *prompts* become. Words of one parameter are joined by spaces."""
+    found: dict[str, str] = {}
+    for prompt in prompts:
+        own = changed.get(prompt)
+        for name, value in ({"prompt": prompt} if own is None else own).items():
+            words = [*found.get(name, "").split(), *value.split()]
+            found[name] = " ".join(dict.fromkeys(words))
+    return found
