@@ -18,9 +18,10 @@ from typing import Any, Final, Literal, get_args
 from django_lazyauth.errors import LazyAuthError
 
 from .presets import PRESETS
-from .provider_keys import KEYS, AuthMethod
+from .provider_keys import KEYS, AuthMethod, UserInfo
 from .provider_kinds import PLACEHOLDER, REQUIRED, Key, Wrong, is_a
 from .requests.keys import Requests, requests_from
+from .rules import Rule, paths_of
 
 ProviderType = Literal["oidc", "oauth2"]
 
@@ -47,12 +48,22 @@ class DescriptorError(LazyAuthError):
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimNames:
-    """The names of the claims that are read."""
+class ClaimRules:
+    """Where the values of a person are."""
 
-    email: str = "email"
-    email_verified: str = "email_verified"
-    name: str = "name"
+    email: Rule
+    email_verified: Rule
+    name: Rule
+
+
+@dataclass(frozen=True, slots=True)
+class EmailRules:
+    """Where the addresses of a list are, and within one entry the address and its flags."""
+
+    list: Rule
+    address: Rule
+    verified: Rule
+    primary: Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +78,12 @@ class ProviderDescriptor:
         algorithms: The only accepted ones. A token's header cannot add one.
         token_endpoint_auth_method: OpenID Connect Core §9.
         private_key: PEM, for ``private_key_jwt``.
-        subject: The claim that is the person for ever; of an OpenID provider a claim of the signed token.
+        subject: Who a person is for ever; of an OpenID provider from the signed token.
+        claims: Where address, flag and name are.
+        emails: The same for ``emails_endpoint``; of type ``oauth2`` only.
         states_email_verified: Whether its ``email_verified`` means that the person controls the address.
-        userinfo: Whether the userinfo endpoint is asked for claims that the ID token does not have.
+        truthy: The values that say that an address is verified.
+        userinfo: Whether the userinfo endpoint is asked for what the ID token does not have.
         extra_authorize_params: Added to each authorization request.
         is_discovered: A stranger chose its addresses, so they are fetched under the strict policy (I14).
         openid_configuration: URL of its metadata, if it is not below the issuer.
@@ -84,14 +98,16 @@ class ProviderDescriptor:
     client_id: str
     scopes: tuple[str, ...]
     token_endpoint_auth_method: AuthMethod
+    subject: Rule
+    claims: ClaimRules
+    emails: EmailRules | None = None
     algorithms: tuple[str, ...] = ()
     client_secret: str = field(default="", repr=False)
     private_key: str = field(default="", repr=False)
     private_key_id: str = ""
-    subject: str = "sub"
-    claims: ClaimNames = ClaimNames()
     states_email_verified: bool = True
-    userinfo: bool = False
+    truthy: tuple[str | int | bool, ...] = (True, "true")
+    userinfo: UserInfo = "auto"
     extra_authorize_params: Mapping[str, str] = field(default_factory=dict, hash=False)
     is_discovered: bool = False
     openid_configuration: str = ""
@@ -127,7 +143,9 @@ def descriptor_from_settings(name: str, mapping: Mapping[str, Any]) -> ProviderD
     if values["type"] not in _TYPES:
         raise DescriptorError(name, f'"type" must be one of {", ".join(_TYPES)}')
     values["token_endpoint_auth_method"] = _auth_method(name, values)
-    values["claims"] = ClaimNames(**values["claims"])
+    values["claims"] = ClaimRules(**values["claims"])
+    if "emails" in values:
+        values["emails"] = EmailRules(**values["emails"])
     descriptor = ProviderDescriptor(
         name=name,
         requests=requests_from(values),
@@ -160,6 +178,7 @@ def _auth_method(name: str, values: Mapping[str, Any]) -> AuthMethod:
 
 def _check_whole(descriptor: ProviderDescriptor) -> None:
     """Check the combinations of keys."""
+    _check_sources(descriptor)
     if descriptor.type == "oauth2":
         return
     if "openid" not in descriptor.scopes:
@@ -169,6 +188,22 @@ def _check_whole(descriptor: ProviderDescriptor) -> None:
         raise DescriptorError(
             descriptor.name, '"openid_configuration" is required where "issuer" has placeholders'
         )
+
+
+def _check_sources(descriptor: ProviderDescriptor) -> None:
+    """Only the signed token names the person of an OpenID provider. What nothing signed says fills no address."""
+    answers = ("userinfo", "token") if descriptor.type == "oauth2" else ("id_token", "userinfo", "token")
+    allowed: tuple[tuple[str, Rule, tuple[str, ...]], ...] = (
+        ('"subject"', descriptor.subject, answers if descriptor.type == "oauth2" else ("id_token",)),
+        ('"claims": "email"', descriptor.claims.email, answers),
+        ('"claims": "email_verified"', descriptor.claims.email_verified, answers),
+        ('"claims": "name"', descriptor.claims.name, (*answers, "answer")),
+    )
+    for key, rule, sources in allowed:
+        for path in paths_of(rule):
+            if path.source and path.source not in sources:
+                hint = f'{key} cannot be of "{path.source}:" for type "{descriptor.type}"'
+                raise DescriptorError(descriptor.name, hint)
 
 
 # --- Reading ----------------------------------------------------------------------------------------------

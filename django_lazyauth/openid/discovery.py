@@ -25,8 +25,7 @@ from .descriptor import SSO_PREFIX, DescriptorError, ProviderDescriptor, descrip
 from .domains import SsoDomain
 from .key_set import KeySet, KeySetInvalid
 from .keys import StoredProvider
-from .provider_kinds import ALGORITHMS, IDENTIFIER_LIMIT, SCOPE_LIMIT
-from .verify import NAME_LIMIT
+from .provider_kinds import ALGORITHMS, IDENTIFIER_LIMIT, SCOPE_LIMIT, SHOWN_NAME_LIMIT
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 #: Requested unless the provider says that it does not support them.
@@ -153,7 +152,9 @@ def _read_domain_document(document: Mapping[str, Any]) -> tuple[str, str, str]:
     client_id, url, name = (document.get(key) for key in ("client_id", "openid_configuration", "name"))
     if not isinstance(client_id, str) or not 0 < len(client_id) <= IDENTIFIER_LIMIT:
         raise SourceFailed("client_id")
-    if name is not None and (not isinstance(name, str) or len(name) > NAME_LIMIT or not name.isprintable()):
+    if name is not None and (
+        not isinstance(name, str) or len(name) > SHOWN_NAME_LIMIT or not name.isprintable()
+    ):
         raise SourceFailed("name")
     if not isinstance(url, str) or not url.endswith(WELL_KNOWN):
         raise SourceFailed("openid_configuration")

@@ -8,16 +8,19 @@ Not here: the kinds of values (:mod:`.provider_kinds`), and how an entry is read
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypedDict, get_args
 
 from . import provider_kinds as kinds
+from . import rules
 from .presets import PRESETS
 from .provider_kinds import REQUIRED, Key, Kind
 from .requests import kinds as request_kinds
 from .requests.keys import REQUEST_KEYS, Nonce, Pkce
+from .rules import parse_path
 
 AnyType = Literal["oidc", "oauth2", "password"]
+UserInfo = Literal["auto", "always", "never"]
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "none", "private_key_jwt"]
 
 TYPES: Final[tuple[str, ...]] = get_args(AnyType)
@@ -26,10 +29,29 @@ TYPES: Final[tuple[str, ...]] = get_args(AnyType)
 #: Placeholders of what the browser of a person takes part in.
 OF_THE_PERSON: Final = ("client_id", "redirect_uri", "state")
 
+_RULE: Final = Kind("a [rule](#rules)", rules.reader())
+_RULE_OF_ENTRY: Final = Kind("a [rule](#rules) without source", rules.reader(sources=()))
+
 CLAIMS: Final = (
-    Key("email", kinds.NAME, "The address.", "email"),
-    Key("email_verified", kinds.NAME, "Whether the person controls the address.", "email_verified"),
-    Key("name", kinds.NAME, "The name to show.", "name"),
+    Key("email", _RULE, "The address, or a list of one.", parse_path("email"), default_text="`email`"),
+    Key(
+        "email_verified",
+        _RULE,
+        "Whether the person controls the address. It is read from the document that the address is from.",
+        parse_path("email_verified"),
+        default_text="`email_verified`",
+    ),
+    Key("name", _RULE, "The name to show.", parse_path("name"), default_text="`name`"),
+)
+
+EMAILS: Final = tuple(
+    Key(name, _RULE_OF_ENTRY, text, parse_path(path), default_text=f"`{path}`", types=("oauth2",))
+    for name, path, text in (
+        ("list", "[*]", "The list."),
+        ("address", "email", "The address of an entry."),
+        ("verified", "verified", "Whether it is verified."),
+        ("primary", "primary", "Whether it is the main one."),
+    )
 )
 
 KEYS: Final = (
@@ -118,15 +140,17 @@ KEYS: Final = (
     ),
     Key(
         "subject",
-        kinds.NAME,
-        "The claim that is the person for ever, of the signed ID token or of UserInfo.",
+        Kind("a [rule](#rules)", rules.reader(check=rules.check_subject)),
+        "Who a person is for ever: a text or an integer of at most 255 characters. For `oidc` it is of the "
+        "signed ID token.",
         REQUIRED,
-        {"oidc": "sub"},
+        {"oidc": parse_path("sub")},
+        "`sub` for `oidc`, required for `oauth2`",
     ),
     Key(
         "claims",
         Kind("a dict", dict),
-        "The names of the claims that are read.",
+        "Where the values are.",
         members=CLAIMS,
         default_text="the standard names",
     ),
@@ -136,11 +160,13 @@ KEYS: Final = (
         "Whether its `email_verified` means that the person controls the address.",
         True,
     ),
+    Key("truthy", kinds.CONSTANTS, "The values of such a flag that mean yes.", (True, "true")),
     Key(
         "userinfo",
-        kinds.FLAG,
-        "Whether the userinfo endpoint is asked for what the ID token does not have.",
-        False,
+        kinds.choice(*get_args(UserInfo)),
+        "Whether the userinfo endpoint is asked for what the ID token does not have. `auto`: if address or name is "
+        "missing whose scope was asked for, or what a rule names. A failure refuses a person with `always` only.",
+        "auto",
         types=("oidc",),
     ),
     Key(
@@ -191,16 +217,37 @@ KEYS: Final = (
         default_text="none",
         types=("oauth2",),
     ),
+    Key(
+        "emails",
+        Kind("a dict", dict),
+        "Where the addresses of that list are.",
+        members=EMAILS,
+        default_text="GitHub's",
+        types=("oauth2",),
+    ),
     *REQUEST_KEYS,
 )
+
+
+#: A rule as it is written; :func:`.rules.parse` says which are good.
+RuleConfig = str | Sequence["str | Mapping[str, Any]"] | Mapping[str, Any]
 
 
 class ClaimsConfig(TypedDict, total=False):
     """The value of ``claims``."""
 
-    email: str | None
-    email_verified: str | None
-    name: str | None
+    email: RuleConfig | None
+    email_verified: RuleConfig | None
+    name: RuleConfig | None
+
+
+class EmailsConfig(TypedDict, total=False):
+    """The value of ``emails``."""
+
+    list: RuleConfig | None
+    address: RuleConfig | None
+    verified: RuleConfig | None
+    primary: RuleConfig | None
 
 
 class PromptsConfig(TypedDict, total=False):
@@ -232,10 +279,11 @@ class ProviderConfig(_Class, total=False):
     scopes: list[str] | tuple[str, ...] | None
     extra_authorize_params: Mapping[str, str | None] | None
     algorithms: list[str] | tuple[str, ...] | None
-    subject: str | None
+    subject: RuleConfig | None
     claims: ClaimsConfig | None
     states_email_verified: bool | None
-    userinfo: bool | None
+    truthy: Sequence[str | int | bool] | None
+    userinfo: UserInfo | None
     openid_configuration: str | None
     authorization_endpoint: str | None
     token_endpoint: str | None
@@ -251,3 +299,4 @@ class ProviderConfig(_Class, total=False):
     claims_parameter: Mapping[str, Any] | None
     authorize_fragment: str | None
     client_id_parameter: str | None
+    emails: EmailsConfig | None

@@ -20,6 +20,8 @@ from django_lazyauth.kit.text import has_bad_characters
 #: Characters of an issuer and of a subject; also the width of their columns.
 IDENTIFIER_LIMIT: Final = 255
 URL_LIMIT: Final = 2048
+#: Characters of a name that pages show; also the width of its columns.
+SHOWN_NAME_LIMIT: Final = 128
 SCOPE_LIMIT: Final = 32
 #: Every signature algorithm that may be accepted, best known first. No HMAC: its key is the client secret.
 ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
@@ -129,15 +131,6 @@ def text(limit: int = IDENTIFIER_LIMIT) -> Kind:
     return Kind(f"a text of at most {limit:,} characters", read)
 
 
-def _name(value: Any) -> str:
-    found: str = text().read(value)
-    wanted(found)
-    return found
-
-
-NAME: Final = Kind(f"a name of at most {IDENTIFIER_LIMIT} characters", _name)
-
-
 def choice(*names: str) -> Kind:
     def read(value: Any) -> str:
         wanted(is_a(value, str) and value in names)
@@ -163,6 +156,14 @@ def _class(value: Any) -> Any:
 
 
 CLASS: Final = Kind("a class or the dotted path of one", _class)
+
+
+def _constants(value: Any) -> tuple[Any, ...]:
+    wanted(is_a(value, list, tuple) and 0 < len(value) <= 8 and all(is_a(one, str, int) for one in value))
+    return tuple(value)
+
+
+CONSTANTS: Final = Kind("a list of one to 8 texts, integers, True or False", _constants)
 
 
 # -- addresses ----------------------------------------------------------------------------------------------

@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from django_lazyauth.kit.text import has_bad_characters
+
 from .descriptor import ProviderDescriptor
 from .jose import (
     LEEWAY,
     Reason,
     TokenRejected,
     audiences,
-    check_clean,
     check_header,
     check_times,
     decode,
@@ -31,37 +32,21 @@ from .jose import (
 )
 from .key_set import Key, KeySet, check_signature
 from .provider_kinds import IDENTIFIER_LIMIT
+from .rules import Documents, Rule, find_subject, parse_path
 
 #: The name of the error for ID tokens.
 IdTokenRejected = TokenRejected
 
 #: Seconds since ``iat``. An ID token is used at once, so an older one may have been stolen.
 MAX_AGE: Final = 10 * 60
-#: Characters.
-EMAIL_LIMIT: Final = 256
-NAME_LIMIT: Final = 128
-
 #: A tenant, as it may stand in an issuer: nothing that opens a path, a query or another placeholder.
 _TENANT: Final = re.compile(r"(?!\.+\Z)[A-Za-z0-9._-]{1,128}")
 _PLACEHOLDER: Final = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
 #: What the header of an ID token may say that it is; an access token or a logout token of the same issuer is
 #: signed by the same key (RFC 8725 §3.11).
 _TYPES: Final = frozenset({"jwt"})
+_SUB: Final = parse_path("sub")
 _LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
-#: Claims that are read here or are of no use to a host.
-_CONSUMED: Final = frozenset(
-    {"iss", "sub", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce"}
-    | {"at_hash", "c_hash", "s_hash", "auth_time", "amr", "acr"}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """The part of an identity that may also come from a userinfo endpoint."""
-
-    email: str = ""
-    email_verified: bool = False
-    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,40 +55,26 @@ class VerifiedIdentity:
 
     Attributes:
         issuer: Exactly as the token has it.
-        subject: The claim that the provider's ``subject`` names. It is unique within the issuer, not across the
+        subject: The value of the provider's rule ``subject``. It is unique within the issuer, not across the
             tenants of a provider.
         sub: The issuer's ``sub``, which a UserInfo answer must repeat (OpenID Connect Core §5.3.2).
         tenant: The values of the issuer's placeholders, joined by ``:``; empty where it has none.
-        email_verified: False where the provider is not trusted to verify addresses.
         auth_time: Aware time when the person last authenticated there, if the token says so.
         amr: Authentication methods (RFC 8176).
         acr: Authentication context class.
-        claims: The other claims. JSON, no tokens.
+        claims: All claims, as they are. Each that is not a field here may be odd JSON.
     """
 
     issuer: str
     subject: str
     sub: str
     tenant: str
-    profile: Profile
     issued_at: datetime
     expires_at: datetime
     auth_time: datetime | None = None
     amr: tuple[str, ...] = ()
     acr: str = ""
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def email(self) -> str:
-        return self.profile.email
-
-    @property
-    def email_verified(self) -> bool:
-        return self.profile.email_verified
-
-    @property
-    def name(self) -> str:
-        return self.profile.name
 
 
 def verify_id_token(
@@ -135,7 +106,6 @@ def verify_id_token(
     )
     key = keys.select(kid, algorithm)
     check_signature(decoded, key, algorithm)
-    check_clean(claims)
     if _LOGOUT_EVENT in _mapping(claims.get("events")):
         raise IdTokenRejected(Reason.TYPE)
     identity = _read_identity(claims, provider, key, now.timestamp(), max_age)
@@ -155,15 +125,14 @@ def _read_identity(
     return VerifiedIdentity(
         issuer=issuer,
         tenant=tenant,
-        subject=required_text(claims.get(provider.subject), IDENTIFIER_LIMIT, Reason.SUBJECT),
-        sub=required_text(claims.get("sub"), IDENTIFIER_LIMIT, Reason.SUBJECT),
-        profile=read_profile(claims, provider),
+        subject=_subject(provider.subject, claims),
+        sub=_subject(_SUB, claims),
         issued_at=issued_at,
         expires_at=expires_at,
         auth_time=_check_auth_time(claims, now, max_age),
         amr=_methods(claims.get("amr")),
         acr=_context_class(claims.get("acr")),
-        claims={name: value for name, value in claims.items() if name not in _CONSUMED},
+        claims=claims,
     )
 
 
@@ -171,32 +140,9 @@ def read_unverified(token: str) -> Mapping[str, Any]:
     """Return the claims of an unchecked token. Use them only to choose the provider that checks it.
 
     Raises:
-        IdTokenRejected: ``too_large``, ``malformed`` or ``unclean``.
+        IdTokenRejected: ``too_large`` or ``malformed``.
     """
-    claims = decode(token).claims
-    check_clean(claims)
-    return claims
-
-
-def read_profile(claims: Mapping[str, Any], provider: ProviderDescriptor) -> Profile:
-    """Return e-mail address and name from an ID token or a userinfo answer (OpenID Connect Core §5.1).
-
-    Raises:
-        IdTokenRejected: ``email``, ``email_verified`` or ``name`` is too long or of the wrong type.
-    """
-    names = provider.claims
-    email = _optional_text(claims.get(names.email), EMAIL_LIMIT, Reason.EMAIL)
-    verified = claims.get(names.email_verified)
-    if verified is not None and not isinstance(verified, bool):
-        # Some providers send "true" or "false". Any other value ("1", "TRUE", 1) is refused.
-        if verified not in ("true", "false"):
-            raise IdTokenRejected(Reason.EMAIL_VERIFIED)
-        verified = verified == "true"
-    return Profile(
-        email=email,
-        email_verified=bool(email and verified and provider.states_email_verified),
-        name=_optional_text(claims.get(names.name), NAME_LIMIT, Reason.NAME),
-    )
+    return decode(token).claims
 
 
 def matches_issuer(template: str, other: str) -> bool:
@@ -227,6 +173,13 @@ def _check_issuer(claims: Mapping[str, Any], provider: ProviderDescriptor, key: 
     if key.issuer is not None and key.issuer != issuer and not matches_issuer(provider.issuer, key.issuer):
         raise IdTokenRejected(Reason.ISSUER)
     return issuer, ":".join(tenants)
+
+
+def _subject(rule: Rule, claims: Mapping[str, Any]) -> str:
+    subject = find_subject(rule, Documents(id_token=claims))
+    if not subject:
+        raise IdTokenRejected(Reason.SUBJECT)
+    return subject
 
 
 def _check_audience(claims: Mapping[str, Any], client_id: str) -> None:
@@ -266,19 +219,21 @@ def _check_nonce(claims: Mapping[str, Any], nonce: str | None) -> None:
         raise IdTokenRejected(Reason.NONCE)
 
 
-def _optional_text(value: object, limit: int, reason: Reason) -> str:
-    return "" if value is None or value == "" else required_text(value, limit, reason)
-
-
 def _methods(value: object) -> tuple[str, ...]:
     """Return the usable values of ``amr``. Other values are ignored, not refused."""
     if not isinstance(value, list) or len(value) > 16:
         return ()
-    return tuple(method for method in value if isinstance(method, str) and 0 < len(method) <= 64)
+    return tuple(
+        method
+        for method in value
+        if isinstance(method, str) and 0 < len(method) <= 64 and not has_bad_characters(method)
+    )
 
 
 def _context_class(value: object) -> str:
-    return value if isinstance(value, str) and len(value) <= IDENTIFIER_LIMIT else ""
+    if not isinstance(value, str) or len(value) > IDENTIFIER_LIMIT or has_bad_characters(value):
+        return ""
+    return value
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from uuid import UUID
 
 from django.views.decorators.debug import sensitive_variables
@@ -26,6 +26,7 @@ from django_lazyauth.errors import (
 from django_lazyauth.kit import fetch
 from django_lazyauth.kit.http import without_empty
 from django_lazyauth.openid.descriptor import DescriptorError, ProviderDescriptor, descriptor_from_settings
+from django_lazyauth.openid.rules import Documents
 from django_lazyauth.vault.store import store
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
@@ -70,6 +71,27 @@ class Endpoints:
     sends_issuer: bool = False
 
 
+#: Parameters of an authorization response that say nothing about the person.
+_PROTOCOL: Final = frozenset({"code", "state", "iss", "session_state", "scope", "error"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What an upstream answered on the way: nothing of it is signed.
+
+    Attributes:
+        authorization: The parameters of the authorization response.
+        token: The answer of the token endpoint without its tokens.
+    """
+
+    authorization: Mapping[str, str] = field(repr=False)
+    token: Mapping[str, Any] = field(repr=False)
+
+    def documents(self) -> Documents:
+        rest = {name: value for name, value in self.authorization.items() if name not in _PROTOCOL}
+        return Documents(token=self.token, answer=rest)
+
+
 class CodeFlow(Provider):
     """The authorization code flow with an upstream (RFC 6749 §4.1, RFC 7636, RFC 9700)."""
 
@@ -112,8 +134,8 @@ class CodeFlow(Provider):
         endpoints = self.endpoints()
         answer = read_callback(request)
         self.check_issuer(answer, endpoints)
-        tokens = redeem(self.descriptor, endpoints.token, read_code(answer), private)
-        success = self.identify(tokens, endpoints, pending, private, answer)
+        tokens, token_answer = redeem(self.descriptor, endpoints.token, read_code(answer), private)
+        success = self.identify(tokens, endpoints, pending, private, Answers(answer, token_answer))
         client_id = pending.client_id
         commit = tokens.as_json() | {
             # A host's client model may have keys that are no JSON, such as UUIDs.
@@ -177,7 +199,7 @@ class CodeFlow(Provider):
         endpoints: Endpoints,
         pending: PendingAuthorization,
         private: Json,
-        answer: Mapping[str, str],
+        answers: Answers,
     ) -> Success:
         """Return the person of *tokens*; the caller adds the ``commit``."""
         raise NotImplementedError

@@ -5,18 +5,20 @@ The OpenID provider, which gets a signed answer, is in :mod:`django_lazyauth.pro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
-from django_lazyauth.openid.verify import IdTokenRejected, read_profile
+from django_lazyauth.openid.rules import find_subject
 from django_lazyauth.vault.tokens import UpstreamTokens
 
 from .base import Identity, Json, Redirect, Success
-from .code_flow import CodeFlow, Endpoints
-from .userinfo import choose_address, read_subject, read_userinfo
+from .code_flow import Answers, CodeFlow, Endpoints
+from .profile import choose_address, log_unused, read_profile
+from .token_requests import policy_of
+from .userinfo import read_userinfo
 
 if TYPE_CHECKING:
     from django_lazyauth.models import PendingAuthorization
@@ -47,25 +49,26 @@ class OAuth2Provider(CodeFlow):
         endpoints: Endpoints,
         pending: PendingAuthorization,
         private: Json,
-        answer: Mapping[str, str],
+        answers: Answers,
     ) -> Success:
-        document = read_userinfo(endpoints.userinfo, tokens.access_token)
-        if not isinstance(document, dict):
-            raise ProviderUnavailable("bad_answer", debug="userinfo: not an object")
-        try:
-            profile = read_profile(document, self.descriptor)
-        except IdTokenRejected as error:
-            raise IdentityRejected(error.reason) from None
+        policy = policy_of(self.descriptor)
+        document = read_userinfo(endpoints.userinfo, tokens.access_token, policy)
+        documents = replace(answers.documents(), userinfo=document)
+        subject = find_subject(self.descriptor.subject, documents)
+        if not subject:
+            raise IdentityRejected("sub")
+        profile = read_profile(documents, self.descriptor)
         if self.descriptor.emails_endpoint:
-            addresses = read_userinfo(self.descriptor.emails_endpoint, tokens.access_token)
-            profile = choose_address(addresses, profile)
+            addresses = read_userinfo(self.descriptor.emails_endpoint, tokens.access_token, policy)
+            profile = choose_address(profile, addresses, self.descriptor)
+        log_unused(self.name, profile)
         identity = Identity(
             provider=self.name,
-            subject=read_subject(document.get(self.descriptor.subject)),
+            subject=subject,
             issuer=self.descriptor.issuer,
             email=profile.email,
-            email_verified=profile.email_verified and self.descriptor.states_email_verified,
+            email_verified=profile.email_verified,
             name=profile.name,
-            claims={name: value for name, value in document.items() if isinstance(value, (str, int))},
+            claims=profile.claims,
         )
         return Success(identity)

@@ -8,12 +8,13 @@ Not here: the code flow (:class:`~django_lazyauth.providers.code_flow.CodeFlow`)
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
@@ -21,24 +22,28 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
 from django_lazyauth.kit.results import Failed, Pending, Ready, Result
 from django_lazyauth.openid import sources
+from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.jose import LEEWAY, Reason
 from django_lazyauth.openid.provider_kinds import IDENTIFIER_LIMIT
+from django_lazyauth.openid.rules import Documents, as_text, find, parse_path, paths_of
 from django_lazyauth.openid.sources import KeySource, Published, StoredKeys
 from django_lazyauth.openid.verify import (
     IdTokenRejected,
-    Profile,
     VerifiedIdentity,
-    read_profile,
     verify_id_token,
 )
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
 from .base import Identity, Json, Success, UnusableAnswer
-from .code_flow import CodeFlow, Endpoints
+from .code_flow import Answers, CodeFlow, Endpoints
+from .profile import Profile, log_unused, read_profile
+from .token_requests import policy_of
 from .userinfo import read_userinfo
 
 if TYPE_CHECKING:
     from django_lazyauth.models import PendingAuthorization
+
+logger = logging.getLogger("django_lazyauth.upstream")
 
 _PLACEHOLDER: Final = re.compile(r"\\\{[A-Za-z0-9_]+\\\}")
 
@@ -97,7 +102,7 @@ class OpenIDProvider(CodeFlow):
         endpoints: Endpoints,
         pending: PendingAuthorization,
         private: Json,
-        answer: Mapping[str, str],
+        answers: Answers,
     ) -> Success:
         is_sent = self.descriptor.requests.nonce != "none"
         nonce = private.get("nonce") if is_sent else None
@@ -106,16 +111,23 @@ class OpenIDProvider(CodeFlow):
         if not tokens.id_token:
             raise IdentityRejected("no_id_token")
         verified = self.verify(tokens.id_token, nonce=nonce, max_age=pending.max_age)
-        if answer.get("iss", verified.issuer) != verified.issuer:
+        if answers.authorization.get("iss", verified.issuer) != verified.issuer:
             raise IdentityRejected("issuer_mismatch")
         check_freshness(verified, pending)
-        profile = verified.profile
-        if self.descriptor.userinfo and endpoints.userinfo:
-            profile = self.complement(verified, endpoints.userinfo, tokens.access_token)
+        documents = replace(answers.documents(), id_token=verified.claims)
+        profile = read_profile(documents, self.descriptor)
+        if endpoints.userinfo and wants_userinfo(self.descriptor, documents, profile):
+            document = self.userinfo(verified, endpoints.userinfo, tokens.access_token)
+            profile = read_profile(replace(documents, userinfo=document), self.descriptor)
         return self.success(verified, profile)
+
+    def profile_of(self, verified: VerifiedIdentity) -> Profile:
+        """Return what an ID token alone says about its person."""
+        return read_profile(Documents(id_token=verified.claims), self.descriptor)
 
     def success(self, verified: VerifiedIdentity, profile: Profile) -> Success:
         """Return the result for a person whose ID token is valid."""
+        log_unused(self.name, profile)
         identity = Identity(
             provider=self.name,
             subject=subject_of(verified),
@@ -123,7 +135,7 @@ class OpenIDProvider(CodeFlow):
             email=profile.email,
             email_verified=profile.email_verified,
             name=profile.name,
-            claims=verified.claims,
+            claims=profile.claims,
         )
         return Success(identity, auth_time=verified.auth_time, amr=verified.amr, acr=verified.acr)
 
@@ -201,25 +213,47 @@ class OpenIDProvider(CodeFlow):
         )
 
     @sensitive_variables()
-    def complement(self, verified: VerifiedIdentity, endpoint: str, access_token: str) -> Profile:
-        """Add claims that the ID token does not have, from userinfo (OpenID Connect Core §5.3.2).
+    def userinfo(self, verified: VerifiedIdentity, endpoint: str, access_token: str) -> Mapping[str, Any]:
+        """Return what the userinfo endpoint says; nothing where it says nothing usable and need not.
 
         Raises:
-            IdentityRejected: ``userinfo_sub``: the answer has another subject, or none.
-            ProviderUnavailable: There was no usable answer.
+            IdentityRejected: ``userinfo_sub``: the answer has another subject (OpenID Connect Core §5.3.2).
+            ProviderUnavailable: There was no usable answer, and ``userinfo`` is ``always``.
         """
-        document = read_userinfo(endpoint, access_token)
-        if not isinstance(document, dict) or document.get("sub") != verified.sub:
-            raise IdentityRejected("userinfo_sub")
+        is_required = self.descriptor.userinfo == "always"
         try:
-            other = read_profile(document, self.descriptor)
-        except IdTokenRejected as error:
-            raise IdentityRejected(error.reason) from None
-        profile = verified.profile
-        if not profile.email:
-            # Address and "verified" must come from the same document.
-            profile = replace(profile, email=other.email, email_verified=other.email_verified)
-        return profile if profile.name else replace(profile, name=other.name)
+            document = read_userinfo(endpoint, access_token, policy_of(self.descriptor))
+        except ProviderUnavailable as error:
+            if is_required:
+                raise
+            logger.warning("%s is used without UserInfo: %s", self.name, error.debug)
+            return {}
+        members: Mapping[str, Any] = document if isinstance(document, dict) else {}
+        if as_text(members.get("sub")) == verified.sub:
+            return members
+        if is_required or members.get("sub") not in (None, ""):
+            raise IdentityRejected("userinfo_sub")
+        logger.warning("%s is used without UserInfo: it names no subject", self.name)
+        return {}
+
+
+def wants_userinfo(descriptor: ProviderDescriptor, documents: Documents, profile: Profile) -> bool:
+    """Say whether UserInfo is asked: address or name is missing whose scope was requested, or what a rule names."""
+    if descriptor.userinfo != "auto":
+        return descriptor.userinfo == "always"
+    rules = descriptor.claims
+    scopes = {"email" if not profile.email else "", "profile" if not profile.name else ""}
+    if scopes & set(descriptor.scopes):
+        return True
+    return any(
+        any(path.source == "userinfo" for path in paths_of(rule))
+        or (rule != parse_path(standard) and next(find(rule, documents), None) is None)
+        for standard, rule in (
+            ("email", rules.email),
+            ("email_verified", rules.email_verified),
+            ("name", rules.name),
+        )
+    )
 
 
 def _published(found: Result[Published]) -> Published:

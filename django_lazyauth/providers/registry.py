@@ -15,7 +15,8 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.openid import domains
 from django_lazyauth.openid.descriptor import SSO_PREFIX, DescriptorError, read_keys, with_preset
-from django_lazyauth.openid.provider_kinds import UPSTREAMS
+from django_lazyauth.openid.provider_kinds import UPSTREAMS, Wrong
+from django_lazyauth.openid.rules import Rule, parse
 
 from .base import Provider
 
@@ -95,10 +96,12 @@ def configured_issuer(name: str) -> str:
     return issuer if isinstance(issuer, str) and "{" not in issuer else ""
 
 
-def subject_claim(name: str) -> str:
-    """Return the claim whose value is the subject of people of *name* (key ``subject``)."""
-    subject = _config_of(name).get("subject", "sub")
-    return subject if isinstance(subject, str) else "sub"
+def subject_rule(name: str) -> Rule:
+    """Return where the subject of people of *name* is (key ``subject``)."""
+    try:
+        return parse(_config_of(name).get("subject", "sub"))
+    except Wrong:
+        return parse("sub")  # Check E008 reports it.
 
 
 def _config_of(name: str) -> Mapping[str, Any]:

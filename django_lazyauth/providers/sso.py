@@ -18,10 +18,11 @@ from django_lazyauth.openid import domains
 from django_lazyauth.openid.descriptor import SSO_PREFIX, ProviderDescriptor
 from django_lazyauth.openid.domains import DomainInvalid, SsoDomain
 from django_lazyauth.openid.sources import DiscoveredKeys, KeySource
-from django_lazyauth.openid.verify import Profile, VerifiedIdentity
+from django_lazyauth.openid.verify import VerifiedIdentity
 
 from .base import Success
 from .openid import OpenIDProvider
+from .profile import Profile
 
 
 class SSOProvider(OpenIDProvider):

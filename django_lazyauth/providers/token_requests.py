@@ -31,8 +31,9 @@ from .base import Json, UnusableAnswer
 #: Characters of one upstream token. JWTs with many groups reach 8,000.
 TOKEN_LIMIT: Final = 32 * 1024
 SCOPE_LIMIT: Final = 4096
-#: What is read of a refresh answer, beside the lifetimes.
-MEMBERS: Final = frozenset({"access_token", "refresh_token", "id_token", "token_type", "scope"})
+TOKENS: Final = frozenset({"access_token", "refresh_token", "id_token"})
+#: What is read of an answer, beside the lifetimes.
+MEMBERS: Final = TOKENS | {"token_type", "scope"}
 LIFETIMES: Final = frozenset({"expires_in", "refresh_token_expires_in", "refresh_expires_in"})
 #: Seconds that our signed assertion lives (RFC 7523 §3).
 ASSERTION_LIFETIME: Final = 60
@@ -45,8 +46,10 @@ _ERROR_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 @sensitive_variables()
-def redeem(descriptor: ProviderDescriptor, endpoint: str, code: str, private: Json) -> UpstreamTokens:
-    """Exchange *code* for tokens (RFC 6749 §4.1.3, RFC 7636 §4.5).
+def redeem(
+    descriptor: ProviderDescriptor, endpoint: str, code: str, private: Json
+) -> tuple[UpstreamTokens, Mapping[str, Any]]:
+    """Exchange *code* for tokens (RFC 6749 §4.1.3, RFC 7636 §4.5). The rest of the answer comes with them.
 
     Raises:
         ProviderUnavailable: ``unreachable``, ``bad_answer`` or ``code_refused``.
@@ -74,7 +77,10 @@ def redeem(descriptor: ProviderDescriptor, endpoint: str, code: str, private: Js
         raise ProviderUnavailable("code_refused", debug=f"token endpoint: HTTP {response.status}")
     if not response.ok:
         raise ProviderUnavailable("bad_answer", debug=f"token endpoint: HTTP {response.status}")
-    return read_tokens(document, now=now, requested_scope=" ".join(descriptor.scopes))
+    # An odd member that nobody reads refuses nothing.
+    read = {name: document.get(name) for name in MEMBERS | LIFETIMES}
+    tokens = read_tokens(read, now=now, requested_scope=" ".join(descriptor.scopes))
+    return tokens, {name: value for name, value in document.items() if name not in TOKENS}
 
 
 @sensitive_variables()

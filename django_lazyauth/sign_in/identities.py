@@ -78,7 +78,7 @@ def link(
     verified = provider.try_verify(id_token, nonce=nonce)
     if isinstance(verified, Pending):
         return verified
-    return write_link(user, provider.success(verified, verified.profile).identity)
+    return write_link(user, provider.success(verified, provider.profile_of(verified)).identity)
 
 
 def write_link(user: AbstractBaseUser, identity: Identity) -> tuple[ProviderIdentity, bool]:

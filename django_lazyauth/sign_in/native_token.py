@@ -86,6 +86,6 @@ def sign_in_with(
     if isinstance(verified, Pending):
         return verified
     check_freshness(verified, pending)
-    success = provider.success(verified, verified.profile)
+    success = provider.success(verified, provider.profile_of(verified))
     leg.back_to(pending, Status.SENT_UPSTREAM, provider=provider.name)
     return complete.complete(request, pending, provider, success)

@@ -9,6 +9,9 @@ JOSE = "openid/jose.py"
 KEY_SET = "openid/key_set.py"
 ACCESS = "openid/access_token.py"
 ID_TOKENS = "openid/test_verify.py::"
+PROFILES = "providers/test_profile.py::"
+RULES = "openid/test_rules.py::"
+DESCRIPTORS = "openid/test_descriptor.py::"
 ACCESS_TOKENS = "resource_server/test_access_token.py::"
 
 MUTATIONS = (
@@ -109,12 +112,57 @@ MUTATIONS = (
     ),
     Mutation(
         "id-token-address-is-vouched-for",
-        VERIFY,
-        "        email_verified=bool(email and verified and provider.states_email_verified),",
-        "        email_verified=bool(email and verified),",
-        (ID_TOKENS + "test_an_address_is_unverified_where_the_provider_does_not_vouch_for_it",),
+        "providers/profile.py",
+        '    if not source or source == "answer" or not provider.states_email_verified:',
+        '    if not source or source == "answer":',
+        (PROFILES + "test_an_address_is_unverified_where_the_provider_does_not_vouch_for_it",),
         "An address counts as verified where the provider is trusted with it.",
         "I6",
+    ),
+    # -- what a provider says about a person ----------------------------------------------------------------
+    Mutation(
+        "address-and-flag-of-one-document",
+        "providers/profile.py",
+        "    for value in _values(provider.claims.email_verified, documents.only(source)):",
+        "    for value in _values(provider.claims.email_verified, documents):",
+        (PROFILES + "test_address_and_flag_are_of_one_document",),
+        "An address is verified by the document that it is from.",
+        "I6",
+    ),
+    Mutation(
+        "claims-that-no-database-holds",
+        "providers/profile.py",
+        "                if has_bad_characters(node):",
+        "                if not node and has_bad_characters(node):",
+        (PROFILES + "test_a_host_gets_claims_within_limits",),
+        "No claim makes a database fail.",
+        "I18",
+    ),
+    Mutation(
+        "subject-of-two-parts",
+        "openid/rules.py",
+        "        if isinstance(one, Join) and not _is_unambiguous(one, documents):",
+        "        if isinstance(one, Join) and not documents:",
+        (RULES + "test_no_two_people_get_one_subject_by_a_join",),
+        "No two people get one subject.",
+        "I5",
+    ),
+    Mutation(
+        "subject-of-the-signed-token",
+        "openid/descriptor.py",
+        """answers if descriptor.type == "oauth2" else ("id_token",)),""",
+        """answers),""",
+        (DESCRIPTORS + "test_a_wrong_key_is_named",),
+        "The person of an OpenID provider is named by the signed token.",
+        "I5",
+    ),
+    Mutation(
+        "unknown-key-of-a-provider",
+        "openid/descriptor.py",
+        "        elif key in known:",
+        "        elif known:",
+        (DESCRIPTORS + "test_a_typo_in_a_key_is_named_with_its_correction",),
+        "A misspelt key is an error.",
     ),
     # -- any token -------------------------------------------------------------------------------------------
     Mutation(
@@ -186,7 +234,7 @@ MUTATIONS = (
         JOSE,
         "        return not has_bad_characters(value)",
         "        return True",
-        (ID_TOKENS + "test_what_a_database_cannot_keep_is_refused",),
+        (ACCESS_TOKENS + "test_claims_that_no_database_could_hold_are_refused",),
         "No token makes a database fail.",
         "I18",
     ),

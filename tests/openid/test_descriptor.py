@@ -12,11 +12,14 @@ from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_s
 from django_lazyauth.openid.presets import PRESETS
 from django_lazyauth.openid.provider_keys import (
     CLAIMS,
+    EMAILS,
     KEYS,
     ClaimsConfig,
+    EmailsConfig,
     ProviderConfig,
 )
 from django_lazyauth.openid.provider_kinds import ALGORITHMS, OWN_PARAMETERS, UPSTREAMS
+from django_lazyauth.openid.rules import parse
 
 MINIMAL = {"issuer": "https://id.example", "client_id": "us"}
 
@@ -89,6 +92,16 @@ def test_it_is_frozen():
         ({"subject": ""}, "subject"),
         ({"claims": {"phone": "phone"}}, "claims"),
         ({"claims": {"email": 7}}, "claims"),
+        ({"claims": {"email": "a b"}}, "email"),
+        ({"claims": {"email": "answer:email"}}, "email"),
+        ({"claims": {"email_verified": "answer:x"}}, "email_verified"),
+        ({"subject": "userinfo:sub"}, "subject"),
+        ({"subject": "answer:sub"}, "subject"),
+        ({"subject": {"value": "all"}}, "subject"),
+        ({"subject": {"join": ["a", "b"]}}, "subject"),
+        ({"truthy": []}, "truthy"),
+        ({"truthy": [1.5]}, "truthy"),
+        ({"userinfo": True}, "userinfo"),
         ({"states_email_verified": "no"}, "states_email_verified"),
         ({"extra_authorize_params": {"state": "mine"}}, "extra_authorize_params"),
         ({"extra_authorize_params": {"a": 1}}, "extra_authorize_params"),
@@ -171,7 +184,7 @@ def test_what_the_well_known_ones_need_is_there():
     assert preset("microsoft").placeholders == ("tid",)
     assert preset("microsoft").states_email_verified is False
     assert preset("apple").extra_authorize_params == {"response_mode": "form_post"}
-    assert (preset("github").type, preset("github").subject) == ("oauth2", "id")
+    assert (preset("github").type, preset("github").subject) == ("oauth2", parse("id"))
 
 
 # --- The table --------------------------------------------------------------------------------------------
@@ -211,6 +224,18 @@ def test_a_typo_in_a_nested_key_is_named_with_its_correction(name):
     typo = name[1:]
     hint = hint_of({**MINIMAL, "claims": {typo: "hidden"}})
     assert hint == f'"claims": unknown key "{typo}"; did you mean "{name}"?'
+
+
+@pytest.mark.parametrize("name", [key.name for key in EMAILS])
+def test_the_rules_of_a_list_of_addresses_have_no_source(name):
+    assert (
+        hint_of({**OAUTH2, "emails": {name: "userinfo:x"}}) == f'"emails": "{name}" cannot be of "userinfo:"'
+    )
+
+
+def test_only_an_openid_provider_has_an_id_token():
+    with pytest.raises(DescriptorError, match='cannot be of "id_token:" for type "oauth2"'):
+        descriptor_from_settings("hub", {**OAUTH2, "claims": {"name": "id_token:name"}})
 
 
 def test_a_key_like_no_other_is_named_alone():
@@ -262,6 +287,7 @@ def test_an_entry_of_a_class_may_have_any_further_key():
 def test_the_type_for_checkers_has_the_keys_of_the_table():
     assert set(ProviderConfig.__annotations__) == {key.name for key in KEYS}
     assert set(ClaimsConfig.__annotations__) == {key.name for key in CLAIMS}
+    assert set(EmailsConfig.__annotations__) == {key.name for key in EMAILS}
 
 
 def test_settings_may_import_the_type():

@@ -15,6 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from django_lazyauth.openid.key_set import KeySet, KeySetInvalid
+from django_lazyauth.openid.rules import parse
 from django_lazyauth.openid.verify import IdTokenRejected
 from tests.support.examples import examples
 from tests.support.id_tokens import (
@@ -50,14 +51,9 @@ def test_a_good_token_says_who_it_is(algorithm):
     claims = good_claims(auth_time=SECOND - 5, amr=["pwd", "otp"], acr="2", hd="acme.example")
     identity = verify(sign(claims, algorithm=algorithm))
     assert (identity.issuer, identity.subject, identity.tenant) == (ISSUER, "person-1", "")
-    assert (identity.email, identity.email_verified, identity.name) == (
-        "person@acme.example",
-        True,
-        "Person One",
-    )
     assert identity.auth_time == datetime.fromtimestamp(SECOND - 5, UTC)
     assert (identity.amr, identity.acr, identity.claims["hd"]) == (("pwd", "otp"), "2", "acme.example")
-    assert "nonce" not in identity.claims
+    assert identity.claims["email"] == "person@acme.example"
 
 
 # --- The envelope -----------------------------------------------------------------------------------------
@@ -331,7 +327,7 @@ def test_a_number_that_overflows_is_refused(name, number):
     """RFC 8259 §6."""
     payload = json.dumps(good_claims(**{name: "@"})).replace('"@"', number)
     token = sign_raw('{"alg":"RS256","kid":"kid-RS256"}', payload)
-    assert reason_of(token) in {"malformed", "unclean", name}
+    assert reason_of(token, max_age=60) in {"malformed", "not_fresh", name}
 
 
 @pytest.mark.parametrize(
@@ -367,58 +363,47 @@ def test_no_nonce_is_asked_for_where_none_was_sent():
     assert verify(sign(good_claims(nonce=...)), nonce=None).subject == "person-1"
 
 
-@pytest.mark.parametrize("subject", [..., None, "", 7, ["x"], "x" * 256])
+@pytest.mark.parametrize("subject", [..., None, "", ["x"], "x" * 256])
 def test_the_subject_is_a_string_of_at_most_255_characters(subject):
     """OpenID Connect Core §2."""
     assert reason_of(sign(good_claims(sub=subject))) == "sub"
     assert verify(sign(good_claims(sub="x" * 255))).subject == "x" * 255
 
 
-@pytest.mark.parametrize(("name", "limit"), [("email", 256), ("name", 128)])
-def test_what_is_too_long_is_refused_by_its_name(name, limit):
-    """Spec, claims."""
-    assert reason_of(sign(good_claims(**{name: "x" * (limit + 1)}))) == name
-    assert reason_of(sign(good_claims(**{name: 7}))) == name
-    assert getattr(verify(sign(good_claims(**{name: "x" * limit}))), name) == "x" * limit
-    assert getattr(verify(sign(good_claims(**{name: ...}))), name) == ""
+@pytest.mark.parametrize("subject", ["a\0b", "\ud800", True, 1.5, "x" * 256])
+def test_a_subject_that_no_column_can_hold_is_refused(subject):
+    """I5, I18."""
+    assert reason_of(sign(good_claims(sub=subject))) == "sub"
 
 
-@pytest.mark.parametrize(
-    ("value", "verified"),
-    [(True, True), (False, False), ("true", True), ("false", False), (..., False), (None, False)],
-)
-def test_email_verified_is_a_bool_or_its_word(value, verified):
-    """OpenID Connect Core §5.1; Apple sends the word."""
-    assert verify(sign(good_claims(email_verified=value))).email_verified is verified
+def test_a_subject_that_is_an_integer_is_its_digits():
+    assert verify(sign(good_claims(sub=7))).subject == "7"
 
 
-@pytest.mark.parametrize("value", ["True", "1", "yes", 1, 0, [], {}, ""])
-def test_any_other_email_verified_is_refused(value):
-    """Spec, claims."""
-    assert reason_of(sign(good_claims(email_verified=value))) == "email_verified"
-
-
-def test_an_address_is_unverified_where_the_provider_does_not_vouch_for_it():
-    """I6: Microsoft's administrators write what they like."""
-    provider = replace(PROVIDER, states_email_verified=False)
-    assert verify(sign(good_claims()), provider=provider).email_verified is False
+def test_a_subject_may_be_of_another_claim_of_the_token():
+    provider = replace(PROVIDER, subject=parse({"join": ["tid", "oid"], "with": ":", "all": True}))
+    identity = verify(sign(good_claims(tid="t", oid=7)), provider=provider)
+    assert (identity.subject, identity.sub) == ("t:7", "person-1")
+    assert reason_of(sign(good_claims(tid="t")), provider=provider) == "sub"
 
 
 @pytest.mark.parametrize(
     "claims",
     [
-        {"sub": "a\0b"},
         {"name": "\ud800"},
         {"email": "a@b\0"},
         {"acr": "\0"},
         {"groups": ["ok", {"deep": "\udfff"}]},
         {"x\0y": 1},
-        {"deep": json.loads("[" * 40 + "]" * 40)},
+        {"deep": json.loads("[" * 50 + "]" * 50)},
+        {"email": 7, "email_verified": "odd", "name": ["x"]},
+        {"amr": ["\0"]},
     ],
 )
-def test_what_a_database_cannot_keep_is_refused(claims):
-    """I18: no NUL, no lone surrogate, no bottomless nesting."""
-    assert reason_of(sign(good_claims(**claims))) == "unclean"
+def test_an_odd_claim_that_nobody_needs_refuses_nobody(claims):
+    """Spec 9. What is kept of the claims is in tests/providers/test_profile.py."""
+    identity = verify(sign(good_claims(**claims)))
+    assert (identity.subject, identity.acr, identity.amr) == ("person-1", "", ())
 
 
 ODD_TIMES = [True, "1", str(SECOND), -1, 10**30, SECOND + 61, SECOND + 10**6, [SECOND], {}]
@@ -552,7 +537,8 @@ def test_signed_nonsense_is_refused_or_believed_and_nothing_else_happens(claims,
             identity = verify(token, provider=provider)
         except IdTokenRejected:
             continue
-        json.dumps(dict(identity.claims), allow_nan=False).encode()
+        json.dumps([identity.subject, identity.tenant, identity.acr, identity.amr]).encode("utf-8", "strict")
+        assert "\0" not in identity.subject + identity.acr + "".join(identity.amr)
 
 
 def test_verification_knows_neither_django_nor_http():

@@ -187,6 +187,17 @@ def test_an_address_outside_the_domain_proves_nothing(sso, client_):
     assert identity.user.email == ""
 
 
+def test_the_userinfo_of_a_domain_is_fetched_as_that_of_a_stranger(sso, client_):
+    """I14: 64 KiB at most. A configured provider may answer more."""
+    for size, name in ((1_000, "Info"), (70_000, "")):
+        browser = make_browser()
+        sso.control(claims={"name": None}, userinfo={"big": "x" * size})
+        returned = back(browser, sso, to_upstream(browser, client_), sub=f"person-{size}")
+        location = consent_of(browser, follow_waiting(browser, returned)).headers["Location"]
+        assert redeem(client_, query_of(location)["code"]).status_code == 200
+        assert ProviderIdentity.objects.get(subject=f"person-{size}").name == name
+
+
 def test_a_domain_that_changes_its_provider_does_not_take_its_people_along(sso, client_, django_user_model):
     """I19: the same subject at another issuer is somebody else."""
     user = django_user_model.objects.create_user("ada")

@@ -46,17 +46,17 @@ class Response:
     def ok(self) -> bool:
         return self.status == http.HTTPStatus.OK
 
-    def json(self) -> Any:
+    def json(self, *, max_depth: int = JSON_DEPTH_LIMIT) -> Any:
         """Return the body as JSON (RFC 8259: UTF-8, no NaN).
 
         Raises:
-            FetchError: ``not_json``: the body is something else, or nested deeper than 32 levels.
+            FetchError: ``not_json``: the body is something else, or nested deeper than *max_depth* levels.
         """
         try:
             value = json.loads(self.body.decode(), parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             raise FetchError("not_json") from None
-        if _depth_exceeds(value, JSON_DEPTH_LIMIT):
+        if _depth_exceeds(value, max_depth):
             raise FetchError("not_json")
         return value
 

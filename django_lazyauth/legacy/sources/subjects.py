@@ -14,7 +14,8 @@ from typing import Any, Final, Self
 
 from django_lazyauth.legacy.names import AppNames, Unmapped
 from django_lazyauth.legacy.report import MigrationStopped
-from django_lazyauth.providers.registry import subject_claim
+from django_lazyauth.openid.rules import Documents, Path, Rule, find_subject
+from django_lazyauth.providers.registry import subject_rule
 
 #: Rule of ``--subject``: the id of the account itself.
 ACCOUNT_ID: Final = "uid"
@@ -74,21 +75,29 @@ class Subjects:
         """
         if rule := self.rules.of(provider_id):
             return uid if rule == ACCOUNT_ID else _value(claims, rule)
-        ours = self._claim_of_ours(provider_id)
+        ours = self._rule_of_ours(provider_id)
         if ours is None:
             return uid  # The row is refused, or not claimed, because of its provider.
-        if claims.get(ours) not in (None, ""):
-            return _value(claims, ours)
-        if uid_is is None or ours in uid_is:
+        if subject := find_subject(ours, Documents(claims, claims, claims)):
+            return subject
+        if uid_is is None or _plain_name(ours) in uid_is:
             return uid
         raise ForeignSubject
 
-    def _claim_of_ours(self, provider_id: str) -> str | None:
+    def _rule_of_ours(self, provider_id: str) -> Rule | None:
         try:
             name = self.names.name_of(provider_id)
         except Unmapped:
             return None
-        return None if name is None else subject_claim(name)
+        return None if name is None else subject_rule(name)
+
+
+def _plain_name(rule: Rule) -> str | None:
+    """Return the claim that *rule* is, if it is one alone."""
+    match rule:
+        case Path(segments=(str(name),)):
+            return name
+    return None
 
 
 def _value(claims: Mapping[str, Any], name: str) -> Any:

@@ -1,0 +1,248 @@
+"""What of a provider's documents about a person is used: address, name, and the claims that a host gets.
+
+Nothing here refuses a person. A value that cannot be used is as if it was not there, and a line in the log names the
+claim and the reason, never the value.
+
+Not here: who the person is (:mod:`django_lazyauth.openid.verify`), and where the documents come from.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Final
+
+from django_lazyauth.kit.text import has_bad_characters
+from django_lazyauth.openid.descriptor import EmailRules, ProviderDescriptor
+from django_lazyauth.openid.provider_kinds import SHOWN_NAME_LIMIT, is_a
+from django_lazyauth.openid.rules import Documents, Rule, as_text, find, is_one_of
+
+logger = logging.getLogger("django_lazyauth.upstream")
+
+#: Characters of an address (RFC 5321 §4.5.3.1.3, without the angle brackets).
+EMAIL_LIMIT: Final = 254
+#: Of the claims that a host gets: levels of lists and objects in one, and bytes of all as JSON.
+DEPTH_LIMIT: Final = 8
+CLAIMS_LIMIT: Final = 16 * 1024
+#: An integer of more digits is none.
+_INTEGER_BOUND: Final = 10**255
+#: Claims that a line of the log names.
+_NAMED_LIMIT: Final = 8
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_.:/@-]{1,64}")
+#: Claims of an ID token that are of no use to a host.
+_CONSUMED: Final = frozenset(
+    {"iss", "sub", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce"}
+    | {"at_hash", "c_hash", "s_hash", "auth_time", "amr", "acr"}
+)
+
+
+class Unused(StrEnum):
+    """Why a claim is not used."""
+
+    TOO_LONG = "too_long"
+    TYPE = "type"
+    CONTROL = "control"
+    DEEP = "deep"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is used.
+
+    Attributes:
+        email_verified: The document that ``email`` is from says so, and the provider is trusted to know.
+        name: At most 128 characters.
+        claims: For the host: JSON, at most 16 KiB.
+        unused: Claim → why it is not used.
+    """
+
+    email: str = ""
+    email_verified: bool = False
+    name: str = ""
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    unused: Mapping[str, Unused] = field(default_factory=dict)
+
+
+def read_profile(documents: Documents, provider: ProviderDescriptor) -> Profile:
+    """Return what *documents* say about a person. Raises nothing, whatever JSON they are."""
+    unused: dict[str, Unused] = {}
+    email, source = _email(documents, provider, unused)
+    return Profile(
+        email=email,
+        email_verified=bool(email) and _is_verified(documents, source, provider, unused),
+        name=_name(documents, provider, unused),
+        claims=_kept(documents, unused),
+        unused=unused,
+    )
+
+
+def choose_address(profile: Profile, addresses: Any, provider: ProviderDescriptor) -> Profile:
+    """Return *profile* with the best address of a list: verified before not, primary before not.
+
+    The address of a public profile is never verified, and is used only if the list has none.
+    """
+    rules, unused = provider.emails, dict(profile.unused)
+    if rules is None:
+        return profile
+    listed = next(find(rules.list, Documents(userinfo=addresses)), None)
+    if listed is None or not is_a(listed.value, list):
+        if addresses != []:
+            unused["emails"] = Unused.TYPE
+        return replace(profile, email_verified=False, unused=unused)
+    usable = [one for item in listed.value if (one := _entry(rules, item, provider)) is not None]
+    if not usable:
+        return replace(profile, email_verified=False)
+    best = max(usable, key=lambda one: (one.verified, one.primary))
+    return replace(
+        profile, email=best.address, email_verified=best.verified and provider.states_email_verified
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    address: str
+    verified: bool
+    primary: bool
+
+
+def _entry(rules: EmailRules, item: Any, provider: ProviderDescriptor) -> _Entry | None:
+    """Return one entry of a list of addresses, or nothing if it has no usable address."""
+    entry = Documents(userinfo=item)
+    for value in _values(rules.address, entry):
+        address = _address(value)
+        if not isinstance(address, Unused):
+            verified, primary = (
+                any(is_one_of(provider.truthy, flag) for flag in _values(rule, entry))
+                for rule in (rules.verified, rules.primary)
+            )
+            return _Entry(address, verified, primary)
+    return None
+
+
+def log_unused(provider: str, profile: Profile) -> None:
+    """Write one line about the claims that are not used, if there are any."""
+    if not profile.unused:
+        return
+    named = [
+        f"{claim if _PLAIN_NAME.fullmatch(claim) else '(odd name)'} ({why})"
+        for claim, why in list(profile.unused.items())[:_NAMED_LIMIT]
+    ]
+    more = len(profile.unused) - len(named)
+    logger.info(
+        "claims of %s that are not used: %s",
+        provider,
+        ", ".join(named) + (f" and {more} more" if more else ""),
+    )
+
+
+# --- One claim each -----------------------------------------------------------------------------------------
+
+
+def _values(rule: Rule, documents: Documents) -> Iterator[Any]:
+    return (found.value for found in find(rule, documents))
+
+
+def _email(documents: Documents, provider: ProviderDescriptor, unused: dict[str, Unused]) -> tuple[str, str]:
+    """Return the address and the document that it is from."""
+    for found in find(provider.claims.email, documents):
+        address = _address(found.value)
+        if not isinstance(address, Unused):
+            return address, found.source
+        unused["email"] = address
+    return "", ""
+
+
+def _address(value: Any) -> str | Unused:
+    """Return an address, also the only one of a list."""
+    if is_a(value, list) and len(value) == 1:
+        value = value[0]
+    if not is_a(value, str):
+        return Unused.TYPE
+    if len(value) > EMAIL_LIMIT:
+        return Unused.TOO_LONG
+    if has_bad_characters(value) or not value.isprintable():
+        return Unused.CONTROL
+    local, _, host = value.partition("@")
+    return str(value) if local and host and "@" not in host else Unused.TYPE
+
+
+def _is_verified(
+    documents: Documents, source: str, provider: ProviderDescriptor, unused: dict[str, Unused]
+) -> bool:
+    """Say whether the document *source* says that its address is verified. Nothing unsigned by the provider can."""
+    if not source or source == "answer" or not provider.states_email_verified:
+        return False
+    for value in _values(provider.claims.email_verified, documents.only(source)):
+        if is_one_of(provider.truthy, value):
+            return True
+        if is_a(value, bool) or value in ("false", "0", 0):
+            return False
+        unused["email_verified"] = Unused.TYPE
+    return False
+
+
+def _name(documents: Documents, provider: ProviderDescriptor, unused: dict[str, Unused]) -> str:
+    for value in _values(provider.claims.name, documents):
+        if is_a(value, float) and math.isfinite(value):
+            value = str(value)
+        text = as_text(value)
+        shown = "".join(
+            character for character in text if unicodedata.category(character) not in ("Cc", "Cs")
+        )
+        if shown := shown.strip()[:SHOWN_NAME_LIMIT].strip():
+            return shown
+        if value != "":
+            unused["name"] = Unused.CONTROL if text else Unused.TYPE
+    return ""
+
+
+# --- Claims for the host ------------------------------------------------------------------------------------
+
+
+def _kept(documents: Documents, unused: dict[str, Unused]) -> dict[str, Any]:
+    """Return the members of ID token and UserInfo that a host gets; those of the ID token come first."""
+    kept: dict[str, Any] = {}
+    left = CLAIMS_LIMIT
+    for document in (documents.id_token, documents.userinfo):
+        for name, value in document.items() if is_a(document, dict) else ():
+            if name in _CONSUMED or name in kept:
+                continue
+            why = Unused.CONTROL if has_bad_characters(name) else _flaw(value)
+            if why is None:
+                size = len(json.dumps({name: value}))
+                if size <= left:
+                    left -= size
+                    kept[name] = value
+                    continue
+                why = Unused.TOO_LONG
+            unused.setdefault(name, why)
+    return kept
+
+
+def _flaw(value: Any) -> Unused | None:
+    """Return what keeps *value* out of a database or an encoder: NUL, lone surrogates, infinity, deep nesting."""
+    level: list[Any] = [value]
+    for _ in range(DEPTH_LIMIT + 1):
+        following: list[Any] = []
+        for node in level:
+            if is_a(node, dict):
+                following += [*node, *node.values()]
+            elif is_a(node, list):
+                following += node
+            elif is_a(node, str):
+                if has_bad_characters(node):
+                    return Unused.CONTROL
+            elif (is_a(node, float) and not math.isfinite(node)) or (
+                is_a(node, int) and abs(node) >= _INTEGER_BOUND
+            ):
+                return Unused.TYPE
+        if not following:
+            return None
+        level = following
+    return Unused.DEEP
