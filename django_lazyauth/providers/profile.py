@@ -191,7 +191,8 @@ def _name(documents: Documents, provider: ProviderDescriptor, unused: dict[str, 
     for value in _values(provider.claims.name, documents):
         if is_a(value, float) and math.isfinite(value):
             value = str(value)
-        text = as_text(value)
+        # Twice what fits after control characters are gone, so that a text of a megabyte costs nothing.
+        text = as_text(value)[: 2 * SHOWN_NAME_LIMIT]
         shown = "".join(
             character for character in text if unicodedata.category(character) not in ("Cc", "Cs")
         )

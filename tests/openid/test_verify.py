@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from django_lazyauth.openid.key_set import KeySet, KeySetInvalid
-from django_lazyauth.openid.rules import parse
+from django_lazyauth.openid.rules import Documents, parse
 from django_lazyauth.openid.verify import IdTokenRejected
+from django_lazyauth.providers.profile import read_profile
 from tests.support.examples import examples
 from tests.support.id_tokens import (
     ISSUER,
@@ -539,6 +540,25 @@ def test_signed_nonsense_is_refused_or_believed_and_nothing_else_happens(claims,
             continue
         json.dumps([identity.subject, identity.tenant, identity.acr, identity.amr]).encode("utf-8", "strict")
         assert "\0" not in identity.subject + identity.acr + "".join(identity.amr)
+
+
+OPTIONAL = ["email", "email_verified", "name", "auth_time", "amr", "acr", "groups", "azp_of", "\0"]
+
+
+@hypothesis_settings(max_examples=examples(200), deadline=None)
+@given(claims=st.dictionaries(st.sampled_from(OPTIONAL), JSON | st.just("\0\ud800"), max_size=4))
+def test_no_optional_claim_keeps_anybody_out(claims):
+    """Spec 9. What is made of the claims is in ``tests/providers/test_profile.py``."""
+    token = sign_raw('{"alg":"RS256","kid":"kid-RS256"}', json.dumps(good_claims(**claims), allow_nan=True))
+    assume(
+        "NaN" not in json.dumps(claims) and "Infinity" not in json.dumps(claims)
+    )  # RFC 8259 §6: that is no JSON.
+    identity = verify(token)
+    assert identity.subject == "person-1"
+    profile = read_profile(Documents(id_token=identity.claims), PROVIDER)
+    json.dumps(
+        [profile.email, profile.name, dict(profile.claims)], ensure_ascii=False, allow_nan=False
+    ).encode()
 
 
 def test_verification_knows_neither_django_nor_http():

@@ -109,6 +109,7 @@ def test_address_and_flag_are_of_one_document():
     [
         ("Ada", "Ada"),
         (" Ada\n\0Lovelace\x7f ", "AdaLovelace"),
+        ("\n" * 100 + "x" * 1_000_000, "x" * 128),
         ("x" * 129, "x" * 128),
         (7, "7"),
         (1.5, "1.5"),

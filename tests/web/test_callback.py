@@ -242,6 +242,14 @@ def test_an_upstream_that_fails_leaves_a_page_with_every_way_in_and_the_same_row
     assert redeem(client_, answer["code"]).status_code == 200
 
 
+def test_a_provider_with_a_misspelt_key_is_told_as_one_that_is_not_set_up(client_, browser, settings):
+    """Spec 9: an unknown key is no default while the site runs."""
+    settings.LAZYAUTH["PROVIDERS"]["hub"] = {"issuer": "https://hub.example", "client_idd": "x"}
+    page = start(browser, client_, provider="hub")
+    assert is_choice_page(page)
+    assert "is not set up correctly" in soup_of(page).find(attrs={"role": "alert"}).get_text()
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
