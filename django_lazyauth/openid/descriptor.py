@@ -18,8 +18,9 @@ from typing import Any, Final, Literal, get_args
 from django_lazyauth.errors import LazyAuthError
 
 from .presets import PRESETS
-from .provider_keys import KEYS, AuthMethod, UserInfo
+from .provider_keys import KEYS, UserInfo
 from .provider_kinds import PLACEHOLDER, REQUIRED, Key, Wrong, is_a
+from .requests.authentication import AuthMethod, can_sign
 from .requests.keys import Requests, requests_from
 from .rules import Rule, paths_of
 
@@ -142,7 +143,7 @@ def descriptor_from_settings(name: str, mapping: Mapping[str, Any]) -> ProviderD
     values = read_keys(name, mapping)
     if values["type"] not in _TYPES:
         raise DescriptorError(name, f'"type" must be one of {", ".join(_TYPES)}')
-    values["token_endpoint_auth_method"] = _auth_method(name, values)
+    _check_credentials(name, values)
     values["claims"] = ClaimRules(**values["claims"])
     if "emails" in values:
         values["emails"] = EmailRules(**values["emails"])
@@ -164,16 +165,15 @@ _FIELDS: Final = frozenset(one.name for one in fields(ProviderDescriptor)) - {
 _TYPES: Final = get_args(ProviderType)
 
 
-def _auth_method(name: str, values: Mapping[str, Any]) -> AuthMethod:
-    secret, key = values["client_secret"], values["private_key"]
-    method: AuthMethod = values["token_endpoint_auth_method"] or (
-        "client_secret_basic" if secret else "private_key_jwt" if key else "none"
-    )
+def _check_credentials(name: str, values: Mapping[str, Any]) -> None:
+    """Refuse a method whose secret or key is not there."""
+    method, secret = values["token_endpoint_auth_method"], values["client_secret"]
     if method.startswith("client_secret") and not secret:
         raise DescriptorError(name, f'"client_secret" is required for {method}')
-    if method == "private_key_jwt" and not key:
+    if method == "client_secret_jwt" and not can_sign(secret):
+        raise DescriptorError(name, f'"client_secret" is too short for {method} (RFC 7518 §3.2)')
+    if method == "private_key_jwt" and not values["private_key"]:
         raise DescriptorError(name, '"private_key" (PEM) is required for private_key_jwt')
-    return method
 
 
 def _check_whole(descriptor: ProviderDescriptor) -> None:

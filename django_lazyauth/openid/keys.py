@@ -87,6 +87,11 @@ class StoredProvider:
         """Whether each authorization response has to name its issuer (RFC 9207 §2.4)."""
         return self.configuration.get(published.ISS_MEMBER) is True
 
+    @property
+    def auth_methods(self) -> tuple[str, ...]:
+        """How a client may authenticate at its token endpoint; empty where it does not say."""
+        return tuple(self.configuration.get(published.AUTH_METHODS_MEMBER, ()))
+
 
 # --- Reading ----------------------------------------------------------------------------------------------
 

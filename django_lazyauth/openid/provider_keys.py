@@ -16,18 +16,15 @@ from . import rules
 from .presets import PRESETS
 from .provider_kinds import REQUIRED, Key, Kind
 from .requests import kinds as request_kinds
-from .requests.keys import REQUEST_KEYS, Nonce, Pkce
+from .requests.authentication import AuthMethod
+from .requests.keys import OF_THE_PERSON, REQUEST_KEYS, Nonce, Pkce
 from .rules import parse_path
 
 AnyType = Literal["oidc", "oauth2", "password"]
 UserInfo = Literal["auto", "always", "never"]
-AuthMethod = Literal["client_secret_basic", "client_secret_post", "none", "private_key_jwt"]
 
 TYPES: Final[tuple[str, ...]] = get_args(AnyType)
 
-
-#: Placeholders of what the browser of a person takes part in.
-OF_THE_PERSON: Final = ("client_id", "redirect_uri", "state")
 
 _RULE: Final = Kind("a [rule](#rules)", rules.reader())
 _RULE_OF_ENTRY: Final = Kind("a [rule](#rules) without source", rules.reader(sources=()))
@@ -114,9 +111,10 @@ KEYS: Final = (
     Key(
         "token_endpoint_auth_method",
         kinds.choice(*get_args(AuthMethod)),
-        "How this site authenticates (OpenID Connect Core §9).",
-        None,
-        default_text="`client_secret_basic` with a secret, `private_key_jwt` with a key, else `none`",
+        "How this site authenticates (OpenID Connect Core §9). `auto`: the first of `private_key_jwt`, "
+        "`client_secret_basic`, `client_secret_post` and `client_secret_jwt` that the metadata lists and that there is "
+        "a key or secret for. Without a list `client_secret_basic` for `oidc`, `client_secret_post` for `oauth2`.",
+        "auto",
     ),
     Key(
         "scopes",
@@ -185,7 +183,7 @@ KEYS: Final = (
     ),
     Key(
         "token_endpoint",
-        request_kinds.endpoint(*OF_THE_PERSON),
+        request_kinds.endpoint("client_id"),
         "Where codes and refresh tokens are redeemed.",
         default_of={"oauth2": REQUIRED},
         default_text="as the metadata says; required for `oauth2`",
@@ -300,3 +298,11 @@ class ProviderConfig(_Class, total=False):
     authorize_fragment: str | None
     client_id_parameter: str | None
     emails: EmailsConfig | None
+    client_secret_parameter: str | None
+    basic_encoding: Literal["form", "raw"] | None
+    refresh_endpoint: str | None
+    token_method: Literal["POST", "GET"] | None
+    token_body: Literal["form", "json"] | None
+    token_params: Mapping[str, str | None] | None
+    refresh_params: Mapping[str, str | None] | None
+    headers: Mapping[str, str | None] | None

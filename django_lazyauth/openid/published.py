@@ -27,6 +27,9 @@ ENDPOINT_MEMBERS: Final = (
 )
 REQUIRED_MEMBERS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 ISS_MEMBER: Final = "authorization_response_iss_parameter_supported"
+AUTH_METHODS_MEMBER: Final = "token_endpoint_auth_methods_supported"
+#: Authentication methods that are kept of a document; IANA has registered nine.
+AUTH_METHODS_LIMIT: Final = 16
 #: Members of a key that are kept (RFC 7517 §4, RFC 7518 §6); ``issuer`` is Microsoft's. Certificates are never read.
 KEY_MEMBERS: Final = ("kty", "crv", "n", "e", "x", "y", "kid", "alg", "use", "key_ops", "issuer")
 
@@ -114,6 +117,11 @@ def read_metadata(
             found[name] = check_url(url)
         elif name in REQUIRED_MEMBERS and not getattr(configured, name, ""):
             raise SourceFailed("incomplete")
+    methods = document.get(AUTH_METHODS_MEMBER)
+    if isinstance(methods, list):
+        found[AUTH_METHODS_MEMBER] = [
+            method for method in methods[:AUTH_METHODS_LIMIT] if isinstance(method, str) and len(method) <= 64
+        ]
     return found
 
 

@@ -26,13 +26,14 @@ from django_lazyauth.errors import (
 from django_lazyauth.kit import fetch
 from django_lazyauth.kit.http import without_empty
 from django_lazyauth.openid.descriptor import DescriptorError, ProviderDescriptor, descriptor_from_settings
+from django_lazyauth.openid.requests.authentication import chosen_method
 from django_lazyauth.openid.rules import Documents
 from django_lazyauth.vault.store import store
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
 from .authorize_request import SentParameters, authorize_url
 from .base import Json, Provider, Redirect, Success, UnusableAnswer
-from .token_requests import REFRESH_DEADLINE, post_grant, redeem, renew
+from .token_requests import REFRESH_DEADLINE, Leg, post_revocation, redeem, renew
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -62,13 +63,19 @@ DENIALS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The endpoints of the upstream, and whether its answers name the issuer (RFC 9207)."""
+    """The endpoints of the upstream, and what it says of them.
+
+    Attributes:
+        sends_issuer: Its authorization responses name the issuer (RFC 9207).
+        auth_methods: How a client may authenticate at the token endpoint; empty where it does not say.
+    """
 
     authorization: str
     token: str
     userinfo: str = ""
     revocation: str = ""
     sends_issuer: bool = False
+    auth_methods: tuple[str, ...] = ()
 
 
 #: Parameters of an authorization response that say nothing about the person.
@@ -134,7 +141,8 @@ class CodeFlow(Provider):
         endpoints = self.endpoints()
         answer = read_callback(request)
         self.check_issuer(answer, endpoints)
-        tokens, token_answer = redeem(self.descriptor, endpoints.token, read_code(answer), private)
+        leg = Leg(read_code(answer), answer.get("state", ""), private)
+        tokens, token_answer = redeem(self.authenticating(endpoints), endpoints.token, leg)
         success = self.identify(tokens, endpoints, pending, private, Answers(answer, token_answer))
         client_id = pending.client_id
         commit = tokens.as_json() | {
@@ -143,6 +151,11 @@ class CodeFlow(Provider):
             "subject": success.identity.subject,
         }
         return replace(success, commit=commit)
+
+    def authenticating(self, endpoints: Endpoints) -> ProviderDescriptor:
+        """Return the descriptor with the method by which this site authenticates there."""
+        method = chosen_method(self.descriptor, endpoints.auth_methods)
+        return replace(self.descriptor, token_endpoint_auth_method=method)
 
     @sensitive_variables()
     def finalize(self, commit: Json, *, user: AbstractBaseUser, session_id: UUID) -> None:
@@ -162,11 +175,12 @@ class CodeFlow(Provider):
         """Renew the tokens of *bundle* (RFC 6749 §6), within 10 s including the look-up of the endpoint."""
         ends_at = time.monotonic() + REFRESH_DEADLINE
         try:
-            endpoint = self.endpoints().token
+            endpoints = self.endpoints()
+            endpoint = self.descriptor.requests.refresh_endpoint or endpoints.token
             left = ends_at - time.monotonic()
             if left <= 0:
                 raise RefreshTransient(self.name, "timeout")
-            return renew(self.descriptor, endpoint, bundle, deadline=left)
+            return renew(self.authenticating(endpoints), endpoint, bundle, deadline=left)
         except ProviderUnavailable as error:
             if error.reason == "misconfigured":
                 raise RefreshUnavailable(self.name, error.reason) from None
@@ -175,13 +189,15 @@ class CodeFlow(Provider):
     @sensitive_variables()
     def revoke(self, bundle: UpstreamBundle) -> None:
         """Revoke the refresh token, or the access token if there is no refresh token (RFC 7009 §2.1)."""
-        endpoint = self.endpoints().revocation
+        endpoints = self.endpoints()
+        endpoint = endpoints.revocation
         if not endpoint:
             return
         kind = "refresh_token" if bundle.refresh_token else "access_token"
         fields = {"token": getattr(bundle, kind), "token_type_hint": kind}
         try:
-            post_grant(self.descriptor, endpoint, fields, deadline=REVOCATION_DEADLINE)
+            descriptor = self.authenticating(endpoints)
+            post_revocation(descriptor, endpoint, fields, deadline=REVOCATION_DEADLINE)
         except fetch.FetchError as error:
             raise ProviderUnavailable("unreachable", debug=f"revocation endpoint: {error.reason}") from None
 

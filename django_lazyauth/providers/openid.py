@@ -88,6 +88,7 @@ class OpenIDProvider(CodeFlow):
             userinfo=stored.endpoint("userinfo_endpoint", descriptor),
             revocation=stored.endpoint("revocation_endpoint", descriptor),
             sends_issuer=stored.sends_issuer,
+            auth_methods=stored.auth_methods,
         )
 
     def names_issuer(self, issuer: str) -> bool:

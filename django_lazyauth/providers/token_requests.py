@@ -1,17 +1,22 @@
-"""Requests to the token and revocation endpoints of an upstream, and their answers.
+"""Requests to the token and revocation endpoints of an upstream.
+
+Not here: what an answer says (:mod:`.token_answers`).
 
 No error holds a code, a token, a secret or text of the upstream (I13).
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import secrets
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -21,20 +26,13 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import ProviderUnavailable, RefreshExpired, RefreshTransient
 from django_lazyauth.kit import fetch
-from django_lazyauth.kit.times import read_lifetime
 from django_lazyauth.openid.descriptor import ProviderDescriptor
-from django_lazyauth.openid.jose import TokenRejected, check_clean
+from django_lazyauth.openid.requests.fill import fill_each, fill_url
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
 from .base import Json, UnusableAnswer
+from .token_answers import LIFETIMES, MEMBERS, TOKENS, is_token, read_tokens, unusable
 
-#: Characters of one upstream token. JWTs with many groups reach 8,000.
-TOKEN_LIMIT: Final = 32 * 1024
-SCOPE_LIMIT: Final = 4096
-TOKENS: Final = frozenset({"access_token", "refresh_token", "id_token"})
-#: What is read of an answer, beside the lifetimes.
-MEMBERS: Final = TOKENS | {"token_type", "scope"}
-LIFETIMES: Final = frozenset({"expires_in", "refresh_token_expires_in", "refresh_expires_in"})
 #: Seconds that our signed assertion lives (RFC 7523 §3).
 ASSERTION_LIFETIME: Final = 60
 #: Seconds of a token request in all.
@@ -45,24 +43,32 @@ REFUSED_GRANTS: Final = frozenset({"invalid_grant", "bad_refresh_token"})
 _ERROR_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """What came back with the person, and what was kept when they left."""
+
+    code: str = field(repr=False)
+    state: str = field(repr=False)
+    private: Json = field(repr=False)
+
+
 @sensitive_variables()
 def redeem(
-    descriptor: ProviderDescriptor, endpoint: str, code: str, private: Json
+    descriptor: ProviderDescriptor, endpoint: str, leg: Leg
 ) -> tuple[UpstreamTokens, Mapping[str, Any]]:
-    """Exchange *code* for tokens (RFC 6749 §4.1.3, RFC 7636 §4.5). The rest of the answer comes with them.
+    """Exchange a code for tokens (RFC 6749 §4.1.3, RFC 7636 §4.5). The rest of the answer comes with them.
 
     Raises:
-        ProviderUnavailable: ``unreachable``, ``bad_answer`` or ``code_refused``.
+        ProviderUnavailable: ``unreachable``, ``bad_answer``, ``code_refused`` or ``configuration_changed``.
     """
-    fields = {
-        "grant_type": "authorization_code",
-        "code": code,
-        "redirect_uri": private["redirect_uri"],
-    }
+    redirect_uri = leg.private["redirect_uri"]
+    fields = {"grant_type": "authorization_code", "code": leg.code, "redirect_uri": redirect_uri}
     if descriptor.requests.pkce != "none":
-        if not private.get("code_verifier"):
+        if not leg.private.get("code_verifier"):
             raise ProviderUnavailable("configuration_changed")
-        fields["code_verifier"] = private["code_verifier"]
+        fields["code_verifier"] = leg.private["code_verifier"]
+    filled = {"client_id": descriptor.client_id, "redirect_uri": redirect_uri, "state": leg.state}
+    fields = {**fill_each(descriptor.requests.token_params, filled), **fields}
     now = timezone.now()
     try:
         response = post_grant(descriptor, endpoint, fields)
@@ -96,12 +102,31 @@ def renew(
         RefreshTransient: Any other answer, or none; ``code`` is the error code of the upstream if it sent one.
         ProviderUnavailable: ``misconfigured``.
     """
-    fields = {"grant_type": "refresh_token", "refresh_token": bundle.refresh_token}
+    fields = {
+        **fill_each(descriptor.requests.refresh_params, {"client_id": descriptor.client_id}),
+        "grant_type": "refresh_token",
+        "refresh_token": bundle.refresh_token,
+    }
     now = timezone.now()
     try:
         response = post_grant(descriptor, endpoint, fields, deadline=deadline)
     except fetch.FetchError as error:
         raise RefreshTransient(descriptor.name, error.reason) from None
+    answer = _accepted(descriptor, response)
+    # An odd member that nobody reads refuses nothing.
+    document = {name: answer.get(name) for name in MEMBERS | LIFETIMES}
+    if not is_token(document["id_token"]):
+        # The one of the sign-in stays.
+        document["id_token"] = None
+    try:
+        return read_tokens(document, now=now, requested_scope=bundle.scope)
+    except ProviderUnavailable as error:
+        return unusable(document, bundle, error.reason, now)
+
+
+@sensitive_variables()
+def _accepted(descriptor: ProviderDescriptor, response: fetch.Response) -> Mapping[str, Any]:
+    """Return the answer to a refresh unless it is an error. Raises as :func:`renew`."""
     try:
         document = response.json_object()
     except fetch.FetchError:
@@ -114,39 +139,7 @@ def renew(
         raise RefreshTransient(descriptor.name, code if is_code else _status_code(response))
     if not response.ok:
         raise RefreshTransient(descriptor.name, _status_code(response))
-    # An odd member that nobody reads refuses nothing.
-    document = {name: document.get(name) for name in MEMBERS | LIFETIMES}
-    if not _is_token(document["id_token"]):
-        # The one of the sign-in stays.
-        document["id_token"] = None
-    try:
-        return read_tokens(document, now=now, requested_scope=bundle.scope)
-    except ProviderUnavailable as error:
-        return _unusable(document, bundle, error.reason, now)
-
-
-@sensitive_variables()
-def _unusable(
-    document: Mapping[str, Any], bundle: UpstreamBundle, reason: str, now: datetime
-) -> UnusableAnswer:
-    """Return what an answer without a usable access token says of the refresh token."""
-    token = document.get("refresh_token")
-    if not token or token == bundle.refresh_token:
-        return UnusableAnswer(reason)
-    if not _is_token(token):
-        return UnusableAnswer(reason, is_spent=True)
-    return UnusableAnswer(
-        reason, is_spent=True, refresh_token=token, refresh_expires_at=_refresh_ends_at(document, now)
-    )
-
-
-@sensitive_variables()
-def _is_token(value: object) -> bool:
-    try:
-        check_clean({"token": value})
-    except TokenRejected:
-        return False
-    return isinstance(value, str) and 0 < len(value) <= TOKEN_LIMIT
+    return document
 
 
 def _status_code(response: fetch.Response) -> str:
@@ -161,26 +154,82 @@ def post_grant(
     *,
     deadline: float = REFRESH_DEADLINE,
 ) -> fetch.Response:
-    """POST a grant with our authentication at that provider (OpenID Connect Core §9); *deadline* s in all.
+    """Send a grant with our authentication at that provider (OpenID Connect Core §9); *deadline* s in all.
 
     Raises:
         FetchError: No answer within the limits.
         ProviderUnavailable: ``misconfigured``: the private key cannot be used.
     """
-    sent = dict(fields)
-    method = descriptor.token_endpoint_auth_method
+    requests = descriptor.requests
+    if endpoint in (descriptor.token_endpoint, requests.refresh_endpoint):
+        # What a provider publishes about itself is never filled.
+        endpoint = fill_url(endpoint, {"client_id": descriptor.client_id})
+    sent, headers = authenticated(descriptor, endpoint, fields)
+    policy = policy_of(descriptor)
+    if requests.token_method == "GET":
+        url = with_query(endpoint, sent)
+        return fetch.get(url, policy=policy, headers=headers, deadline=deadline)
+    if requests.token_body == "json":
+        headers["Content-Type"] = "application/json"
+        body = json.dumps(sent).encode()
+        return fetch.post(endpoint, body, policy=policy, headers=headers, deadline=deadline)
+    return fetch.post_form(endpoint, sent, headers=headers, policy=policy, deadline=deadline)
+
+
+@sensitive_variables()
+def post_revocation(
+    descriptor: ProviderDescriptor, endpoint: str, fields: Mapping[str, str], *, deadline: float
+) -> None:
+    """POST a form with our authentication (RFC 7009 §2.1). Raises as :func:`post_grant`."""
+    if descriptor.revocation_endpoint:
+        filled = {"client_id": descriptor.client_id, "access_token": fields["token"]}
+        endpoint = fill_url(endpoint, filled)
+    sent, headers = authenticated(descriptor, endpoint, fields)
+    fetch.post_form(endpoint, sent, headers=headers, policy=policy_of(descriptor), deadline=deadline)
+
+
+@sensitive_variables()
+def authenticated(
+    descriptor: ProviderDescriptor, endpoint: str, fields: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return parameters and headers of a request that says who this site is.
+
+    Raises:
+        ProviderUnavailable: ``misconfigured``: the private key cannot be used.
+    """
+    requests, method = descriptor.requests, descriptor.token_endpoint_auth_method
+    headers = headers_of(descriptor)
     if method == "client_secret_basic":
-        credentials = (descriptor.client_id, descriptor.client_secret)
-        return fetch.post_form(
-            endpoint, sent, auth=credentials, policy=policy_of(descriptor), deadline=deadline
-        )
-    sent["client_id"] = descriptor.client_id
+        return dict(fields), {**headers, "Authorization": _basic(descriptor)}
+    sent = {**fields, requests.client_id_parameter: descriptor.client_id}
     if method == "client_secret_post":
-        sent["client_secret"] = descriptor.client_secret
-    elif method == "private_key_jwt":
+        sent[requests.client_secret_parameter] = descriptor.client_secret
+    elif method in ("private_key_jwt", "client_secret_jwt"):
         sent["client_assertion_type"] = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
         sent["client_assertion"] = _assertion(descriptor, endpoint)
-    return fetch.post_form(endpoint, sent, policy=policy_of(descriptor), deadline=deadline)
+    return sent, headers
+
+
+def headers_of(descriptor: ProviderDescriptor) -> dict[str, str]:
+    """Return the headers of every request to this provider."""
+    own = fill_each(descriptor.requests.headers, {"client_id": descriptor.client_id})
+    return {"Accept": "application/json", **own}
+
+
+@sensitive_variables()
+def _basic(descriptor: ProviderDescriptor) -> str:
+    """Return our credentials for HTTP Basic, each form-encoded first (RFC 6749 §2.3.1)."""
+    parts = descriptor.client_id, descriptor.client_secret
+    if descriptor.requests.basic_encoding == "form":
+        parts = quote_plus(parts[0]), quote_plus(parts[1])
+    return "Basic " + base64.b64encode(":".join(parts).encode()).decode()
+
+
+@sensitive_variables()
+def with_query(endpoint: str, parameters: Mapping[str, str]) -> str:
+    """Return *endpoint* with further parameters."""
+    separator = "&" if urlsplit(endpoint).query else "?"
+    return f"{endpoint}{separator}{urlencode(parameters, quote_via=quote)}" if parameters else endpoint
 
 
 def policy_of(descriptor: ProviderDescriptor) -> fetch.Policy:
@@ -201,6 +250,8 @@ def _assertion(descriptor: ProviderDescriptor, endpoint: str) -> str:
         "jti": secrets.token_urlsafe(24),
     }
     headers = {"kid": descriptor.private_key_id} if descriptor.private_key_id else None
+    if descriptor.token_endpoint_auth_method == "client_secret_jwt":
+        return jwt.encode(claims, descriptor.client_secret, algorithm="HS256")
     try:
         key, algorithm = _private_key(descriptor.private_key)
         return jwt.encode(claims, key, algorithm=algorithm, headers=headers)
@@ -221,54 +272,3 @@ def _private_key(
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return key, "EdDSA"
     raise ValueError("unsupported key")
-
-
-@sensitive_variables()
-def read_tokens(document: Mapping[str, Any], *, now: datetime, requested_scope: str) -> UpstreamTokens:
-    """Read a successful answer of a token endpoint (RFC 6749 §5.1).
-
-    Raises:
-        ProviderUnavailable: ``bad_answer``: no access token, or a token type that we cannot use.
-    """
-    try:
-        # An odd lifetime is unknown. It refuses nobody.
-        check_clean({name: value for name, value in document.items() if name not in LIFETIMES})
-    except TokenRejected:
-        raise ProviderUnavailable("bad_answer", debug="token endpoint: unclean") from None
-    token_type = document.get("token_type") or "Bearer"
-    if not isinstance(token_type, str) or token_type.lower() != "bearer":
-        raise ProviderUnavailable("bad_answer", debug="token endpoint: not a bearer token")
-    access_token = _token(document, "access_token")
-    if not access_token:
-        raise ProviderUnavailable("bad_answer", debug="token endpoint: no access token")
-    scope = document.get("scope")
-    return UpstreamTokens(
-        access_token=access_token,
-        refresh_token=_token(document, "refresh_token"),
-        id_token=_token(document, "id_token"),
-        scope=scope if isinstance(scope, str) and 0 < len(scope) <= SCOPE_LIMIT else requested_scope,
-        token_type="Bearer",
-        expires_at=_ends_at(document.get("expires_in"), now),
-        refresh_expires_at=_refresh_ends_at(document, now),
-    )
-
-
-@sensitive_variables()
-def _token(document: Mapping[str, Any], name: str) -> str:
-    value = document.get(name)
-    if not value:
-        return ""
-    if not isinstance(value, str) or len(value) > TOKEN_LIMIT:
-        raise ProviderUnavailable("bad_answer", debug=f"token endpoint: unusable {name}")
-    return value
-
-
-def _ends_at(lifetime: object, now: datetime) -> datetime | None:
-    """Return when a lifetime in seconds ends; ``None`` where the upstream does not say."""
-    known = read_lifetime(lifetime)
-    return None if known is None else now + known
-
-
-def _refresh_ends_at(document: Mapping[str, Any], now: datetime) -> datetime | None:
-    lifetime = document.get("refresh_token_expires_in")
-    return _ends_at(document.get("refresh_expires_in") if lifetime is None else lifetime, now)

@@ -19,6 +19,7 @@ from django_lazyauth.openid.provider_keys import (
     ProviderConfig,
 )
 from django_lazyauth.openid.provider_kinds import ALGORITHMS, OWN_PARAMETERS, UPSTREAMS
+from django_lazyauth.openid.requests.authentication import chosen_method
 from django_lazyauth.openid.rules import parse
 
 MINIMAL = {"issuer": "https://id.example", "client_id": "us"}
@@ -36,14 +37,40 @@ def test_an_issuer_and_a_client_id_are_enough():
         ("openid", "profile", "email"),
     )
     assert descriptor.algorithms == ALGORITHMS == ("RS256", "PS256", "ES256", "EdDSA")
-    assert descriptor.token_endpoint_auth_method == "none"
+    assert descriptor.token_endpoint_auth_method == "auto"
     assert descriptor.configuration_url == "https://id.example/.well-known/openid-configuration"
 
 
-def test_the_authentication_method_follows_from_what_is_there():
+KEY = {"private_key": "pem"}
+SECRET = {"client_secret": "s" * 32}
+ALL_METHODS = ("client_secret_jwt", "client_secret_post", "client_secret_basic", "private_key_jwt")
+
+
+@pytest.mark.parametrize(
+    ("config", "listed", "method"),
+    [
+        ({}, (), "none"),
+        ({}, ALL_METHODS, "none"),
+        (KEY, (), "private_key_jwt"),
+        (SECRET, (), "client_secret_basic"),
+        ({**SECRET, **KEY}, ALL_METHODS, "private_key_jwt"),
+        ({**SECRET, **KEY}, ("client_secret_post",), "client_secret_post"),
+        (SECRET, ALL_METHODS, "client_secret_basic"),
+        (SECRET, ("client_secret_jwt", "client_secret_post"), "client_secret_post"),
+        (SECRET, ("client_secret_jwt",), "client_secret_jwt"),
+        ({"client_secret": "short"}, ("client_secret_jwt",), "client_secret_basic"),
+        (SECRET, ("tls_client_auth",), "client_secret_basic"),
+        ({**SECRET, "token_endpoint_auth_method": "client_secret_post"}, ALL_METHODS, "client_secret_post"),
+    ],
+)
+def test_the_authentication_method_follows_from_what_is_there_and_listed(config, listed, method):
     """OpenID Connect Core §9: client_secret_basic is the default."""
-    assert made(client_secret="s").token_endpoint_auth_method == "client_secret_basic"
-    assert made(private_key="pem").token_endpoint_auth_method == "private_key_jwt"
+    assert chosen_method(made(**config), listed) == method
+
+
+def test_an_oauth_provider_gets_the_secret_in_the_form():
+    descriptor = descriptor_from_settings("hub", {**OAUTH2, **SECRET})
+    assert chosen_method(descriptor, ()) == "client_secret_post"
 
 
 def test_no_secret_is_in_its_repr():
@@ -84,7 +111,9 @@ def test_it_is_frozen():
         ({"algorithms": []}, "algorithms"),
         ({"algorithms": ["none"]}, "algorithms"),
         ({"algorithms": ["RS256", "HS256"]}, "algorithms"),
-        ({"token_endpoint_auth_method": "client_secret_jwt"}, "token_endpoint_auth_method"),
+        ({"token_endpoint_auth_method": "tls_client_auth"}, "token_endpoint_auth_method"),
+        ({"token_endpoint_auth_method": "client_secret_jwt"}, "client_secret"),
+        ({"token_endpoint_auth_method": "client_secret_jwt", "client_secret": "short"}, "client_secret"),
         ({"token_endpoint_auth_method": "client_secret_post"}, "client_secret"),
         ({"token_endpoint_auth_method": "private_key_jwt"}, "private_key"),
         ({"claims": {"subject": "email"}}, "subject"),
@@ -122,6 +151,25 @@ def test_it_is_frozen():
         ({"claims_parameter": {"a": "x" * 9000}}, "claims_parameter"),
         ({"authorize_fragment": "#a"}, "authorize_fragment"),
         ({"client_id_parameter": "a=b"}, "client_id_parameter"),
+        ({"client_id_parameter": "state"}, "client_id_parameter"),
+        ({"client_secret_parameter": "code"}, "client_secret_parameter"),
+        ({"basic_encoding": "none"}, "basic_encoding"),
+        ({"refresh_endpoint": "id.example"}, "refresh_endpoint"),
+        ({"token_method": "get"}, "token_method"),
+        ({"token_body": "xml"}, "token_body"),
+        ({"token_params": {"code": "x"}}, "token_params"),
+        ({"token_params": {"a": "{access_token}"}}, "token_params"),
+        ({"refresh_params": {"refresh_token": "x"}}, "refresh_params"),
+        ({"refresh_params": {"state": "{state}"}}, "refresh_params"),
+        ({"headers": {"Authorization": "x"}}, "headers"),
+        ({"headers": {"cookie": "x"}}, "headers"),
+        ({"headers": {"content-type": "x"}}, "headers"),
+        ({"headers": {"Host": "x"}}, "headers"),
+        ({"headers": {"A": "b\r\nC: d"}}, "headers"),
+        ({"headers": {"A b": "c"}}, "headers"),
+        ({"headers": {"A": "{state}"}}, "headers"),
+        ({"token_endpoint": "https://id.example/{state}"}, "token_endpoint"),
+        ({"userinfo_endpoint": "https://id.example/{state}"}, "userinfo_endpoint"),
         ({"extra_authorize_params": {"a": "{access_token}"}}, "extra_authorize_params"),
         ({"authorization_endpoint": "https://id.example/{tenant}"}, "authorization_endpoint"),
         ({"authorization_endpoint": "https://{client_id}/a"}, "authorization_endpoint"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 from django.test import RequestFactory
 from django.utils import timezone
 
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.vault.tokens import UpstreamBundle
 
 STATE = "state-of-this-leg"
 CALLBACK = "https://auth.example/callback/acme"
@@ -38,3 +40,16 @@ def leg(upstream, pending, name="acme", **levers):
     """Sign in at the upstream, with its levers pulled, and return what the provider says."""
     redirect = begin(pending, name)
     return complete(pending, upstream.authorize(redirect.url, **levers), redirect.private, name)
+
+
+def bundle_of(commit, name="acme") -> UpstreamBundle:
+    """Return what stands in the vault after such a sign-in."""
+    return UpstreamBundle(
+        session_id=uuid4(),
+        provider=name,
+        user_id=1,
+        client_id=1,
+        subject=commit.get("subject", "person-1"),
+        access_token=commit["access_token"],
+        refresh_token=commit["refresh_token"],
+    )

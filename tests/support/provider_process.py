@@ -42,6 +42,8 @@ DEFAULTS = {
     "token_answers": [],
     "prefix": "",  # of its tokens
     "token": {},  # added to the answers of the token endpoint; null removes a member
+    "client_names": ["client_id", "client_secret"],  # its words for client id and secret
+    "raw_basic": False,  # it does not decode what HTTP Basic holds
     "omit_refresh_token": False,
     "keep_refresh_token": False,  # do not rotate it
     "expires_in": 3600,
@@ -227,7 +229,8 @@ class Handler(BaseHTTPRequestHandler):
             self.provider.control(json.loads(raw))
             self.answer(200, {})
         else:
-            self.dispatch(dict(parse_qsl(raw, keep_blank_values=True)))
+            is_json = self.headers.get("Content-Type", "") == "application/json"
+            self.dispatch(json.loads(raw) if is_json else dict(parse_qsl(raw, keep_blank_values=True)))
 
     def dispatch(self, form: dict[str, str]) -> None:
         path, provider = urlsplit(self.path).path, self.provider
@@ -255,7 +258,8 @@ class Handler(BaseHTTPRequestHandler):
             "/.well-known/openid-configuration": lambda: self.answer(200, provider.metadata()),
             "/jwks": self.jwks,
             "/authorize": self.authorize,
-            "/token": lambda: self.token(form),
+            "/token": lambda: self.token(form or dict(parse_qsl(urlsplit(self.path).query))),
+            "/token/refresh": lambda: self.token(form or dict(parse_qsl(urlsplit(self.path).query))),
             "/userinfo": self.userinfo,
             "/revoke": lambda: self.answer(200, {}),
             "/user": lambda: self.api(provider.levers["user"]),
@@ -284,6 +288,9 @@ class Handler(BaseHTTPRequestHandler):
         while self.provider.levers["hold_authorize"]:
             time.sleep(0.02)
         query = dict(parse_qsl(urlsplit(self.path).query))
+        if self.provider.levers["client_names"][0] not in query:
+            self.answer(400, "which client?")
+            return
         answer = {"state": query["state"], "iss": self.provider.issuer}
         if self.provider.levers["authorize_error"]:
             answer["error"] = self.provider.levers["authorize_error"]
@@ -352,11 +359,13 @@ class Handler(BaseHTTPRequestHandler):
         header = self.headers.get("Authorization", "")
         if header.startswith("Basic "):
             user, _, password = base64.b64decode(header[6:]).decode().partition(":")
-            found = unquote_plus(user), unquote_plus(password)
+            is_raw = self.provider.levers["raw_basic"]
+            found = (user, password) if is_raw else (unquote_plus(user), unquote_plus(password))
         elif "client_assertion" in form:
             return form["client_id"]
         else:
-            found = form.get("client_id", ""), form.get("client_secret", "")
+            id_name, secret_name = self.provider.levers["client_names"]
+            found = form.get(id_name, ""), form.get(secret_name, "")
             if self.provider.levers["public_client"] and found == (CLIENT_ID, ""):
                 return CLIENT_ID
         if found != (CLIENT_ID, CLIENT_SECRET):

@@ -9,7 +9,7 @@ caller checks the status. An error never holds a URL's query, a header or a body
 
 from .addresses import OPERATOR, STRANGER, Policy, check_url, is_global_address
 from .answer import FetchError, Response
-from .request import DOCUMENT_LIMIT, KEY_SET_LIMIT, get, post_form
+from .request import DOCUMENT_LIMIT, KEY_SET_LIMIT, get, post, post_form
 
 __all__ = [
     "DOCUMENT_LIMIT",
@@ -22,5 +22,6 @@ __all__ = [
     "check_url",
     "get",
     "is_global_address",
+    "post",
     "post_form",
 ]

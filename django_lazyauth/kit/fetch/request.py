@@ -76,12 +76,26 @@ def post_form(
     Raises:
         FetchError: No answer within the limits.
     """
-    merged = {"Accept": "application/json", **(headers or {})}
-    merged["Content-Type"] = "application/x-www-form-urlencoded"
+    merged = {**(headers or {}), "Content-Type": "application/x-www-form-urlencoded"}
     if auth is not None:
         credentials = ":".join(quote_plus(part) for part in auth)
         merged["Authorization"] = "Basic " + base64.b64encode(credentials.encode()).decode()
     body = urlencode(fields).encode()
+    return post(url, body, policy=policy, max_bytes=max_bytes, headers=merged, deadline=deadline)
+
+
+@sensitive_variables()
+def post(
+    url: str,
+    body: bytes | None,
+    *,
+    policy: Policy,
+    max_bytes: int = DOCUMENT_LIMIT,
+    headers: Mapping[str, str] | None = None,
+    deadline: float = 10.0,
+) -> Response:
+    """POST *body*, whose type *headers* say; ``None``: an empty one without a type. Arguments as :func:`get`."""
+    merged = {"Accept": "application/json", **(headers or {})}
     return _send("POST", url, body, merged, policy=policy, limit=max_bytes, deadline=deadline)
 
 

@@ -18,6 +18,8 @@ Nonce = Literal["required", "optional", "none"]
 
 #: What a client may wish of the upstream. ``consent`` is asked by this site, and ``none`` by nobody.
 PROMPTS: Final = ("login", "select_account", "create")
+#: Placeholders of a request that a browser of the person takes part in.
+OF_THE_PERSON: Final = ("client_id", "redirect_uri", "state")
 
 AUTHORIZE_KEYS: Final = (
     Key("scope_separator", kinds.SEPARATOR, "What stands between two scopes of a request.", " "),
@@ -59,10 +61,61 @@ AUTHORIZE_KEYS: Final = (
         types=("oidc",),
     ),
     Key("authorize_fragment", kinds.FRAGMENT, "Stands behind `#` of the authorization request."),
-    Key("client_id_parameter", kinds.PARAMETER, "The parameter that holds the client id.", "client_id"),
+    Key(
+        "client_id_parameter",
+        kinds.parameter_for("client_id"),
+        "The parameter that holds the client id, in every request.",
+        "client_id",
+    ),
 )
 
-REQUEST_KEYS: Final = AUTHORIZE_KEYS
+TOKEN_KEYS: Final = (
+    Key(
+        "client_secret_parameter",
+        kinds.parameter_for("client_secret"),
+        "The parameter that holds the secret, with `client_secret_post`.",
+        "client_secret",
+    ),
+    Key(
+        "basic_encoding",
+        choice("form", "raw"),
+        "`raw` for a server that does not decode client id and secret as RFC 6749 §2.3.1 says.",
+        "form",
+    ),
+    Key(
+        "refresh_endpoint",
+        kinds.endpoint("client_id"),
+        "Where refresh tokens are redeemed.",
+        default_text="the token endpoint",
+    ),
+    Key(
+        "token_method",
+        choice("POST", "GET"),
+        "Of token requests. With `GET` codes and secrets stand in the address, which servers write into their logs.",
+        "POST",
+    ),
+    Key("token_body", choice("form", "json"), "Of token requests that are a `POST`.", "form"),
+    Key(
+        "token_params",
+        kinds.parameters(kinds.OWN_TOKEN_PARAMETERS, *OF_THE_PERSON),
+        "Added to each request that redeems a code.",
+        {},
+    ),
+    Key(
+        "refresh_params",
+        kinds.parameters(kinds.OWN_TOKEN_PARAMETERS, "client_id"),
+        "Added to each refresh.",
+        {},
+    ),
+    Key(
+        "headers",
+        kinds.HEADERS,
+        "Sent to its token, userinfo, e-mail and revocation endpoints. Not Host, Authorization, Cookie and Content-*.",
+        {},
+    ),
+)
+
+REQUEST_KEYS: Final = (*AUTHORIZE_KEYS, *TOKEN_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +130,14 @@ class Requests:
     claims_parameter: str = ""
     authorize_fragment: str = ""
     client_id_parameter: str = "client_id"
+    client_secret_parameter: str = "client_secret"
+    basic_encoding: Literal["form", "raw"] = "form"
+    refresh_endpoint: str = ""
+    token_method: Literal["POST", "GET"] = "POST"
+    token_body: Literal["form", "json"] = "form"
+    token_params: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    refresh_params: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
 
     @property
     def notices_a_stolen_code(self) -> bool:

@@ -54,6 +54,17 @@ def _parameter(value: Any) -> str:
 PARAMETER: Final = Kind("a name of letters, digits and _.-, at most 64", _parameter)
 
 
+def parameter_for(own: str) -> Kind:
+    """Another name of the parameter *own*. It is not the name of another one of ours."""
+
+    def read(value: Any) -> str:
+        found = _parameter(value)
+        wanted(found not in (OWN_PARAMETERS | OWN_TOKEN_PARAMETERS) - {own})
+        return found
+
+    return Kind(f"{PARAMETER.words}, and no other parameter of ours", read)
+
+
 def _fragment(value: Any) -> str:
     wanted(is_a(value, str) and (not value or _PARAMETER.fullmatch(value)))
     return str(value)
@@ -107,7 +118,8 @@ def _headers(value: Any) -> Mapping[str, str]:
         raise Wrong("must not hold Host, Authorization, Cookie, Connection, Transfer-Encoding or Content-*")
     for item in found.values():
         _check_placeholders(item, ("client_id",))
-    return MappingProxyType(found)
+    # The names of headers have no case. In one spelling each stands once.
+    return MappingProxyType({name.title(): item for name, item in found.items()})
 
 
 HEADERS: Final = Kind("a dict of texts in printable ASCII", _headers)
