@@ -178,6 +178,8 @@ def _check_credentials(name: str, values: Mapping[str, Any]) -> None:
 
 def _check_whole(descriptor: ProviderDescriptor) -> None:
     """Check the combinations of keys."""
+    if complaint := descriptor.requests.complaint():
+        raise DescriptorError(descriptor.name, complaint)
     _check_sources(descriptor)
     if descriptor.type == "oauth2":
         return

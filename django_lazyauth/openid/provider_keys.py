@@ -256,6 +256,25 @@ class PromptsConfig(TypedDict, total=False):
     create: Mapping[str, str] | None
 
 
+class TokenResponseConfig(TypedDict, total=False):
+    """The value of ``token_response``."""
+
+    access_token: str | None
+    refresh_token: str | None
+    id_token: str | None
+    token_type: str | None
+    scope: str | None
+    expires_in: str | None
+    refresh_token_expires_in: str | None
+
+
+class AnswerErrorConfig(TypedDict, total=False):
+    """The value of ``answer_error``."""
+
+    token: str | None
+    userinfo: str | None
+
+
 # "class" is a keyword of Python.
 _Class = TypedDict("_Class", {"class": "str | type[Any] | None"}, total=False)
 
@@ -306,3 +325,13 @@ class ProviderConfig(_Class, total=False):
     token_params: Mapping[str, str | None] | None
     refresh_params: Mapping[str, str | None] | None
     headers: Mapping[str, str | None] | None
+    token_response: TokenResponseConfig | None
+    answer_error: AnswerErrorConfig | None
+    answer_ok: list[str | int] | tuple[str | int, ...] | None
+    refused_grants: list[str] | tuple[str, ...] | None
+    denials: list[str] | tuple[str, ...] | None
+    userinfo_method: Literal["GET", "POST"] | None
+    userinfo_token: str | None
+    userinfo_auth: Literal["none", "client"] | None
+    userinfo_params: Mapping[str, str | None] | None
+    userinfo_body: Mapping[str, Any] | None

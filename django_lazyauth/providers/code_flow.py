@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -141,7 +141,7 @@ class CodeFlow(Provider):
         endpoints = self.endpoints()
         answer = read_callback(request)
         self.check_issuer(answer, endpoints)
-        leg = Leg(read_code(answer), answer.get("state", ""), private)
+        leg = Leg(read_code(answer, self.descriptor.requests.denials), answer.get("state", ""), private)
         tokens, token_answer = redeem(self.authenticating(endpoints), endpoints.token, leg)
         success = self.identify(tokens, endpoints, pending, private, Answers(answer, token_answer))
         client_id = pending.client_id
@@ -241,8 +241,8 @@ def read_callback(request: HttpRequest) -> dict[str, str]:
     return {name: str(value) for name, value in given.items()}
 
 
-def read_code(answer: Mapping[str, str]) -> str:
-    """Return the code of an authorization response.
+def read_code(answer: Mapping[str, str], denials: Collection[str] = ()) -> str:
+    """Return the code of an authorization response. *denials* are further words for a refusal.
 
     Raises:
         ProviderDenied: The person or the upstream refused.
@@ -252,6 +252,8 @@ def read_code(answer: Mapping[str, str]) -> str:
     if error is not None:
         if error in DENIALS:
             raise ProviderDenied(error)
+        if error in denials:
+            raise ProviderDenied("access_denied")
         raise ProviderUnavailable("upstream_error")
     code = answer.get("code", "")
     if not 0 < len(code) <= CODE_LIMIT or not code.isprintable():

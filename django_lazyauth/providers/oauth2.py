@@ -17,8 +17,7 @@ from django_lazyauth.vault.tokens import UpstreamTokens
 from .base import Identity, Json, Redirect, Success
 from .code_flow import Answers, CodeFlow, Endpoints
 from .profile import choose_address, log_unused, read_profile
-from .token_requests import policy_of
-from .userinfo import read_userinfo
+from .userinfo import read_addresses, read_userinfo
 
 if TYPE_CHECKING:
     from django_lazyauth.models import PendingAuthorization
@@ -51,15 +50,15 @@ class OAuth2Provider(CodeFlow):
         private: Json,
         answers: Answers,
     ) -> Success:
-        policy = policy_of(self.descriptor)
-        document = read_userinfo(endpoints.userinfo, tokens.access_token, policy)
+        provider = self.authenticating(endpoints)
+        document = read_userinfo(provider, endpoints.userinfo, tokens.access_token)
         documents = replace(answers.documents(), userinfo=document)
         subject = find_subject(self.descriptor.subject, documents)
         if not subject:
             raise IdentityRejected("sub")
         profile = read_profile(documents, self.descriptor)
         if self.descriptor.emails_endpoint:
-            addresses = read_userinfo(self.descriptor.emails_endpoint, tokens.access_token, policy)
+            addresses = read_addresses(provider, tokens.access_token)
             profile = choose_address(profile, addresses, self.descriptor)
         log_unused(self.name, profile)
         identity = Identity(

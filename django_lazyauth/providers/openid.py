@@ -37,7 +37,6 @@ from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 from .base import Identity, Json, Success, UnusableAnswer
 from .code_flow import Answers, CodeFlow, Endpoints
 from .profile import Profile, log_unused, read_profile
-from .token_requests import policy_of
 from .userinfo import read_userinfo
 
 if TYPE_CHECKING:
@@ -223,7 +222,7 @@ class OpenIDProvider(CodeFlow):
         """
         is_required = self.descriptor.userinfo == "always"
         try:
-            document = read_userinfo(endpoint, access_token, policy_of(self.descriptor))
+            document = read_userinfo(self.authenticating(self.endpoints()), endpoint, access_token)
         except ProviderUnavailable as error:
             if is_required:
                 raise

@@ -14,6 +14,8 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.kit.times import read_lifetime
 from django_lazyauth.openid.jose import TokenRejected, check_clean
+from django_lazyauth.openid.requests.keys import Requests
+from django_lazyauth.openid.rules import Documents, Path, find, is_one_of
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
 from .base import UnusableAnswer
@@ -25,6 +27,58 @@ TOKENS: Final = frozenset({"access_token", "refresh_token", "id_token"})
 #: What is read of an answer, beside the lifetimes.
 MEMBERS: Final = TOKENS | {"token_type", "scope"}
 LIFETIMES: Final = frozenset({"expires_in", "refresh_token_expires_in", "refresh_expires_in"})
+
+
+@sensitive_variables()
+def value_at(path: Path, document: object) -> Any:
+    """Return what stands at *path* of one document; ``None`` where nothing does."""
+    return next((found.value for found in find(path, Documents(userinfo=document))), None)
+
+
+@sensitive_variables()
+def error_of(document: object, path: Path | None, requests: Requests) -> Any:
+    """Return what an answer says of its failure; ``None`` where it says none."""
+    value = None if path is None else value_at(path, document)
+    if value is None or value is False or value in ("", [], {}) or is_one_of(requests.answer_ok, value):
+        return None
+    return value
+
+
+@sensitive_variables()
+def with_rfc_names(document: Mapping[str, Any], requests: Requests) -> dict[str, Any]:
+    """Return what is read of an answer, by the names of RFC 6749 §5.1.
+
+    A member that has a path is read there only: Slack's answer has a token of the bot at the usual place.
+    """
+    # An odd member that nobody reads refuses nothing.
+    named = {name: document.get(name) for name in MEMBERS | LIFETIMES}
+    for name, path in requests.token_response.items():
+        if path is not None:
+            named[name] = value_at(path, document)
+    return named
+
+
+@sensitive_variables()
+def without_tokens(value: Any, requests: Requests) -> Any:
+    """Return an answer without its tokens, at any depth."""
+    paths = [path for name, path in requests.token_response.items() if name in TOKENS and path is not None]
+    return _without(TOKENS | {path.segments[-1] for path in paths}, value)
+
+
+@sensitive_variables()
+def _without(names: frozenset[Any], value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without(names, item) for name, item in value.items() if name not in names}
+    return [_without(names, item) for item in value] if isinstance(value, list) else value
+
+
+def _scope(value: object, requested: str) -> str:
+    """Return a scope as RFC 6749 §3.3 writes it. Some answers have commas, or a list."""
+    words = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        return requested
+    scope = " ".join(words)
+    return scope if 0 < len(scope) <= SCOPE_LIMIT else requested
 
 
 @sensitive_variables()
@@ -45,12 +99,11 @@ def read_tokens(document: Mapping[str, Any], *, now: datetime, requested_scope: 
     access_token = _token(document, "access_token")
     if not access_token:
         raise ProviderUnavailable("bad_answer", debug="token endpoint: no access token")
-    scope = document.get("scope")
     return UpstreamTokens(
         access_token=access_token,
         refresh_token=_token(document, "refresh_token"),
         id_token=_token(document, "id_token"),
-        scope=scope if isinstance(scope, str) and 0 < len(scope) <= SCOPE_LIMIT else requested_scope,
+        scope=_scope(document.get("scope"), requested_scope),
         token_type="Bearer",
         expires_at=_ends_at(document.get("expires_in"), now),
         refresh_expires_at=_refresh_ends_at(document, now),

@@ -28,10 +28,11 @@ from django_lazyauth.errors import ProviderUnavailable, RefreshExpired, RefreshT
 from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.requests.fill import fill_each, fill_url
+from django_lazyauth.openid.rules import as_text
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
 from .base import Json, UnusableAnswer
-from .token_answers import LIFETIMES, MEMBERS, TOKENS, is_token, read_tokens, unusable
+from .token_answers import error_of, is_token, read_tokens, unusable, with_rfc_names, without_tokens
 
 #: Seconds that our signed assertion lives (RFC 7523 §3).
 ASSERTION_LIFETIME: Final = 60
@@ -78,15 +79,15 @@ def redeem(
         document = response.json_object()
     except fetch.FetchError:
         raise ProviderUnavailable("bad_answer", debug=f"token endpoint: HTTP {response.status}") from None
-    if document.get("error"):
+    requests = descriptor.requests
+    if error_of(document, requests.answer_error["token"], requests) is not None:
         # Some upstreams send an error with status 200.
         raise ProviderUnavailable("code_refused", debug=f"token endpoint: HTTP {response.status}")
     if not response.ok:
         raise ProviderUnavailable("bad_answer", debug=f"token endpoint: HTTP {response.status}")
-    # An odd member that nobody reads refuses nothing.
-    read = {name: document.get(name) for name in MEMBERS | LIFETIMES}
+    read = with_rfc_names(document, requests)
     tokens = read_tokens(read, now=now, requested_scope=" ".join(descriptor.scopes))
-    return tokens, {name: value for name, value in document.items() if name not in TOKENS}
+    return tokens, without_tokens(document, requests)
 
 
 @sensitive_variables()
@@ -113,8 +114,7 @@ def renew(
     except fetch.FetchError as error:
         raise RefreshTransient(descriptor.name, error.reason) from None
     answer = _accepted(descriptor, response)
-    # An odd member that nobody reads refuses nothing.
-    document = {name: answer.get(name) for name in MEMBERS | LIFETIMES}
+    document = with_rfc_names(answer, descriptor.requests)
     if not is_token(document["id_token"]):
         # The one of the sign-in stays.
         document["id_token"] = None
@@ -131,11 +131,13 @@ def _accepted(descriptor: ProviderDescriptor, response: fetch.Response) -> Mappi
         document = response.json_object()
     except fetch.FetchError:
         raise RefreshTransient(descriptor.name, _status_code(response)) from None
-    code = document.get("error")
-    if code:
-        if isinstance(code, str) and code in REFUSED_GRANTS:
-            raise RefreshExpired(descriptor.name, code)
-        is_code = isinstance(code, str) and _ERROR_CODE.fullmatch(code)
+    requests = descriptor.requests
+    error = error_of(document, requests.answer_error["token"], requests)
+    if error is not None:
+        code = as_text(error)
+        is_code = _ERROR_CODE.fullmatch(code)
+        if code in REFUSED_GRANTS or code in requests.refused_grants:
+            raise RefreshExpired(descriptor.name, code if is_code else "invalid_grant")
         raise RefreshTransient(descriptor.name, code if is_code else _status_code(response))
     if not response.ok:
         raise RefreshTransient(descriptor.name, _status_code(response))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.kit import fetch
+from django_lazyauth.openid.descriptor import ProviderDescriptor
+from django_lazyauth.openid.requests.fill import fill_each, fill_url
+
+from .token_answers import error_of
+from .token_requests import authenticated, headers_of, policy_of, with_query
 
 #: Bytes of an answer of an upstream that the operator configured. A stranger's has the limit of each document.
 ANSWER_LIMIT: Final = 1024 * 1024
@@ -18,16 +25,87 @@ DEADLINE: Final = 5.0
 
 
 @sensitive_variables()
-def read_userinfo(endpoint: str, access_token: str, policy: fetch.Policy) -> Any:
-    """Return the JSON that *endpoint* answers to the bearer of *access_token* (OpenID Connect Core §5.3).
+def read_userinfo(descriptor: ProviderDescriptor, endpoint: str, access_token: str) -> Any:
+    """Return the JSON that the userinfo endpoint answers (OpenID Connect Core §5.3).
+
+    Args:
+        descriptor: The provider, with the method by which this site authenticates.
+        endpoint: The configured or published one.
+        access_token: Of the person.
 
     Raises:
-        ProviderUnavailable: There was no answer, or it was no JSON.
+        ProviderUnavailable: There was no answer, it was no JSON, or it says that it failed.
     """
-    headers = {"Accept": "application/json", "Authorization": f"Bearer {access_token}"}
+    requests = descriptor.requests
+    filled = {"client_id": descriptor.client_id, "access_token": access_token}
+    if endpoint == descriptor.userinfo_endpoint:
+        # What a provider publishes about itself is never filled.
+        endpoint = fill_url(endpoint, filled)
+    sent = _placed(descriptor, access_token)
+    is_form = requests.userinfo_method == "POST" and not requests.userinfo_body
+    (sent.form if is_form else sent.query).update(fill_each(requests.userinfo_params, filled))
+    if requests.userinfo_auth == "client":
+        place = sent.form if is_form else sent.query
+        parameters, headers = authenticated(descriptor, endpoint, place)
+        place.update(parameters)
+        sent.headers.update(headers)
+    document = _ask(descriptor, endpoint, sent, requests.userinfo_method, requests.userinfo_body)
+    if error_of(document, requests.answer_error["userinfo"], requests) is not None:
+        raise ProviderUnavailable("bad_answer", debug="userinfo: it says that it failed")
+    return document
+
+
+@sensitive_variables()
+def read_addresses(descriptor: ProviderDescriptor, access_token: str) -> Any:
+    """Return the JSON of the e-mail endpoint. Raises as :func:`read_userinfo`."""
+    filled = {"client_id": descriptor.client_id, "access_token": access_token}
+    sent = _placed(descriptor, access_token)
+    sent.query.update(sent.form)
+    return _ask(descriptor, fill_url(descriptor.emails_endpoint, filled), sent, "GET", "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What is sent beside the endpoint."""
+
+    headers: dict[str, str] = field(repr=False)
+    query: dict[str, str] = field(default_factory=dict, repr=False)
+    form: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@sensitive_variables()
+def _placed(descriptor: ProviderDescriptor, access_token: str) -> _Sent:
+    """Put the access token where the provider looks for it."""
+    sent = _Sent(headers_of(descriptor))
+    place, _, name = descriptor.requests.userinfo_token.partition(":")
+    match place:
+        case "query":
+            sent.query[name] = access_token
+        case "form":
+            sent.form[name] = access_token
+        case _:
+            sent.headers["Authorization"] = f"{name or 'Bearer'} {access_token}"
+    return sent
+
+
+@sensitive_variables()
+def _ask(descriptor: ProviderDescriptor, endpoint: str, sent: _Sent, method: str, body: str) -> Any:
+    policy = policy_of(descriptor)
     limit = fetch.DOCUMENT_LIMIT if policy is fetch.STRANGER else ANSWER_LIMIT
+    url, headers = with_query(endpoint, sent.query), sent.headers
+    content = body.encode() or None
+    if body:
+        headers["Content-Type"] = "application/json"
+    elif sent.form:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        content = urlencode(sent.form).encode()
     try:
-        response = fetch.get(endpoint, policy=policy, headers=headers, max_bytes=limit, deadline=DEADLINE)
+        if method == "POST":
+            response = fetch.post(
+                url, content, policy=policy, headers=headers, max_bytes=limit, deadline=DEADLINE
+            )
+        else:
+            response = fetch.get(url, policy=policy, headers=headers, max_bytes=limit, deadline=DEADLINE)
         if not response.ok:
             raise ProviderUnavailable("bad_answer", debug=f"userinfo: HTTP {response.status}")
         return response.json(max_depth=DEPTH_LIMIT)

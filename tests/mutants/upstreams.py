@@ -23,9 +23,9 @@ MUTATIONS = (
     Mutation(
         "userinfo-of-a-stranger",
         "providers/openid.py",
-        "            document = read_userinfo(endpoint, access_token, policy_of(self.descriptor))",
+        "            document = read_userinfo(self.authenticating(self.endpoints()), endpoint, access_token)",
         "            own = replace(self.descriptor, is_discovered=False)\n"
-        "            document = read_userinfo(endpoint, access_token, policy_of(own))",
+        "            document = read_userinfo(own, endpoint, access_token)",
         ("sign_in/test_sso_pages.py::test_the_userinfo_of_a_domain_is_fetched_as_that_of_a_stranger",),
         "The userinfo endpoint that a stranger names is fetched by the strict policy.",
         "I14",

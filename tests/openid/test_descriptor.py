@@ -14,9 +14,12 @@ from django_lazyauth.openid.provider_keys import (
     CLAIMS,
     EMAILS,
     KEYS,
+    AnswerErrorConfig,
     ClaimsConfig,
     EmailsConfig,
+    PromptsConfig,
     ProviderConfig,
+    TokenResponseConfig,
 )
 from django_lazyauth.openid.provider_kinds import ALGORITHMS, OWN_PARAMETERS, UPSTREAMS
 from django_lazyauth.openid.requests.authentication import chosen_method
@@ -169,6 +172,22 @@ def test_it_is_frozen():
         ({"headers": {"A b": "c"}}, "headers"),
         ({"headers": {"A": "{state}"}}, "headers"),
         ({"token_endpoint": "https://id.example/{state}"}, "token_endpoint"),
+        ({"token_response": {"access_token": "userinfo:a"}}, "access_token"),
+        ({"token_response": {"access_token": "a..b"}}, "access_token"),
+        ({"answer_error": {"token": 7}}, "token"),
+        ({"answer_ok": "ok"}, "answer_ok"),
+        ({"answer_ok": [None]}, "answer_ok"),
+        ({"refused_grants": "dead"}, "refused_grants"),
+        ({"denials": [""]}, "denials"),
+        ({"userinfo_method": "PUT"}, "userinfo_method"),
+        ({"userinfo_token": "basic"}, "userinfo_token"),
+        ({"userinfo_token": "header:a b"}, "userinfo_token"),
+        ({"userinfo_token": "form:token"}, "userinfo_token"),
+        ({"userinfo_auth": "basic"}, "userinfo_auth"),
+        ({"userinfo_auth": "client"}, "userinfo_auth"),
+        ({"userinfo_params": {"a": "{state}"}}, "userinfo_params"),
+        ({"userinfo_body": {"query": "x"}}, "userinfo_body"),
+        ({"userinfo_body": "x"}, "userinfo_body"),
         ({"userinfo_endpoint": "https://id.example/{state}"}, "userinfo_endpoint"),
         ({"extra_authorize_params": {"a": "{access_token}"}}, "extra_authorize_params"),
         ({"authorization_endpoint": "https://id.example/{tenant}"}, "authorization_endpoint"),
@@ -330,6 +349,17 @@ def test_a_value_of_the_wrong_type_is_named_by_its_key_alone(kind, name):
 def test_an_entry_of_a_class_may_have_any_further_key():
     values = read_keys("acme", {**MINIMAL, "class": "myapp.Provider", "fault_file": "x", "jwks_uri": None})
     assert (values["client_id"], values["class"]) == ("us", "myapp.Provider")
+
+
+def test_the_types_of_nested_keys_have_the_keys_of_the_table():
+    types = {
+        "prompt_params": PromptsConfig,
+        "token_response": TokenResponseConfig,
+        "answer_error": AnswerErrorConfig,
+    }
+    for key in KEYS:
+        if key.name in types:
+            assert set(types[key.name].__annotations__) == {member.name for member in key.members}
 
 
 def test_the_type_for_checkers_has_the_keys_of_the_table():

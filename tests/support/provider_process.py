@@ -43,6 +43,9 @@ DEFAULTS = {
     "prefix": "",  # of its tokens
     "token": {},  # added to the answers of the token endpoint; null removes a member
     "client_names": ["client_id", "client_secret"],  # its words for client id and secret
+    "token_under": "",  # its token answers hold what is granted below this name
+    "token_at": "bearer",  # where /user looks for the access token: also header:WORD, query:NAME, form:NAME
+    "user_method": "GET",  # the only one that /user answers
     "raw_basic": False,  # it does not decode what HTTP Basic holds
     "omit_refresh_token": False,
     "keep_refresh_token": False,  # do not rotate it
@@ -262,7 +265,7 @@ class Handler(BaseHTTPRequestHandler):
             "/token/refresh": lambda: self.token(form or dict(parse_qsl(urlsplit(self.path).query))),
             "/userinfo": self.userinfo,
             "/revoke": lambda: self.answer(200, {}),
-            "/user": lambda: self.api(provider.levers["user"]),
+            "/user": lambda: self.user(form),
             "/user/emails": lambda: self.api(provider.levers["emails"]),
         }
         routes.get(path, lambda: self.answer(404, "not here"))()
@@ -326,6 +329,8 @@ class Handler(BaseHTTPRequestHandler):
             try:
                 with self.provider.lock:
                     granted = merge(self.grant(form), self.provider.levers["token"])
+                    if name := self.provider.levers["token_under"]:
+                        granted = {"ok": True, "access_token": "xoxb-of-the-bot", name: granted}
                 self.answer(200, granted)
             except GrantError as refusal:
                 self.answer(400, {"error": str(refusal)})
@@ -387,6 +392,23 @@ class Handler(BaseHTTPRequestHandler):
                 "name": "Info",
             }
             self.answer(200, merge(document, self.provider.levers["userinfo"]))
+
+    def user(self, form: dict[str, str]) -> None:
+        levers = self.provider.levers
+        place, _, name = levers["token_at"].partition(":")
+        query = dict(parse_qsl(urlsplit(self.path).query))
+        header = self.headers.get("Authorization", "")
+        prefix = f"{name or 'Bearer'} "
+        sent = {
+            "query": query.get(name, ""),
+            "form": form.get(name, ""),
+        }.get(place, header.removeprefix(prefix) if header.startswith(prefix) else "")
+        if self.command != levers["user_method"]:
+            self.answer(405, "")
+        elif sent not in self.provider.access:
+            self.answer(401, "")
+        else:
+            self.answer(200, levers["user"])
 
     def api(self, document: object) -> None:
         if self.bearer() is None:

@@ -5,13 +5,17 @@ A provider process answers as the real one does. Nobody signs in at the real one
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from django_lazyauth.errors import RefreshExpired
 from django_lazyauth.models import UpstreamToken
 from django_lazyauth.upstream.fresh_token import fresh_token
 from django_lazyauth.vault import store
+from tests.support.journey import make_browser, start
 
-from .conftest import sign_in_upstream
+from .conftest import go_upstream, sign_in_upstream
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,6 +29,20 @@ def sign_in(upstream, client_, lazyauth, settings):
         upstream.control(**levers)
         sign_in_upstream(upstream, client_)
         return held()
+
+    return go
+
+
+@pytest.fixture
+def fails(upstream, client_, lazyauth, settings):
+    """Configure the provider, come back from there, and see that nobody is signed in."""
+
+    def go(config, **levers):
+        lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {"acme": config})
+        browser = make_browser()
+        page = go_upstream(upstream, browser, start(browser, client_, provider="acme"), **levers)
+        assert "does not work at the moment" in page.content.decode()
+        assert not UpstreamToken.objects.exists()
 
     return go
 
@@ -62,8 +80,23 @@ def test_wechat_is_asked_by_get_in_its_own_words(upstream, sign_in):
         scope_separator=",",
         scopes=["snsapi_login"],
         pkce="none",
+        userinfo_token="query:access_token",
+        userinfo_params={"lang": "zh_CN", "app": "{client_id}"},
+        answer_error={"token": "errcode", "userinfo": "errcode"},
+        answer_ok=[0],
+        refused_grants=["40030"],
+        emails_endpoint=None,
     )
-    first = sign_in(config, client_names=["appid", "secret"], token={"token_type": None})
+    first = sign_in(
+        config,
+        client_names=["appid", "secret"],
+        token={"token_type": None, "errcode": 0},
+        token_at="query:access_token",
+        user={"id": "o6_b", "errcode": 0},
+    )
+    person = upstream.requests("/user")[0]
+    assert (person["query"]["lang"], person["query"]["app"]) == ("zh_CN", upstream.client_id)
+    assert "authorization" not in person["headers"]
     asked = upstream.requests("/token")[0]
     assert (asked["method"], asked["form"], asked["query"]["appid"], asked["query"]["secret"]) == (
         "GET",
@@ -74,6 +107,11 @@ def test_wechat_is_asked_by_get_in_its_own_words(upstream, sign_in):
     assert not {"code_verifier", "client_id", "client_secret"} & set(asked["query"])
     assert renewed().access_token != first.access_token
     assert [entry["method"] for entry in upstream.requests("/token/refresh")] == ["GET"]
+    upstream.control(
+        token_answers=[{"status": 200, "body": {"errcode": 40030, "errmsg": "invalid refresh_token"}}]
+    )
+    with pytest.raises(RefreshExpired):
+        renewed()
 
 
 def test_notion_is_asked_with_json_and_a_version(upstream, sign_in):
@@ -94,6 +132,97 @@ def test_notion_is_asked_with_json_and_a_version(upstream, sign_in):
         assert request["headers"]["notion-version"] == "2022-06-28"
         assert request["form"]["grant_type"] == grant
         assert "client_secret" not in request["form"]
+
+
+def test_slack_says_with_200_that_it_failed(upstream, sign_in, fails):
+    config = upstream.config(answer_error={"userinfo": "error"}, userinfo="always")
+    fails(config, userinfo={"ok": False, "error": "invalid_auth"})
+    assert len(upstream.requests("/userinfo")) == 1
+    upstream.control(userinfo={"ok": True})
+    assert sign_in(config).subject == "person-1"
+    upstream.control(token_answers=[{"status": 200, "body": {"ok": False, "error": "invalid_grant"}}])
+    with pytest.raises(RefreshExpired):
+        renewed()
+
+
+def test_slack_has_the_token_of_the_person_beside_that_of_a_bot(upstream, sign_in):
+    names = ("access_token", "refresh_token", "scope", "token_type", "expires_in")
+    config = upstream.oauth2_config(
+        scope_parameter="user_scope",
+        scope_separator=",",
+        token_response={name: f"authed_user.{name}" for name in names},
+    )
+    first = sign_in(config, token_under="authed_user", token={"scope": "identity.basic,identity.email"})
+    assert first.access_token.startswith("at-")
+    assert (first.scope, first.refresh_token[:3]) == ("identity.basic identity.email", "rt-")
+    second = renewed()
+    assert second.access_token.startswith("at-")
+    assert second.access_token != first.access_token
+
+
+def test_twitch_answers_with_a_list_of_scopes(upstream, sign_in):
+    claims = {"id_token": {"email": None, "email_verified": None}}
+    config = upstream.config(
+        claims_parameter=claims,
+        token_endpoint_auth_method="client_secret_post",
+        headers={"Client-ID": "{client_id}"},
+        answer_error={"token": "message"},
+        refused_grants=["Invalid refresh token"],
+    )
+    bundle = sign_in(config, token={"scope": ["openid", "user:read:email"]})
+    assert bundle.scope == "openid user:read:email"
+    assert json.loads(upstream.requests("/authorize")[0]["query"]["claims"]) == claims
+    assert upstream.requests("/token")[0]["headers"]["client-id"] == upstream.client_id
+    refused = {"status": 400, "body": {"status": 400, "message": "Invalid refresh token"}}
+    upstream.control(token_answers=[refused])
+    with pytest.raises(RefreshExpired) as caught:
+        renewed()
+    assert "Invalid" not in str(caught.value)
+
+
+def test_linear_is_asked_by_graphql(upstream, sign_in, fails):
+    query = {"query": "{ viewer { id name email } }"}
+    config = upstream.oauth2_config(
+        userinfo_method="POST",
+        userinfo_body=query,
+        answer_error={"userinfo": "errors"},
+        subject="data.viewer.id",
+        claims={"email": "data.viewer.email", "name": "data.viewer.name"},
+        emails_endpoint=None,
+        scope_separator=",",
+    )
+    failed = {"data": None, "errors": [{"message": "no"}]}
+    fails(config, user_method="POST", user=failed)
+    viewer = {"id": "7f", "name": "Octo", "email": "octo@linear.example"}
+    assert sign_in(config, user={"data": {"viewer": viewer}, "errors": []}).subject == "7f"
+    asked = upstream.requests("/user")[-1]
+    assert (asked["form"], asked["headers"]["content-type"]) == (query, "application/json")
+
+
+def test_dropbox_wants_a_post_without_a_body(upstream, sign_in):
+    config = upstream.oauth2_config(userinfo_method="POST", emails_endpoint=None)
+    assert sign_in(config, user_method="POST").subject == "583231"
+    asked = upstream.requests("/user")[0]
+    assert "content-type" not in asked["headers"]
+    assert asked["headers"]["content-length"] == "0"
+
+
+def test_hubspot_wants_the_token_and_the_client_in_a_form(upstream, sign_in):
+    config = upstream.oauth2_config(
+        userinfo_method="POST", userinfo_token="form:token", userinfo_auth="client", emails_endpoint=None
+    )
+    sign_in(config, user_method="POST", token_at="form:token")
+    asked = upstream.requests("/user")[0]
+    assert (asked["form"]["client_id"], asked["form"]["client_secret"]) == (
+        upstream.client_id,
+        upstream.client_secret,
+    )
+    assert (asked["query"], "authorization" in asked["headers"]) == ({}, False)
+
+
+def test_yandex_has_another_word_for_bearer(upstream, sign_in):
+    config = upstream.oauth2_config(userinfo_token="header:OAuth", emails_endpoint=None)
+    assert sign_in(config, token_at="header:OAuth").subject == "583231"
 
 
 def test_linkedin_has_neither_pkce_nor_a_nonce(upstream, sign_in):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal
 
 from django_lazyauth.openid.provider_kinds import Key, Kind, choice
+from django_lazyauth.openid.rules import Path, parse_path
 
 from . import kinds
 
@@ -115,7 +116,85 @@ TOKEN_KEYS: Final = (
     ),
 )
 
-REQUEST_KEYS: Final = (*AUTHORIZE_KEYS, *TOKEN_KEYS)
+#: Members of a token answer (RFC 6749 §5.1); no RFC names the last one.
+ANSWER_MEMBERS: Final = (
+    "access_token",
+    "refresh_token",
+    "id_token",
+    "token_type",
+    "scope",
+    "expires_in",
+    "refresh_token_expires_in",
+)
+
+ANSWER_KEYS: Final = (
+    Key(
+        "token_response",
+        Kind("a dict", dict),
+        "Where the members of a token answer are. A missing `token_type` is Bearer, another than Bearer is refused. "
+        "A scope may be a list, or a text with spaces or commas.",
+        default_text="the names of RFC 6749 §5.1",
+        members=tuple(
+            Key(name, kinds.PATH, f"In place of `{name}`.", None, default_text=f"`{name}`")
+            for name in ANSWER_MEMBERS
+        ),
+    ),
+    Key(
+        "answer_error",
+        Kind("a dict", dict),
+        "Where an answer says that it failed, whatever its status. What is empty or `false` means that it did not.",
+        default_text="`error` of a token answer",
+        members=(
+            Key(
+                "token",
+                kinds.PATH,
+                "In answers of the token endpoint.",
+                parse_path("error"),
+                default_text="`error`",
+            ),
+            Key("userinfo", kinds.PATH, "In answers of the userinfo endpoint.", None, default_text="none"),
+        ),
+    ),
+    Key("answer_ok", kinds.VALUES, "Values at `answer_error` that mean success, such as `ok` and `0`.", ()),
+    Key(
+        "refused_grants",
+        kinds.WORDS,
+        "Words at `answer_error` that mean that a refresh token is dead, beside `invalid_grant`.",
+        (),
+    ),
+    Key(
+        "denials",
+        kinds.WORDS,
+        "Error codes of an authorization response that mean that the person cancelled, beside `access_denied`.",
+        (),
+    ),
+)
+
+USERINFO_KEYS: Final = (
+    Key("userinfo_method", choice("GET", "POST"), "Of the userinfo request.", "GET"),
+    Key(
+        "userinfo_token",
+        kinds.TOKEN_PLACE,
+        "Where the access token is sent: `Authorization: Bearer`, `Authorization: WORD`, a parameter of the address, "
+        "or one of the form.",
+        "bearer",
+    ),
+    Key(
+        "userinfo_auth",
+        choice("none", "client"),
+        "`client`: this site authenticates there as at the token endpoint. The access token is then a parameter.",
+        "none",
+    ),
+    Key(
+        "userinfo_params",
+        kinds.parameters(frozenset(), "client_id", "access_token"),
+        "Added to the form of a `POST`, and to the address of all other userinfo requests.",
+        {},
+    ),
+    Key("userinfo_body", kinds.JSON, "Sent as JSON with a `POST`, such as a query of GraphQL."),
+)
+
+REQUEST_KEYS: Final = (*AUTHORIZE_KEYS, *TOKEN_KEYS, *ANSWER_KEYS, *USERINFO_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +218,33 @@ class Requests:
     refresh_params: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
 
+    token_response: Mapping[str, Path | None] = field(default_factory=dict, hash=False)
+    answer_error: Mapping[str, Path | None] = field(default_factory=dict, hash=False)
+    answer_ok: tuple[str | int, ...] = ()
+    refused_grants: tuple[str, ...] = ()
+    denials: tuple[str, ...] = ()
+    userinfo_method: Literal["GET", "POST"] = "GET"
+    userinfo_token: str = "bearer"
+    userinfo_auth: Literal["none", "client"] = "none"
+    userinfo_params: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    userinfo_body: str = ""
+
     @property
     def notices_a_stolen_code(self) -> bool:
         """Whether a code of somebody else is refused (RFC 9700 §4.5)."""
         return self.pkce != "none" or self.nonce != "none"
+
+    def complaint(self) -> str:
+        """Return what is wrong with the combination of keys, or nothing."""
+        place = self.userinfo_token.partition(":")[0]
+        if self.userinfo_method != "POST" and (place == "form" or self.userinfo_body):
+            key = "userinfo_body" if self.userinfo_body else "userinfo_token"
+            return f'"{key}" needs "userinfo_method" "POST"'
+        if self.userinfo_body and place == "form":
+            return '"userinfo_body" leaves no form for "userinfo_token"'
+        if self.userinfo_auth == "client" and place in ("bearer", "header"):
+            return '"userinfo_auth" "client" needs "userinfo_token" in a parameter'
+        return ""
 
 
 def requests_from(values: Mapping[str, Any]) -> Requests:

@@ -11,12 +11,15 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from django_lazyauth.openid.provider_kinds import OWN_PARAMETERS, URL, Kind, Wrong, is_a, wanted
+from django_lazyauth.openid.provider_kinds import OWN_PARAMETERS, URL, Kind, Wrong, is_a, text, wanted
+from django_lazyauth.openid.rules import Path, parse_path
 
 from .fill import NAMES
 
 #: Characters of a JSON value in the settings.
 JSON_LIMIT: Final = 8192
+#: Words and values of one list.
+WORDS_LIMIT: Final = 32
 #: Headers that our client and HTTP itself set. ``Authorization`` and ``Cookie`` hold credentials.
 _OWN_HEADERS: Final = frozenset({"host", "authorization", "cookie", "connection", "transfer-encoding"})
 #: Members of a token request that no configuration may replace.
@@ -134,3 +137,44 @@ def _json(value: Any) -> str:
 
 
 JSON: Final = Kind(f"a dict that is JSON of at most {JSON_LIMIT:,} characters", _json)
+
+
+def _path(value: Any) -> Path:
+    wanted(is_a(value, str))
+    found = parse_path(value)
+    if found.source:
+        raise Wrong("must be a path without source")
+    return found
+
+
+PATH: Final = Kind("a [path](#rules) without source", _path)
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    wanted(is_a(value, list, tuple) and len(value) <= WORDS_LIMIT)
+    read = text().read
+    found = tuple(read(item) for item in value)
+    wanted(all(found))
+    return found
+
+
+WORDS: Final = Kind(f"a list of at most {WORDS_LIMIT} texts", _words)
+
+
+def _values(value: Any) -> tuple[str | int, ...]:
+    wanted(is_a(value, list, tuple) and len(value) <= WORDS_LIMIT)
+    wanted(all(is_a(item, str, int) for item in value))
+    return tuple(value)
+
+
+VALUES: Final = Kind(f"a list of at most {WORDS_LIMIT} texts or integers", _values)
+
+
+def _token_place(value: Any) -> str:
+    wanted(is_a(value, str))
+    place, _, name = value.partition(":")
+    wanted(value == "bearer" or (place in ("header", "query", "form") and _PARAMETER.fullmatch(name)))
+    return str(value)
+
+
+TOKEN_PLACE: Final = Kind("bearer, header:WORD, query:NAME or form:NAME", _token_place)
