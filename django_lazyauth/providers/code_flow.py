@@ -6,6 +6,7 @@ and any write while the person signs in. No error holds a code, a token, a secre
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Collection, Mapping
@@ -19,6 +20,7 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.errors import (
     IdentityRejected,
     ProviderDenied,
+    ProviderError,
     ProviderUnavailable,
     RefreshTransient,
     RefreshUnavailable,
@@ -46,19 +48,15 @@ CODE_LIMIT: Final = 4096
 #: Seconds of a revocation: a caller that already has its token waits for it.
 REVOCATION_DEADLINE: Final = 5.0
 
-#: Errors that mean that the person or the upstream refused (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6, and
-#: the own codes of Apple and LinkedIn).
-DENIALS: Final = frozenset(
-    {
-        "access_denied",
-        "account_selection_required",
-        "consent_required",
-        "interaction_required",
-        "login_required",
-        "user_cancelled_authorize",
-        "user_cancelled_login",
-    }
+#: The upstream wanted something of the person, and could not ask (OpenID Connect Core §3.1.2.6).
+NEEDS_INTERACTION: Final = frozenset(
+    {"account_selection_required", "consent_required", "interaction_required", "login_required"}
 )
+#: The upstream failed (RFC 6749 §4.1.2.1).
+DOWN: Final = frozenset({"server_error", "temporarily_unavailable"})
+#: Begins the codes of Apple and LinkedIn for a person who cancelled.
+_CANCELLED: Final = "user_cancelled_"
+_ERROR_CODE: Final = re.compile(r"[a-z_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,17 +243,23 @@ def read_code(answer: Mapping[str, str], denials: Collection[str] = ()) -> str:
     """Return the code of an authorization response. *denials* are further words for a refusal.
 
     Raises:
-        ProviderDenied: The person or the upstream refused.
-        ProviderUnavailable: The upstream failed, or there is no code.
+        ProviderDenied: ``cancelled``: the person refused; ``needs_interaction``: the upstream could not ask them.
+        ProviderUnavailable: ``down``, ``misconfigured``, or there is no code.
     """
     error = answer.get("error")
     if error is not None:
-        if error in DENIALS:
-            raise ProviderDenied(error)
-        if error in denials:
-            raise ProviderDenied("access_denied")
-        raise ProviderUnavailable("upstream_error")
+        raise _failure(error, denials)
     code = answer.get("code", "")
     if not 0 < len(code) <= CODE_LIMIT or not code.isprintable():
         raise ProviderUnavailable("malformed_callback")
     return code
+
+
+def _failure(error: str, denials: Collection[str]) -> ProviderError:
+    """Return what the error code of an authorization response means (RFC 6749 §4.1.2.1)."""
+    debug = f"authorization endpoint: {error if _ERROR_CODE.fullmatch(error) else 'an error'}"
+    if error == "access_denied" or error.startswith(_CANCELLED) or error in denials:
+        return ProviderDenied("cancelled", debug=debug)
+    if error in NEEDS_INTERACTION:
+        return ProviderDenied("needs_interaction", debug=debug)
+    return ProviderUnavailable("down" if error in DOWN else "misconfigured", debug=debug)

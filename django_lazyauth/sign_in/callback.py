@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from django.http import HttpRequest
 
-from django_lazyauth.errors import AccessDenied, InvalidGrant, LazyAuthError, ProviderError
+from django_lazyauth.errors import AccessDenied, InvalidGrant, LazyAuthError, ProviderDenied, ProviderError
 from django_lazyauth.kit.log import log_failure
 from django_lazyauth.kit.results import Pending
 from django_lazyauth.models import PendingAuthorization, Status
@@ -149,6 +149,13 @@ def answer_page(
     return step
 
 
+def level_of(cause: ProviderError) -> int:
+    """Return how loud a failure is: a person who cancelled needs no operator, and a wrong set-up does."""
+    if isinstance(cause, ProviderDenied):
+        return logging.INFO
+    return logging.ERROR if cause.reason == "misconfigured" else logging.WARNING
+
+
 @contextmanager
 def _failing(pending: PendingAuthorization, *, reopens: bool) -> Iterator[None]:
     """Turn every failure of a provider into :class:`SignInFailed`; with *reopens* the person may choose again.
@@ -165,7 +172,7 @@ def _failing(pending: PendingAuthorization, *, reopens: bool) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - a provider's or a receiver's own code may raise anything
         log_failure(logger, f"sign-in at {pending.provider} failed", error)
         cause = ProviderError("fault")
-    logger.warning("sign-in at %s failed: %s %s", pending.provider, cause.reason, cause.debug)
+    logger.log(level_of(cause), "sign-in at %s failed: %s %s", pending.provider, cause.reason, cause.debug)
     went_on = reopens and not leg.reopen(pending)
     raise SignInFailed(pending, cause, went_on=went_on) from None
 

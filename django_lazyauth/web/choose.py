@@ -23,8 +23,9 @@ from .binding import Carried
 from .client_card import client_card, name_of_provider, name_of_user
 from .page import show
 
-CANCELLED = gettext_lazy("The sign-in at {name} was cancelled. Try again, or choose another way.")
+CANCELLED = gettext_lazy("You did not sign in with {name}. Try again, or choose another way.")
 REFUSED = gettext_lazy("{name} did not let you sign in. Try again, or choose another way.")
+DOWN = gettext_lazy("{name} does not answer at the moment. Try again, or choose another way.")
 SET_UP_WRONGLY = gettext_lazy(
     "The sign-in at {name} is not set up correctly. Tell the operator of this site, or choose another way."
 )
@@ -104,18 +105,18 @@ def typed_address(request: HttpRequest) -> str:
 def why_failed(provider_name: str, error: ProviderError) -> Promise:
     """Return what a person reads when a provider could not sign them in, in the page's language.
 
-    The log has the details. Four kinds are told apart: the person cancelled, it was refused, it is set up wrongly,
-    it does not work now.
+    The log has the details. Five kinds are told apart: the person cancelled, it was refused, it does not
+    answer, it is set up wrongly, it does not work now.
     """
     name = name_of_provider(provider_name)
     if isinstance(error, ProviderDenied):
-        # As login_required: the upstream wanted something of the person, and got nothing.
-        words = REFUSED if error.reason.endswith("_required") else CANCELLED
+        words = REFUSED if error.reason == "needs_interaction" else CANCELLED
         return format_lazy(words, name=name)
     if error.reason == "mail":
         return NO_MAIL
-    if error.reason == "misconfigured" and not provider_name.startswith(SSO_PREFIX):
-        return format_lazy(SET_UP_WRONGLY, name=name)
+    words_of = {"misconfigured": SET_UP_WRONGLY, "down": DOWN}
+    if error.reason in words_of and not provider_name.startswith(SSO_PREFIX):
+        return format_lazy(words_of[error.reason], name=name)
     return way_is_closed(provider_name, error.reason)
 
 

@@ -184,11 +184,16 @@ def test_finalize_writes_the_bundle_sealed(upstream, pending):
 @pytest.mark.parametrize(
     ("error", "kind", "reason"),
     [
-        ("access_denied", ProviderDenied, "access_denied"),
-        ("login_required", ProviderDenied, "login_required"),
-        ("user_cancelled_authorize", ProviderDenied, "user_cancelled_authorize"),
-        ("server_error", ProviderUnavailable, "upstream_error"),
-        ("<script>", ProviderUnavailable, "upstream_error"),
+        ("access_denied", ProviderDenied, "cancelled"),
+        ("user_cancelled_authorize", ProviderDenied, "cancelled"),
+        ("login_required", ProviderDenied, "needs_interaction"),
+        ("interaction_required", ProviderDenied, "needs_interaction"),
+        ("consent_required", ProviderDenied, "needs_interaction"),
+        ("account_selection_required", ProviderDenied, "needs_interaction"),
+        ("server_error", ProviderUnavailable, "down"),
+        ("temporarily_unavailable", ProviderUnavailable, "down"),
+        ("unauthorized_client", ProviderUnavailable, "misconfigured"),
+        ("<script>", ProviderUnavailable, "misconfigured"),
     ],
 )
 def test_an_upstreams_error_is_a_denial_or_an_outage(upstream, pending, error, kind, reason):
@@ -196,6 +201,7 @@ def test_an_upstreams_error_is_a_denial_or_an_outage(upstream, pending, error, k
     with pytest.raises(kind) as caught:
         leg(upstream, pending, authorize_error=error)
     assert caught.value.reason == reason
+    assert caught.value.debug == f"authorization endpoint: {error if error.isidentifier() else 'an error'}"
     assert upstream.requests("/token") == []
 
 

@@ -117,8 +117,8 @@ def test_a_provider_may_have_further_words_for_a_dead_refresh_token(acme, upstre
 
 def test_a_provider_may_have_further_words_for_cancelled(acme, upstream, pending):
     acme(denials=["user_said_no"])
-    with pytest.raises(ProviderDenied, match="access_denied"):
+    with pytest.raises(ProviderDenied, match="cancelled"):
         leg(upstream, pending, authorize_error="user_said_no")
     acme()
-    with pytest.raises(ProviderUnavailable):
+    with pytest.raises(ProviderUnavailable, match="misconfigured"):
         leg(upstream, pending, authorize_error="user_said_no")

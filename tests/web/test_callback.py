@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from urllib.parse import urlencode
 
@@ -253,16 +254,20 @@ def test_a_provider_with_a_misspelt_key_is_told_as_one_that_is_not_set_up(client
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ({"error": "access_denied"}, "was cancelled"),
-        ({"error": "user_cancelled_authorize"}, "was cancelled"),
-        ({"error": "user_cancelled_login"}, "was cancelled"),
-        ({"error": "login_required"}, "did not let you sign in"),
-        ({"error": "temporarily_unavailable"}, "does not work at the moment"),
-        ({"error": "server_error"}, "does not work at the moment"),
+        ({"error": "access_denied"}, "You did not sign in with Hub"),
+        ({"error": "user_cancelled_authorize"}, "You did not sign in with Hub"),
+        ({"error": "user_cancelled_login"}, "You did not sign in with Hub"),
+        ({"error": "said_no"}, "You did not sign in with Hub"),
+        ({"error": "login_required"}, "Hub did not let you sign in"),
+        ({"error": "account_selection_required"}, "Hub did not let you sign in"),
+        ({"error": "temporarily_unavailable"}, "Hub does not answer at the moment"),
+        ({"error": "server_error"}, "Hub does not answer at the moment"),
+        ({"error": "invalid_scope"}, "is not set up correctly"),
+        ({"error": "<b>"}, "is not set up correctly"),
     ],
 )
 def test_what_an_upstream_answers_is_told_as_what_it_is(client_, browser, settings, answer, words):
-    """Spec 10: the person cancelled, it was refused, or it does not work now."""
+    """The person cancelled, it was refused, it does not answer, or it is set up wrongly."""
     settings.LAZYAUTH["PROVIDERS"]["hub"] = {
         "type": "oauth2",
         "display_name": "Hub",
@@ -272,6 +277,7 @@ def test_what_an_upstream_answers_is_told_as_what_it_is(client_, browser, settin
         "token_endpoint": "https://hub.example/token",
         "userinfo_endpoint": "https://hub.example/me",
         "subject": "id",
+        "denials": ["said_no"],
     }
     state = state_of(start(browser, client_, provider="hub"))
     page = call_back(browser, provider="hub", state=state, **answer)
@@ -584,3 +590,31 @@ def test_a_providers_page_after_the_provider_was_removed_shows_the_others(client
     assert is_choice_page(page)
     assert ways(page) == ["demo", "other"]
     assert submit(browser, page, provider="demo").status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        ("access_denied", logging.INFO),
+        ("login_required", logging.INFO),
+        ("server_error", logging.WARNING),
+        ("invalid_scope", logging.ERROR),
+    ],
+)
+def test_the_log_says_how_bad_an_answer_of_an_upstream_is(client_, browser, settings, caplog, error, level):
+    """Spec 9: a person who cancelled needs no operator, and a wrong set-up does."""
+    caplog.set_level(logging.INFO, logger="django_lazyauth.sign_in")
+    settings.LAZYAUTH["PROVIDERS"]["hub"] = {
+        "type": "oauth2",
+        "client_id": "x",
+        "authorization_endpoint": "https://hub.example/authorize",
+        "token_endpoint": "https://hub.example/token",
+        "userinfo_endpoint": "https://hub.example/me",
+        "subject": "id",
+    }
+    state = state_of(start(browser, client_, provider="hub"))
+    call_back(browser, provider="hub", state=state, error=error, error_description="upstream-said")
+    [told] = [record for record in caplog.records if "sign-in at hub failed" in record.getMessage()]
+    assert told.levelno == level
+    assert error in told.getMessage()
+    assert "upstream-said" not in caplog.text
