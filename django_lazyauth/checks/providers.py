@@ -77,7 +77,8 @@ def _stolen_codes(provider: Provider) -> Iterator[CheckMessage]:
 
 
 def _brings_address(provider: ProviderDescriptor) -> bool:
-    return provider.states_email_verified and (provider.type != "oidc" or "email" in provider.scopes)
+    asks = "email" in provider.scopes or '"email"' in provider.requests.claims_parameter
+    return provider.states_email_verified and (provider.type != "oidc" or asks)
 
 
 def _shown(name: str) -> str:

@@ -226,7 +226,7 @@ def with_preset(name: str, mapping: Mapping[str, Any]) -> dict[str, Any]:
     if not is_a(preset, str) or preset not in PRESETS:
         known = f'"preset" must be one of {", ".join(sorted(PRESETS))}'
         raise DescriptorError(name, known + _suggestion(preset, PRESETS))
-    return _laid_over(PRESETS[preset], given)
+    return _laid_over(PRESETS[preset].entry, given)
 
 
 def _laid_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from django_lazyauth.conf.kinds import in_words
 from django_lazyauth.conf.nested import Chain, ResourceServerSettings, SsoDocument, SwapSettings, Table
 from django_lazyauth.conf.setting import Setting
 from django_lazyauth.conf.table import ROWS
+from django_lazyauth.openid.presets import PRESETS
 from django_lazyauth.openid.provider_keys import KEYS, TYPES
 from django_lazyauth.openid.provider_kinds import REQUIRED, Key
 
@@ -37,6 +38,9 @@ def _table(name: str) -> Iterator[str]:
     if name == "PROVIDERS":
         yield from _providers()
         return
+    if name == "PRESETS":
+        yield from _presets()
+        return
     yield "| name | must be | default | |"
     yield "|---|---|---|---|"
     if name == "LAZYAUTH":
@@ -55,6 +59,18 @@ def _providers() -> Iterator[str]:
         yield _key(key, key.name)
         for member in key.members:
             yield _key(member, f"{key.name}.{member.name}")
+
+
+def _presets() -> Iterator[str]:
+    yield "| preset | type | to be given | scopes | an address counts as verified | checked | |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, preset in sorted(PRESETS.items()):
+        entry = preset.entry
+        kind = entry.get("type", "oidc")
+        given = "client" if kind == "oauth2" or "issuer" in entry else "client, `issuer`"
+        scopes = " ".join(f"`{scope}`" for scope in entry.get("scopes", ())) or "none"
+        verified = "if it says so" if entry.get("states_email_verified", True) else "never"
+        yield f"| `{name}` | `{kind}` | {given} | {scopes} | {verified} | {preset.checked} | {preset.note} |"
 
 
 def _key(key: Key, name: str) -> str:

@@ -9,7 +9,6 @@ import sys
 import pytest
 
 from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_settings, read_keys
-from django_lazyauth.openid.presets import PRESETS
 from django_lazyauth.openid.provider_keys import (
     CLAIMS,
     EMAILS,
@@ -212,14 +211,6 @@ def test_our_own_parameters_cannot_be_replaced(name):
     """I9: state, nonce and PKCE are minted here."""
     with pytest.raises(DescriptorError, match=name):
         made(extra_authorize_params={name: "x"})
-
-
-@pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_a_preset_needs_only_what_is_the_sites_own(preset):
-    own = {"preset": preset, "client_id": "us", "client_secret": "s"}
-    if "issuer" not in PRESETS[preset] and PRESETS[preset].get("type") != "oauth2":
-        own["issuer"] = "https://corp.example"
-    assert descriptor_from_settings("it", own).client_id == "us"
 
 
 def test_the_mapping_overrides_its_preset():

@@ -20,6 +20,7 @@ def configure():
         "other": {"class": "tests.support.providers.UnverifiedProvider"},
         "microsoft": {"preset": "microsoft", "client_id": "x", "client_secret": "y"},
         "google": {"preset": "google", "client_id": "x", "client_secret": "y"},
+        "twitch": {"preset": "twitch", "client_id": "x", "client_secret": "y"},
     }
     names = (
         "SECRET_KEY",

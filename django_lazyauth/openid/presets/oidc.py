@@ -1,0 +1,163 @@
+"""The presets that speak OpenID Connect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from .preset import OPENID, Preset
+
+OIDC: Final[Mapping[str, Preset]] = {
+    "apple": Preset(
+        "2026-11",
+        {
+            "display_name": "Apple",
+            "issuer": "https://appleid.apple.com",
+            "scopes": ["openid", "name", "email"],
+            "algorithms": ["RS256"],
+            "token_endpoint_auth_method": "client_secret_post",
+            # Apple requires it as soon as a scope is requested.
+            "extra_authorize_params": {"response_mode": "form_post"},
+        },
+        "The secret is a JWT that you sign, for at most six months. Addresses may be relays.",
+    ),
+    "auth0": Preset(
+        "2026-11",
+        {"display_name": "Auth0", "scopes": OPENID},
+        "The issuer is `https://<domain>/`, with the `/` at its end.",
+    ),
+    "battlenet": Preset(
+        "2026-11",
+        {
+            "display_name": "Battle.net",
+            "issuer": "https://oauth.battle.net",
+            "scopes": ["openid"],
+            "claims": {"name": ["battle_tag", "battletag"]},
+            "states_email_verified": False,
+        },
+        "No address. China is another system whose subjects clash: give it another name.",
+    ),
+    "cognito": Preset(
+        "2026-11",
+        {
+            "display_name": "Amazon Cognito",
+            "scopes": OPENID,
+            "claims": {"name": ["name", "given_name", '["cognito:username"]', "username"]},
+        },
+        "The issuer is `https://cognito-idp.<region>.amazonaws.com/<pool>`.",
+    ),
+    "gitlab": Preset(
+        "2026-11",
+        {
+            "display_name": "GitLab",
+            "issuer": "https://gitlab.com",
+            "scopes": OPENID,
+            "algorithms": ["RS256"],
+        },
+        "For a server of your own, give its `issuer`.",
+    ),
+    "google": Preset(
+        "2026-11",
+        {
+            "display_name": "Google",
+            "issuer": "https://accounts.google.com",
+            "scopes": OPENID,
+            "algorithms": ["RS256"],
+            # Google's form of offline_access. It gives a refresh token at the first consent only.
+            "extra_authorize_params": {"access_type": "offline"},
+        },
+    ),
+    "huggingface": Preset(
+        "2026-11",
+        {
+            "display_name": "Hugging Face",
+            "issuer": "https://huggingface.co",
+            "scopes": OPENID,
+            "claims": {"name": ["name", "preferred_username"]},
+            "nonce": "optional",
+        },
+    ),
+    "keycloak": Preset(
+        "2026-11",
+        {"display_name": "Keycloak", "scopes": OPENID},
+        "The issuer is `https://<host>/realms/<realm>`.",
+    ),
+    "linkedin": Preset(
+        "2026-11",
+        {
+            "display_name": "LinkedIn",
+            "issuer": "https://www.linkedin.com/oauth",
+            "openid_configuration": "https://www.linkedin.com/oauth/.well-known/openid-configuration",
+            "scopes": OPENID,
+            "token_endpoint_auth_method": "client_secret_post",
+            # A code_verifier is answered with an error, and ID tokens hold no nonce.
+            "pkce": "none",
+            "nonce": "none",
+        },
+        "A stolen code is not noticed (`lazyauth.W015`): LinkedIn takes neither PKCE nor a nonce.",
+    ),
+    # Accounts of any organisation and personal ones. Each tenant is an issuer of its own.
+    "microsoft": Preset(
+        "2026-11",
+        {
+            "display_name": "Microsoft",
+            "issuer": "https://login.microsoftonline.com/{tid}/v2.0",
+            "openid_configuration": (
+                "https://login.microsoftonline.com/common/v2.0/.well-known/openid-configuration"
+            ),
+            "scopes": [*OPENID, "offline_access"],
+            "algorithms": ["RS256"],
+            # An administrator of any tenant can set any address.
+            "states_email_verified": False,
+        },
+        "Work and personal accounts. The tenant is a part of the subject.",
+    ),
+    "okta": Preset(
+        "2026-11",
+        {"display_name": "Okta", "scopes": [*OPENID, "offline_access"], "algorithms": ["RS256"]},
+        "The issuer is `https://<org>.okta.com`, or `https://<org>.okta.com/oauth2/<server>`.",
+    ),
+    "salesforce": Preset(
+        "2026-11",
+        {"display_name": "Salesforce", "issuer": "https://login.salesforce.com", "scopes": OPENID},
+        "For My Domain, give its `issuer`.",
+    ),
+    "slack": Preset(
+        "2026-11",
+        {
+            "display_name": "Slack",
+            "issuer": "https://slack.com",
+            "scopes": OPENID,
+            # A user id is unique within its workspace only.
+            "subject": {
+                "join": ['["https://slack.com/team_id"]', '["https://slack.com/user_id"]'],
+                "with": ":",
+                "all": True,
+            },
+        },
+        "The subject is workspace and user.",
+    ),
+    "twitch": Preset(
+        "2026-11",
+        {
+            "display_name": "Twitch",
+            "issuer": "https://id.twitch.tv/oauth2",
+            "scopes": ["openid", "user:read:email"],
+            "token_endpoint_auth_method": "client_secret_post",
+            # Twitch gives no claim that is not asked for by name.
+            "claims_parameter": {
+                "id_token": dict.fromkeys(("email", "email_verified", "picture", "preferred_username"))
+            },
+            "claims": {"name": "preferred_username"},
+        },
+    ),
+    "yahoo": Preset(
+        "2026-11",
+        {
+            "display_name": "Yahoo",
+            "issuer": "https://api.login.yahoo.com",
+            "scopes": OPENID,
+            "token_endpoint_auth_method": "client_secret_basic",
+        },
+    ),
+}

@@ -1,0 +1,102 @@
+"""Each preset: it is usable as it is, reads the answers of its provider, and corrects typos.
+
+The samples have the shapes that the providers document, with values of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import pytest
+
+from django_lazyauth.checks.providers import check_providers
+from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_settings
+from django_lazyauth.openid.presets import PRESETS
+from django_lazyauth.openid.rules import Documents, find_subject
+from django_lazyauth.providers.profile import choose_address, read_profile
+from tests.openid.preset_samples import SAMPLES
+
+#: Presets of providers whose customers have an issuer each.
+WITHOUT_ISSUER = {"auth0", "cognito", "keycloak", "okta"}
+#: Presets of providers whose flag proves that the person controls the address.
+VERIFYING = {
+    *("apple", "auth0", "bitbucket", "cognito", "discord", "github", "gitlab", "google", "huggingface"),
+    *("kakao", "keycloak", "linkedin", "okta", "patreon", "paypal", "salesforce", "slack", "twitch"),
+    *("x", "yahoo", "zoom"),
+}
+
+every_preset = pytest.mark.parametrize("preset", sorted(PRESETS))
+
+
+def entry_of(preset, **changes):
+    own = {"preset": preset, "client_id": "us", "client_secret": "s" * 40}
+    if preset in WITHOUT_ISSUER:
+        own["issuer"] = "https://corp.example"
+    return {**own, **changes}
+
+
+@every_preset
+def test_a_preset_needs_only_what_is_the_sites_own(preset, lazyauth):
+    lazyauth(PROVIDERS={"it": entry_of(preset)})
+    known = ["lazyauth.W015"] if preset == "linkedin" else []
+    assert [message.id for message in check_providers()] == known
+
+
+@pytest.mark.parametrize("preset", sorted(WITHOUT_ISSUER))
+def test_the_issuer_of_a_customer_must_be_given(preset):
+    with pytest.raises(DescriptorError, match='"issuer" is required'):
+        descriptor_from_settings("it", entry_of(preset, issuer=None))
+
+
+@every_preset
+def test_a_preset_reads_the_answer_of_its_provider(preset):
+    provider, sample = descriptor_from_settings("it", entry_of(preset)), SAMPLES[preset]
+    documents = Documents(**{"id_token" if provider.type == "oidc" else "userinfo": sample.person})
+    profile = read_profile(documents, provider)
+    if provider.emails_endpoint:
+        profile = choose_address(profile, sample.addresses, provider)
+    found = (
+        find_subject(provider.subject, documents),
+        profile.email,
+        profile.email_verified,
+        profile.name,
+    )
+    assert found == (sample.subject, sample.email, sample.verified, sample.name)
+
+
+@every_preset
+def test_a_flag_counts_only_where_it_proves_something(preset):
+    provider = descriptor_from_settings("it", entry_of(preset))
+    assert provider.states_email_verified is (preset in VERIFYING)
+
+
+def keys_of(mapping, path=()):
+    """Yield the path of each key of ours, not those of parameters and headers."""
+    for name, value in mapping.items():
+        yield (*path, name)
+        if name in {"claims", "emails", "prompt_params"} and isinstance(value, Mapping):
+            yield from keys_of(value, (*path, name))
+
+
+@pytest.mark.parametrize(
+    ("preset", "path"),
+    [
+        pytest.param(name, path, id=f"{name}-{'.'.join(path)}")
+        for name, preset in sorted(PRESETS.items())
+        for path in keys_of(preset.entry)
+    ],
+)
+def test_a_typo_in_a_key_of_a_preset_is_named_with_its_correction(preset, path):
+    *above, name = path
+    typo = name[:1] + name[2:]
+    changes = {typo: "x"}
+    for step in reversed(above):
+        changes = {step: changes}
+    with pytest.raises(DescriptorError, match=f'unknown key "{typo}"; did you mean "{name}"'):
+        descriptor_from_settings("it", entry_of(preset, **changes))
+
+
+@every_preset
+def test_a_preset_says_when_it_was_checked(preset):
+    assert re.fullmatch(r"20\d\d-(0[1-9]|1[0-2])", PRESETS[preset].checked)
