@@ -130,6 +130,19 @@ SAMPLES = {
         True,
         "Ann Lee",
     ),
+    "dropbox": Sample(
+        {
+            "account_id": "dbid:AAH4f99T0t",
+            "name": {"given_name": "Ann", "display_name": "Ann Lee"},
+            "email": EMAIL,
+            "email_verified": True,
+            "disabled": False,
+        },
+        "dbid:AAH4f99T0t",
+        EMAIL,
+        True,
+        "Ann Lee",
+    ),
     "facebook": Sample(
         {"id": "10158", "name": "Ann Lee", "email": EMAIL, "email_verified": True},
         "10158",
@@ -156,6 +169,14 @@ SAMPLES = {
             {"email": EMAIL, "primary": True, "verified": True, "visibility": "private"},
         ],
     ),
+    # The answer of an introspection. The user is named by the address.
+    "hubspot": Sample(
+        {"active": True, "token_type": "access", "user": EMAIL, "hub_id": 62515, "user_id": 123},
+        "62515:123",
+        EMAIL,
+        False,
+        EMAIL,
+    ),
     "kakao": Sample(
         {
             "id": 123456789,
@@ -170,6 +191,13 @@ SAMPLES = {
         "123456789",
         EMAIL,
         True,
+        "Ann Lee",
+    ),
+    "linear": Sample(
+        {"data": {"viewer": {"id": "9cfb482a", "name": "Ann Lee", "email": EMAIL}}},
+        "9cfb482a",
+        EMAIL,
+        False,
         "Ann Lee",
     ),
     "naver": Sample(
@@ -247,6 +275,13 @@ SAMPLES = {
         "2244994945",
         EMAIL,
         True,
+        "Ann Lee",
+    ),
+    "yandex": Sample(
+        {"id": "1000034426", "login": "ann", "emails": [EMAIL], "real_name": "Ann Lee"},
+        "1000034426",
+        EMAIL,
+        False,
         "Ann Lee",
     ),
     # The flag is a number.

@@ -15,13 +15,25 @@ from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_s
 from django_lazyauth.openid.presets import PRESETS
 from django_lazyauth.openid.rules import Documents, find_subject
 from django_lazyauth.providers.profile import choose_address, read_profile
+from django_lazyauth.providers.token_answers import error_of
 from tests.openid.preset_samples import SAMPLES
 
 #: Presets of providers whose customers have an issuer each.
 WITHOUT_ISSUER = {"auth0", "cognito", "keycloak", "okta"}
 #: Presets of providers whose flag proves that the person controls the address.
 VERIFYING = {
-    *("apple", "auth0", "bitbucket", "cognito", "discord", "github", "gitlab", "google", "huggingface"),
+    *(
+        "apple",
+        "auth0",
+        "bitbucket",
+        "cognito",
+        "discord",
+        "dropbox",
+        "github",
+        "gitlab",
+        "google",
+        "huggingface",
+    ),
     *("kakao", "keycloak", "linkedin", "okta", "patreon", "paypal", "salesforce", "slack", "twitch"),
     *("x", "yahoo", "zoom"),
 }
@@ -52,6 +64,7 @@ def test_the_issuer_of_a_customer_must_be_given(preset):
 @every_preset
 def test_a_preset_reads_the_answer_of_its_provider(preset):
     provider, sample = descriptor_from_settings("it", entry_of(preset)), SAMPLES[preset]
+    assert error_of(sample.person, provider.requests.answer_error["userinfo"], provider.requests) is None
     documents = Documents(**{"id_token" if provider.type == "oidc" else "userinfo": sample.person})
     profile = read_profile(documents, provider)
     if provider.emails_endpoint:
@@ -65,6 +78,20 @@ def test_a_preset_reads_the_answer_of_its_provider(preset):
     assert found == (sample.subject, sample.email, sample.verified, sample.name)
 
 
+@pytest.mark.parametrize(
+    ("preset", "answer"),
+    [
+        ("linear", {"errors": [{"message": "Authentication required"}]}),
+        ("naver", {"resultcode": "024", "message": "Authentication failed"}),
+        ("slack", {"ok": False, "error": "invalid_auth"}),
+        ("tiktok", {"data": {}, "error": {"code": "access_token_invalid", "message": "expired"}}),
+    ],
+)
+def test_an_answer_that_says_that_it_failed_is_none(preset, answer):
+    requests = descriptor_from_settings("it", entry_of(preset)).requests
+    assert error_of(answer, requests.answer_error["userinfo"], requests) is not None
+
+
 @every_preset
 def test_a_flag_counts_only_where_it_proves_something(preset):
     provider = descriptor_from_settings("it", entry_of(preset))
@@ -75,7 +102,7 @@ def keys_of(mapping, path=()):
     """Yield the path of each key of ours, not those of parameters and headers."""
     for name, value in mapping.items():
         yield (*path, name)
-        if name in {"claims", "emails", "prompt_params"} and isinstance(value, Mapping):
+        if name in {"answer_error", "claims", "emails", "prompt_params"} and isinstance(value, Mapping):
             yield from keys_of(value, (*path, name))
 
 

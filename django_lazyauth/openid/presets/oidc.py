@@ -18,6 +18,7 @@ OIDC: Final[Mapping[str, Preset]] = {
             "token_endpoint_auth_method": "client_secret_post",
             # Apple requires it as soon as a scope is requested.
             "extra_authorize_params": {"response_mode": "form_post"},
+            "denials": ["user_cancelled_authorize"],
         },
         "The secret is a JWT that you sign, for at most six months. Addresses may be relays.",
     ),
@@ -127,6 +128,8 @@ OIDC: Final[Mapping[str, Preset]] = {
         {
             "display_name": "Slack",
             "issuer": "https://slack.com",
+            # It says with status 200 that it failed.
+            "answer_error": {"token": "error", "userinfo": "error"},
             "scopes": OPENID,
             # A user id is unique within its workspace only.
             "subject": {
