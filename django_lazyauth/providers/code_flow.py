@@ -191,11 +191,9 @@ class CodeFlow(Provider):
         endpoint = endpoints.revocation
         if not endpoint:
             return
-        kind = "refresh_token" if bundle.refresh_token else "access_token"
-        fields = {"token": getattr(bundle, kind), "token_type_hint": kind}
         try:
             descriptor = self.authenticating(endpoints)
-            post_revocation(descriptor, endpoint, fields, deadline=REVOCATION_DEADLINE)
+            post_revocation(descriptor, endpoint, bundle, deadline=REVOCATION_DEADLINE)
         except fetch.FetchError as error:
             raise ProviderUnavailable("unreachable", debug=f"revocation endpoint: {error.reason}") from None
 

@@ -180,11 +180,16 @@ def post_grant(
 
 @sensitive_variables()
 def post_revocation(
-    descriptor: ProviderDescriptor, endpoint: str, fields: Mapping[str, str], *, deadline: float
+    descriptor: ProviderDescriptor, endpoint: str, bundle: UpstreamBundle, *, deadline: float
 ) -> None:
-    """POST a form with our authentication (RFC 7009 §2.1). Raises as :func:`post_grant`."""
+    """POST the refresh token, or the access token if there is no refresh token (RFC 7009 §2.1).
+
+    Raises as :func:`post_grant`.
+    """
+    kind = "refresh_token" if bundle.refresh_token else "access_token"
+    fields = {"token": getattr(bundle, kind), "token_type_hint": kind}
     if descriptor.revocation_endpoint:
-        filled = {"client_id": descriptor.client_id, "access_token": fields["token"]}
+        filled = {"client_id": descriptor.client_id, "access_token": bundle.access_token}
         endpoint = fill_url(endpoint, filled)
     sent, headers = authenticated(descriptor, endpoint, fields)
     fetch.post_form(endpoint, sent, headers=headers, policy=policy_of(descriptor), deadline=deadline)

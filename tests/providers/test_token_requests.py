@@ -10,6 +10,7 @@ from urllib.parse import quote
 import jwt
 import pytest
 from django.views.debug import ExceptionReporter
+from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import LazyAuthError, ProviderUnavailable, RefreshTransient
 from django_lazyauth.models import ProviderKeySet
@@ -137,3 +138,54 @@ def test_an_address_that_grows_too_long_is_an_outage(acme, upstream, pending):
         leg(upstream, pending)
     with pytest.raises(RefreshTransient):
         get_provider("acme").refresh(bundle_of({"access_token": "a", "refresh_token": "r" * 2048}))
+
+
+def test_placeholders_of_configured_endpoints_are_filled_and_encoded(upstream, lazyauth, pending):
+    client_id = upstream.client_id
+    config = upstream.oauth2_config(
+        token_endpoint=f"{upstream.issuer}/token?app={{client_id}}",
+        refresh_endpoint=f"{upstream.issuer}/token/refresh?app={{client_id}}",
+        userinfo_endpoint=f"{upstream.issuer}/user?app={{client_id}}&token={{access_token}}",
+        emails_endpoint=f"{upstream.issuer}/user/emails?app={{client_id}}",
+        revocation_endpoint=f"{upstream.issuer}/revoke?app={{client_id}}&token={{access_token}}",
+    )
+    lazyauth(PROVIDERS={"acme": config})
+    upstream.control(prefix="a/b&c=")
+    bundle = bundle_of(leg(upstream, pending).commit)
+    get_provider("acme").refresh(bundle)
+    get_provider("acme").revoke(bundle)
+    for path in ("/token", "/token/refresh", "/user", "/user/emails", "/revoke"):
+        [asked] = upstream.requests(path)
+        assert asked["query"]["app"] == client_id
+    assert upstream.requests("/user")[0]["query"]["token"] == bundle.access_token
+    assert upstream.requests("/revoke")[0]["query"]["token"] == bundle.access_token
+
+
+@pytest.mark.parametrize("member", ["token_endpoint", "userinfo_endpoint", "revocation_endpoint"])
+def test_no_endpoint_that_a_provider_publishes_is_filled(acme, upstream, pending, member):
+    """What it publishes does not decide where a token is written."""
+    path = member.removesuffix("_endpoint")
+    upstream.control(metadata={member: f"{upstream.issuer}/{path}?app={{client_id}}&sent={{access_token}}"})
+    acme(userinfo="always")
+    get_provider("acme").revoke(bundle_of(leg(upstream, pending).commit))
+    query = upstream.requests(f"/{path}")[0]["query"]
+    assert (query["app"], query["sent"]) == ("{client_id}", "{access_token}")
+
+
+def test_a_fault_on_the_way_reports_no_address(acme, upstream, pending, monkeypatch):
+    """I13: error reports show the variables of each frame."""
+
+    @sensitive_variables()
+    def fault(url):
+        raise RuntimeError
+
+    acme(token_method="GET", token_endpoint_auth_method="client_secret_post")
+    redirect = begin(pending)
+    callback = upstream.authorize(redirect.url)
+    monkeypatch.setattr("django_lazyauth.kit.fetch.addresses.urlsplit", fault)
+    with pytest.raises(RuntimeError) as caught:
+        complete(pending, callback, redirect.private)
+    frames = caught.tb.tb_next
+    told = ExceptionReporter(None, caught.type, caught.value, frames).get_traceback_html()
+    assert "parse" in told
+    assert quote(upstream.client_secret, safe="") not in told

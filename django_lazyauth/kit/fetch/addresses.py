@@ -8,8 +8,6 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from django.views.decorators.debug import sensitive_variables
-
 from django_lazyauth.conf import LOOPBACK_HOSTS, lazyauth_settings
 
 from .answer import FetchError
@@ -117,7 +115,6 @@ class Target:
     address: IPAddress | None
 
     @classmethod
-    @sensitive_variables()
     def parse(cls, url: str) -> Target:
         if not isinstance(url, str) or len(url) > URL_LIMIT or not _PRINTABLE_ASCII.fullmatch(url):
             raise FetchError("url")
