@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from django_lazyauth.conf import ROWS, Chain, Refused, ResourceServerSettings, SwapSettings, lazyauth_settings
 from django_lazyauth.conf.nested import ALGORITHMS
-from django_lazyauth.openid import descriptor
+from django_lazyauth.openid import provider_kinds
 from django_lazyauth.users import UserResolver
 
 
@@ -193,4 +193,4 @@ def test_a_site_that_names_no_resource_server_takes_its_own_tokens(lazyauth, iss
 
 
 def test_resource_servers_accept_the_algorithms_of_providers():
-    assert ALGORITHMS == descriptor.ALGORITHMS
+    assert ALGORITHMS == provider_kinds.ALGORITHMS
