@@ -23,7 +23,7 @@ serve: $(VENV)/demo.stamp  ## The example site and its upstream, for a browser
 
 test: lint  ## Linters, types, layers, migrations, and every test that needs no service and is not slow
 	$(BIN)/python manage.py makemigrations --check --dry-run
-	$(PYTEST) -n 2 -m "not services and not browser and not slow"
+	$(PYTEST) -n 3 -m "not services and not browser and not slow"
 
 test-slow: $(VENV)/dev.stamp  ## The tests that repeat, flood, kill or start many processes
 	$(PYTEST) -n 2 -m "slow and not services and not browser"

@@ -68,6 +68,7 @@ def left_behind(directory: Path) -> list[str]:
     return [path.name for path in directory.iterdir() if path.name.startswith("lazyauth-")]
 
 
+@pytest.mark.slow
 def test_the_demo_keeps_every_promise_it_prints(environment, tmp_path):
     """Nobody is written before the exchange, a failed one leaves the code good, a replay ends it all (I1 to I4)."""
     output = tmp_path / "output"

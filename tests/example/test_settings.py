@@ -18,6 +18,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from example_project import environment
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCHEMES = "postgres, postgresql, mysql, sqlite"
 

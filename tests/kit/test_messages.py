@@ -17,6 +17,9 @@ from tests.support.outages import closed_port
 pytest.importorskip("celery")
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(params=["refuses", "hangs", "accepts and hangs"])
 def port(request):
     """The port of a broker that is down in one of the ways in which brokers are."""

@@ -146,6 +146,7 @@ def test_saving_somebody_who_is_active_costs_nothing_more(ada, django_assert_num
     assert ada.is_alive()
 
 
+@pytest.mark.slow
 def test_a_user_model_without_is_active_is_served():
     """Custom models need not have the column: everybody is active then, and gone when deleted."""
     done = subprocess.run(

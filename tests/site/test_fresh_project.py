@@ -16,7 +16,7 @@ from tests.support.fresh_project import FreshProject
 __all__ = ["broker"]
 
 # Each starts processes, and each of them imports Django.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 CELERY = """
 import os

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from django.core.checks import run_checks
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -17,7 +17,7 @@ from joserfc.jwk import KeySet
 
 from .conftest import REDIRECT_URI
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 def get(url: str, **kwargs) -> httpx.Response:

@@ -24,6 +24,7 @@ httpx2 = pytest.importorskip("httpx2")
 uvicorn = pytest.importorskip("uvicorn")
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.django_db(transaction=True),
     pytest.mark.filterwarnings("ignore:Using in-memory token storage"),
 ]

@@ -11,7 +11,7 @@ from .conftest import REDIRECT_URI, SET_UPS
 mcp_auth = pytest.importorskip("mcp.client.auth")
 httpx2 = pytest.importorskip("httpx2")
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 class Memory:

@@ -14,7 +14,7 @@ from tests.conftest import register
 
 from .conftest import HARD_SECRET, REDIRECT_URI
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,9 @@ from django_lazyauth.upstream.swap_paths import AmbiguousPath
 from tests.conftest import register
 from tests.support.swap_servers import serving, tool_asgi
 
-SERVERS = pytest.mark.parametrize("server", ["uvicorn", pytest.param("gunicorn", marks=pytest.mark.slow)])
+pytestmark = pytest.mark.slow
+
+SERVERS = pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
 PATHS = {"/tools/": "acme"}
 
 

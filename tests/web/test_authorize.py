@@ -1013,12 +1013,12 @@ def test_a_hint_of_the_person_who_is_signed_in_is_good_even_when_it_has_expired(
 def test_a_hint_of_somebody_else_asks_to_sign_in(client_, id_token_of_ada):
     """OpenID Connect Core §3.1.2.1."""
     _, ada, token = id_token_of_ada
-    browser = remembered(client_, make_user("bob"))
+    browser = remembered(client_, make_user("bob-of-this-browser"))
     refused = answer_to(client_, ask(browser, client_, prompt="none", id_token_hint=token))
     assert refused["error"] == "login_required"
     page = ask(browser, client_, id_token_hint=token)
     assert is_choice_page(page)
-    assert "bob" not in page.content.decode()
+    assert "bob-of-this-browser" not in page.content.decode()
     assert ada.email not in page.content.decode()
 
 
