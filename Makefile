@@ -10,7 +10,8 @@ PINNED := --no-deps --no-compile
 PYTEST := $(BIN)/python -m pytest -p tests.support.require_services
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-slow test-services test-pgbouncer test-mariadb test-browser mutants matrix lint bench pins clean
+.PHONY: help demo serve test test-slow test-services services-legacy services-others test-pgbouncer test-mariadb test-browser \
+	mutants matrix lint bench pins clean
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +31,13 @@ test-slow: $(VENV)/dev.stamp  ## The tests that repeat, flood, kill or start man
 
 test-services: $(VENV)/dev.stamp  ## The suite on PostgreSQL, but for what is slow (LAZYAUTH_TEST_POSTGRES_URL)
 	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 2 -m "not services and not browser and not slow"
-	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser"
+	$(MAKE) -j2 --output-sync=target services-legacy services-others
+
+# Each has its own databases, in PostgreSQL and in Redis.
+services-legacy:
+	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser" tests/legacy
+services-others:
+	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser" --ignore=tests/legacy
 
 test-pgbouncer: $(VENV)/dev.stamp  ## The core folders and the legacy migration behind PgBouncer in transaction mode
 	.ci/pgbouncer $(PYTEST) -n 2 -m "not services and not browser and not slow" tests/legacy tests/grants tests/vault \
