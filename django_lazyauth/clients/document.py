@@ -136,8 +136,6 @@ def _ensure_registration(client: clients.Client, network: str, *, metadata: Clie
         except IntegrityError:
             if ClientRegistration.objects.filter(client=client).exists():
                 return
-        except TemporarilyUnavailable:
-            break
     clients.delete_clients([client.pk])
 
 

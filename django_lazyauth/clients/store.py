@@ -353,6 +353,10 @@ def replace_registration(client_row_id: Any, version: int, attrs: ClientAttribut
 # -- slots for unused clients ------------------------------------------------------------------------------
 
 
+class SlotsBusy(IntegrityError):
+    """Concurrent registrations are clearing every slot. As one that was taken meanwhile, it is tried again."""
+
+
 def take_slot(attempt: int) -> int:
     """Return a slot for one more unused client, in the caller's transaction. When all are taken the oldest go.
 
@@ -361,6 +365,9 @@ def take_slot(attempt: int) -> int:
 
     Args:
         attempt: How many slots turned out to be taken when the row was written.
+
+    Raises:
+        SlotsBusy: Try again.
     """
     slots = lazyauth_settings.max_unused_clients
     unused = ClientRegistration.objects.unused()
@@ -372,7 +379,10 @@ def take_slot(attempt: int) -> int:
         return slot
     if unused[:slots].count() < slots:
         taken = set(unused.values_list("slot", flat=True))
-        return next(other % slots for other in range(slot, slot + slots) if other % slots not in taken)
+        for other in range(slot, slot + slots):
+            if other % slots not in taken:
+                return other % slots
+        # Concurrent registrations took the last ones since they were counted.
     return _clear_oldest(slots)
 
 
@@ -383,6 +393,6 @@ def _clear_oldest(slots: int) -> int:
         oldest = oldest.select_for_update(skip_locked=True)
     cleared = list(oldest.values_list("client_id", "slot")[: max(1, slots // CLEARED_SHARE)])
     if not cleared:
-        raise TemporarilyUnavailable("Too many clients register at this moment.")
+        raise SlotsBusy
     delete_unused([pk for pk, _ in cleared])
     return next((slot for _, slot in cleared if slot is not None and slot < slots), 0)

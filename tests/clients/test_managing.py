@@ -486,7 +486,6 @@ def test_parallel_registrations_never_exceed_the_cap(lazyauth):
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(register, range(60)))
     assert set(statuses) <= {201, 503}
-    # Eight at once for five places: how many find none depends on the machine. Most of the time somebody gets one.
-    assert statuses.count(201) > 10
+    assert statuses.count(201) > 50
     assert ClientRegistration.objects.count() == Application.objects.count() <= 5
     assert connection.vendor in ("sqlite", "postgresql")
