@@ -28,21 +28,6 @@ from tests.support.legs import CALLBACK, STATE, begin, complete, leg, pending_of
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def pending(application):
-    return pending_of(application)
-
-
-@pytest.fixture
-def acme(upstream, lazyauth):
-    """Change the configuration of ``acme``."""
-
-    def change(**config):
-        lazyauth(PROVIDERS={"acme": upstream.config(**config)})
-
-    return change
-
-
 def query_of(url):
     return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
 

@@ -8,24 +8,9 @@ from django_lazyauth.errors import ProviderDenied, ProviderUnavailable, RefreshE
 from django_lazyauth.openid.descriptor import descriptor_from_settings
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.providers.token_answers import error_of, without_tokens
-from tests.support.legs import bundle_of, leg, pending_of
+from tests.support.legs import bundle_of, leg
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def pending(application):
-    return pending_of(application)
-
-
-@pytest.fixture
-def acme(upstream, lazyauth):
-    """Change the configuration of ``acme``."""
-
-    def change(**config):
-        lazyauth(PROVIDERS={"acme": upstream.config(**config)})
-
-    return change
 
 
 @pytest.mark.parametrize(

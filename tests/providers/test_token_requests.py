@@ -15,24 +15,9 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.errors import LazyAuthError, ProviderUnavailable, RefreshTransient
 from django_lazyauth.models import ProviderKeySet
 from django_lazyauth.providers.registry import get_provider
-from tests.support.legs import CALLBACK, STATE, begin, bundle_of, complete, leg, pending_of
+from tests.support.legs import CALLBACK, STATE, begin, bundle_of, complete, leg
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def pending(application):
-    return pending_of(application)
-
-
-@pytest.fixture
-def acme(upstream, lazyauth):
-    """Change the configuration of ``acme``."""
-
-    def change(**config):
-        lazyauth(PROVIDERS={"acme": upstream.config(**config)})
-
-    return change
 
 
 def token_request(upstream):
