@@ -45,7 +45,7 @@ def fetch(name: str, key: str, token: str) -> None:
     """Fetch what an SSO domain says, or the keys of an issuer (``DISCOVERY_RUNNER = "celery"``)."""
     from django_lazyauth.kit import cached_fetch
     from django_lazyauth.openid import discovery  # noqa: F401 - a cache is found by name once it was imported
-    from django_lazyauth.resource_server import keys  # noqa: F401 - the same
+    from django_lazyauth.resource_server import keys  # noqa: F401 - its cache is registered by the import
 
     cached_fetch.run_by_name(name, key, token)
 

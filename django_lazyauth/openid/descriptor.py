@@ -233,9 +233,9 @@ def _laid_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, 
     """Return both, *upper* before *lower*: mappings key by key, all else as a whole."""
     whole = dict(lower)
     for key, value in upper.items():
-        below = whole.get(key)
+        below: Any = whole.get(key)
         if is_a(below, Mapping) and is_a(value, Mapping):
-            whole[key] = _laid_over(below, value)  # type: ignore[arg-type]  # is_a() knows, mypy does not
+            whole[key] = _laid_over(below, value)
         elif value is not None or key not in lower:
             whole[key] = value
     return whole

@@ -270,16 +270,17 @@ def _join(value: Mapping[Any, Any]) -> Join:
             )
             shown = f'unknown key "{key[:64]}"' if is_a(key, str) else "a key that is no text"
             raise Wrong(f"holds {shown}" + (f'; did you mean "{close[0]}"?' if close else ""))
-    paths, separator, needs_all = value.get("join"), value.get("with", " "), value.get("all", False)
-    if not is_a(paths, list, tuple) or not 0 < len(paths) <= RULE_LIMIT:  # type: ignore[arg-type]
+    paths: Any = value.get("join")
+    separator, needs_all = value.get("with", " "), value.get("all", False)
+    if not is_a(paths, list, tuple) or not 0 < len(paths) <= RULE_LIMIT:
         raise Wrong(f'"join" must be a list of one to {RULE_LIMIT} paths')
     if not is_a(separator, str) or len(separator) > 16 or not separator.isprintable():
         raise Wrong('"with" must be a text of at most 16 characters')
     if needs_all is not True and needs_all is not False:
         raise Wrong('"all" must be True or False')
-    if not all(is_a(path, str) for path in paths):  # type: ignore[union-attr]
+    if not all(is_a(path, str) for path in paths):
         raise Wrong('"join" must be a list of paths')
-    return Join(tuple(parse_path(str(path)) for path in paths), separator, needs_all)  # type: ignore[union-attr]
+    return Join(tuple(parse_path(str(path)) for path in paths), separator, needs_all)
 
 
 @lru_cache(maxsize=512)
