@@ -18,10 +18,22 @@ class ProviderKeySet(models.Model):
     jwks = models.JSONField(_("key set"), default=dict)
     etag = models.CharField(_("entity tag"), max_length=255, blank=True)
     last_modified = models.CharField(_("last modified"), max_length=64, blank=True)
+    #: The last answer with status 200 or 304.
     fetched_at = models.DateTimeField(_("fetched at"), null=True, blank=True)
+    #: The end of its ``max-age``.
+    fresh_until = models.DateTimeField(_("fresh until"), null=True, blank=True)
     next_refresh_at = models.DateTimeField(_("next refresh at"), default=timezone.now)
     failures = models.PositiveIntegerField(_("failures in a row"), default=0)
-    unknown_kid_at = models.DateTimeField(_("last fetch for an unknown key id"), null=True, blank=True)
+    #: One short word of ours. It stays when a later refresh succeeds; ``failures`` is 0 then.
+    last_error = models.CharField(_("last error"), max_length=32, blank=True)
+    last_error_at = models.DateTimeField(_("last error at"), null=True, blank=True)
+    #: Texts ``member: word``: members of its metadata that were not usable and were left out.
+    notes = models.JSONField(_("notes"), default=list, blank=True)
+    #: The ``token_endpoint_auth_method`` that worked where none was configured or published.
+    method_found = models.CharField(_("method found"), max_length=32, blank=True)
+    #: For all tokens together that the stored keys could not verify (I15).
+    unknown_kid_at = models.DateTimeField(_("last fetch for a token"), null=True, blank=True)
+    endpoint_failed_at = models.DateTimeField(_("last fetch for a broken endpoint"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("provider key set")
