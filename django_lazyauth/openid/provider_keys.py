@@ -17,7 +17,8 @@ from .presets import PRESETS
 from .provider_kinds import REQUIRED, Key, Kind
 from .requests import kinds as request_kinds
 from .requests.authentication import AuthMethod
-from .requests.keys import OF_THE_PERSON, REQUEST_KEYS, Nonce, Pkce
+from .requests.config import RequestsConfig
+from .requests.keys import OF_THE_PERSON, REQUEST_KEYS
 from .rules import parse_path
 
 AnyType = Literal["oidc", "oauth2", "password"]
@@ -248,38 +249,11 @@ class EmailsConfig(TypedDict, total=False):
     primary: RuleConfig | None
 
 
-class PromptsConfig(TypedDict, total=False):
-    """The value of ``prompt_params``."""
-
-    login: Mapping[str, str] | None
-    select_account: Mapping[str, str] | None
-    create: Mapping[str, str] | None
-
-
-class TokenResponseConfig(TypedDict, total=False):
-    """The value of ``token_response``."""
-
-    access_token: str | None
-    refresh_token: str | None
-    id_token: str | None
-    token_type: str | None
-    scope: str | None
-    expires_in: str | None
-    refresh_token_expires_in: str | None
-
-
-class AnswerErrorConfig(TypedDict, total=False):
-    """The value of ``answer_error``."""
-
-    token: str | None
-    userinfo: str | None
-
-
 # "class" is a keyword of Python.
 _Class = TypedDict("_Class", {"class": "str | type[Any] | None"}, total=False)
 
 
-class ProviderConfig(_Class, total=False):
+class ProviderConfig(_Class, RequestsConfig, total=False):
     """An entry of ``LAZYAUTH["PROVIDERS"]``, for type checkers. ``None`` is as if the key was not there."""
 
     preset: str | None
@@ -308,30 +282,4 @@ class ProviderConfig(_Class, total=False):
     jwks_uri: str | None
     revocation_endpoint: str | None
     emails_endpoint: str | None
-    scope_separator: Literal[" ", ","] | None
-    scope_parameter: str | None
-    prompt_params: PromptsConfig | None
-    pkce: Pkce | None
-    nonce: Nonce | None
-    claims_parameter: Mapping[str, Any] | None
-    authorize_fragment: str | None
-    client_id_parameter: str | None
     emails: EmailsConfig | None
-    client_secret_parameter: str | None
-    basic_encoding: Literal["form", "raw"] | None
-    refresh_endpoint: str | None
-    token_method: Literal["POST", "GET"] | None
-    token_body: Literal["form", "json"] | None
-    token_params: Mapping[str, str | None] | None
-    refresh_params: Mapping[str, str | None] | None
-    headers: Mapping[str, str | None] | None
-    token_response: TokenResponseConfig | None
-    answer_error: AnswerErrorConfig | None
-    answer_ok: list[str | int] | tuple[str | int, ...] | None
-    refused_grants: list[str] | tuple[str, ...] | None
-    denials: list[str] | tuple[str, ...] | None
-    userinfo_method: Literal["GET", "POST"] | None
-    userinfo_token: str | None
-    userinfo_auth: Literal["none", "client"] | None
-    userinfo_params: Mapping[str, str | None] | None
-    userinfo_body: Mapping[str, Any] | None

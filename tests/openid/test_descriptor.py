@@ -13,15 +13,13 @@ from django_lazyauth.openid.provider_keys import (
     CLAIMS,
     EMAILS,
     KEYS,
-    AnswerErrorConfig,
     ClaimsConfig,
     EmailsConfig,
-    PromptsConfig,
     ProviderConfig,
-    TokenResponseConfig,
 )
 from django_lazyauth.openid.provider_kinds import ALGORITHMS, OWN_PARAMETERS, UPSTREAMS
 from django_lazyauth.openid.requests.authentication import chosen_method
+from django_lazyauth.openid.requests.config import AnswerErrorConfig, PromptsConfig, TokenResponseConfig
 from django_lazyauth.openid.rules import parse
 
 MINIMAL = {"issuer": "https://id.example", "client_id": "us"}
