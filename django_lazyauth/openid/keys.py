@@ -72,11 +72,13 @@ class StoredProvider:
         configuration: Members of its metadata that we use.
         keys: Its signature keys.
         fetched_at: Aware time of the last good answer.
+        method_found: How this site authenticates there, where that was found out.
     """
 
     configuration: Mapping[str, Any]
     keys: KeySet
     fetched_at: datetime
+    method_found: str = ""
 
     def endpoint(self, name: str, descriptor: ProviderDescriptor) -> str:
         """Return an endpoint: the one that the operator configured, else the published one, else empty."""
@@ -108,7 +110,7 @@ def load(descriptor: ProviderDescriptor) -> StoredProvider | None:
         keys = KeySet.from_jwks(row.jwks)
     except KeySetInvalid:
         return None
-    return StoredProvider(row.configuration, keys, row.fetched_at)
+    return StoredProvider(row.configuration, keys, row.fetched_at, row.method_found)
 
 
 @cache

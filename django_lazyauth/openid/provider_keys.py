@@ -114,7 +114,8 @@ KEYS: Final = (
         kinds.choice(*get_args(AuthMethod)),
         "How this site authenticates (OpenID Connect Core §9). `auto`: the first of `private_key_jwt`, "
         "`client_secret_basic`, `client_secret_post` and `client_secret_jwt` that the metadata lists and that there is "
-        "a key or secret for. Without a list `client_secret_basic` for `oidc`, `client_secret_post` for `oauth2`.",
+        "a key or secret for. Without a list `client_secret_basic` for `oidc`, `client_secret_post` for `oauth2`; if "
+        "the answer is `invalid_client`, the other one is tried once, and what worked is kept.",
         "auto",
     ),
     Key(

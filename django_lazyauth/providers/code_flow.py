@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from uuid import UUID
 
 from django.views.decorators.debug import sensitive_variables
@@ -22,26 +22,43 @@ from django_lazyauth.errors import (
     ProviderDenied,
     ProviderError,
     ProviderUnavailable,
+    RefreshExpired,
     RefreshTransient,
     RefreshUnavailable,
 )
 from django_lazyauth.kit import fetch
 from django_lazyauth.kit.http import without_empty
-from django_lazyauth.openid.descriptor import DescriptorError, ProviderDescriptor, descriptor_from_settings
-from django_lazyauth.openid.requests.authentication import chosen_method
+from django_lazyauth.openid.descriptor import (
+    SSO_PREFIX,
+    DescriptorError,
+    ProviderDescriptor,
+    descriptor_from_settings,
+)
+from django_lazyauth.openid.requests.authentication import AuthMethod, methods_to_try
+from django_lazyauth.openid.requests.found import find_method, keep_method
 from django_lazyauth.openid.rules import Documents
 from django_lazyauth.vault.store import store
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
 from .authorize_request import SentParameters, authorize_url
 from .base import Json, Provider, Redirect, Success, UnusableAnswer
-from .token_requests import REFRESH_DEADLINE, Leg, post_revocation, redeem, renew
+from .token_requests import (
+    CLIENT_UNKNOWN,
+    REFRESH_DEADLINE,
+    ClientUnknown,
+    Leg,
+    post_revocation,
+    redeem,
+    renew,
+)
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.http import HttpRequest
 
     from django_lazyauth.models import PendingAuthorization
+
+T = TypeVar("T")
 
 #: Characters of a code; RFC 6749 sets none, real ones have a few hundred.
 CODE_LIMIT: Final = 4096
@@ -140,7 +157,9 @@ class CodeFlow(Provider):
         answer = read_callback(request)
         self.check_issuer(answer, endpoints)
         leg = Leg(read_code(answer, self.descriptor.requests.denials), answer.get("state", ""), private)
-        tokens, token_answer = redeem(self.authenticating(endpoints), endpoints.token, leg)
+        (tokens, token_answer), endpoints = self._ask(
+            endpoints, lambda descriptor: redeem(descriptor, endpoints.token, leg)
+        )
         success = self.identify(tokens, endpoints, pending, private, Answers(answer, token_answer))
         client_id = pending.client_id
         commit = tokens.as_json() | {
@@ -152,8 +171,46 @@ class CodeFlow(Provider):
 
     def authenticating(self, endpoints: Endpoints) -> ProviderDescriptor:
         """Return the descriptor with the method by which this site authenticates there."""
-        method = chosen_method(self.descriptor, endpoints.auth_methods)
+        return self._by(self._methods(endpoints)[0])
+
+    def _by(self, method: AuthMethod) -> ProviderDescriptor:
         return replace(self.descriptor, token_endpoint_auth_method=method)
+
+    def _methods(self, endpoints: Endpoints) -> tuple[AuthMethod, ...]:
+        methods = methods_to_try(self.descriptor, endpoints.auth_methods)
+        if len(methods) > 1 and (found := self.method_found()):
+            return methods_to_try(self.descriptor, endpoints.auth_methods, found)
+        return methods
+
+    def method_found(self) -> str:
+        """Return the authentication method that worked where nobody named one; empty where none is known."""
+        return find_method(self.name)
+
+    @sensitive_variables()
+    def _ask(self, endpoints: Endpoints, request: Callable[[ProviderDescriptor], T]) -> tuple[T, Endpoints]:
+        """Send *request* to the token endpoint; return the answer, and the endpoints with the method that worked.
+
+        It is sent a second time, by the other method, where the first was a guess and does not make us known.
+        """
+        first, *others = self._methods(endpoints)
+        try:
+            return request(self._by(first)), endpoints
+        except (ClientUnknown, RefreshTransient) as error:
+            if not others or (isinstance(error, RefreshTransient) and error.code != CLIENT_UNKNOWN):
+                raise
+        try:
+            answer = request(self._by(others[0]))
+        except (ProviderUnavailable, RefreshExpired) as error:
+            if isinstance(error, RefreshExpired) or error.reason == "code_refused":
+                # It refuses what we brought, so it knew us.
+                self._keep(others[0])
+            raise
+        self._keep(others[0])
+        return answer, replace(endpoints, auth_methods=(others[0],))
+
+    def _keep(self, method: AuthMethod) -> None:
+        if not self.name.startswith(SSO_PREFIX):
+            keep_method(self.descriptor, method)
 
     @sensitive_variables()
     def finalize(self, commit: Json, *, user: AbstractBaseUser, session_id: UUID) -> None:
@@ -172,13 +229,17 @@ class CodeFlow(Provider):
     def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens | UnusableAnswer:
         """Renew the tokens of *bundle* (RFC 6749 §6), within 10 s including the look-up of the endpoint."""
         ends_at = time.monotonic() + REFRESH_DEADLINE
-        try:
-            endpoints = self.endpoints()
-            endpoint = self.descriptor.requests.refresh_endpoint or endpoints.token
+
+        def send(descriptor: ProviderDescriptor) -> UpstreamTokens | UnusableAnswer:
             left = ends_at - time.monotonic()
             if left <= 0:
                 raise RefreshTransient(self.name, "timeout")
-            return renew(self.authenticating(endpoints), endpoint, bundle, deadline=left)
+            return renew(descriptor, endpoint, bundle, deadline=left)
+
+        try:
+            endpoints = self.endpoints()
+            endpoint = self.descriptor.requests.refresh_endpoint or endpoints.token
+            return self._ask(endpoints, send)[0]
         except ProviderUnavailable as error:
             if error.reason == "misconfigured":
                 raise RefreshUnavailable(self.name, error.reason) from None

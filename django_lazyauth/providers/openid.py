@@ -90,6 +90,9 @@ class OpenIDProvider(CodeFlow):
             auth_methods=stored.auth_methods,
         )
 
+    def method_found(self) -> str:
+        return self.published.stored.method_found
+
     def names_issuer(self, issuer: str) -> bool:
         """Say whether *issuer* matches the configured one, in any tenant. The ID token names the tenant."""
         pattern = _PLACEHOLDER.sub("[A-Za-z0-9._-]+", re.escape(self.descriptor.issuer))

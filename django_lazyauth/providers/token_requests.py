@@ -42,6 +42,12 @@ REFRESH_DEADLINE: Final = 10.0
 #: The refresh token is expired or revoked (RFC 6749 §5.2). The second code is GitHub's.
 REFUSED_GRANTS: Final = frozenset({"invalid_grant", "bad_refresh_token"})
 _ERROR_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+#: This site is not known by what it sent to authenticate (RFC 6749 §5.2).
+CLIENT_UNKNOWN: Final = "invalid_client"
+
+
+class ClientUnknown(ProviderUnavailable):
+    """The upstream says that this site could not authenticate. Nothing was spent, unless it is careless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,7 @@ def redeem(
 
     Raises:
         ProviderUnavailable: ``unreachable``, ``bad_answer``, ``code_refused`` or ``configuration_changed``.
+        ClientUnknown: This site could not authenticate.
     """
     redirect_uri = leg.private["redirect_uri"]
     fields = {"grant_type": "authorization_code", "code": leg.code, "redirect_uri": redirect_uri}
@@ -80,7 +87,10 @@ def redeem(
     except fetch.FetchError:
         raise ProviderUnavailable("bad_answer", debug=f"token endpoint: HTTP {response.status}") from None
     requests = descriptor.requests
-    if error_of(document, requests.answer_error["token"], requests) is not None:
+    error = error_of(document, requests.answer_error["token"], requests)
+    if error == CLIENT_UNKNOWN:
+        raise ClientUnknown("misconfigured", debug=f"token endpoint: {CLIENT_UNKNOWN}")
+    if error is not None:
         # Some upstreams send an error with status 200.
         raise ProviderUnavailable("code_refused", debug=f"token endpoint: HTTP {response.status}")
     if not response.ok:

@@ -18,7 +18,7 @@ from django_lazyauth.openid.provider_keys import (
     ProviderConfig,
 )
 from django_lazyauth.openid.provider_kinds import ALGORITHMS, OWN_PARAMETERS, UPSTREAMS
-from django_lazyauth.openid.requests.authentication import chosen_method
+from django_lazyauth.openid.requests.authentication import methods_to_try
 from django_lazyauth.openid.requests.config import AnswerErrorConfig, PromptsConfig, TokenResponseConfig
 from django_lazyauth.openid.rules import parse
 
@@ -65,12 +65,12 @@ ALL_METHODS = ("client_secret_jwt", "client_secret_post", "client_secret_basic",
 )
 def test_the_authentication_method_follows_from_what_is_there_and_listed(config, listed, method):
     """OpenID Connect Core §9: client_secret_basic is the default."""
-    assert chosen_method(made(**config), listed) == method
+    assert methods_to_try(made(**config), listed)[0] == method
 
 
 def test_an_oauth_provider_gets_the_secret_in_the_form():
     descriptor = descriptor_from_settings("hub", {**OAUTH2, **SECRET})
-    assert chosen_method(descriptor, ()) == "client_secret_post"
+    assert methods_to_try(descriptor, ())[0] == "client_secret_post"
 
 
 def test_no_secret_is_in_its_repr():

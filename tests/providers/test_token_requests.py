@@ -62,8 +62,8 @@ def test_basic_can_be_sent_as_it_is(acme, upstream, pending):
     leg(upstream, pending, raw_basic=True)
     sent = token_request(upstream)["headers"]["authorization"].removeprefix("Basic ")
     assert base64.b64decode(sent).decode() == f"{upstream.client_id}:{upstream.client_secret}"
-    acme()
-    with pytest.raises(ProviderUnavailable, match="code_refused"):
+    acme(token_endpoint_auth_method="client_secret_basic")
+    with pytest.raises(ProviderUnavailable, match="misconfigured"):
         leg(upstream, pending)
 
 

@@ -46,6 +46,7 @@ DEFAULTS = {
     "token_under": "",  # its token answers hold what is granted below this name
     "token_at": "bearer",  # where /user looks for the access token: also header:WORD, query:NAME, form:NAME
     "user_method": "GET",  # the only one that /user answers
+    "knows_by": ["basic", "post"],  # how a client with a secret may authenticate
     "raw_basic": False,  # it does not decode what HTTP Basic holds
     "omit_refresh_token": False,
     "keep_refresh_token": False,  # do not rotate it
@@ -373,7 +374,8 @@ class Handler(BaseHTTPRequestHandler):
             found = form.get(id_name, ""), form.get(secret_name, "")
             if self.provider.levers["public_client"] and found == (CLIENT_ID, ""):
                 return CLIENT_ID
-        if found != (CLIENT_ID, CLIENT_SECRET):
+        way = "basic" if header.startswith("Basic ") else "post"
+        if found != (CLIENT_ID, CLIENT_SECRET) or way not in self.provider.levers["knows_by"]:
             raise GrantError("invalid_client")
         return CLIENT_ID
 

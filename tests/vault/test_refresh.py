@@ -243,7 +243,7 @@ def test_a_dead_bundle_is_not_asked_for_again_until_the_person_signs_in(session,
         ("empty", "bad_answer"),
         ("close", "broken"),
         ("error_200", "bad_verification_code"),
-        (answer(400, "invalid_client"), "invalid_client"),
+        ([answer(400, "invalid_client")] * 2, "invalid_client"),
         (answer(401, "unauthorized_client"), "unauthorized_client"),
         (answer(429, "slow_down"), "slow_down"),
         (answer(503, "temporarily_unavailable"), "temporarily_unavailable"),
@@ -260,7 +260,7 @@ def test_a_dead_bundle_is_not_asked_for_again_until_the_person_signs_in(session,
 )
 def test_any_other_failure_is_passing_and_keeps_what_we_have(session, heard, lever, code):
     before = session.expire()
-    session.upstream.control(token_answers=[lever])
+    session.upstream.control(token_answers=lever if isinstance(lever, list) else [lever])
     with pytest.raises(RefreshTransient) as caught:
         session.fresh()
     assert caught.value.code == code

@@ -20,6 +20,7 @@ _PREFERRED: Final[tuple[AuthMethod, ...]] = (
     "client_secret_post",
     "client_secret_jwt",
 )
+_GUESSES: Final[tuple[AuthMethod, ...]] = ("client_secret_basic", "client_secret_post")
 
 
 def can_sign(secret: str) -> bool:
@@ -27,22 +28,27 @@ def can_sign(secret: str) -> bool:
     return len(secret.encode()) >= HMAC_OCTETS
 
 
-def chosen_method(descriptor: ProviderDescriptor, listed: Collection[str]) -> AuthMethod:
+def methods_to_try(
+    descriptor: ProviderDescriptor, listed: Collection[str], found: str = ""
+) -> tuple[AuthMethod, ...]:
     """Return the method for ``auto``, or the configured one.
+
+    There is a second one where neither the operator nor the provider names one: the first is a guess then.
 
     Args:
         descriptor: The provider.
         listed: ``token_endpoint_auth_methods_supported`` of its metadata; empty where it lists none.
+        found: What worked earlier, where it was a guess.
     """
     if descriptor.token_endpoint_auth_method != "auto":
-        return descriptor.token_endpoint_auth_method
-    usable = [method for method in _PREFERRED if _has_what_it_needs(descriptor, method)]
-    for method in usable:
-        if method in listed:
-            return method
+        return (descriptor.token_endpoint_auth_method,)
+    for method in _PREFERRED:
+        if method in listed and _has_what_it_needs(descriptor, method):
+            return (method,)
     if not descriptor.client_secret:
-        return "private_key_jwt" if descriptor.private_key else "none"
-    return "client_secret_basic" if descriptor.type == "oidc" else "client_secret_post"
+        return ("private_key_jwt" if descriptor.private_key else "none",)
+    first = found or ("client_secret_basic" if descriptor.type == "oidc" else "client_secret_post")
+    return _GUESSES if first == _GUESSES[0] else _GUESSES[::-1]
 
 
 def _has_what_it_needs(descriptor: ProviderDescriptor, method: AuthMethod) -> bool:
