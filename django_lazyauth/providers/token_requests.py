@@ -87,10 +87,10 @@ def redeem(
     except fetch.FetchError:
         raise ProviderUnavailable("bad_answer", debug=f"token endpoint: HTTP {response.status}") from None
     requests = descriptor.requests
-    error = error_of(document, requests.answer_error["token"], requests)
-    if error == CLIENT_UNKNOWN:
+    refusal = error_of(document, requests.answer_error["token"], requests)
+    if refusal == CLIENT_UNKNOWN:
         raise ClientUnknown("misconfigured", debug=f"token endpoint: {CLIENT_UNKNOWN}")
-    if error is not None:
+    if refusal is not None:
         # Some upstreams send an error with status 200.
         raise ProviderUnavailable("code_refused", debug=f"token endpoint: HTTP {response.status}")
     if not response.ok:
