@@ -199,11 +199,8 @@ def _write_deferred(locked: LockedCode, row: DeferredRegistration) -> _Person:
 
 def _register(locked: LockedCode, deferred: registration.Deferred) -> _Person:
     pending, identity = locked.pending, None
-    if locked.known_user_id is not None:
-        if deferred.identity.sso_domain:
-            # Written since the callback, maybe for another provider that the domain named (I19).
-            registration.known_identity(deferred.identity)
-        user = registration.load_user(locked.known_user_id)
+    if locked.known_identity_id is not None:
+        user = registration.known_user(deferred.identity)
     else:
         user, identity = registration.write_person(
             deferred.identity, session_id=pending.pk, client=pending.client

@@ -29,15 +29,13 @@ class LockedCode:
     Attributes:
         pending: The locked row, spent or not. Its ``client`` is loaded with it, and the client's registration.
         deferred: What is still to be written; ``None`` where nothing is.
-        known_user_id: The user that the deferred person turned out to be, if somebody registered that person since.
-        known_identity_id: The identity by which that is known.
+        known_identity_id: The identity of the deferred person, if somebody registered that person since.
         identity_user_id: Whom the identity belongs to that the person signed in with; ``None`` if it is not known, or
             was disconnected since.
     """
 
     pending: PendingAuthorization
     deferred: DeferredRegistration | None
-    known_user_id: Any
     known_identity_id: int | None
     identity_user_id: Any
 
@@ -75,11 +73,10 @@ def _select(using: str) -> PreparedSelect[PendingAuthorization]:
         PendingAuthorization.objects.using(using)
         .select_for_update(of=("self",) if lock else ())
         .annotate(
-            known_user_id=Subquery(person.values("user_id")[:1]),
             known_identity_id=Subquery(person.values("pk")[:1]),
             identity_user_id=Subquery(identity.values("user_id")[:1]),
         )
         .filter(code_digest=ASKED_FOR),
         related=dict.fromkeys(("client", "client__lazyauth_registration", "user", "deferred")),
-        annotations=("known_user_id", "known_identity_id", "identity_user_id"),
+        annotations=("known_identity_id", "identity_user_id"),
     )

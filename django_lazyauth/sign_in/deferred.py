@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
@@ -106,6 +106,19 @@ def known_identity(identity: Identity) -> ProviderIdentity | None:
     if link is not None and identity.sso_domain and link.issuer != identity.issuer:
         raise RegistrationRefused("The provider of this domain changed. Ask the operator of this site.")
     return link
+
+
+def known_user(identity: Identity) -> AbstractBaseUser:
+    """Return the user of an identity that was written since the callback. One query.
+
+    Raises:
+        Deactivated: The user may not sign in, or was deleted at this moment.
+        RegistrationRefused: The identity was written for another provider that the SSO domain named (I19).
+    """
+    link = known_identity(identity)
+    if link is None or not link.user.is_active:
+        raise Deactivated
+    return cast(AbstractBaseUser, link.user)
 
 
 def load_user(pk: Any) -> AbstractBaseUser:

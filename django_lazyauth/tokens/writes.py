@@ -1,9 +1,9 @@
 """The final writes of a grant: insert, upsert, update-where, delete.
 
-On PostgreSQL they are ONE statement of common table expressions: a round trip and a compilation each is most of what
-they would cost (benchmarks "exchange, public client" and "refresh"). On SQLite the same SQL is run step by step.
-Elsewhere, and where a model of the host has its own ``save``, parents, generated columns, or listeners to its
-deletes, the ORM writes them.
+On PostgreSQL several are ONE statement of common table expressions: a round trip and a compilation each is most of
+what they would cost (benchmarks "exchange, public client" and "refresh"). A single one, and each on SQLite, is a plain
+statement. Elsewhere, and where a model of the host has its own ``save``, parents, generated columns, or listeners to
+its deletes, the ORM writes them.
 
 On PostgreSQL ``pre_save`` is sent for every row in the order of the steps, then the rows are written, then
 ``post_save`` is sent in the same order. Elsewhere both are sent for one row before the next is written.
@@ -20,7 +20,7 @@ from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 from django.db import connections, router, transaction
-from django.db.models import Model
+from django.db.models import F, Model
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 
 from django_lazyauth.errors import LazyAuthError
@@ -42,11 +42,15 @@ class Insert:
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """Insert *row*, or give the row with the same *unique* fields the values of its *update* fields."""
+    """Insert *row*, or give the row with the same *unique* fields the values of its *update* fields.
+
+    The integer attributes *grow* of that row become one more than they were.
+    """
 
     row: Model
     unique: tuple[str, ...]
     update: tuple[str, ...]
+    grow: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +102,10 @@ class Writes:
         databases = {router.db_for_write(_model(step)) for step in self.steps}
         using = databases.pop()
         vendor = connections[using].vendor if not databases else ""
-        if vendor == "postgresql" and all(map(_is_plain, self.steps)):
+        is_ours = vendor in {"postgresql", "sqlite"} and all(map(_is_plain, self.steps))
+        if is_ours and vendor == "postgresql" and len(self.steps) > 1:
             _write_at_once(self.steps, using)
-        elif vendor == "sqlite" and all(map(_is_plain, self.steps)):
+        elif is_ours:
             for step in self.steps:
                 _write_alone(step, using)
         else:
@@ -180,6 +185,7 @@ class _Clause:
     before: tuple[str, ...] = ()
     unique: tuple[str, ...] = ()
     update: tuple[str, ...] = ()
+    grow: tuple[str, ...] = ()
 
 
 def _write_at_once(steps: Sequence[Step], using: str) -> None:
@@ -211,16 +217,8 @@ def _send(signal: Any, step: Step, using: str) -> None:
     if not isinstance(step, Insert | Save):
         return
     changed = frozenset(step.fields) if isinstance(step, Save) else None
-    told = {
-        "sender": type(step.row),
-        "instance": step.row,
-        "raw": False,
-        "using": using,
-        "update_fields": changed,
-    }
-    if signal is post_save:
-        told["created"] = isinstance(step, Insert)
-    signal.send(**told)
+    told: dict[str, Any] = {"created": isinstance(step, Insert)} if signal is post_save else {}
+    signal.send(type(step.row), instance=step.row, raw=False, using=using, update_fields=changed, **told)
 
 
 def _clause(step: Step, inserted: Mapping[int, int], using: str) -> tuple[_Clause, list[Any]]:
@@ -242,9 +240,10 @@ def _clause(step: Step, inserted: Mapping[int, int], using: str) -> tuple[_Claus
         columns = tuple(field.attname for field in fields)
         if isinstance(step, Insert):
             return _Clause("INSERT", model, columns, sources), values
-        return _Clause("INSERT", model, columns, sources, unique=step.unique, update=step.update), values
+        on_conflict = step.unique, step.update, step.grow
+        return _Clause("INSERT", model, columns, sources, (), (), (), *on_conflict), values
     if isinstance(step, Save):
-        written = [_named(model, name) for name in step.fields]
+        written = [_fields(model)[name] for name in step.fields]
         new: dict[str, Any] = {field.attname: field.pre_save(step.row, add=False) for field in written}
         where = {model._meta.pk.attname: step.row.pk}
         clause = _Clause("UPDATE", model, tuple(new), equal=tuple(where), null=step.while_null)
@@ -258,11 +257,8 @@ def _clause(step: Step, inserted: Mapping[int, int], using: str) -> tuple[_Claus
 
 @cache
 def _fields(model: type[Model]) -> dict[str, Any]:
-    return {field.attname: field for field in model._meta.concrete_fields}
-
-
-def _named(model: type[Model], name: str) -> Any:
-    return model._meta.get_field(name)
+    """Return the fields of *model* by name and by attribute (``user`` and ``user_id``)."""
+    return {name: field for field in model._meta.concrete_fields for name in (field.name, field.attname)}
 
 
 def _source(row: Model, field: Any, inserted: Mapping[int, int]) -> int | None:
@@ -283,6 +279,11 @@ def _statement(clauses: tuple[_Clause, ...], using: str) -> str:
         result = quote(key.column) if clause.verb == "INSERT" else "COUNT(*)"
         results.append(f"(SELECT {result} FROM w{number})")  # noqa: S608 - names of our own columns, no value
     return f"WITH {', '.join(parts)} SELECT {', '.join(results)}"
+
+
+@lru_cache(maxsize=64)
+def _statement_alone(clause: _Clause, using: str) -> str:
+    return _sql(clause, (clause,), connections[using].ops.quote_name)
 
 
 def _sql(clause: _Clause, clauses: tuple[_Clause, ...], quote: Any) -> str:
@@ -312,9 +313,10 @@ def _sql(clause: _Clause, clauses: tuple[_Clause, ...], quote: Any) -> str:
     ]
     sql = f"INSERT INTO {table} ({', '.join(columns(clause.columns))}) VALUES ({', '.join(values)})"  # noqa: S608 - names of our own tables, no value
     if clause.unique:
-        conflict = ", ".join(columns([_named(clause.model, name).attname for name in clause.unique]))
-        new = ", ".join(columns(clause.update, "{0} = EXCLUDED.{0}"))
-        sql += f" ON CONFLICT ({conflict}) DO UPDATE SET {new}"
+        conflict = ", ".join(columns(clause.unique))
+        update = columns(clause.update, "{0} = EXCLUDED.{0}")
+        grow = columns(clause.grow, f"{{0}} = {table}.{{0}} + 1")
+        sql += f" ON CONFLICT ({conflict}) DO UPDATE SET {', '.join(update + grow)}"
     return f"{sql} RETURNING {key}"
 
 
@@ -354,11 +356,6 @@ def _take_keys(row: Model) -> None:
             setattr(row, key.attname, related and related.pk)
 
 
-@lru_cache(maxsize=64)
-def _statement_alone(clause: _Clause, using: str) -> str:
-    return _sql(clause, (clause,), connections[using].ops.quote_name)
-
-
 # -- the ORM ---------------------------------------------------------------------------------------------------
 
 
@@ -369,6 +366,9 @@ def _write_by_orm(step: Step) -> None:
     if isinstance(step, Insert):
         step.row.save(force_insert=True, using=using)
     elif isinstance(step, Upsert):
+        if step.grow:
+            stored = rows.filter(**{name: getattr(step.row, name) for name in step.unique})
+            stored.update(**{name: F(name) + 1 for name in step.grow})
         rows.bulk_create(
             [step.row],
             update_conflicts=True,
@@ -391,7 +391,7 @@ def _save_by_orm(step: Save, using: str) -> None:
         step.row.save(update_fields=step.fields)
         return
     _send(pre_save, step, using)
-    written = [_named(model, name) for name in step.fields]
+    written = [_fields(model)[name] for name in step.fields]
     values = {field.attname: field.pre_save(step.row, add=False) for field in written}
     still_null = {f"{name}__isnull": True for name in step.while_null}
     if model._base_manager.using(using).filter(pk=step.row.pk, **still_null).update(**values) != 1:

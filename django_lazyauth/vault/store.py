@@ -9,24 +9,36 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from django.db import connections, models
+from django.db import connections
 from django.db.models import Q
-from django.db.models.expressions import RawSQL
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import BundleNotFound, SealBroken
 from django_lazyauth.models import LegacyUpstreamToken, UpstreamToken
+from django_lazyauth.tokens.writes import Upsert, Writes
 
 from .cipher import get_cipher
 from .read import SEALED_COLUMNS, StoredBundle, database, place_of, read
 from .tokens import TOKEN_FIELDS, Binding, UpstreamBundle
 
 logger = logging.getLogger("django_lazyauth.vault")
+
+_REPLACED: Final = (
+    *TOKEN_FIELDS,
+    "user",
+    "client",
+    "subject",
+    "retain_until",
+    "is_dead",
+    "lease",
+    "lease_until",
+    "updated_at",
+)
 
 __all__ = ["BundleNotFound", "UpstreamBundle", "columns_of", "delete", "get", "get_all", "store"]
 
@@ -61,26 +73,9 @@ def store(bundle: UpstreamBundle) -> None:
         client_id=bundle.client_id,
         subject=bundle.subject,
         retain_until=timezone.now() + lazyauth_settings.vault_retention,
-        version=_version_after_stored(bundle),
         **columns,
     )
-    UpstreamToken.objects.bulk_create(
-        [row],
-        update_conflicts=True,
-        unique_fields=None if connections[database()].vendor == "mysql" else ["session_id", "provider"],
-        update_fields=[
-            *TOKEN_FIELDS,
-            "user",
-            "client",
-            "subject",
-            "retain_until",
-            "is_dead",
-            "version",
-            "lease",
-            "lease_until",
-            "updated_at",
-        ],
-    )
+    Writes((Upsert(row, unique=("session_id", "provider"), update=_REPLACED, grow=("version",)),)).run()
 
 
 def _refresh_token_of_earlier_sign_in(bundle: UpstreamBundle) -> dict[str, Any]:
@@ -97,20 +92,6 @@ def _refresh_token_of_earlier_sign_in(bundle: UpstreamBundle) -> dict[str, Any]:
     if connections[using].in_atomic_block:
         stored = stored.select_for_update()
     return dict(stored.values("refresh_token", "refresh_expires_at").first() or {})
-
-
-def _version_after_stored(bundle: UpstreamBundle) -> RawSQL:
-    """Return one more than the stored version, as an expression: no statement of its own.
-
-    A derived table, because MySQL does not let an INSERT read its own table otherwise.
-    """
-    connection = connections[database()]
-    table = connection.ops.quote_name(UpstreamToken._meta.db_table)
-    key = UpstreamToken._meta.get_field("session_id").get_db_prep_value(bundle.session_id, connection)
-    # The only name put in is that of our own table.
-    stored = f"SELECT version FROM {table} WHERE session_id = %s AND provider = %s"  # noqa: S608 - names of our own tables, no value
-    grown = f"COALESCE((SELECT stored.version FROM ({stored}) stored), 0) + 1"  # noqa: S608 - names of our own tables, no value
-    return RawSQL(grown, [key, bundle.provider], output_field=models.PositiveIntegerField())  # noqa: S611 - values are parameters
 
 
 @sensitive_variables()

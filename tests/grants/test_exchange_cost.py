@@ -71,7 +71,7 @@ def test_the_locked_row_and_what_comes_with_it_are_what_the_database_holds(clien
             assert locked.user is None
         assert cost.queries == 0, "what comes with the row is read with it"
     assert [columns_of(ours) for ours, _ in pairs] == [columns_of(theirs) for _, theirs in pairs]
-    assert locked.known_user_id is None
+    assert locked.known_identity_id is None
 
 
 def test_a_row_without_a_deferred_registration_is_locked_without_another_query(client_, lazyauth):

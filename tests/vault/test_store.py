@@ -143,3 +143,11 @@ def test_a_bundle_goes_with_its_client(bundle, application):
     store.store(bundle)
     application.delete()
     assert UpstreamToken.objects.count() == 0
+
+
+def test_a_version_grows_by_one_each_time_a_bundle_replaces_what_is_stored(bundle):
+    versions = []
+    for _ in range(3):
+        store.store(bundle)
+        versions.append(fetch(bundle).version)
+    assert versions == [1, 2, 3]
