@@ -8,11 +8,13 @@ Not here: tokens in a body or a query, which nothing looks at (RFC 9700 §4.3.2)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.db import router
 from django.db.models import Model
 from django.http import HttpRequest
@@ -91,13 +93,14 @@ def find_bearer(token: str) -> Bearer | None:
 def find_bearer_beside_client(token: str, client_id: str) -> tuple[Bearer | None, clients.Client | None]:
     """Return the bearer of *token* and the client *client_id*, which need not be the token's. One query for both.
 
-    If the client is unknown, no token is looked up.
+    If the client is unknown, no token is looked up. Of the bearer's user and client only the names are loaded, and
+    whether they are active; Django loads the rest when it is asked for.
     """
     if not clients.is_client_id(client_id):
         return None, None
     model = get_access_token_model()
     using = router.db_for_write(model)
-    client, row = clients.select(using).get_beside(client_id, _select(model, using), digest(token))
+    client, row = clients.select(using).get_beside(client_id, _select_names(model, using), digest(token))
     return _bearer_of(row), client
 
 
@@ -133,8 +136,19 @@ def _client_works(row: AccessToken) -> bool:
 
 @cache
 def _select(model: type[Model], using: str) -> PreparedSelect[Any]:
+    return _prepared(model, using, None, None)
+
+
+@cache
+def _select_names(model: type[Model], using: str) -> PreparedSelect[Any]:
+    return _prepared(model, using, (get_user_model().USERNAME_FIELD, "is_active"), ("client_id",))
+
+
+def _prepared(
+    model: type[Model], using: str, of_user: Sequence[str] | None, of_client: Sequence[str] | None
+) -> PreparedSelect[Any]:
     registration = f"application__{clients.REGISTRATION}"
     return PreparedSelect(
         model._default_manager.using(using).filter(token_checksum=ASKED_FOR),
-        related={"user": None, "application": None, registration: USABLE_UNTIL},
+        related={"user": of_user, "application": of_client, registration: USABLE_UNTIL},
     )
