@@ -6,7 +6,11 @@ holds a secret.
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
+from typing import Final
+
+_ERROR_CODE: Final = re.compile(r"[a-z_]{1,64}")
 
 
 class LazyAuthError(Exception):
@@ -157,12 +161,38 @@ class ProviderError(LazyAuthError):
     """A provider could not sign the person in. The person may try again or choose another provider.
 
     ``reason`` is a short word of ours for logs and pages. It never contains text from the upstream.
+
+    Attributes:
+        stage: What was being done: ``authorization``, ``token``, ``userinfo``, ``id_token``, ``keys`` …; or empty.
+        upstream_error: The error code of the upstream where it has the shape of one of RFC 6749, else empty.
+        http_status: Of the upstream's answer; ``None`` where there was none.
     """
 
-    def __init__(self, reason: str, *, debug: str = "") -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        debug: str = "",
+        stage: str = "",
+        upstream_error: object = "",
+        http_status: int | None = None,
+    ) -> None:
         self.reason = reason
         self.debug = debug
+        self.stage = stage
+        self.upstream_error = error_code(upstream_error)
+        self.http_status = http_status
         super().__init__(reason)
+
+    @property
+    def detail(self) -> str:
+        """The reason, and what is said to the operator beside it."""
+        return f"{self.reason}: {self.debug}" if self.debug else str(self.reason)
+
+
+def error_code(value: object) -> str:
+    """Return what an upstream names as its error if that may be logged; empty otherwise (I13)."""
+    return value if isinstance(value, str) and _ERROR_CODE.fullmatch(value) else ""
 
 
 class ProviderUnavailable(ProviderError):

@@ -6,7 +6,6 @@ and any write while the person signs in. No error holds a code, a token, a secre
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -73,7 +72,6 @@ NEEDS_INTERACTION: Final = frozenset(
 DOWN: Final = frozenset({"server_error", "temporarily_unavailable"})
 #: Begins the codes of Apple and LinkedIn for a person who cancelled.
 _CANCELLED: Final = "user_cancelled_"
-_ERROR_CODE: Final = re.compile(r"[a-z_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +130,7 @@ class CodeFlow(Provider):
         try:
             return descriptor_from_settings(self.name, self.config)
         except DescriptorError as error:
-            raise ProviderUnavailable("misconfigured", debug=error.hint) from None
+            raise ProviderUnavailable("misconfigured", stage="configuration", debug=error.hint) from None
 
     def begin(self, pending: PendingAuthorization, *, state: str, callback_uri: str) -> Redirect:
         verifier = secrets.token_urlsafe(48) if self.descriptor.requests.pkce == "S256" else ""
@@ -282,9 +280,9 @@ class CodeFlow(Provider):
         issuer = answer.get("iss")
         if issuer is None:
             if endpoints.sends_issuer:
-                raise IdentityRejected("issuer_missing")
+                raise IdentityRejected("issuer_missing", stage="authorization")
         elif self.descriptor.issuer and not self.names_issuer(issuer):
-            raise IdentityRejected("issuer_mismatch")
+            raise IdentityRejected("issuer_mismatch", stage="authorization")
 
     def names_issuer(self, issuer: str) -> bool:
         return issuer == self.descriptor.issuer
@@ -294,7 +292,7 @@ def read_callback(request: HttpRequest) -> dict[str, str]:
     """Return the parameters of the authorization response; none may be repeated (RFC 6749 §3.1)."""
     given = without_empty(request.GET)
     if any(len(values) != 1 for _, values in given.lists()):
-        raise ProviderUnavailable("malformed_callback")
+        raise ProviderUnavailable("malformed_callback", stage="authorization")
     return {name: str(value) for name, value in given.items()}
 
 
@@ -310,15 +308,15 @@ def read_code(answer: Mapping[str, str], denials: Collection[str] = ()) -> str:
         raise _failure(error, denials)
     code = answer.get("code", "")
     if not 0 < len(code) <= CODE_LIMIT or not code.isprintable():
-        raise ProviderUnavailable("malformed_callback")
+        raise ProviderUnavailable("malformed_callback", stage="authorization")
     return code
 
 
 def _failure(error: str, denials: Collection[str]) -> ProviderError:
     """Return what the error code of an authorization response means (RFC 6749 §4.1.2.1)."""
-    debug = f"authorization endpoint: {error if _ERROR_CODE.fullmatch(error) else 'an error'}"
     if error == "access_denied" or error.startswith(_CANCELLED) or error in denials:
-        return ProviderDenied("cancelled", debug=debug)
+        return ProviderDenied("cancelled", stage="authorization", upstream_error=error)
     if error in NEEDS_INTERACTION:
-        return ProviderDenied("needs_interaction", debug=debug)
-    return ProviderUnavailable("down" if error in DOWN else "misconfigured", debug=debug)
+        return ProviderDenied("needs_interaction", stage="authorization", upstream_error=error)
+    reason = "down" if error in DOWN else "misconfigured"
+    return ProviderUnavailable(reason, stage="authorization", upstream_error=error)

@@ -112,7 +112,7 @@ class OpenIDProvider(CodeFlow):
         if is_sent and not nonce:
             raise ProviderUnavailable("configuration_changed")
         if not tokens.id_token:
-            raise IdentityRejected("no_id_token")
+            raise IdentityRejected("no_id_token", stage="token")
         verified = self.verify(tokens.id_token, nonce=nonce, max_age=pending.max_age)
         if answers.authorization.get("iss", verified.issuer) != verified.issuer:
             raise IdentityRejected("issuer_mismatch")
@@ -192,7 +192,7 @@ class OpenIDProvider(CodeFlow):
             return self._verify(id_token, self.published, nonce, max_age)
         except IdTokenRejected as error:
             if error.reason is not Reason.UNKNOWN_KID:
-                raise IdentityRejected(error.reason) from None
+                raise IdentityRejected(error.reason, stage="id_token") from None
         renewed = sources.load(self.source, unknown_kid=True, wait=wait)
         if isinstance(renewed, Pending):
             return renewed
@@ -201,7 +201,7 @@ class OpenIDProvider(CodeFlow):
         try:
             return self._verify(id_token, self.published, nonce, max_age)
         except IdTokenRejected as error:
-            raise IdentityRejected(error.reason) from None
+            raise IdentityRejected(error.reason, stage="id_token") from None
 
     def _verify(
         self, id_token: str, published: Published, nonce: str | None, max_age: int | None
@@ -229,13 +229,15 @@ class OpenIDProvider(CodeFlow):
         except ProviderUnavailable as error:
             if is_required:
                 raise
-            logger.warning("%s is used without UserInfo: %s", self.name, error.debug)
+            logger.warning(
+                "%s is used without UserInfo: %s (HTTP %s)", self.name, error.detail, error.http_status or "-"
+            )
             return {}
         members: Mapping[str, Any] = document if isinstance(document, dict) else {}
         if as_text(members.get("sub")) == verified.sub:
             return members
         if is_required or members.get("sub") not in (None, ""):
-            raise IdentityRejected("userinfo_sub")
+            raise IdentityRejected("userinfo_sub", stage="userinfo")
         logger.warning("%s is used without UserInfo: it names no subject", self.name)
         return {}
 
@@ -261,9 +263,9 @@ def wants_userinfo(descriptor: ProviderDescriptor, documents: Documents, profile
 
 def _published(found: Result[Published]) -> Published:
     if isinstance(found, Failed):
-        raise ProviderUnavailable(found.reason)
+        raise ProviderUnavailable(found.reason, stage="keys")
     if isinstance(found, Pending):
-        raise ProviderUnavailable("not_ready")
+        raise ProviderUnavailable("not_ready", stage="keys")
     return found.value
 
 

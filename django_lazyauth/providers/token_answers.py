@@ -92,13 +92,13 @@ def read_tokens(document: Mapping[str, Any], *, now: datetime, requested_scope: 
         # An odd lifetime is unknown. It refuses nobody.
         check_clean({name: value for name, value in document.items() if name not in LIFETIMES})
     except TokenRejected:
-        raise ProviderUnavailable("bad_answer", debug="token endpoint: unclean") from None
+        raise ProviderUnavailable("bad_answer", stage="token", debug="unclean") from None
     token_type = document.get("token_type") or "Bearer"
     if not isinstance(token_type, str) or token_type.lower() != "bearer":
-        raise ProviderUnavailable("bad_answer", debug="token endpoint: not a bearer token")
+        raise ProviderUnavailable("bad_answer", stage="token", debug="not a bearer token")
     access_token = _token(document, "access_token")
     if not access_token:
-        raise ProviderUnavailable("bad_answer", debug="token endpoint: no access token")
+        raise ProviderUnavailable("bad_answer", stage="token", debug="no access token")
     return UpstreamTokens(
         access_token=access_token,
         refresh_token=_token(document, "refresh_token"),
@@ -116,7 +116,7 @@ def _token(document: Mapping[str, Any], name: str) -> str:
     if not value:
         return ""
     if not isinstance(value, str) or len(value) > TOKEN_LIMIT:
-        raise ProviderUnavailable("bad_answer", debug=f"token endpoint: unusable {name}")
+        raise ProviderUnavailable("bad_answer", stage="token", debug=f"unusable {name}")
     return value
 
 

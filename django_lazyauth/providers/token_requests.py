@@ -28,6 +28,7 @@ from django_lazyauth.errors import ProviderUnavailable, RefreshExpired, RefreshT
 from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.requests.fill import fill_each, fill_url
+from django_lazyauth.openid.requests.keys import Requests
 from django_lazyauth.openid.rules import as_text
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
@@ -81,23 +82,30 @@ def redeem(
     try:
         response = post_grant(descriptor, endpoint, fields)
     except fetch.FetchError as error:
-        raise ProviderUnavailable("unreachable", debug=f"token endpoint: {error.reason}") from None
+        raise ProviderUnavailable("unreachable", stage="token", debug=error.reason) from None
+    document = _answer_to_code(descriptor.requests, response)
+    read = with_rfc_names(document, descriptor.requests)
+    tokens = read_tokens(read, now=now, requested_scope=" ".join(descriptor.scopes))
+    return tokens, without_tokens(document, descriptor.requests)
+
+
+@sensitive_variables()
+def _answer_to_code(requests: Requests, response: fetch.Response) -> Mapping[str, Any]:
+    """Return the answer to a code unless it is an error. Raises as :func:`redeem`."""
+    status = response.status
     try:
         document = response.json_object()
     except fetch.FetchError:
-        raise ProviderUnavailable("bad_answer", debug=f"token endpoint: HTTP {response.status}") from None
-    requests = descriptor.requests
+        raise ProviderUnavailable("bad_answer", stage="token", http_status=status) from None
     refusal = error_of(document, requests.answer_error["token"], requests)
     if refusal == CLIENT_UNKNOWN:
-        raise ClientUnknown("misconfigured", debug=f"token endpoint: {CLIENT_UNKNOWN}")
+        raise ClientUnknown("misconfigured", stage="token", upstream_error=refusal, http_status=status)
     if refusal is not None:
         # Some upstreams send an error with status 200.
-        raise ProviderUnavailable("code_refused", debug=f"token endpoint: HTTP {response.status}")
+        raise ProviderUnavailable("code_refused", stage="token", upstream_error=refusal, http_status=status)
     if not response.ok:
-        raise ProviderUnavailable("bad_answer", debug=f"token endpoint: HTTP {response.status}")
-    read = with_rfc_names(document, requests)
-    tokens = read_tokens(read, now=now, requested_scope=" ".join(descriptor.scopes))
-    return tokens, without_tokens(document, requests)
+        raise ProviderUnavailable("bad_answer", stage="token", http_status=status)
+    return document
 
 
 @sensitive_variables()

@@ -51,7 +51,7 @@ def read_userinfo(descriptor: ProviderDescriptor, endpoint: str, access_token: s
         sent.headers.update(headers)
     document = _ask(descriptor, endpoint, sent, requests.userinfo_method, requests.userinfo_body)
     if error_of(document, requests.answer_error["userinfo"], requests) is not None:
-        raise ProviderUnavailable("bad_answer", debug="userinfo: it says that it failed")
+        raise ProviderUnavailable("bad_answer", stage="userinfo", debug="it says that it failed")
     return document
 
 
@@ -107,7 +107,7 @@ def _ask(descriptor: ProviderDescriptor, endpoint: str, sent: _Sent, method: str
         else:
             response = fetch.get(url, policy=policy, headers=headers, max_bytes=limit, deadline=DEADLINE)
         if not response.ok:
-            raise ProviderUnavailable("bad_answer", debug=f"userinfo: HTTP {response.status}")
+            raise ProviderUnavailable("bad_answer", stage="userinfo", http_status=response.status)
         return response.json(max_depth=DEPTH_LIMIT)
     except fetch.FetchError as error:
-        raise ProviderUnavailable("unreachable", debug=f"userinfo: {error.reason}") from None
+        raise ProviderUnavailable("unreachable", stage="userinfo", debug=error.reason) from None

@@ -1,5 +1,7 @@
 """A provider's answer: find its state, refuse mix-ups, spend the state, ask the provider who the person is (I9).
 
+Also what becomes of a flow whose provider fails, on the way there and on the way back.
+
 The state is spent before the upstream is asked, so of two callbacks with one state only one goes on. No transaction
 is open while the upstream is asked.
 """
@@ -8,24 +10,30 @@ from __future__ import annotations
 
 import hmac
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from django.http import HttpRequest
 
-from django_lazyauth.errors import AccessDenied, InvalidGrant, LazyAuthError, ProviderDenied, ProviderError
+from django_lazyauth.errors import AccessDenied, InvalidGrant, LazyAuthError, ProviderError
 from django_lazyauth.kit.log import log_failure
 from django_lazyauth.kit.results import Pending
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
-from django_lazyauth.providers.base import Page, Provider, Success
+from django_lazyauth.providers.base import Page, Provider, Redirect, Success
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
 
-from . import chain, complete, leg, linking
+from . import chain, complete, failures, leg, linking, sso_domain
+from .failures import Failure
 from .linking import Linked
 
 logger = logging.getLogger("django_lazyauth.sign_in")
+
+#: What a client is told when the person cancelled the only way in.
+CANCELLED: Final = "The person did not sign in."
 
 
 class WrongProvider(InvalidGrant):
@@ -44,19 +52,19 @@ class SignInFailed(ProviderError):
     """The provider could not authenticate the person. The row stays, and the person may try again or another way.
 
     Attributes:
-        cause: What the provider raised: its class says whether somebody refused, or something does not work.
+        failure: What the person is told, and the reference of its line in the log.
         went_on: The flow is on another leg or past this one, so there is nothing to choose.
     """
 
-    def __init__(self, pending: PendingAuthorization, cause: ProviderError, *, went_on: bool) -> None:
+    def __init__(self, pending: PendingAuthorization, failure: Failure, *, went_on: bool) -> None:
         self.pending = pending
-        self.cause = cause
+        self.failure = failure
         self.went_on = went_on
-        super().__init__(cause.reason, debug=cause.debug)
+        super().__init__(failure.reason)
 
 
 class SignInRefused(AccessDenied):
-    """The person is known, and may not sign in here.
+    """The person is known and may not sign in here, or they cancelled and have no other way to.
 
     Attributes:
         url: The client's redirect URI with the error, for the browser.
@@ -65,6 +73,24 @@ class SignInRefused(AccessDenied):
     def __init__(self, url: str) -> None:
         self.url = url
         super().__init__()
+
+
+def begin(
+    pending: PendingAuthorization, provider_name: str, *, connect: bool = False
+) -> Redirect | Page | Pending:
+    """Begin a leg with a provider, as :func:`.leg.send_to_provider` does.
+
+    Raises:
+        SignInFailed: The provider cannot begin. The person may choose again.
+        SignInMovedOn: The row moved on in another tab.
+    """
+    began = time.monotonic()
+    try:
+        return leg.send_to_provider(pending, get_provider(provider_name), connect=connect)
+    except ProviderError as error:
+        seconds = time.monotonic() - began
+        failure = failures.log_failed_leg(provider_name, error, stage="begin", seconds=seconds)
+        raise SignInFailed(pending, failure, went_on=not leg.reopen(pending)) from None
 
 
 def session_of(state: str) -> PendingAuthorization:
@@ -102,13 +128,13 @@ def receive(
         InvalidGrant: The state is spent, or this browser did not begin the flow (I7). Nothing was spent then.
         WrongProvider: The address is another provider's.
         SignInFailed: The upstream failed or refused, or its answer did not pass a check.
-        SignInRefused: The person may not sign in here.
+        SignInRefused: The person may not sign in here, or cancelled the only way in.
     """
     require_same_browser(pending, binding)
     if not clients.is_usable(pending.client):
         raise leg.SignInEnded
     if pending.provider == provider_name:
-        with _failing(pending, reopens=True):
+        with _failing(pending, stage="callback"):
             waiting = get_provider(provider_name).prepare()
         if waiting is not None:
             return waiting
@@ -117,7 +143,7 @@ def receive(
         raise WrongProvider(
             leg.fail_flow(pending, error="server_error", description="The sign-in was mixed up.")
         )
-    with _failing(pending, reopens=True):
+    with _failing(pending, stage="callback"):
         provider = get_provider(provider_name)
         step = provider.complete(request, pending, leg.open_private(pending))
         if isinstance(step, Page):
@@ -137,7 +163,7 @@ def answer_page(
     """
     if pending.status != Status.SENT_UPSTREAM or pending.provider != provider_name:
         raise leg.SignInEnded
-    with _failing(pending, reopens=False):
+    with _failing(pending, stage="page", reopens=False):
         provider = get_provider(provider_name)
         if provider.is_upstream or pending.link_to_id is not None:
             raise leg.SignInEnded
@@ -149,19 +175,13 @@ def answer_page(
     return step
 
 
-def level_of(cause: ProviderError) -> int:
-    """Return how loud a failure is: a person who cancelled needs no operator, and a wrong set-up does."""
-    if isinstance(cause, ProviderDenied):
-        return logging.INFO
-    return logging.ERROR if cause.reason == "misconfigured" else logging.WARNING
-
-
 @contextmanager
-def _failing(pending: PendingAuthorization, *, reopens: bool) -> Iterator[None]:
+def _failing(pending: PendingAuthorization, *, stage: str, reopens: bool = True) -> Iterator[None]:
     """Turn every failure of a provider into :class:`SignInFailed`; with *reopens* the person may choose again.
 
     A refusal of ours passes. An exception from a provider's or a receiver's own code counts as a failure.
     """
+    began = time.monotonic()
     try:
         yield
         return
@@ -172,9 +192,19 @@ def _failing(pending: PendingAuthorization, *, reopens: bool) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - a provider's or a receiver's own code may raise anything
         log_failure(logger, f"sign-in at {pending.provider} failed", error)
         cause = ProviderError("fault")
-    logger.log(level_of(cause), "sign-in at %s failed: %s %s", pending.provider, cause.reason, cause.debug)
-    went_on = reopens and not leg.reopen(pending)
-    raise SignInFailed(pending, cause, went_on=went_on) from None
+    failure = failures.log_failed_leg(pending.provider, cause, stage=stage, seconds=time.monotonic() - began)
+    went_on = reopens and not leg.reopen(pending, next_prompt=failures.NEXT_PROMPTS.get(failure.reason, ""))
+    if failure.reason == "cancelled" and reopens and not went_on and not _has_another_way(pending):
+        # There is nothing to choose, so the client may know (RFC 6749 §4.1.2.1).
+        raise SignInRefused(leg.fail_flow(pending, error="access_denied", description=CANCELLED)) from None
+    raise SignInFailed(pending, failure, went_on=went_on) from None
+
+
+def _has_another_way(pending: PendingAuthorization) -> bool:
+    """Say whether the person may sign in with another provider than that of *pending*. A link leads to no client."""
+    if pending.link_to_id is not None or sso_domain.is_offered():
+        return True
+    return any(provider.name != pending.provider for provider in chain.choices(pending))
 
 
 def _complete(
@@ -185,6 +215,7 @@ def _complete(
     try:
         return complete.complete(request, pending, provider, success)
     except AccessDenied as denied:
-        raise SignInRefused(
-            leg.fail_flow(pending, error=denied.error, description=denied.description)
-        ) from None
+        failure = failures.log_no_account(pending.provider, denied.debug or denied.error)
+        # The client shows it to the person, who may tell the operator.
+        description = f"{denied.description} Reference {failure.reference}."
+        raise SignInRefused(leg.fail_flow(pending, error=denied.error, description=description)) from None

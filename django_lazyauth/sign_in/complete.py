@@ -6,6 +6,7 @@ Not here: how a provider's answer is checked (:mod:`.callback`, :mod:`.native_to
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import router, transaction
@@ -24,6 +25,7 @@ from .leg import back_to, end_leg
 
 #: Two requests may register the same (provider, subject) at once. The second finds the first on its next attempt.
 ATTEMPTS = 3
+TAKEN: Final = "An account with this name or address exists already."
 
 
 class SomebodyElse(AccessDenied):
@@ -63,11 +65,11 @@ def _settle(
             return _write(pending, provider, success, auth_time)
         except Taken:
             if attempt == ATTEMPTS - 1:
-                raise AccessDenied("An account with this name or address exists already.") from None
+                raise AccessDenied(TAKEN, debug="taken") from None
         except Deactivated:
-            raise AccessDenied("This account may not sign in.") from None
+            raise AccessDenied("This account may not sign in.", debug="deactivated") from None
         except RegistrationRefused as refused:
-            raise AccessDenied(refused.description) from None
+            raise AccessDenied(refused.description, debug="registration_refused") from None
     raise AssertionError("unreachable")
 
 
@@ -109,7 +111,7 @@ def _user_of(
     if user is not None and not user.is_active:
         raise Deactivated
     if pending.subject_hint and (user is None or str(user.pk) != pending.subject_hint):
-        raise SomebodyElse("The client asked for somebody else.")
+        raise SomebodyElse("The client asked for somebody else.", debug="somebody_else")
     if user is None and mode_of(provider) == "immediate":
         user, identity = write_person(success.identity, session_id=pending.pk, client=pending.client)
     return user, identity.pk if identity is not None else None

@@ -6,6 +6,7 @@ Only a provider's ``begin`` talks to the network, and no transaction is open the
 
 from __future__ import annotations
 
+import copy
 import json
 import secrets
 from typing import Any, Final
@@ -66,12 +67,16 @@ def send_to_provider(
         ProviderError: The provider cannot begin. The row stays, and another provider may be tried.
         SignInMovedOn: The row moved on in another tab.
     """
+    prompt = _next_prompt(pending, provider.name)
     waiting = provider.prepare()
     if waiting is not None:
-        back_to(pending, Status.REQUESTED, provider=provider.name)
+        back_to(
+            pending, Status.REQUESTED, provider=provider.name, private=_kept(pending, provider.name, prompt)
+        )
         return waiting
     state = secrets.token_urlsafe(32)
-    step = provider.begin(pending, state=state, callback_uri=callback_uri(provider))
+    asked = _asking_for(pending, prompt) if prompt else pending
+    step = provider.begin(asked, state=state, callback_uri=callback_uri(provider))
     unknown: dict[str, Any] = {} if connect else UNKNOWN
     private = seal_private(pending, provider.name, step.private or {})
     moved = PendingAuthorization.objects.advance(
@@ -91,11 +96,14 @@ def send_to_provider(
     return step
 
 
-def back_to(pending: PendingAuthorization, status: Status, *, provider: str, **values: Any) -> None:
+def back_to(
+    pending: PendingAuthorization, status: Status, *, provider: str, private: str = "", **values: Any
+) -> None:
     """Move a row that waits for a person to *status*, without a browser that was sent anywhere.
 
     Args:
         provider: Name of the provider that is asked, or empty for none.
+        private: Sealed for *provider*.
         values: Further columns.
 
     Raises:
@@ -107,12 +115,12 @@ def back_to(pending: PendingAuthorization, status: Status, *, provider: str, **v
         status=status,
         provider=provider,
         state_digest=None,
-        private="",
+        private=private,
         **values,
     )
     if not moved:
         raise SignInMovedOn
-    pending.status, pending.provider, pending.state_digest, pending.private = status, provider, None, ""
+    pending.status, pending.provider, pending.state_digest, pending.private = status, provider, None, private
 
 
 def end_leg(pending: PendingAuthorization, **values: Any) -> None:
@@ -201,8 +209,10 @@ def forget_stored(pending: PendingAuthorization) -> None:
     store.delete(pending.pk)
 
 
-def reopen(pending: PendingAuthorization) -> bool:
+def reopen(pending: PendingAuthorization, *, next_prompt: str = "") -> bool:
     """Let the person choose again: the row goes back to before any provider was asked.
+
+    *next_prompt* is what the provider of this leg is asked for if the person chooses it again.
 
     Where another leg began meanwhile in another tab, that leg goes on and nothing changes. Return ``False`` then, and
     where this leg was completed all the same: its COMMIT was not acknowledged (I22).
@@ -216,9 +226,36 @@ def reopen(pending: PendingAuthorization) -> bool:
         status=Status.REQUESTED,
         provider="",
         state_digest=None,
-        private="",
+        private=_kept(pending, "", next_prompt),
         **UNKNOWN,
     )
     if reopened:
         forget_stored(pending)
     return reopened
+
+
+# -- what a provider is asked for the next time ------------------------------------------------------------
+
+
+def _kept(pending: PendingAuthorization, place: str, prompt: str) -> str:
+    """Return *prompt* for the provider of *pending*, as a row without a leg keeps it."""
+    private = {"provider": pending.provider or place, "prompt": prompt}
+    return seal_private(pending, place, private) if prompt else ""
+
+
+def _next_prompt(pending: PendingAuthorization, provider: str) -> str:
+    """Return what *provider* has to be asked for because of how its last leg ended; usually nothing."""
+    if pending.status != Status.REQUESTED or not pending.private:
+        return ""
+    try:
+        kept = open_private(pending)
+    except SignInEnded:
+        return ""
+    return str(kept.get("prompt", "")) if kept.get("provider") == provider else ""
+
+
+def _asking_for(pending: PendingAuthorization, prompt: str) -> PendingAuthorization:
+    """Return a copy of *pending* whose request to the provider has *prompt* too. The row stays what the client sent."""
+    asked = copy.copy(pending)
+    asked.prompt = " ".join(sorted(pending.prompts | {prompt}))
+    return asked

@@ -18,7 +18,7 @@ from django_lazyauth.sign_in.linking import Linked
 
 from . import binding, repeat
 from .binding import back_to_account, turn_away, turn_away_at_once
-from .choose import show_choices, why_failed
+from .choose import show_choices
 from .flow import next_step, show_waiting
 from .page import go, page_view
 from .repeat import Acted, Keep, acted
@@ -66,7 +66,7 @@ def _receive(request: HttpRequest, pending: PendingAuthorization, secret: str, p
     except callback.SignInFailed as failed:
         if failed.went_on:
             return Acted(go(reverse("lazyauth:flow", args=[pending.pk])), Keep.PLACE)
-        page = show_choices(request, failed.pending, secret, notice=why_failed(provider, failed.cause))
+        page = show_choices(request, failed.pending, secret, failed=(provider, failed.failure))
         return Acted(page, Keep.PLACE)
     if isinstance(result, Pending):
         return Acted(show_waiting(request, pending, result), Keep.NOTHING)

@@ -5,6 +5,8 @@ Not here: the way to the chosen provider (:mod:`.flow`).
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -13,10 +15,10 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy
 
 from django_lazyauth.authorize.first_step import may_continue
-from django_lazyauth.errors import ProviderDenied, ProviderError
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.sign_in import chain, sso_domain
+from django_lazyauth.sign_in.failures import Failure
 
 from . import binding
 from .binding import Carried
@@ -27,17 +29,44 @@ CANCELLED = gettext_lazy("You did not sign in with {name}. Try again, or choose 
 REFUSED = gettext_lazy("{name} did not let you sign in. Try again, or choose another way.")
 DOWN = gettext_lazy("{name} does not answer at the moment. Try again, or choose another way.")
 SET_UP_WRONGLY = gettext_lazy(
-    "The sign-in at {name} is not set up correctly. Tell the operator of this site, or choose another way."
+    "The sign-in at {name} is not set up correctly. We have been told. Choose another way."
 )
+UNVERIFIED = gettext_lazy("The answer of {name} could not be verified. Start again, or choose another way.")
+NOT_ALLOWED = gettext_lazy("This account may not sign in here. Choose another.")
 NO_MAIL = gettext_lazy(
     "This site cannot send mail at the moment. Try again in a few minutes, or choose another way."
 )
 
 
+#: What a person reads for each reason; the others have one sentence. A domain has one that names the detail.
+_WORDS: Final = {
+    "cancelled": CANCELLED,
+    "needs_interaction": REFUSED,
+    "down": DOWN,
+    "misconfigured": SET_UP_WRONGLY,
+    "refused": UNVERIFIED,
+    "not_allowed": NOT_ALLOWED,
+}
+_OF_THE_PERSON: Final = frozenset({"cancelled", "needs_interaction", "not_allowed"})
+
+
 def show_choices(
-    request: HttpRequest, pending: PendingAuthorization, secret: str, *, notice: str | Promise = ""
+    request: HttpRequest,
+    pending: PendingAuthorization,
+    secret: str,
+    *,
+    notice: str | Promise = "",
+    failed: tuple[str, Failure] | None = None,
 ) -> HttpResponse:
-    """Show the ways to sign in for a flow that has a row. The row stays when one of them failed."""
+    """Show the ways to sign in for a flow that has a row. The row stays when one of them failed.
+
+    Args:
+        notice: What the person reads above them.
+        failed: The provider that failed and why, in place of *notice*.
+    """
+    reference = ""
+    if failed is not None:
+        notice, reference = why_failed(*failed), failed[1].reference
     return show(
         request,
         "django_lazyauth/choose.html",
@@ -50,6 +79,8 @@ def show_choices(
             "post_url": reverse("lazyauth:flow", args=[pending.pk]),
             "form_token": binding.form_token(secret, "flow"),
             "notice": notice,
+            "is_calm": failed is not None and failed[1].reason == "cancelled",
+            "reference": reference,
         },
         ui_locales=pending.ui_locales,
     )
@@ -102,22 +133,18 @@ def typed_address(request: HttpRequest) -> str:
 # -- why it cannot be ------------------------------------------------------------------------------------
 
 
-def why_failed(provider_name: str, error: ProviderError) -> Promise:
+def why_failed(provider_name: str, failure: Failure) -> Promise:
     """Return what a person reads when a provider could not sign them in, in the page's language.
 
-    The log has the details. Five kinds are told apart: the person cancelled, it was refused, it does not
-    answer, it is set up wrongly, it does not work now.
+    The log has the details, and the reference that the page ends with.
     """
-    name = name_of_provider(provider_name)
-    if isinstance(error, ProviderDenied):
-        words = REFUSED if error.reason == "needs_interaction" else CANCELLED
-        return format_lazy(words, name=name)
-    if error.reason == "mail":
+    if failure.detail == "mail":
         return NO_MAIL
-    words_of = {"misconfigured": SET_UP_WRONGLY, "down": DOWN}
-    if error.reason in words_of and not provider_name.startswith(SSO_PREFIX):
-        return format_lazy(words_of[error.reason], name=name)
-    return way_is_closed(provider_name, error.reason)
+    words = _WORDS.get(failure.reason)
+    is_domain = provider_name.startswith(SSO_PREFIX)
+    if words is None or (is_domain and failure.reason not in _OF_THE_PERSON):
+        return way_is_closed(provider_name, failure.detail)
+    return format_lazy(words, name=name_of_provider(provider_name))
 
 
 def way_is_closed(provider_name: str = "", reason: str = "") -> Promise:

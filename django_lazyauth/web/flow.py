@@ -13,18 +13,17 @@ from django.urls import reverse
 from django_lazyauth.authorize.code import allow
 from django_lazyauth.authorize.consent import consent_needed
 from django_lazyauth.authorize.pending import Browser, find_pending
-from django_lazyauth.errors import InvalidGrant, ProviderError
+from django_lazyauth.errors import InvalidGrant
 from django_lazyauth.kit.results import Pending
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.base import Redirect
-from django_lazyauth.providers.registry import get_provider
-from django_lazyauth.sign_in import chain, leg
+from django_lazyauth.sign_in import callback, chain
 
 from . import binding, repeat
 from .binding import leave
-from .choose import chosen_provider, domain_is_closed, show_choices, way_is_closed, why_failed
+from .choose import chosen_provider, domain_is_closed, show_choices, way_is_closed
 from .client_card import client_card
 from .consent import consent_form, decide, show_consent
 from .page import go, page_view, show
@@ -114,10 +113,9 @@ def send(
     # Only at the address that waits for this provider: a reload of any other address would start over.
     is_waiting = request.method != "POST" and pending.provider == provider_name
     try:
-        step = leg.send_to_provider(pending, get_provider(provider_name), connect=connect)
-    except ProviderError as error:
-        leg.reopen(pending)
-        return show_choices(request, pending, secret, notice=why_failed(provider_name, error))
+        step = callback.begin(pending, provider_name, connect=connect)
+    except callback.SignInFailed as failed:
+        return show_choices(request, pending, secret, failed=(provider_name, failed.failure))
     if isinstance(step, Redirect):
         return go(step.url)
     if isinstance(step, Pending) and is_waiting:

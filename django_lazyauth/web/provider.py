@@ -14,7 +14,7 @@ from django_lazyauth.sign_in import callback
 
 from . import binding, repeat
 from .binding import turn_away
-from .choose import show_choices, why_failed
+from .choose import show_choices
 from .client_card import client_card
 from .flow import check_form, next_step, own_pending, send
 from .page import page_view, show, speaking
@@ -46,7 +46,7 @@ def _answer(request: HttpRequest, pending: PendingAuthorization, secret: str, pr
         with speaking(pending.ui_locales):
             step = callback.answer_page(request, pending, provider)
     except callback.SignInFailed as failed:
-        return acted(show_choices(request, pending, secret, notice=why_failed(provider, failed.cause)))
+        return acted(show_choices(request, pending, secret, failed=(provider, failed.failure)))
     except callback.SignInRefused as refused:
         return acted(turn_away(request, pending, refused.url))
     if isinstance(step, Page):

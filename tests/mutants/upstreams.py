@@ -9,6 +9,7 @@ PASSWORDS = "providers/test_password.py::"
 OPENID = "providers/test_openid.py::"
 REFRESHES = "vault/test_refresh.py::"
 FETCH = "kit/test_fetch.py::"
+FAILURES = "upstream/test_failures.py::"
 
 MUTATIONS = (
     # -- an upstream's answer --------------------------------------------------------------------------------
@@ -19,6 +20,23 @@ MUTATIONS = (
         '        if as_text(members.get("sub")):',
         (OPENID + "test_userinfo_about_somebody_else_is_refused",),
         "Userinfo about somebody else is refused.",
+    ),
+    Mutation(
+        "error-code-of-an-upstream",
+        "errors.py",
+        'return value if isinstance(value, str) and _ERROR_CODE.fullmatch(value) else ""',
+        "return str(value)",
+        (FAILURES + "test_each_failure_has_its_line_and_the_page_ends_with_its_reference",),
+        "What an upstream names as its error is logged only if it has the shape of a code.",
+        "I13",
+    ),
+    Mutation(
+        "client-hears-nothing-while-there-is-a-choice",
+        "sign_in/callback.py",
+        'if failure.reason == "cancelled" and reopens and not went_on and not _has_another_way(pending):',
+        'if failure.reason == "cancelled" and reopens and not went_on:',
+        (FAILURES + "test_the_client_hears_nothing_while_the_person_may_still_choose",),
+        "A client is told that somebody cancelled when they have no other way in, and not before.",
     ),
     Mutation(
         "userinfo-of-a-stranger",

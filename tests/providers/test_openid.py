@@ -186,7 +186,10 @@ def test_an_upstreams_error_is_a_denial_or_an_outage(upstream, pending, error, k
     with pytest.raises(kind) as caught:
         leg(upstream, pending, authorize_error=error)
     assert caught.value.reason == reason
-    assert caught.value.debug == f"authorization endpoint: {error if error.isidentifier() else 'an error'}"
+    assert (caught.value.stage, caught.value.upstream_error) == (
+        "authorization",
+        error if error.isidentifier() else "",
+    )
     assert upstream.requests("/token") == []
 
 

@@ -41,7 +41,7 @@ def fails(upstream, client_, lazyauth, settings):
         lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {"acme": config})
         browser = make_browser()
         page = go_upstream(upstream, browser, start(browser, client_, provider="acme"), **levers)
-        assert "does not work at the moment" in page.content.decode()
+        assert "could not be verified" in page.content.decode()
         assert not UpstreamToken.objects.exists()
 
     return go

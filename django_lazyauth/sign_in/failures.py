@@ -1,0 +1,141 @@
+"""What did not work on a leg to a provider: which of a few reasons it is, how loud it is, and its line of the log.
+
+A failure has a reference. The person reads it at the end of the page, and the operator finds the line by it. The line
+holds words of ours and the error code of the upstream. It never holds a description, an answer, a token or an address.
+
+Not here: what the person reads (``web/choose``).
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from django_lazyauth.errors import IdentityRejected, ProviderDenied, ProviderError
+
+logger = logging.getLogger("django_lazyauth.upstream")
+
+#: Every reason, with the level of its line. Only the ones above WARNING need an operator.
+LEVELS: Final[Mapping[str, int]] = {
+    "cancelled": logging.INFO,
+    "needs_interaction": logging.INFO,
+    "not_allowed": logging.INFO,
+    "no_account": logging.INFO,
+    "down": logging.WARNING,
+    #: None of the others: the flow cannot be served, or a class of the host's own failed.
+    "unavailable": logging.WARNING,
+    "misconfigured": logging.ERROR,
+    "refused": logging.ERROR,
+}
+
+#: What an upstream says when this site is registered or configured wrongly there (RFC 6749 §4.1.2.1, §5.2). The last
+#: two are GitHub's.
+_SET_UP_WRONGLY: Final = frozenset(
+    {
+        "invalid_client",
+        "invalid_request",
+        "invalid_scope",
+        "invalid_target",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "incorrect_client_credentials",
+        "redirect_uri_mismatch",
+    }
+)
+_IS_DOWN: Final = frozenset({"server_error", "slow_down", "temporarily_unavailable"})
+#: Words of our own, and the reason that each belongs to.
+_WORDS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("bad_answer", "code_refused", "malformed_callback"), "refused"),
+    **dict.fromkeys(
+        ("endpoint", "incomplete", "issuer_mismatch", "no_keys", "not_a_key_set", "not_https", "url"),
+        "misconfigured",
+    ),
+    **dict.fromkeys(
+        (
+            "broken",
+            "connect",
+            "dns",
+            "keys_stale",
+            "mail",
+            "not_json",
+            "not_ready",
+            "status",
+            "timeout",
+            "tls",
+        ),
+        "down",
+    ),
+    "unreachable": "down",
+}
+#: What a person is asked for by the same provider the next time, as ``prompt`` (OpenID Connect Core §3.1.2.1).
+NEXT_PROMPTS: Final[Mapping[str, str]] = {"needs_interaction": "login", "not_allowed": "select_account"}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failure, as it was logged.
+
+    Attributes:
+        reason: A key of :data:`LEVELS`.
+        detail: The finer word of whoever found it; of ours, safe to show.
+        reference: Eight characters, the same in the log and on the page.
+    """
+
+    reason: str
+    detail: str
+    reference: str
+
+
+def log_failed_leg(provider: str, error: ProviderError, *, stage: str, seconds: float) -> Failure:
+    """Log why *provider* could not sign the person in.
+
+    Args:
+        provider: Logical name.
+        error: What the provider raised.
+        stage: What was being done, where *error* does not say it.
+        seconds: How long it took.
+    """
+    return _log(provider, error, reason=reason_of(error), stage=error.stage or stage, seconds=seconds)
+
+
+def log_no_account(provider: str, detail: str) -> Failure:
+    """Log that this site refused a person whom *provider* signed in; *detail* is one word of ours."""
+    return _log(provider, ProviderError(detail), reason="no_account", stage="account")
+
+
+def reason_of(error: ProviderError) -> str:
+    """Return what kind of failure *error* is: a key of :data:`LEVELS`."""
+    if error.reason in LEVELS:
+        return error.reason
+    if isinstance(error, ProviderDenied):
+        return "cancelled"
+    if isinstance(error, IdentityRejected):
+        return "refused"
+    status = error.http_status or 0
+    if error.upstream_error in _IS_DOWN or status >= 500 or status == 429:
+        return "down"
+    if error.upstream_error in _SET_UP_WRONGLY or (status in (401, 403, 404) and not error.upstream_error):
+        return "misconfigured"
+    return _WORDS.get(error.reason, "unavailable")
+
+
+def _log(
+    provider: str, error: ProviderError, *, reason: str, stage: str, seconds: float | None = None
+) -> Failure:
+    failure = Failure(reason, error.reason, secrets.token_hex(4).upper())
+    said = {
+        "reference": failure.reference,
+        "provider": provider,
+        "stage": stage,
+        "reason": reason,
+        "detail": error.detail,
+        "upstream_error": error.upstream_error,
+        "http_status": error.http_status,
+        "seconds": None if seconds is None else round(seconds, 3),
+    }
+    words = " ".join(f"{name}={value}" for name, value in said.items() if value not in ("", None))
+    logger.log(LEVELS[reason], "sign-in failed: %s", words, extra=said)
+    return failure
