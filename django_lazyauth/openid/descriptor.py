@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, get_args
 
 from django_lazyauth.errors import LazyAuthError
 
+from .people.keys import People, people_from
 from .presets import PRESETS
 from .provider_keys import KEYS, UserInfo
 from .provider_kinds import PLACEHOLDER, REQUIRED, Key, Wrong, is_a
@@ -91,6 +92,7 @@ class ProviderDescriptor:
         authorization_endpoint: Empty: taken from the metadata, like every other empty endpoint.
         emails_endpoint: A list of addresses with ``verified`` flags (GitHub-style).
         requests: What our requests to it look like.
+        people: Whose tokens and which people this site takes.
     """
 
     name: str
@@ -119,6 +121,7 @@ class ProviderDescriptor:
     revocation_endpoint: str = ""
     emails_endpoint: str = ""
     requests: Requests = field(default_factory=Requests)
+    people: People = field(default_factory=People)
 
     @property
     def placeholders(self) -> tuple[str, ...]:
@@ -150,6 +153,7 @@ def descriptor_from_settings(name: str, mapping: Mapping[str, Any]) -> ProviderD
     descriptor = ProviderDescriptor(
         name=name,
         requests=requests_from(values),
+        people=people_from(values),
         **{key: value for key, value in values.items() if key in _FIELDS},
     )
     _check_whole(descriptor)
@@ -161,6 +165,7 @@ _FIELDS: Final = frozenset(one.name for one in fields(ProviderDescriptor)) - {
     "name",
     "is_discovered",
     "requests",
+    "people",
 }
 _TYPES: Final = get_args(ProviderType)
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypedDict, get_args
 
 from . import provider_kinds as kinds
 from . import rules
+from .people.keys import PEOPLE_KEYS, PeopleConfig
 from .presets import PRESETS
 from .provider_kinds import REQUIRED, Key, Kind
 from .requests import kinds as request_kinds
@@ -225,6 +226,7 @@ KEYS: Final = (
         default_text="GitHub's",
         types=("oauth2",),
     ),
+    *PEOPLE_KEYS,
     *REQUEST_KEYS,
 )
 
@@ -254,7 +256,7 @@ class EmailsConfig(TypedDict, total=False):
 _Class = TypedDict("_Class", {"class": "str | type[Any] | None"}, total=False)
 
 
-class ProviderConfig(_Class, RequestsConfig, total=False):
+class ProviderConfig(_Class, PeopleConfig, RequestsConfig, total=False):
     """An entry of ``LAZYAUTH["PROVIDERS"]``, for type checkers. ``None`` is as if the key was not there."""
 
     preset: str | None

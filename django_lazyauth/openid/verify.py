@@ -9,6 +9,7 @@ Not here: where keys and nonce come from, and which user has the identity.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 from collections.abc import Mapping
@@ -85,6 +86,7 @@ def verify_id_token(
     nonce: str | None,
     now: datetime,
     max_age: int | None = None,
+    is_native: bool = False,
 ) -> VerifiedIdentity:
     """Check *token* and return who it is about (OpenID Connect Core §3.1.3.7).
 
@@ -95,6 +97,7 @@ def verify_id_token(
         nonce: The value sent in the request; ``None`` only where none was sent.
         now: Aware time of receipt. ``exp``, ``nbf`` and a future ``iat`` get 60 s of leeway.
         max_age: Most seconds since the person last authenticated, if the request had it.
+        is_native: An app handed it over, so it may be for one of the provider's ``audiences``. It must hold the nonce.
 
     Raises:
         IdTokenRejected: A check failed; ``reason`` names which one.
@@ -108,9 +111,12 @@ def verify_id_token(
     check_signature(decoded, key, algorithm)
     if _LOGOUT_EVENT in _mapping(claims.get("events")):
         raise IdTokenRejected(Reason.TYPE)
+    _check_audience(claims, provider, is_native=is_native)
     identity = _read_identity(claims, provider, key, now.timestamp(), max_age)
-    if claims.get("nonce") is not None or provider.requests.nonce != "optional":
-        _check_nonce(claims, nonce)
+    # The code of a code flow came to this browser. A token that is handed over is bound to it by the nonce alone.
+    is_bound = is_native or provider.requests.nonce != "optional"
+    if nonce is not None and (is_bound or claims.get("nonce") is not None):
+        _check_nonce(claims, nonce, provider.people.nonce_hash if is_native else "")
     return identity
 
 
@@ -118,7 +124,6 @@ def _read_identity(
     claims: Mapping[str, Any], provider: ProviderDescriptor, key: Key, now: float, max_age: int | None
 ) -> VerifiedIdentity:
     issuer, tenant = _check_issuer(claims, provider, key)
-    _check_audience(claims, provider.client_id)
     issued_at, expires_at = check_times(claims, now)
     if now - issued_at.timestamp() > MAX_AGE:
         raise IdTokenRejected(Reason.TOO_OLD)
@@ -182,11 +187,14 @@ def _subject(rule: Rule, claims: Mapping[str, Any]) -> str:
     return subject
 
 
-def _check_audience(claims: Mapping[str, Any], client_id: str) -> None:
+def _check_audience(claims: Mapping[str, Any], provider: ProviderDescriptor, *, is_native: bool) -> None:
+    """Of several audiences the one that the token was issued to has to be ours (OpenID Connect Core §3.1.3.7)."""
     given = audiences(claims.get("aud"))
-    if client_id not in given:
+    ours = (provider.client_id, *(provider.people.audiences if is_native else ()))
+    if not any(client_id in given for client_id in ours):
         raise IdTokenRejected(Reason.AUDIENCE)
-    if ("azp" in claims or len(given) > 1) and claims.get("azp") != client_id:
+    parties = (provider.client_id, *provider.people.authorized_parties)
+    if ("azp" in claims or len(given) > 1) and claims.get("azp") not in parties:
         raise IdTokenRejected(Reason.AUTHORIZED_PARTY)
 
 
@@ -211,12 +219,15 @@ def _check_auth_time(claims: Mapping[str, Any], now: float, max_age: int | None)
     return datetime.fromtimestamp(auth_time, UTC)
 
 
-def _check_nonce(claims: Mapping[str, Any], nonce: str | None) -> None:
-    if nonce is None:
-        return
+def _check_nonce(claims: Mapping[str, Any], nonce: str, nonce_hash: str) -> None:
     value = claims.get("nonce")
-    if not isinstance(value, str) or not hmac.compare_digest(value.encode(), nonce.encode()):
+    accepted = [nonce, hashlib.sha256(nonce.encode()).hexdigest()] if nonce_hash == "sha256" else [nonce]
+    if not isinstance(value, str) or not any(_is_equal(value, one) for one in accepted):
         raise IdTokenRejected(Reason.NONCE)
+
+
+def _is_equal(value: str, other: str) -> bool:
+    return hmac.compare_digest(value.encode(), other.encode())
 
 
 def _methods(value: object) -> tuple[str, ...]:

@@ -177,9 +177,18 @@ class OpenIDProvider(CodeFlow):
 
     @sensitive_variables()
     def try_verify(
-        self, id_token: str, *, nonce: str | None, max_age: int | None = None, wait: bool = False
+        self,
+        id_token: str,
+        *,
+        nonce: str | None,
+        max_age: int | None = None,
+        wait: bool = False,
+        is_native: bool = False,
     ) -> VerifiedIdentity | Pending:
         """Check an ID token; ``Pending`` while its keys are being fetched.
+
+        Args:
+            is_native: An app handed it over; see :func:`.verify_id_token`.
 
         Raises:
             IdentityRejected: ``reason`` is that of the check that failed.
@@ -189,7 +198,7 @@ class OpenIDProvider(CodeFlow):
         if pending is not None:
             return pending
         try:
-            return self._verify(id_token, self.published, nonce, max_age)
+            return self._verify(id_token, self.published, nonce, max_age, is_native=is_native)
         except IdTokenRejected as error:
             if error.reason is not Reason.UNKNOWN_KID:
                 raise IdentityRejected(error.reason, stage="id_token") from None
@@ -199,12 +208,18 @@ class OpenIDProvider(CodeFlow):
         if isinstance(renewed, Ready):
             self.published = renewed.value
         try:
-            return self._verify(id_token, self.published, nonce, max_age)
+            return self._verify(id_token, self.published, nonce, max_age, is_native=is_native)
         except IdTokenRejected as error:
             raise IdentityRejected(error.reason, stage="id_token") from None
 
     def _verify(
-        self, id_token: str, published: Published, nonce: str | None, max_age: int | None
+        self,
+        id_token: str,
+        published: Published,
+        nonce: str | None,
+        max_age: int | None,
+        *,
+        is_native: bool = False,
     ) -> VerifiedIdentity:
         return verify_id_token(
             id_token,
@@ -213,6 +228,7 @@ class OpenIDProvider(CodeFlow):
             nonce=nonce,
             now=timezone.now(),
             max_age=max_age,
+            is_native=is_native,
         )
 
     @sensitive_variables()

@@ -6,6 +6,10 @@ or link, so a token that was made for another flow, app or person is refused.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from typing import Final
+
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
@@ -14,12 +18,19 @@ from django_lazyauth.errors import IdentityRejected, ProviderError
 from django_lazyauth.kit.results import Pending
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.openid.descriptor import SSO_PREFIX
-from django_lazyauth.openid.verify import IdTokenRejected, read_unverified
+from django_lazyauth.openid.jose import Reason
+from django_lazyauth.openid.verify import IdTokenRejected, VerifiedIdentity, read_unverified
 from django_lazyauth.providers.openid import OpenIDProvider, check_freshness
 from django_lazyauth.providers.registry import get_provider
 
 from . import chain, complete, leg, sso_domain
 
+logger = logging.getLogger("django_lazyauth.upstream")
+
+#: What an operator may have left out of the configuration when a check fails.
+_KEY_OF: Final[Mapping[str, str]] = {
+    Reason.AUTHORIZED_PARTY: 'its azp is neither "client_id" nor in "authorized_parties"'
+}
 #: The states of a row that waits for its person.
 OPEN = (Status.REQUESTED, Status.SENT_UPSTREAM)
 
@@ -30,7 +41,7 @@ def provider_of(id_token: str, *, discovery_domain: str = "") -> OpenIDProvider:
 
     Raises:
         IdentityRejected: ``domain``: the domain is not on the allowlist. ``unknown_issuer``: no provider has that
-            issuer and client id. Or the token cannot be read.
+            issuer, and the audience as ``client_id`` or in ``audiences``. Or the token cannot be read.
     """
     if discovery_domain:
         name = sso_domain.provider_name_of(discovery_domain)
@@ -57,11 +68,31 @@ def provider_of(id_token: str, *, discovery_domain: str = "") -> OpenIDProvider:
 
 def _is_for(provider: OpenIDProvider, issuer: object, audience: object) -> bool:
     audiences = audience if isinstance(audience, list) else [audience]
+    ours = (provider.descriptor.client_id, *provider.descriptor.people.audiences)
     return (
         isinstance(issuer, str)
         and provider.names_issuer(issuer)
-        and any(name == provider.descriptor.client_id for name in audiences)
+        and any(client_id in audiences for client_id in ours)
     )
+
+
+@sensitive_variables("id_token")
+def verify(
+    provider: OpenIDProvider, id_token: str, *, nonce: str, max_age: int | None = None
+) -> VerifiedIdentity | Pending:
+    """Check a token that was handed over. A refusal is logged, with the key that would have to allow it.
+
+    Raises:
+        IdentityRejected, ProviderUnavailable: As :meth:`.OpenIDProvider.try_verify`.
+    """
+    try:
+        return provider.try_verify(id_token, nonce=nonce, max_age=max_age, is_native=True)
+    except IdentityRejected as rejected:
+        hint = _KEY_OF.get(rejected.reason, "")
+        logger.warning(
+            "ID token of %s refused: %s%s", provider.name, rejected.reason, f" ({hint})" if hint else ""
+        )
+        raise
 
 
 @sensitive_variables("id_token")
@@ -82,7 +113,7 @@ def sign_in_with(
     provider = provider_of(id_token, discovery_domain=discovery_domain)
     if not chain.is_way_in(provider.name, pending.client, pending.scopes):
         raise IdentityRejected("not_a_way_in")
-    verified = provider.try_verify(id_token, nonce=nonce, max_age=pending.max_age)
+    verified = verify(provider, id_token, nonce=nonce, max_age=pending.max_age)
     if isinstance(verified, Pending):
         return verified
     check_freshness(verified, pending)

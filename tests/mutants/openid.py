@@ -19,11 +19,28 @@ MUTATIONS = (
     Mutation(
         "id-token-nonce",
         VERIFY,
-        "    if not isinstance(value, str) or not hmac.compare_digest(value.encode(), nonce.encode()):",
+        "    if not isinstance(value, str) or not any(_is_equal(value, one) for one in accepted):",
         "    if not isinstance(value, str):",
         (ID_TOKENS + "test_the_nonce_has_to_be_the_one_sent",),
         "An ID token answers the request that it was asked for in.",
         "I9",
+    ),
+    Mutation(
+        "id-token-of-an-app-is-bound",
+        VERIFY,
+        '    is_bound = is_native or provider.requests.nonce != "optional"',
+        '    is_bound = provider.requests.nonce != "optional"',
+        ("openid/test_people.py::test_i9_a_token_that_is_handed_over_always_holds_the_nonce",),
+        "An ID token that is handed over holds the nonce of its flow, whatever the code flow does.",
+        "I9",
+    ),
+    Mutation(
+        "id-token-for-an-app",
+        VERIFY,
+        "    ours = (provider.client_id, *(provider.people.audiences if is_native else ()))",
+        "    ours = (provider.client_id, *provider.people.audiences)",
+        ("openid/test_people.py::test_the_code_flow_takes_the_client_id_only",),
+        "The code flow takes no ID token that is for an app.",
     ),
     Mutation(
         "id-token-issuer",
@@ -65,7 +82,7 @@ MUTATIONS = (
     Mutation(
         "id-token-audience",
         VERIFY,
-        "    if client_id not in given:",
+        "    if not any(client_id in given for client_id in ours):",
         "    if not given:",
         (ID_TOKENS + "test_the_audience_has_to_hold_us",),
         "An ID token for another client is refused.",
@@ -73,7 +90,7 @@ MUTATIONS = (
     Mutation(
         "id-token-authorized-party",
         VERIFY,
-        '    if ("azp" in claims or len(given) > 1) and claims.get("azp") != client_id:',
+        '    if ("azp" in claims or len(given) > 1) and claims.get("azp") not in parties:',
         '    if len(given) > 1 and "azp" not in claims:',
         (ID_TOKENS + "test_the_authorized_party_has_to_be_us",),
         "An ID token that was issued to another client is refused.",

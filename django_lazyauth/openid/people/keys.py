@@ -1,0 +1,68 @@
+"""The rows of the keys that say whose tokens and which people this site takes, and the value that is made of them.
+
+Not here: where address and name are, and the other keys (:mod:`django_lazyauth.openid.provider_keys`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal, TypedDict
+
+from django_lazyauth.openid.provider_kinds import Key, choice
+
+from . import kinds
+
+NonceHash = Literal["sha256"]
+
+PEOPLE_KEYS: Final = (
+    Key(
+        "audiences",
+        kinds.CLIENT_IDS,
+        "Client ids of native apps at the provider. An ID token that an app [hands over](#native-apps) may be for one "
+        "of them. The code flow takes `client_id` only.",
+        (),
+        types=("oidc",),
+    ),
+    Key(
+        "authorized_parties",
+        kinds.CLIENT_IDS,
+        "Further values of `azp` (OpenID Connect Core §2).",
+        None,
+        default_text="`audiences`",
+        types=("oidc",),
+    ),
+    Key(
+        "nonce_hash",
+        choice("sha256"),
+        "An ID token that an app hands over may hold the hex hash of the nonce in its place, as Apple's do.",
+        default_text="none",
+        types=("oidc",),
+    ),
+)
+
+
+class PeopleConfig(TypedDict, total=False):
+    """These keys in an entry of ``LAZYAUTH["PROVIDERS"]``, for type checkers."""
+
+    audiences: list[str] | tuple[str, ...] | None
+    authorized_parties: list[str] | tuple[str, ...] | None
+    nonce_hash: NonceHash | None
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Whose tokens and which people this site takes. Each field is the key of that name."""
+
+    audiences: tuple[str, ...] = ()
+    authorized_parties: tuple[str, ...] = ()
+    nonce_hash: NonceHash | Literal[""] = ""
+
+
+def people_from(values: Mapping[str, Any]) -> People:
+    """Return the value of the keys that are fields of :class:`People`; *values* may hold others."""
+    names = {one.name for one in fields(People)}
+    found = {name: value for name, value in values.items() if name in names}
+    if found.get("authorized_parties") is None:
+        found["authorized_parties"] = found.get("audiences", ())
+    return People(**found)

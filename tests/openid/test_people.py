@@ -1,0 +1,108 @@
+"""Whose tokens are taken: those for this site, those for its apps, and nobody else's."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_settings
+from tests.openid.test_verify import reason_of
+from tests.support.id_tokens import ISSUER, NONCE, good_claims, sign, verify
+
+
+def provider(**changes):
+    return descriptor_from_settings("acme", {"issuer": ISSUER, "client_id": "us", **changes})
+
+
+APPS = provider(audiences=["ios", "android"])
+
+# --- Audiences ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("audience", ["ios", ["android"], "us", ["us"]])
+def test_a_token_that_an_app_hands_over_may_be_for_the_app(audience):
+    token = sign(good_claims(aud=audience))
+    assert verify(token, provider=APPS, is_native=True).subject == "person-1"
+
+
+@pytest.mark.parametrize("audience", ["ios", ["android"]])
+def test_the_code_flow_takes_the_client_id_only(audience):
+    assert reason_of(sign(good_claims(aud=audience)), provider=APPS) == "aud"
+
+
+@pytest.mark.parametrize("audience", ["other", [], ["ios "], 7])
+def test_no_app_may_hand_over_what_is_for_somebody_else(audience):
+    assert reason_of(sign(good_claims(aud=audience)), provider=APPS, is_native=True) == "aud"
+
+
+def test_an_app_without_audiences_has_the_client_id():
+    assert reason_of(sign(good_claims(aud="ios")), is_native=True) == "aud"
+    assert verify(sign(good_claims()), is_native=True).subject == "person-1"
+
+
+@pytest.mark.parametrize(
+    ("claims", "changes"),
+    [
+        # Google: the token is for the site's client, and was issued to the app's.
+        ({"aud": "us", "azp": "android"}, {"audiences": ["android"]}),
+        ({"aud": "us", "azp": "web"}, {"authorized_parties": ["web"]}),
+        ({"aud": ["us", "other"], "azp": "web"}, {"authorized_parties": ["web"]}),
+        ({"aud": ["us", "other"], "azp": "us"}, {"authorized_parties": ["web"]}),
+    ],
+)
+def test_the_authorized_party_may_be_one_that_is_named(claims, changes):
+    """OpenID Connect Core §3.1.3.7 (4, 5)."""
+    token = sign(good_claims(**claims))
+    assert verify(token, provider=provider(**changes), is_native=True).subject == "person-1"
+
+
+@pytest.mark.parametrize(
+    ("claims", "changes"),
+    [
+        ({"aud": ["us", "other"]}, {"audiences": ["other"]}),
+        ({"aud": "us", "azp": "other"}, {"audiences": ["android"]}),
+        ({"aud": "us", "azp": ["android"]}, {"audiences": ["android"]}),
+        ({"aud": "us", "azp": "android"}, {"audiences": ["android"], "authorized_parties": []}),
+        (
+            {"aud": ["android", "other"], "azp": "android"},
+            {"audiences": ["android"], "authorized_parties": ["web"]},
+        ),
+    ],
+)
+def test_any_other_authorized_party_is_refused(claims, changes):
+    assert reason_of(sign(good_claims(**claims)), provider=provider(**changes), is_native=True) == "azp"
+
+
+@pytest.mark.parametrize("value", [["x"] * 17, [""], [7], "ios", {"ios": 1}, ["x" * 256], ["a\0b"]])
+@pytest.mark.parametrize("key", ["audiences", "authorized_parties"])
+def test_a_list_of_client_ids_that_is_none_is_named_by_its_key(key, value):
+    with pytest.raises(DescriptorError, match=f'"{key}" must be a list of at most 16 client ids'):
+        provider(**{key: value})
+
+
+# --- The nonce ------------------------------------------------------------------------------------------------
+
+HASHED = hashlib.sha256(NONCE.encode()).hexdigest()
+
+
+def test_apples_apps_may_hold_the_hash_of_the_nonce():
+    apple = provider(nonce_hash="sha256")
+    for nonce in (HASHED, NONCE):
+        assert verify(sign(good_claims(nonce=nonce)), provider=apple, is_native=True).subject == "person-1"
+    for nonce in (HASHED.upper(), HASHED[:-1], "", ..., hashlib.sha256(b"other").hexdigest()):
+        assert reason_of(sign(good_claims(nonce=nonce)), provider=apple, is_native=True) == "nonce"
+
+
+def test_a_hashed_nonce_is_of_apps_and_of_providers_that_say_so():
+    assert reason_of(sign(good_claims(nonce=HASHED)), is_native=True) == "nonce"
+    assert reason_of(sign(good_claims(nonce=HASHED)), provider=provider(nonce_hash="sha256")) == "nonce"
+
+
+@pytest.mark.parametrize("nonce", ["optional", "none"])
+def test_i9_a_token_that_is_handed_over_always_holds_the_nonce(nonce):
+    """Nothing else binds it to this browser: a code flow without a nonce has PKCE."""
+    lax = provider(nonce=nonce)
+    assert verify(sign(good_claims(nonce=...)), provider=lax, nonce=None).subject == "person-1"
+    for given in (..., "other"):
+        assert reason_of(sign(good_claims(nonce=given)), provider=lax, is_native=True) == "nonce"
