@@ -129,6 +129,11 @@ class ProviderDescriptor:
         return tuple(PLACEHOLDER.findall(self.issuer))
 
     @property
+    def issuers(self) -> tuple[str, ...]:
+        """All names of the issuer, the one that identities are kept with first."""
+        return (self.issuer, *self.people.issuer_aliases)
+
+    @property
     def configuration_url(self) -> str:
         """URL of the metadata document (OpenID Connect Discovery §4)."""
         return self.openid_configuration or self.issuer.rstrip("/") + "/.well-known/openid-configuration"
@@ -190,6 +195,10 @@ def _check_whole(descriptor: ProviderDescriptor) -> None:
         return
     if "openid" not in descriptor.scopes:
         raise DescriptorError(descriptor.name, '"scopes" must hold "openid" (OpenID Connect Core §3.1.2.1)')
+    for alias in descriptor.people.issuer_aliases:
+        # Without its placeholder an alias would let a token of one tenant name another.
+        if set(PLACEHOLDER.findall(alias)) != set(descriptor.placeholders):
+            raise DescriptorError(descriptor.name, '"issuer_aliases" must have the placeholders of "issuer"')
     explicit = descriptor.authorization_endpoint and descriptor.token_endpoint and descriptor.jwks_uri
     if descriptor.placeholders and not descriptor.openid_configuration and not explicit:
         raise DescriptorError(

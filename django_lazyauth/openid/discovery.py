@@ -141,7 +141,7 @@ def _fetch_configuration(cache_key: str) -> dict[str, Any]:
 
 def _configured_metadata(metadata: Mapping[str, Any], configured: ProviderDescriptor) -> dict[str, Any]:
     """Return what is kept of the metadata of a provider that the operator configured; its own endpoints win."""
-    if metadata.get("issuer") != configured.issuer:
+    if metadata.get("issuer") not in configured.issuers:
         raise SourceFailed("issuer_mismatch")
     own = {name: url for name in published.ENDPOINT_MEMBERS if (url := getattr(configured, name, ""))}
     return published.read_metadata({**metadata, **own})

@@ -288,8 +288,8 @@ def _fetch_configuration(descriptor: ProviderDescriptor) -> dict[str, Any]:
 
 def _is_issuer_of(descriptor: ProviderDescriptor, issuer: str) -> bool:
     if descriptor.placeholders:
-        return matches_issuer(descriptor.issuer, issuer)
-    return issuer == descriptor.issuer
+        return any(matches_issuer(name, issuer) for name in descriptor.issuers)
+    return issuer in descriptor.issuers
 
 
 def _conditions(row: ProviderKeySet) -> dict[str, str]:

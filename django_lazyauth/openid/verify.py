@@ -55,7 +55,8 @@ class VerifiedIdentity:
     """The person that a valid token is about.
 
     Attributes:
-        issuer: Exactly as the token has it.
+        issuer: The provider's ``issuer`` with its placeholders filled, also where the token has an alias.
+        issuers: The same and its aliases.
         subject: The value of the provider's rule ``subject``. It is unique within the issuer, not across the
             tenants of a provider.
         sub: The issuer's ``sub``, which a UserInfo answer must repeat (OpenID Connect Core §5.3.2).
@@ -72,6 +73,7 @@ class VerifiedIdentity:
     tenant: str
     issued_at: datetime
     expires_at: datetime
+    issuers: tuple[str, ...] = ()
     auth_time: datetime | None = None
     amr: tuple[str, ...] = ()
     acr: str = ""
@@ -123,12 +125,13 @@ def verify_id_token(
 def _read_identity(
     claims: Mapping[str, Any], provider: ProviderDescriptor, key: Key, now: float, max_age: int | None
 ) -> VerifiedIdentity:
-    issuer, tenant = _check_issuer(claims, provider, key)
+    issuers, tenant = _check_issuer(claims, provider, key)
     issued_at, expires_at = check_times(claims, now)
     if now - issued_at.timestamp() > MAX_AGE:
         raise IdTokenRejected(Reason.TOO_OLD)
     return VerifiedIdentity(
-        issuer=issuer,
+        issuer=issuers[0],
+        issuers=issuers,
         tenant=tenant,
         subject=_subject(provider.subject, claims),
         sub=_subject(_SUB, claims),
@@ -161,23 +164,26 @@ def matches_issuer(template: str, other: str) -> bool:
 # --- Claims (OpenID Connect Core §2) ----------------------------------------------------------------------
 
 
-def _check_issuer(claims: Mapping[str, Any], provider: ProviderDescriptor, key: Key) -> tuple[str, str]:
-    """Return issuer and tenant. A tenant can issue tokens for its own issuer only (I19)."""
+def _check_issuer(
+    claims: Mapping[str, Any], provider: ProviderDescriptor, key: Key
+) -> tuple[tuple[str, ...], str]:
+    """Return the names of the issuer and the tenant. A tenant can issue tokens for its own issuer only (I19)."""
     tenants: list[str] = []
-    expected = provider.issuer
+    expected = provider.issuers
     for name in provider.placeholders:
         value = claims.get(name)
         if not isinstance(value, str) or not _TENANT.fullmatch(value):
             raise IdTokenRejected(Reason.TENANT)
         tenants.append(value)
-        expected = expected.replace("{" + name + "}", value)
+        expected = tuple(template.replace("{" + name + "}", value) for template in expected)
     issuer = required_text(claims.get("iss"), IDENTIFIER_LIMIT, Reason.ISSUER)
-    if issuer != expected:
+    if issuer not in expected:
         raise IdTokenRejected(Reason.ISSUER)
     # A provider with many tenants may publish which tenant a key signs for.
-    if key.issuer is not None and key.issuer != issuer and not matches_issuer(provider.issuer, key.issuer):
+    is_shared = key.issuer is None or any(matches_issuer(name, key.issuer) for name in provider.issuers)
+    if not is_shared and key.issuer not in expected:
         raise IdTokenRejected(Reason.ISSUER)
-    return issuer, ":".join(tenants)
+    return expected, ":".join(tenants)
 
 
 def _subject(rule: Rule, claims: Mapping[str, Any]) -> str:

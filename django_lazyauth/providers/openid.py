@@ -95,8 +95,10 @@ class OpenIDProvider(CodeFlow):
 
     def names_issuer(self, issuer: str) -> bool:
         """Say whether *issuer* matches the configured one, in any tenant. The ID token names the tenant."""
-        pattern = _PLACEHOLDER.sub("[A-Za-z0-9._-]+", re.escape(self.descriptor.issuer))
-        return re.fullmatch(pattern, issuer) is not None
+        return any(
+            re.fullmatch(_PLACEHOLDER.sub("[A-Za-z0-9._-]+", re.escape(name)), issuer) is not None
+            for name in self.descriptor.issuers
+        )
 
     @sensitive_variables()
     def identify(
@@ -114,7 +116,7 @@ class OpenIDProvider(CodeFlow):
         if not tokens.id_token:
             raise IdentityRejected("no_id_token", stage="token")
         verified = self.verify(tokens.id_token, nonce=nonce, max_age=pending.max_age)
-        if answers.authorization.get("iss", verified.issuer) != verified.issuer:
+        if answers.authorization.get("iss", verified.issuer) not in verified.issuers:
             raise IdentityRejected("issuer_mismatch")
         check_freshness(verified, pending)
         documents = replace(answers.documents(), id_token=verified.claims)

@@ -45,7 +45,7 @@ MUTATIONS = (
     Mutation(
         "id-token-issuer",
         VERIFY,
-        "    if issuer != expected:",
+        "    if issuer not in expected:",
         "    if not expected:",
         (ID_TOKENS + "test_the_issuer_is_compared_exactly",),
         "An ID token is of the configured issuer.",
@@ -63,9 +63,8 @@ MUTATIONS = (
     Mutation(
         "id-token-key-of-a-tenant",
         VERIFY,
-        "    if key.issuer is not None and key.issuer != issuer"
-        " and not matches_issuer(provider.issuer, key.issuer):",
-        "    if key.issuer is not None and not key.issuer:",
+        "    if not is_shared and key.issuer not in expected:",
+        "    if not is_shared and not key.issuer:",
         (ID_TOKENS + "test_a_key_of_one_tenant_signs_for_that_tenant_only",),
         "A key of one tenant signs for that tenant only.",
         "I19",

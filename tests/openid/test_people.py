@@ -106,3 +106,40 @@ def test_i9_a_token_that_is_handed_over_always_holds_the_nonce(nonce):
     assert verify(sign(good_claims(nonce=...)), provider=lax, nonce=None).subject == "person-1"
     for given in (..., "other"):
         assert reason_of(sign(good_claims(nonce=given)), provider=lax, is_native=True) == "nonce"
+
+
+# --- Aliases --------------------------------------------------------------------------------------------------
+
+ALIAS = "id.example"
+TENANTS = {
+    "issuer": "https://login.example/{tid}/v2.0",
+    "openid_configuration": "https://login.example/common/.well-known/openid-configuration",
+}
+
+
+def test_an_alias_is_the_issuer_and_the_identity_is_kept_with_the_issuer():
+    identity = verify(sign(good_claims(iss=ALIAS)), provider=provider(issuer_aliases=[ALIAS]))
+    assert (identity.issuer, identity.issuers) == (ISSUER, (ISSUER, ALIAS))
+
+
+@pytest.mark.parametrize("issuer", [ALIAS, "ID.example", "id.example/", "https://id.example/", [ALIAS]])
+def test_a_name_that_is_no_alias_is_another_issuer(issuer):
+    aliases = ["www.id.example"] if issuer == ALIAS else [ALIAS]
+    assert reason_of(sign(good_claims(iss=issuer)), provider=provider(issuer_aliases=aliases)) == "iss"
+
+
+def test_i19_an_alias_with_tenants_is_of_the_same_tenant():
+    """Azure AD's older tokens have another issuer."""
+    microsoft = provider(**TENANTS, issuer_aliases=["https://sts.example/{tid}/"])
+    claims = {"iss": "https://sts.example/t1/", "tid": "t1"}
+    identity = verify(sign(good_claims(**claims)), provider=microsoft)
+    assert (identity.issuer, identity.tenant) == ("https://login.example/t1/v2.0", "t1")
+    assert reason_of(sign(good_claims(**claims | {"tid": "t2"})), provider=microsoft) == "iss"
+
+
+@pytest.mark.parametrize("alias", ["https://sts.example/", "https://sts.example/{oid}/"])
+def test_i19_an_alias_without_the_tenant_is_refused_by_the_check(alias):
+    with pytest.raises(DescriptorError, match='"issuer_aliases" must have the placeholders of "issuer"'):
+        provider(**TENANTS, issuer_aliases=[alias])
+    with pytest.raises(DescriptorError, match='"issuer_aliases" must have the placeholders'):
+        provider(issuer_aliases=["https://sts.example/{tid}/"])

@@ -17,6 +17,14 @@ NonceHash = Literal["sha256"]
 
 PEOPLE_KEYS: Final = (
     Key(
+        "issuer_aliases",
+        kinds.ISSUERS,
+        "Further names of the issuer, in its tokens and its metadata. Identities are kept with `issuer`. An alias has "
+        "the placeholders of the issuer.",
+        (),
+        types=("oidc",),
+    ),
+    Key(
         "audiences",
         kinds.CLIENT_IDS,
         "Client ids of native apps at the provider. An ID token that an app [hands over](#native-apps) may be for one "
@@ -45,6 +53,7 @@ PEOPLE_KEYS: Final = (
 class PeopleConfig(TypedDict, total=False):
     """These keys in an entry of ``LAZYAUTH["PROVIDERS"]``, for type checkers."""
 
+    issuer_aliases: list[str] | tuple[str, ...] | None
     audiences: list[str] | tuple[str, ...] | None
     authorized_parties: list[str] | tuple[str, ...] | None
     nonce_hash: NonceHash | None
@@ -54,6 +63,7 @@ class PeopleConfig(TypedDict, total=False):
 class People:
     """Whose tokens and which people this site takes. Each field is the key of that name."""
 
+    issuer_aliases: tuple[str, ...] = ()
     audiences: tuple[str, ...] = ()
     authorized_parties: tuple[str, ...] = ()
     nonce_hash: NonceHash | Literal[""] = ""

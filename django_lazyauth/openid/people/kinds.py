@@ -8,6 +8,8 @@ from django_lazyauth.openid.provider_kinds import Kind, is_a, text, wanted
 
 #: Client ids in one list.
 CLIENTS_LIMIT: Final = 16
+#: Further names of one issuer.
+ALIASES_LIMIT: Final = 4
 
 
 def texts(limit: int, what: str) -> Kind:
@@ -23,3 +25,4 @@ def texts(limit: int, what: str) -> Kind:
 
 
 CLIENT_IDS: Final = texts(CLIENTS_LIMIT, "client ids")
+ISSUERS: Final = texts(ALIASES_LIMIT, "issuers")

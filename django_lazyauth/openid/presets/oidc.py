@@ -62,6 +62,8 @@ OIDC: Final[Mapping[str, Preset]] = {
         {
             "display_name": "Google",
             "issuer": "https://accounts.google.com",
+            # Its older ID tokens, and some of its libraries, leave the scheme out.
+            "issuer_aliases": ["accounts.google.com"],
             "scopes": OPENID,
             "algorithms": ["RS256"],
             # Google's form of offline_access. It gives a refresh token at the first consent only.
@@ -88,6 +90,8 @@ OIDC: Final[Mapping[str, Preset]] = {
         {
             "display_name": "LinkedIn",
             "issuer": "https://www.linkedin.com/oauth",
+            # What its tokens say differs from what its metadata says, and has changed before.
+            "issuer_aliases": ["https://www.linkedin.com"],
             "openid_configuration": "https://www.linkedin.com/oauth/.well-known/openid-configuration",
             "scopes": OPENID,
             "token_endpoint_auth_method": "client_secret_post",
