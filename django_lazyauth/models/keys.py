@@ -33,6 +33,11 @@ class ProviderKeySet(models.Model):
     method_found = models.CharField(_("method found"), max_length=32, blank=True)
     #: For all tokens together that the stored keys could not verify (I15).
     unknown_kid_at = models.DateTimeField(_("last fetch for a token"), null=True, blank=True)
+    #: How the last sign-ins went, each within a minute (``upstream/health``).
+    signed_in_at = models.DateTimeField(_("last sign-in"), null=True, blank=True)
+    failed_at = models.DateTimeField(_("last failed sign-in"), null=True, blank=True)
+    #: Two words of ours: the reason, and the finer one.
+    failure = models.CharField(_("why it failed"), max_length=64, blank=True)
     endpoint_failed_at = models.DateTimeField(_("last fetch for a broken endpoint"), null=True, blank=True)
 
     class Meta:

@@ -25,6 +25,7 @@ from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.base import Page, Provider, Redirect, Success
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
+from django_lazyauth.upstream import health
 
 from . import chain, complete, failures, leg, linking, sso_domain
 from .failures import Failure
@@ -148,6 +149,7 @@ def receive(
         step = provider.complete(request, pending, leg.open_private(pending))
         if isinstance(step, Page):
             raise ProviderError("unexpected_page")
+        health.note_success(provider_name)
         if pending.link_to_id is not None:
             return linking.complete(request, pending, step)
         return _complete(request, pending, provider, step)
@@ -169,6 +171,7 @@ def answer_page(
             raise leg.SignInEnded
         step = provider.complete(request, pending, leg.open_private(pending))
         if not isinstance(step, Page):
+            health.note_success(provider_name)
             return _complete(request, pending, provider, step)
     if step.private is not None:
         leg.keep_private(pending, step.private)

@@ -1,5 +1,7 @@
 """What did not work on a leg to a provider: which of a few reasons it is, how loud it is, and its line of the log.
 
+What is no fault of the person is noted in the provider's row too.
+
 A failure has a reference. The person reads it at the end of the page, and the operator finds the line by it. The line
 holds words of ours and the error code of the upstream. It never holds a description, an answer, a token or an address.
 
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django_lazyauth.errors import IdentityRejected, ProviderDenied, ProviderError
+from django_lazyauth.upstream import health
 
 logger = logging.getLogger("django_lazyauth.upstream")
 
@@ -126,6 +129,8 @@ def _log(
     provider: str, error: ProviderError, *, reason: str, stage: str, seconds: float | None = None
 ) -> Failure:
     failure = Failure(reason, error.reason, secrets.token_hex(4).upper())
+    if LEVELS[reason] > logging.INFO:
+        health.note_failure(provider, reason, error.reason)
     said = {
         "reference": failure.reference,
         "provider": provider,

@@ -1,0 +1,68 @@
+"""Did the last person get through at a provider? Kept in the provider's row, for the admin and ``check_provider``.
+
+A sign-in reads the row, and writes it once a minute at most unless something changed. Providers without keys get a row
+by it. Nothing is kept of SSO domains: their names come from strangers.
+
+Not here: whether keys and metadata could be fetched, which the same row says (``openid/keys``).
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any, Final
+
+from django.db import DatabaseError, InterfaceError, router
+from django.utils import timezone
+
+from django_lazyauth.kit.retry import drop_if_broken
+from django_lazyauth.models import ProviderKeySet
+from django_lazyauth.openid.descriptor import SSO_PREFIX
+
+logger = logging.getLogger("django_lazyauth.upstream")
+
+#: How exact the two times are. It also bounds how often the row is written.
+RESOLUTION: Final = timedelta(minutes=1)
+FAILURE_LENGTH: Final = 64
+
+
+def note_success(provider: str) -> None:
+    """Note that *provider* said who somebody is. A database that fails here fails nobody."""
+    _note(provider, "signed_in_at", {})
+
+
+def note_failure(provider: str, reason: str, detail: str) -> None:
+    """Note that *provider* could not; *reason* and *detail* are words of ours. A database that fails fails nobody."""
+    words = reason if detail in ("", reason) else f"{reason}: {detail}"
+    _note(provider, "failed_at", {"failure": words[:FAILURE_LENGTH]})
+
+
+def _note(provider: str, column: str, values: dict[str, Any]) -> None:
+    if provider.startswith(SSO_PREFIX):
+        return
+    using = router.db_for_write(ProviderKeySet)
+    rows = ProviderKeySet.objects.using(using).filter(pk=provider)
+    now = timezone.now()
+    try:
+        known: Any = rows.values("signed_in_at", "failed_at", "failure").first()
+        if known is None:
+            row = ProviderKeySet(provider=provider, **{column: now}, **values)
+            ProviderKeySet.objects.using(using).bulk_create([row], ignore_conflicts=True)
+        elif _says_something_new(known, column, values, now - RESOLUTION):
+            # Of processes that read the same row one writes.
+            rows.filter(**{column: known[column]}).update(**{column: now}, **values)
+    except (DatabaseError, InterfaceError) as error:
+        drop_if_broken(using)
+        logger.warning("%s: how a sign-in went was not noted: %s", provider, type(error).__name__)
+
+
+def _says_something_new(known: dict[str, Any], column: str, values: dict[str, Any], since: Any) -> bool:
+    """Say whether the time is due, the words are others, or the last sign-in went the other way."""
+    noted = known[column]
+    other = known["failed_at" if column == "signed_in_at" else "signed_in_at"]
+    return (
+        noted is None
+        or noted < since
+        or (other is not None and other > noted)
+        or any(known[name] != value for name, value in values.items())
+    )
