@@ -40,6 +40,14 @@ def refresh_provider_keys() -> None:
     key_refresh.refresh_providers()
 
 
+@shared_task(name="django_lazyauth.refresh_provider", ignore_result=True)
+def refresh_provider(name: str) -> None:
+    """Refresh the stale keys of a provider that somebody signs in with (``DISCOVERY_RUNNER = "celery"``)."""
+    from django_lazyauth.openid import key_fetch
+
+    key_fetch.run(name)
+
+
 @shared_task(name="django_lazyauth.fetch", ignore_result=True)
 def fetch(name: str, key: str, token: str) -> None:
     """Fetch what an SSO domain says, or the keys of an issuer (``DISCOVERY_RUNNER = "celery"``)."""

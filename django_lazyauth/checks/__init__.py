@@ -55,8 +55,16 @@ def check_pooler(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
     return database.check_pooler(app_configs, **kwargs)
 
 
+def check_provider_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the keys of providers are refreshed."""
+    from . import database
+
+    return database.check_provider_keys(app_configs, **kwargs)
+
+
 def register_checks() -> None:
     """Register the checks. The app config calls it once."""
     register(check_settings, TAG)
     register(check_deployment, TAG, deploy=True)
     register(check_pooler, Tags.database)
+    register(check_provider_keys, Tags.database)

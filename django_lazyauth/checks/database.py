@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -10,8 +11,11 @@ from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.db import DatabaseError, connections, router
+from django.utils import timezone
 
-from django_lazyauth.models import PendingAuthorization, ProviderIdentity, UpstreamToken
+from django_lazyauth.conf.messages import readable
+from django_lazyauth.models import PendingAuthorization, ProviderIdentity, ProviderKeySet, UpstreamToken
+from django_lazyauth.providers.registry import upstream_types
 from django_lazyauth.toolkit.clients import token_models
 
 
@@ -70,6 +74,31 @@ def check_pooler(
             hint=f'Set DATABASES["{using}"]["DISABLE_SERVER_SIDE_CURSORS"] = True (see docs/databases.md).',
             id="lazyauth.W041",
         )
+    ]
+
+
+def check_provider_keys(
+    app_configs: Any, *, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Warn of a provider that did not answer for half the time after which its keys are no longer believed."""
+    using = router.db_for_write(ProviderKeySet)
+    longest: timedelta | None = readable("provider_keys_max_age")
+    if using not in (databases or ()) or longest is None or not readable("providers"):
+        return []
+    names = [name for name, kind in upstream_types().items() if kind == "oidc"]
+    old = timezone.now() - longest / 2
+    try:
+        rows = list(ProviderKeySet.objects.using(using).filter(provider__in=names, fetched_at__lt=old))
+    except DatabaseError:
+        return []
+    return [
+        CheckWarning(
+            f"The keys of provider {row.provider!r} are of {row.fetched_at:%Y-%m-%d %H:%M} UTC. Nobody signed in with "
+            f"it since, or it does not answer ({row.last_error or 'no error'}).",
+            hint=f"Run manage.py refresh_provider_keys {row.provider}.",
+            id="lazyauth.W042",
+        )
+        for row in rows
     ]
 
 

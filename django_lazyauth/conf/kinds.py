@@ -39,19 +39,21 @@ def is_a(value: object, *types: type) -> bool:
 # -- numbers ------------------------------------------------------------------------------------------------
 
 
-def duration(*, at_most: timedelta, zero: bool = False) -> Kind[timedelta]:
-    """Seconds or a ``timedelta``; finite, not negative, and zero only if *zero*."""
+def duration(
+    *, at_most: timedelta, at_least: timedelta = timedelta(0), zero: bool = False
+) -> Kind[timedelta]:
+    """Seconds or a ``timedelta``; finite, not below *at_least*, and zero only if *zero*."""
 
     def read(value: Any) -> timedelta:
         if not is_a(value, timedelta):
             wanted(is_a(value, int, float) and not is_a(value, bool))
             wanted(0 <= value <= at_most.total_seconds())  # False for NaN and infinity, too.
             value = timedelta(seconds=value)
-        wanted(timedelta(0) <= value <= at_most and (zero or value))
+        wanted(at_least <= value <= at_most and (zero or value))
         found: timedelta = value
         return found
 
-    least = "zero or more" if zero else "more than 0"
+    least = f"at least {in_words(at_least)}" if at_least else "zero or more" if zero else "more than 0"
     return Kind(f"seconds or a timedelta, {least} and at most {in_words(at_most)}", read)
 
 

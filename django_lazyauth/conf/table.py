@@ -198,8 +198,15 @@ class LazyAuthSettings:
     )
     discovery_runner: Setting[Runner] = Setting(
         choice(*get_args(Runner)),
-        "What fetches for SSO domains: threads of the web process, or Celery workers.",
+        "What fetches for SSO domains, and the keys of providers that are stale: threads of the web process, or Celery "
+        "workers.",
         default="threads",
+    )
+    provider_keys_max_age = Setting(
+        duration(at_least=HOUR, at_most=7 * DAY),
+        "How long the [keys of a provider](concepts/sso.md#keys-of-configured-providers) are believed since it last "
+        "answered.",
+        default=DAY,
     )
     backchannel_logout_runner: Setting[Runner] = Setting(
         choice(*get_args(Runner)),

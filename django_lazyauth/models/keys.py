@@ -23,6 +23,8 @@ class ProviderKeySet(models.Model):
     #: The end of its ``max-age``.
     fresh_until = models.DateTimeField(_("fresh until"), null=True, blank=True)
     next_refresh_at = models.DateTimeField(_("next refresh at"), default=timezone.now)
+    #: Until when a refresh that was started belongs to its process. It is empty when the refresh has ended.
+    refreshing_until = models.DateTimeField(_("being refreshed until"), null=True, blank=True)
     failures = models.PositiveIntegerField(_("failures in a row"), default=0)
     #: One short word of ours. It stays when a later refresh succeeds; ``failures`` is 0 then.
     last_error = models.CharField(_("last error"), max_length=32, blank=True)

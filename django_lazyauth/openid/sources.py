@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from django_lazyauth.kit.results import Failed, Pending, Ready, Result
+from django_lazyauth.kit.results import Failed, Pending, Ready, Result, SourceFailed
 from django_lazyauth.kit.wait import wait_for
 
 from . import discovery, keys
@@ -48,21 +48,22 @@ class Published:
     name: str = ""
 
 
-def load(source: KeySource, *, unknown_kid: bool = False, wait: bool = False) -> Result[Published]:
+def load(source: KeySource, *, refetch: bool = False, wait: bool = False) -> Result[Published]:
     """Return the metadata and keys of *source*, and start a fetch if they are missing.
 
     Args:
-        unknown_kid: A token names an unknown key: fetch the keys again, once per 30 s (I15).
+        refetch: The keys cannot verify a token: fetch them again, once per 30 s (I15).
         wait: Wait for that fetch, 5 s at most, instead of returning ``Pending``.
     """
     match source:
         case StoredKeys(descriptor):
-            stored = (
-                keys.refresh_for_unknown_kid(descriptor) if unknown_kid else keys.load_or_fetch(descriptor)
-            )
+            try:
+                stored = keys.refetch(descriptor) if refetch else keys.load_or_fetch(descriptor)
+            except SourceFailed as failure:
+                return Failed(failure.reason)
             return Failed("not_ready") if stored is None else Ready(Published(descriptor, stored))
         case DiscoveredKeys(domain):
-            found = _renew(domain, wait=wait) if unknown_kid else discovery.fetch_if_due(domain)
+            found = _renew(domain, wait=wait) if refetch else discovery.fetch_if_due(domain)
             if isinstance(found, Ready):
                 provider = found.value
                 return Ready(Published(provider.descriptor, provider.published, provider.name))

@@ -2,7 +2,8 @@
 
 It chooses the providers and reports on each.
 
-Not here: how one is refreshed, and that a bad answer never replaces good keys (:mod:`django_lazyauth.openid.keys`).
+Not here: how one is refreshed, and that a bad answer never replaces good keys
+(:mod:`django_lazyauth.openid.key_fetch`).
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from dataclasses import dataclass
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import ProviderError
 from django_lazyauth.kit.results import SourceFailed
-from django_lazyauth.openid import keys
+from django_lazyauth.openid import key_fetch
 from django_lazyauth.openid.descriptor import DescriptorError
-from django_lazyauth.openid.keys import Outcome
+from django_lazyauth.openid.key_fetch import Outcome
 
 from .openid import OpenIDProvider
 from .registry import get_provider
@@ -46,7 +47,7 @@ def refresh_provider(name: str, *, force: bool = False) -> Report:
     A failure is reported, not raised. What is stored is kept.
     """
     try:
-        return Report(name, keys.refresh(keys.configured_descriptor(name), force=force))
+        return Report(name, key_fetch.refresh(key_fetch.configured_descriptor(name), force=force))
     except KeyError:
         return Report(name, None, "not_configured")
     except DescriptorError as error:

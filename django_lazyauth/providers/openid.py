@@ -166,7 +166,7 @@ class OpenIDProvider(CodeFlow):
 
     @sensitive_variables()
     def verify(self, id_token: str, *, nonce: str | None, max_age: int | None = None) -> VerifiedIdentity:
-        """Check an ID token. If it names an unknown key, fetch the keys once and wait for them (I15).
+        """Check an ID token. If no stored key verifies it, fetch the keys once and wait for them (I15).
 
         Raises:
             IdentityRejected: ``reason`` is that of the check that failed.
@@ -202,9 +202,10 @@ class OpenIDProvider(CodeFlow):
         try:
             return self._verify(id_token, self.published, nonce, max_age, is_native=is_native)
         except IdTokenRejected as error:
-            if error.reason is not Reason.UNKNOWN_KID:
+            # A provider may replace a key and keep its id. Both kinds of tokens share one fetch per 30 s.
+            if error.reason not in (Reason.UNKNOWN_KID, Reason.SIGNATURE):
                 raise IdentityRejected(error.reason, stage="id_token") from None
-        renewed = sources.load(self.source, unknown_kid=True, wait=wait)
+        renewed = sources.load(self.source, refetch=True, wait=wait)
         if isinstance(renewed, Pending):
             return renewed
         if isinstance(renewed, Ready):

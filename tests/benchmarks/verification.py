@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from django.conf import settings
 from django.test import override_settings
 
-from django_lazyauth.openid import keys
+from django_lazyauth.openid import key_fetch
 from django_lazyauth.providers.registry import get_provider
 from tests.support.id_tokens import PRIVATE_KEYS, good_claims, sign, verify
 from tests.support.journey import query_of
@@ -77,7 +77,7 @@ def sign_in_sides() -> tuple[Side, Side]:
         "ALLOW_LOOPBACK_UPSTREAMS": True,
         "PROVIDERS": {**settings.LAZYAUTH["PROVIDERS"], "acme": upstream.config()},
     }
-    keys.refresh(keys.configured_descriptor("acme"), force=True)
+    key_fetch.refresh(key_fetch.configured_descriptor("acme"), force=True)
     token = _token_of(upstream)
     fetched = len(upstream.requests("/jwks"))
 

@@ -337,7 +337,7 @@ MUTATIONS = (
     # -- where keys come from --------------------------------------------------------------------------------
     Mutation(
         "keys-of-another-issuer",
-        "openid/keys.py",
+        "openid/key_fetch.py",
         "    if not isinstance(issuer, str) or not _is_issuer_of(descriptor, issuer):",
         "    if not isinstance(issuer, str):",
         ("openid/test_keys.py::TestRefresh::test_a_bad_answer_never_replaces_good_keys",),
@@ -347,11 +347,35 @@ MUTATIONS = (
     Mutation(
         "unknown-key-is-fetched-once",
         "openid/keys.py",
-        "        Q(unknown_kid_at__isnull=True) | Q(unknown_kid_at__lte=now - UNKNOWN_KID_INTERVAL)\n",
+        "        Q(unknown_kid_at__isnull=True) | Q(unknown_kid_at__lte=now - REFETCH_INTERVAL)\n",
         "        Q(unknown_kid_at__isnull=True) | Q(unknown_kid_at__lte=now)\n",
         ("openid/test_keys.py::TestUnknownKid::test_the_next_one_within_30_s_fetches_nothing",),
         "An unknown key is asked for once in half a minute.",
         "I15",
+    ),
+    Mutation(
+        "bad-signature-is-asked-for",
+        "providers/openid.py",
+        "            if error.reason not in (Reason.UNKNOWN_KID, Reason.SIGNATURE):",
+        "            if error.reason is not Reason.UNKNOWN_KID:",
+        ("openid/test_keys.py::TestUnknownKid::test_a_key_that_kept_its_id_is_replaced_in_the_same_request",),
+        "A key that was replaced under its id signs people in.",
+    ),
+    Mutation(
+        "old-keys-are-not-believed",
+        "openid/keys.py",
+        "    if _believed_until(stored) <= timezone.now():",
+        "    if _believed_until(stored) == timezone.now():",
+        ("openid/test_key_freshness.py::test_keys_of_a_day_ago_are_not_believed_and_the_first_answer_heals",),
+        "Keys of a provider that did not answer for a day are not believed.",
+    ),
+    Mutation(
+        "withdrawn-key",
+        "openid/keys.py",
+        "    is_stale = now < min(fresh_until + STALE, _believed_until(stored))",
+        "    is_stale = now < _believed_until(stored)",
+        ("openid/test_key_freshness.py::test_a_withdrawn_key_is_refused_after_two_hours_without_cron",),
+        "A key that its provider withdrew is refused after two hours.",
     ),
     Mutation(
         "discovered-issuer",

@@ -10,18 +10,20 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
+from django_lazyauth.errors import IdentityRejected
 from django_lazyauth.kit.results import SourceFailed
 from django_lazyauth.models import ProviderKeySet
-from django_lazyauth.openid import keys
-from django_lazyauth.openid.keys import Outcome, backoff, max_age
+from django_lazyauth.openid import key_fetch, keys
+from django_lazyauth.openid.key_fetch import Outcome, backoff, max_age
 from django_lazyauth.openid.published import KEY_MEMBERS
 from django_lazyauth.providers import key_refresh
+from django_lazyauth.providers.registry import get_provider
 
 JWKS, METADATA = "/jwks", "/.well-known/openid-configuration"
 
 
 def descriptor():
-    return keys.configured_descriptor("acme")
+    return key_fetch.configured_descriptor("acme")
 
 
 def row():
@@ -36,7 +38,7 @@ def make_due():
 class TestRefresh:
     def test_what_is_needed_is_stored(self, upstream):
         """OpenID Connect Discovery §4."""
-        assert keys.refresh(descriptor()) is Outcome.STORED
+        assert key_fetch.refresh(descriptor()) is Outcome.STORED
         stored = keys.load(descriptor())
         assert len(stored.keys) == 2
         assert stored.endpoint("token_endpoint", descriptor()) == f"{upstream.issuer}/token"
@@ -45,22 +47,22 @@ class TestRefresh:
         assert set(row().jwks["keys"][0]) <= set(KEY_MEMBERS)
 
     def test_loading_is_one_select(self, upstream, django_assert_num_queries):
-        keys.refresh(descriptor())
+        key_fetch.refresh(descriptor())
         with django_assert_num_queries(1):
             keys.load(descriptor())
         assert len(upstream.requests()) == 2
 
     def test_nothing_is_fetched_before_it_is_due(self, upstream):
-        keys.refresh(descriptor())
-        assert keys.refresh(descriptor()) is Outcome.SKIPPED
+        key_fetch.refresh(descriptor())
+        assert key_fetch.refresh(descriptor()) is Outcome.SKIPPED
         assert len(upstream.requests(JWKS)) == 1
 
     def test_an_unchanged_key_set_is_not_sent_again(self, upstream):
         """RFC 9110 §13.1: conditional GET."""
-        keys.refresh(descriptor())
+        key_fetch.refresh(descriptor())
         first = row()
         make_due()
-        assert keys.refresh(descriptor()) is Outcome.UNCHANGED
+        assert key_fetch.refresh(descriptor()) is Outcome.UNCHANGED
         assert upstream.requests(JWKS)[1]["headers"]["if-none-match"] == first.etag
         assert row().jwks == first.jwks
         assert row().fetched_at > first.fetched_at
@@ -72,7 +74,7 @@ class TestRefresh:
     def test_max_age_is_honoured_between_a_minute_and_an_hour(self, upstream, header, seconds):
         """RFC 9111 §5.2.2.1."""
         upstream.control(cache_control=header)
-        keys.refresh(descriptor())
+        key_fetch.refresh(descriptor())
         assert row().next_refresh_at - row().fetched_at == timedelta(seconds=seconds)
 
     @pytest.mark.parametrize(
@@ -94,12 +96,12 @@ class TestRefresh:
     )
     def test_a_bad_answer_never_replaces_good_keys(self, upstream, levers, reason):
         """Spec: a failing or empty refresh never replaces good keys."""
-        keys.refresh(descriptor())
+        key_fetch.refresh(descriptor())
         good = row()
         ProviderKeySet.objects.update(etag="")
         upstream.control(**levers)
         with pytest.raises(SourceFailed) as caught:
-            keys.refresh(descriptor(), force=True)
+            key_fetch.refresh(descriptor(), force=True)
         assert caught.value.reason in {reason, "broken"}
         assert (row().jwks, row().configuration, row().fetched_at) == (
             good.jwks,
@@ -114,25 +116,25 @@ class TestRefresh:
         upstream.control(down=True)
         for failures, seconds in [(1, 60), (2, 120), (3, 240)]:
             with pytest.raises(SourceFailed):
-                keys.refresh(descriptor(), force=True)
+                key_fetch.refresh(descriptor(), force=True)
             wait = row().next_refresh_at - timezone.now()
             assert row().failures == failures
             assert timedelta(seconds=seconds - 5) < wait <= timedelta(seconds=seconds)
-        assert keys.refresh(descriptor()) is Outcome.SKIPPED
+        assert key_fetch.refresh(descriptor()) is Outcome.SKIPPED
         upstream.control(down=False)
-        assert keys.refresh(descriptor(), force=True) is Outcome.STORED
+        assert key_fetch.refresh(descriptor(), force=True) is Outcome.STORED
         assert row().failures == 0
         assert backoff(50) == timedelta(minutes=15)
 
     def test_the_site_verifies_while_the_upstream_is_down(self, upstream):
         """Spec: never pending once seeded."""
-        keys.refresh(descriptor())
+        key_fetch.refresh(descriptor())
         upstream.control(down=True)
         assert len(keys.load_or_fetch(descriptor()).keys) == 2
 
     def test_keys_of_another_issuer_are_not_ours(self, upstream, lazyauth):
         """I9: a changed configuration starts from nothing."""
-        keys.refresh(descriptor())
+        key_fetch.refresh(descriptor())
         lazyauth(PROVIDERS={"acme": upstream.config(issuer="https://other.example")})
         assert keys.load(descriptor()) is None
 
@@ -144,16 +146,16 @@ class TestRefresh:
         )
         lazyauth(PROVIDERS={"acme": config})
         upstream.control(metadata={"issuer": upstream.issuer + "/{tenantid}/v2.0"})
-        assert keys.refresh(descriptor()) is Outcome.STORED
+        assert key_fetch.refresh(descriptor()) is Outcome.STORED
         upstream.control(metadata={"issuer": upstream.issuer + "/tenant-a/v2.0"})
         with pytest.raises(SourceFailed, match="issuer_mismatch"):
-            keys.refresh(descriptor(), force=True)
+            key_fetch.refresh(descriptor(), force=True)
 
     def test_explicit_endpoints_need_no_metadata(self, upstream, lazyauth):
         endpoints = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "jwks"}
         config = {name: f"{upstream.issuer}/{path}" for name, path in endpoints.items()}
         lazyauth(PROVIDERS={"acme": upstream.config(**config)})
-        assert keys.refresh(descriptor()) is Outcome.STORED
+        assert key_fetch.refresh(descriptor()) is Outcome.STORED
         assert upstream.requests(METADATA) == []
 
 
@@ -168,37 +170,69 @@ class TestUnknownKid:
         """I15: and it is the key set alone that is asked for."""
         before = {key.kid for key in keys.load_or_fetch(descriptor()).keys.keys}
         upstream.control(rotate_keys=True)
-        renewed = keys.refresh_for_unknown_kid(descriptor())
+        renewed = keys.refetch(descriptor())
         assert before.isdisjoint(key.kid for key in renewed.keys.keys)
         assert (len(upstream.requests(JWKS)), len(upstream.requests(METADATA))) == (2, 1)
 
     def test_the_next_one_within_30_s_fetches_nothing(self, upstream):
         """I15."""
-        keys.refresh(descriptor())
+        key_fetch.refresh(descriptor())
         for _ in range(20):
-            assert keys.refresh_for_unknown_kid(descriptor()) is not None
+            assert keys.refetch(descriptor()) is not None
         assert len(upstream.requests(JWKS)) == 2
 
     def test_after_30_s_it_is_asked_again(self, upstream):
         """I15."""
-        keys.refresh(descriptor())
-        keys.refresh_for_unknown_kid(descriptor())
+        key_fetch.refresh(descriptor())
+        keys.refetch(descriptor())
         ProviderKeySet.objects.update(unknown_kid_at=timezone.now() - timedelta(seconds=31))
-        keys.refresh_for_unknown_kid(descriptor())
+        keys.refetch(descriptor())
         assert len(upstream.requests(JWKS)) == 3
 
     def test_a_failure_counts_as_the_one_fetch_and_keeps_the_keys(self, upstream, caplog):
         """I15."""
-        keys.refresh(descriptor())
+        key_fetch.refresh(descriptor())
         upstream.control(down=True)
-        assert len(keys.refresh_for_unknown_kid(descriptor()).keys) == 2
+        assert len(keys.refetch(descriptor()).keys) == 2
         ProviderKeySet.objects.update(unknown_kid_at=timezone.now() - timedelta(seconds=10))
-        keys.refresh_for_unknown_kid(descriptor())
+        keys.refetch(descriptor())
         assert len(upstream.requests(JWKS)) == 2
         assert "acme" in caplog.text
 
+    def test_a_fetch_for_a_token_is_not_conditional(self, upstream):
+        """Some servers keep the ETag of a file that changed."""
+        key_fetch.refresh(descriptor())
+        keys.refetch(descriptor())
+        assert "if-none-match" not in upstream.requests(JWKS)[1]["headers"]
+
+    def test_a_fetch_for_a_token_puts_no_refresh_off(self, upstream):
+        """Else bad tokens could keep the metadata as it is for ever."""
+        key_fetch.refresh(descriptor())
+        before = row()
+        keys.refetch(descriptor())
+        assert row().fetched_at > before.fetched_at
+        assert (row().fresh_until, row().next_refresh_at) == (before.fresh_until, before.next_refresh_at)
+
+    def test_a_key_that_kept_its_id_is_replaced_in_the_same_request(self, upstream):
+        """Spec: a known ``kid`` whose signature fails."""
+        key_fetch.refresh(descriptor())
+        upstream.control(rotate_keys="same_kid")
+        token = upstream.id_token()
+        assert get_provider("acme").verify(token, nonce="n").subject == "person-1"
+        assert len(upstream.requests(JWKS)) == 2
+
+    def test_unknown_keys_and_bad_signatures_share_one_fetch(self, upstream):
+        """I15: one counter."""
+        key_fetch.refresh(descriptor())
+        keys.refetch(descriptor())
+        upstream.control(rotate_keys="same_kid")
+        for _ in range(3):
+            with pytest.raises(IdentityRejected, match="signature"):
+                get_provider("acme").verify(upstream.id_token(), nonce="n")
+        assert len(upstream.requests(JWKS)) == 2
+
     def test_an_unseeded_provider_is_no_error(self, upstream):
-        assert keys.refresh_for_unknown_kid(descriptor()) is None
+        assert keys.refetch(descriptor()) is None
 
 
 @pytest.mark.django_db(transaction=True)
@@ -210,7 +244,7 @@ def test_of_many_threads_one_fetches_and_all_get_the_new_keys(upstream):
 
     def run():
         try:
-            found.append({key.kid for key in keys.refresh_for_unknown_kid(descriptor()).keys.keys})
+            found.append({key.kid for key in keys.refetch(descriptor()).keys.keys})
         finally:
             connection.close()
 

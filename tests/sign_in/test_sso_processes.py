@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from django_lazyauth.models import ProviderKeySet
-from django_lazyauth.openid import keys
+from django_lazyauth.openid import key_fetch
 from tests.support.site_processes import SiteProcess
 
 DOCUMENTS = ("/.well-known/lazyauth-sso", "/.well-known/openid-configuration", "/jwks")
@@ -83,7 +83,7 @@ class TestTwoProcessesOnRedis:
         processes[0].ask("drive", domain=DOMAIN, threads=1)
         began = time.monotonic()
         for process in processes:
-            process.send("unknown_kids", provider=f"sso:{DOMAIN}", count=5000, threads=8, clock_ahead=31)
+            process.send("bad_tokens", provider=f"sso:{DOMAIN}", count=5000, threads=8, clock_ahead=31)
         ended = [each for process in processes for each in process.answer()]
         allowed = 1 + int((time.monotonic() - began) / 30)
         assert sum(sum(each.values()) for each in ended) == 10_000
@@ -96,16 +96,32 @@ class TestTwoProcessesOnRedis:
 @pytest.mark.slow
 def test_10_000_unknown_key_ids_of_a_configured_provider_are_one_fetch_per_30_s(upstream, start):
     """I15: two processes, and the good keys are kept."""
-    keys.refresh(keys.configured_descriptor("acme"))
+    key_fetch.refresh(key_fetch.configured_descriptor("acme"))
     processes = start(2)
     began = time.monotonic()
     for process in processes:
-        process.send("unknown_kids", provider="acme", count=5000, threads=4)
+        process.send("bad_tokens", provider="acme", count=5000, threads=4)
     ended = [each for process in processes for each in process.answer()]
     allowed = 1 + int((time.monotonic() - began) / 30)
     assert sum(each["unknown_kid"] for each in ended) == 10_000
     assert 1 <= len(upstream.requests("/jwks")) - 1 <= allowed
     assert len(ProviderKeySet.objects.get(pk="acme").jwks["keys"]) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
+def test_10_000_bad_signatures_of_a_known_key_are_one_fetch_per_30_s(upstream, start):
+    """I15: the same counter as that of unknown keys."""
+    key_fetch.refresh(key_fetch.configured_descriptor("acme"))
+    [kid] = [key["kid"] for key in ProviderKeySet.objects.get(pk="acme").jwks["keys"] if key["kty"] == "RSA"]
+    processes = start(2)
+    began = time.monotonic()
+    for process in processes:
+        process.send("bad_tokens", provider="acme", count=5000, threads=4, kid=kid)
+    ended = [each for process in processes for each in process.answer()]
+    allowed = 1 + int((time.monotonic() - began) / 30)
+    assert sum(each["signature"] for each in ended) == 10_000
+    assert 1 <= len(upstream.requests("/jwks")) - 1 <= allowed
 
 
 @pytest.mark.django_db(transaction=True)

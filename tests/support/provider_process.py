@@ -86,9 +86,9 @@ class Provider:
             if not self.keys:
                 self.rotate()
 
-    def rotate(self) -> None:
+    def rotate(self, *, same_kid: bool = False) -> None:
         with self.lock:
-            self.generation += 1
+            self.generation += 0 if same_kid else 1
             self.keys = {
                 f"rs-{self.generation}": self.spare[0],
                 f"es-{self.generation}": self.spare[1],
@@ -99,8 +99,8 @@ class Provider:
         with self.lock:
             if changes.pop("reset", False):
                 self.reset()
-            if changes.pop("rotate_keys", False):
-                self.rotate()
+            if how := changes.pop("rotate_keys", False):
+                self.rotate(same_kid=how == "same_kid")
             unknown = set(changes) - set(DEFAULTS)
             assert not unknown, unknown
             self.levers.update(changes)
@@ -232,6 +232,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/_control":
             self.provider.control(json.loads(raw))
             self.answer(200, {})
+        elif self.path == "/_sign":
+            self.answer(200, self.provider.id_token(CLIENT_ID, **json.loads(raw)))
         else:
             is_json = self.headers.get("Content-Type", "") == "application/json"
             self.dispatch(json.loads(raw) if is_json else dict(parse_qsl(raw, keep_blank_values=True)))

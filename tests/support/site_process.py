@@ -25,8 +25,9 @@ else:
 from django.db import connections
 
 from django_lazyauth.errors import IdentityRejected
+from django_lazyauth.kit.background import start_task
 from django_lazyauth.kit.results import Ready
-from django_lazyauth.openid import discovery, domains
+from django_lazyauth.openid import discovery, domains, sources
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sessions import end
 
@@ -70,11 +71,17 @@ def drive_once(name):
     return "driven"
 
 
-def unknown_kids(provider_name, count):
-    """Check tokens that name keys nobody has; return how each ended."""
+def load_keys(provider_name):
+    """Load what is stored of a provider, as each sign-in does; return the ids of its keys."""
+    found = sources.load(get_provider(provider_name).source)
+    return sorted(key.kid for key in found.value.stored.keys.keys)
+
+
+def bad_tokens(provider_name, count, kid=None):
+    """Check tokens that nobody signed, of the key *kid*, or each of a key that nobody has; return how each ended."""
     ended = {}
     for _ in range(count):
-        header = {"alg": "RS256", "kid": uuid4().hex}
+        header = {"alg": "RS256", "kid": kid or uuid4().hex}
         token = ".".join(
             base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
             for part in (header, {}, "signature")
@@ -96,9 +103,16 @@ def answer(job):
             return together(job["threads"], lambda: fetch_if_due(job["domain"]))
         case "drive_once":
             return drive_once(job["domain"])
-        case "unknown_kids":
-            threads = job["threads"]
-            return together(threads, lambda: unknown_kids(job["provider"], job["count"] // threads))
+        case "load_keys":
+            return together(job["threads"], lambda: load_keys(job["provider"]))
+        case "threads":
+            return [thread.name for thread in threading.enumerate()]
+        case "reach_broker":
+            # The first message takes longer than a caller waits: the transport is imported for it.
+            return start_task("django_lazyauth.sweep", (), lifetime=60).result(timeout=20)
+        case "bad_tokens":
+            threads, kid = job["threads"], job.get("kid")
+            return together(threads, lambda: bad_tokens(job["provider"], job["count"] // threads, kid))
         case "end_session":
             return end.end_session(UUID(job["session_id"]))
         case "name":

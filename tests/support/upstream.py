@@ -42,7 +42,10 @@ class Upstream:
             connection.close()
 
     def control(self, **changes) -> None:
-        """Pull levers (see ``provider_process.DEFAULTS``); also ``reset=True`` and ``rotate_keys=True``."""
+        """Pull levers (see ``provider_process.DEFAULTS``); also ``reset=True`` and ``rotate_keys=True``.
+
+        ``rotate_keys="same_kid"`` makes new keys with the old ids.
+        """
         status, _, body = self._request("POST", "/_control", json.dumps(changes))
         assert status == 200, body
 
@@ -50,6 +53,12 @@ class Upstream:
         """Return the requests so far, of one path or all, oldest first."""
         log = json.loads(self._request("GET", "/_log")[2])
         return [entry for entry in log if path is None or entry["path"] == path]
+
+    def id_token(self, *, sub: str = "person-1", nonce: str = "n") -> str:
+        """Return an ID token that the provider signs now."""
+        status, _, body = self._request("POST", "/_sign", json.dumps({"sub": sub, "nonce": nonce}))
+        assert status == 200, body
+        return body.decode()
 
     def authorize(self, url: str, **levers) -> str:
         """Follow *url* like a browser that is signed in there; return the callback URL.
