@@ -47,6 +47,8 @@ def token_models() -> list[Any]:
 MAX_CLIENT_ID_LENGTH = 255
 #: The registration beside a client; selected with it, so that asking for it costs no query.
 REGISTRATION = "lazyauth_registration"
+#: What says in a registration what the client may do. Django loads the rest when it is asked for.
+BOUNDS = ("client_id", "metadata", "disabled_at", "expires_at")
 
 
 def is_client_id(client_id: Any) -> bool:
