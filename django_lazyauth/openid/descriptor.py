@@ -199,6 +199,8 @@ def _check_whole(descriptor: ProviderDescriptor) -> None:
         # Without its placeholder an alias would let a token of one tenant name another.
         if set(PLACEHOLDER.findall(alias)) != set(descriptor.placeholders):
             raise DescriptorError(descriptor.name, '"issuer_aliases" must have the placeholders of "issuer"')
+    if descriptor.people.tenants and not descriptor.placeholders:
+        raise DescriptorError(descriptor.name, '"tenants" needs a placeholder in "issuer"')
     explicit = descriptor.authorization_endpoint and descriptor.token_endpoint and descriptor.jwks_uri
     if descriptor.placeholders and not descriptor.openid_configuration and not explicit:
         raise DescriptorError(
@@ -214,6 +216,7 @@ def _check_sources(descriptor: ProviderDescriptor) -> None:
         ('"claims": "email"', descriptor.claims.email, answers),
         ('"claims": "email_verified"', descriptor.claims.email_verified, answers),
         ('"claims": "name"', descriptor.claims.name, (*answers, "answer")),
+        *(('"allow"', path, answers) for path, _ in descriptor.people.allow),
     )
     for key, rule, sources in allowed:
         for path in paths_of(rule):

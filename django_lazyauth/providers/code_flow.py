@@ -33,6 +33,7 @@ from django_lazyauth.openid.descriptor import (
     ProviderDescriptor,
     descriptor_from_settings,
 )
+from django_lazyauth.openid.people.admission import refusing_key
 from django_lazyauth.openid.requests.authentication import AuthMethod, methods_to_try
 from django_lazyauth.openid.requests.found import find_method, keep_method
 from django_lazyauth.openid.rules import Documents
@@ -274,6 +275,15 @@ class CodeFlow(Provider):
     ) -> Success:
         """Return the person of *tokens*; the caller adds the ``commit``."""
         raise NotImplementedError
+
+    def admit(self, documents: Documents, tenant: str = "") -> None:
+        """Refuse a person whom the keys ``allow`` and ``tenants`` keep out.
+
+        Raises:
+            IdentityRejected: ``not_allowed``.
+        """
+        if key := refusing_key(self.descriptor.people, documents, tenant):
+            raise IdentityRejected("not_allowed", stage="account", debug=f'"{key}"')
 
     def check_issuer(self, answer: Mapping[str, str], endpoints: Endpoints) -> None:
         """Refuse an answer that names another issuer, also an answer with an error (RFC 9207 §2.4)."""

@@ -56,6 +56,7 @@ class OAuth2Provider(CodeFlow):
         subject = find_subject(self.descriptor.subject, documents)
         if not subject:
             raise IdentityRejected("sub")
+        self.admit(documents)
         profile = read_profile(documents, self.descriptor)
         if self.descriptor.emails_endpoint:
             addresses = read_addresses(provider, tokens.access_token)

@@ -24,6 +24,7 @@ from django_lazyauth.kit.results import Failed, Pending, Ready, Result
 from django_lazyauth.openid import sources
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.jose import LEEWAY, Reason
+from django_lazyauth.openid.people.admission import misses_a_path
 from django_lazyauth.openid.provider_kinds import IDENTIFIER_LIMIT
 from django_lazyauth.openid.rules import Documents, as_text, find, parse_path, paths_of
 from django_lazyauth.openid.sources import KeySource, Published, StoredKeys
@@ -122,16 +123,26 @@ class OpenIDProvider(CodeFlow):
         documents = replace(answers.documents(), id_token=verified.claims)
         profile = read_profile(documents, self.descriptor)
         if endpoints.userinfo and wants_userinfo(self.descriptor, documents, profile):
-            document = self.userinfo(verified, endpoints.userinfo, tokens.access_token)
-            profile = read_profile(replace(documents, userinfo=document), self.descriptor)
-        return self.success(verified, profile)
+            is_required = misses_a_path(self.descriptor.people, documents)
+            document = self.userinfo(
+                verified, endpoints.userinfo, tokens.access_token, is_required=is_required
+            )
+            documents = replace(documents, userinfo=document)
+            profile = read_profile(documents, self.descriptor)
+        return self.success(verified, documents, profile)
 
-    def profile_of(self, verified: VerifiedIdentity) -> Profile:
-        """Return what an ID token alone says about its person."""
-        return read_profile(Documents(id_token=verified.claims), self.descriptor)
+    def success_of_token(self, verified: VerifiedIdentity) -> Success:
+        """Return the result for a person of whom there is an ID token only. Raises as :meth:`success`."""
+        documents = Documents(id_token=verified.claims)
+        return self.success(verified, documents, read_profile(documents, self.descriptor))
 
-    def success(self, verified: VerifiedIdentity, profile: Profile) -> Success:
-        """Return the result for a person whose ID token is valid."""
+    def success(self, verified: VerifiedIdentity, documents: Documents, profile: Profile) -> Success:
+        """Return the result for a person whose ID token is valid.
+
+        Raises:
+            IdentityRejected: ``not_allowed``: the configuration keeps them out.
+        """
+        self.admit(documents, verified.tenant)
         log_unused(self.name, profile)
         identity = Identity(
             provider=self.name,
@@ -235,14 +246,16 @@ class OpenIDProvider(CodeFlow):
         )
 
     @sensitive_variables()
-    def userinfo(self, verified: VerifiedIdentity, endpoint: str, access_token: str) -> Mapping[str, Any]:
+    def userinfo(
+        self, verified: VerifiedIdentity, endpoint: str, access_token: str, *, is_required: bool
+    ) -> Mapping[str, Any]:
         """Return what the userinfo endpoint says; nothing where it says nothing usable and need not.
 
         Raises:
             IdentityRejected: ``userinfo_sub``: the answer has another subject (OpenID Connect Core §5.3.2).
-            ProviderUnavailable: There was no usable answer, and ``userinfo`` is ``always``.
+            ProviderUnavailable: There was no usable answer, and *is_required*, or ``userinfo`` is ``always``.
         """
-        is_required = self.descriptor.userinfo == "always"
+        is_required = is_required or self.descriptor.userinfo == "always"
         try:
             document = read_userinfo(self.authenticating(self.endpoints()), endpoint, access_token)
         except ProviderUnavailable as error:
@@ -262,12 +275,15 @@ class OpenIDProvider(CodeFlow):
 
 
 def wants_userinfo(descriptor: ProviderDescriptor, documents: Documents, profile: Profile) -> bool:
-    """Say whether UserInfo is asked: address or name is missing whose scope was requested, or what a rule names."""
+    """Say whether UserInfo is asked.
+
+    With ``auto`` it is if address or name is missing whose scope was requested, or what a rule or ``allow`` names.
+    """
     if descriptor.userinfo != "auto":
         return descriptor.userinfo == "always"
     rules = descriptor.claims
     scopes = {"email" if not profile.email else "", "profile" if not profile.name else ""}
-    if scopes & set(descriptor.scopes):
+    if scopes & set(descriptor.scopes) or misses_a_path(descriptor.people, documents):
         return True
     return any(
         any(path.source == "userinfo" for path in paths_of(rule))

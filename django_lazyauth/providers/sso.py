@@ -17,6 +17,7 @@ from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.openid import domains
 from django_lazyauth.openid.descriptor import SSO_PREFIX, ProviderDescriptor
 from django_lazyauth.openid.domains import DomainInvalid, SsoDomain
+from django_lazyauth.openid.rules import Documents
 from django_lazyauth.openid.sources import DiscoveredKeys, KeySource
 from django_lazyauth.openid.verify import VerifiedIdentity
 
@@ -52,10 +53,10 @@ class SSOProvider(OpenIDProvider):
     def check(self) -> None:
         """Check nothing: the configuration comes from the domain."""
 
-    def success(self, verified: VerifiedIdentity, profile: Profile) -> Success:
+    def success(self, verified: VerifiedIdentity, documents: Documents, profile: Profile) -> Success:
         if not is_address_of(profile.email, self.domain.name):
             profile = replace(profile, email_verified=False)
-        success = super().success(verified, profile)
+        success = super().success(verified, documents, profile)
         stamped = replace(success.identity, sso_domain=self.domain.name, sso_name=self.published.name)
         return replace(success, identity=stamped)
 

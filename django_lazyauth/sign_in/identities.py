@@ -27,7 +27,7 @@ from django_lazyauth.sessions import browser, end
 from django_lazyauth.tokens import family
 
 from .deferred import identity_row, is_unique_violation
-from .native_token import provider_of, verify
+from .native_token import identify, provider_of
 
 #: How long ago the person may have proved who they are.
 REAUTHENTICATED_WITHIN: Final = timedelta(minutes=10)
@@ -75,10 +75,8 @@ def link(
         IdentityTaken: It belongs to another user.
     """
     provider = provider_of(id_token, discovery_domain=discovery_domain)
-    verified = verify(provider, id_token, nonce=nonce)
-    if isinstance(verified, Pending):
-        return verified
-    return write_link(user, provider.success(verified, provider.profile_of(verified)).identity)
+    success = identify(provider, id_token, nonce=nonce)
+    return success if isinstance(success, Pending) else write_link(user, success.identity)
 
 
 def write_link(user: AbstractBaseUser, identity: Identity) -> tuple[ProviderIdentity, bool]:

@@ -6,7 +6,7 @@ or link, so a token that was made for another flow, app or person is refused.
 
 from __future__ import annotations
 
-import logging
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -19,13 +19,12 @@ from django_lazyauth.kit.results import Pending
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.openid.jose import Reason
-from django_lazyauth.openid.verify import IdTokenRejected, VerifiedIdentity, read_unverified
+from django_lazyauth.openid.verify import IdTokenRejected, read_unverified
+from django_lazyauth.providers.base import Success
 from django_lazyauth.providers.openid import OpenIDProvider, check_freshness
 from django_lazyauth.providers.registry import get_provider
 
-from . import chain, complete, leg, sso_domain
-
-logger = logging.getLogger("django_lazyauth.upstream")
+from . import chain, complete, failures, leg, sso_domain
 
 #: What an operator may have left out of the configuration when a check fails.
 _KEY_OF: Final[Mapping[str, str]] = {
@@ -77,21 +76,26 @@ def _is_for(provider: OpenIDProvider, issuer: object, audience: object) -> bool:
 
 
 @sensitive_variables("id_token")
-def verify(
-    provider: OpenIDProvider, id_token: str, *, nonce: str, max_age: int | None = None
-) -> VerifiedIdentity | Pending:
-    """Check a token that was handed over. A refusal is logged, with the key that would have to allow it.
+def identify(
+    provider: OpenIDProvider, id_token: str, *, nonce: str, pending: PendingAuthorization | None = None
+) -> Success | Pending:
+    """Return the person of a token that was handed over, for *pending* if there is one. A refusal is logged.
 
     Raises:
-        IdentityRejected, ProviderUnavailable: As :meth:`.OpenIDProvider.try_verify`.
+        IdentityRejected: A check of the token failed, or its person may not sign in here (``not_allowed``).
+        ProviderUnavailable: The provider's keys cannot be fetched.
     """
+    began, max_age = time.monotonic(), pending.max_age if pending is not None else None
     try:
-        return provider.try_verify(id_token, nonce=nonce, max_age=max_age, is_native=True)
+        verified = provider.try_verify(id_token, nonce=nonce, max_age=max_age, is_native=True)
+        if isinstance(verified, Pending):
+            return verified
+        if pending is not None:
+            check_freshness(verified, pending)
+        return provider.success_of_token(verified)
     except IdentityRejected as rejected:
-        hint = _KEY_OF.get(rejected.reason, "")
-        logger.warning(
-            "ID token of %s refused: %s%s", provider.name, rejected.reason, f" ({hint})" if hint else ""
-        )
+        rejected.debug = rejected.debug or _KEY_OF.get(rejected.reason, "")
+        failures.log_failed_leg(provider.name, rejected, stage="id_token", seconds=time.monotonic() - began)
         raise
 
 
@@ -113,10 +117,8 @@ def sign_in_with(
     provider = provider_of(id_token, discovery_domain=discovery_domain)
     if not chain.is_way_in(provider.name, pending.client, pending.scopes):
         raise IdentityRejected("not_a_way_in")
-    verified = verify(provider, id_token, nonce=nonce, max_age=pending.max_age)
-    if isinstance(verified, Pending):
-        return verified
-    check_freshness(verified, pending)
-    success = provider.success(verified, provider.profile_of(verified))
+    success = identify(provider, id_token, nonce=nonce, pending=pending)
+    if isinstance(success, Pending):
+        return success
     leg.back_to(pending, Status.SENT_UPSTREAM, provider=provider.name)
     return complete.complete(request, pending, provider, success)

@@ -69,6 +69,16 @@ def test_the_log_names_the_key_that_would_allow_another_party(acme, flow, caplog
     assert "app.android" not in caplog.text
 
 
+def test_an_account_that_may_not_sign_in_is_told_so_in_one_word(acme, flow, caplog):
+    upstream = acme(allow={"hd": ["corp.example"]})
+    body = {"id_token": token_for(upstream, nonce_of(flow), claims={"hd": "other.example"})}
+    with caplog.at_level(logging.INFO, "django_lazyauth.upstream"):
+        answer = until_settled(lambda: send(flow, flow.url, body))
+    assert (answer.status_code, answer.json()["reason"]) == (400, "not_allowed")
+    assert "reason=not_allowed" in caplog.text
+    assert "other.example" not in caplog.text
+
+
 def test_the_code_flow_takes_no_token_for_an_app(acme, client_):
     upstream = acme(audiences=["app.ios"])
     browser = make_browser()

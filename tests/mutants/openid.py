@@ -35,6 +35,23 @@ MUTATIONS = (
         "I9",
     ),
     Mutation(
+        "tenant-that-may-sign-in",
+        "openid/people/admission.py",
+        "    if people.tenants and tenant not in people.tenants:",
+        "    if people.tenants and not tenant:",
+        ("openid/test_people.py::test_i19_a_tenant_that_is_not_named_is_kept_out",),
+        "The people of other tenants stay out.",
+        "I19",
+    ),
+    Mutation(
+        "account-that-may-sign-in",
+        "providers/openid.py",
+        "        self.admit(documents, verified.tenant)",
+        "        log_unused(self.name, profile)",
+        ("upstream/test_people.py::test_who_is_not_of_the_domain_is_asked_for_another_account",),
+        "Who is not allowed does not sign in.",
+    ),
+    Mutation(
         "id-token-for-an-app",
         VERIFY,
         "    ours = (provider.client_id, *(provider.people.audiences if is_native else ()))",

@@ -7,6 +7,8 @@ import hashlib
 import pytest
 
 from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_settings
+from django_lazyauth.openid.people.admission import refusing_key
+from django_lazyauth.openid.rules import Documents
 from tests.openid.test_verify import reason_of
 from tests.support.id_tokens import ISSUER, NONCE, good_claims, sign, verify
 
@@ -143,3 +145,73 @@ def test_i19_an_alias_without_the_tenant_is_refused_by_the_check(alias):
         provider(**TENANTS, issuer_aliases=[alias])
     with pytest.raises(DescriptorError, match='"issuer_aliases" must have the placeholders'):
         provider(issuer_aliases=["https://sts.example/{tid}/"])
+
+
+# --- Who may sign in ------------------------------------------------------------------------------------------
+
+
+def key_of(allow, id_token, userinfo=None, tenant="", **changes):
+    documents = Documents(id_token=id_token, userinfo=userinfo)
+    return refusing_key(provider(allow=allow, **changes).people, documents, tenant)
+
+
+@pytest.mark.parametrize(
+    ("allow", "id_token", "userinfo"),
+    [
+        ({"hd": ["corp.example"]}, {"hd": "corp.example"}, None),
+        ({"hd": ["other", "corp.example"]}, {}, {"hd": "corp.example"}),
+        ({"groups": ["staff"]}, {"groups": ["guests", "staff"]}, None),
+        ({"org.id": [7], "mfa": [True]}, {"org": {"id": 7}, "mfa": True}, None),
+        (
+            {'["https://corp.example/roles"][*].name': ["boss"]},
+            {"https://corp.example/roles": [{"name": "boss"}]},
+            None,
+        ),
+        ({"userinfo:hd": ["corp.example"]}, {"hd": "x"}, {"hd": "corp.example"}),
+    ],
+)
+def test_who_has_one_of_the_values_may_sign_in(allow, id_token, userinfo):
+    assert key_of(allow, id_token, userinfo) == ""
+
+
+@pytest.mark.parametrize(
+    ("allow", "id_token", "userinfo"),
+    [
+        ({"hd": ["corp.example"]}, {}, None),
+        ({"hd": ["corp.example"]}, {"hd": "CORP.example"}, None),
+        ({"hd": ["corp.example"]}, {"hd": None}, {}),
+        # The signed word counts before the other.
+        ({"hd": ["corp.example"]}, {"hd": "evil.example"}, {"hd": "corp.example"}),
+        ({"hd": ["corp.example"]}, {"hd": {"corp.example": 1}}, None),
+        ({"hd": ["corp.example"], "mfa": [True]}, {"hd": "corp.example", "mfa": False}, None),
+        ({"level": [1]}, {"level": True}, None),
+        ({"groups": ["staff"]}, {"groups": []}, {"groups": ["staff"]}),
+    ],
+)
+def test_nobody_else_may(allow, id_token, userinfo):
+    assert key_of(allow, id_token, userinfo) == "allow"
+
+
+def test_i19_a_tenant_that_is_not_named_is_kept_out():
+    assert key_of({}, {}, tenant="t1", **TENANTS, tenants=["t1"]) == ""
+    for tenant in ("t2", "", "T1"):
+        assert key_of({}, {}, tenant=tenant, **TENANTS, tenants=["t1"]) == "tenants"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"hd": []}, {"hd": "corp.example"}, {"hd": [None]}, {7: ["x"]}, ["hd"], {"a b": ["x"]}, {"": ["x"]}],
+)
+def test_an_allow_that_could_not_be_meant_is_named_by_its_key(value):
+    with pytest.raises(DescriptorError, match=r'"allow" (must be|is no path)'):
+        provider(allow=value)
+
+
+def test_what_the_browser_brings_allows_nobody():
+    with pytest.raises(DescriptorError, match='"allow" cannot look at "answer:"'):
+        provider(allow={"answer:hd": ["corp.example"]})
+
+
+def test_tenants_need_a_placeholder():
+    with pytest.raises(DescriptorError, match='"tenants" needs a placeholder in "issuer"'):
+        provider(tenants=["t1"])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, TypedDict
 
 from django_lazyauth.openid.provider_kinds import Key, choice
+from django_lazyauth.openid.rules import Path
 
 from . import kinds
 
@@ -47,6 +48,23 @@ PEOPLE_KEYS: Final = (
         default_text="none",
         types=("oidc",),
     ),
+    Key(
+        "allow",
+        kinds.ALLOW,
+        "Who may sign in: [path](#rules) of a claim → values. Of each path one value must be there, or in the list "
+        "that is there. UserInfo is asked for what the ID token does not have, and then has to answer.",
+        (),
+        default_text="everybody",
+    ),
+    Key(
+        "tenants",
+        kinds.TENANTS,
+        "Whose people may sign in, where `issuer` has a placeholder: its values. Several placeholders are joined by "
+        "`:`.",
+        (),
+        default_text="all",
+        types=("oidc",),
+    ),
 )
 
 
@@ -57,6 +75,8 @@ class PeopleConfig(TypedDict, total=False):
     audiences: list[str] | tuple[str, ...] | None
     authorized_parties: list[str] | tuple[str, ...] | None
     nonce_hash: NonceHash | None
+    allow: Mapping[str, list[str | int | bool] | tuple[str | int | bool, ...]] | None
+    tenants: list[str] | tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +87,8 @@ class People:
     audiences: tuple[str, ...] = ()
     authorized_parties: tuple[str, ...] = ()
     nonce_hash: NonceHash | Literal[""] = ""
+    allow: tuple[tuple[Path, tuple[str | int | bool, ...]], ...] = ()
+    tenants: tuple[str, ...] = ()
 
 
 def people_from(values: Mapping[str, Any]) -> People:

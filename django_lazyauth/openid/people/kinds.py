@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from django_lazyauth.openid.provider_kinds import Kind, is_a, text, wanted
+from django_lazyauth.openid.provider_kinds import Kind, Wrong, is_a, text, wanted
+from django_lazyauth.openid.rules import Path, parse_path
 
 #: Client ids in one list.
 CLIENTS_LIMIT: Final = 16
 #: Further names of one issuer.
 ALIASES_LIMIT: Final = 4
+#: Paths of ``allow``, values of each, and tenants.
+PATHS_LIMIT: Final = 8
+VALUES_LIMIT: Final = 256
 
 
 def texts(limit: int, what: str) -> Kind:
@@ -26,3 +31,23 @@ def texts(limit: int, what: str) -> Kind:
 
 CLIENT_IDS: Final = texts(CLIENTS_LIMIT, "client ids")
 ISSUERS: Final = texts(ALIASES_LIMIT, "issuers")
+TENANTS: Final = texts(VALUES_LIMIT, "values")
+
+
+def _allow(value: Any) -> tuple[tuple[Path, tuple[str | int | bool, ...]], ...]:
+    wanted(is_a(value, Mapping) and len(value) <= PATHS_LIMIT)
+    found = []
+    for name, values in value.items():
+        wanted(is_a(name, str) and is_a(values, list, tuple) and 0 < len(values) <= VALUES_LIMIT)
+        wanted(all(is_a(one, str, int) for one in values))
+        path = parse_path(name)
+        if path.source == "answer":
+            raise Wrong('cannot look at "answer:", which is in the hands of the browser')
+        found.append((path, tuple(values)))
+    return tuple(found)
+
+
+ALLOW: Final = Kind(
+    f"a dict of at most {PATHS_LIMIT} paths, each with a list of one to {VALUES_LIMIT} texts, integers, True or False",
+    _allow,
+)

@@ -1,0 +1,38 @@
+"""May this person of a provider sign in here?
+
+Not here: who they are (:mod:`django_lazyauth.openid.verify`), and what they are told.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django_lazyauth.openid.provider_kinds import is_a
+from django_lazyauth.openid.rules import Documents, Path, find, is_one_of
+
+from .keys import People
+
+
+def refusing_key(people: People, documents: Documents, tenant: str = "") -> str:
+    """Return the key that keeps a person out: ``allow`` or ``tenants``; empty where they may sign in."""
+    if people.tenants and tenant not in people.tenants:
+        return "tenants"
+    if not all(_holds(path, values, documents) for path, values in people.allow):
+        return "allow"
+    return ""
+
+
+def misses_a_path(people: People, documents: Documents) -> bool:
+    """Say whether *documents* do not have what ``allow`` looks at."""
+    return any(_value(path, documents) is None for path, _ in people.allow)
+
+
+def _holds(path: Path, values: tuple[str | int | bool, ...], documents: Documents) -> bool:
+    found = _value(path, documents)
+    return any(is_one_of(values, one) for one in (found if is_a(found, list) else [found]))
+
+
+def _value(path: Path, documents: Documents) -> Any:
+    """Return the first value: the word of the ID token counts, also where UserInfo has another."""
+    first = next(find(path, documents), None)
+    return None if first is None else first.value
