@@ -9,7 +9,7 @@ import pytest
 from django_lazyauth.kit import fetch
 from django_lazyauth.kit.results import Failed, Pending, Ready
 from django_lazyauth.openid import discovery, domains, sources
-from django_lazyauth.openid.requests.authentication import chosen_method
+from django_lazyauth.openid.requests.authentication import methods_to_try
 from django_lazyauth.openid.sources import DiscoveredKeys
 from django_lazyauth.providers.token_requests import policy_of
 from tests.support.upstream import sso, upstream, upstream_process
@@ -40,7 +40,7 @@ def test_both_hops_make_a_provider(sso):
         sso.client_id,
     )
     assert descriptor.algorithms == ("RS256", "ES256")
-    assert chosen_method(descriptor, ("client_secret_basic",)) == "none"
+    assert methods_to_try(descriptor, ("client_secret_basic",)) == ("none",)
     assert descriptor.is_discovered
     assert len(found.published.keys) == 2
 
