@@ -223,6 +223,9 @@ def _check_sources(descriptor: ProviderDescriptor) -> None:
             if path.source and path.source not in sources:
                 hint = f'{key} cannot be of "{path.source}:" for type "{descriptor.type}"'
                 raise DescriptorError(descriptor.name, hint)
+            if not descriptor.requests.keeps(path):
+                hint = f'{key} reads an "answer:" that "answer_params" does not keep'
+                raise DescriptorError(descriptor.name, hint)
 
 
 # --- Reading ----------------------------------------------------------------------------------------------

@@ -193,7 +193,7 @@ KEYS: Final = (
     ),
     Key(
         "userinfo_endpoint",
-        request_kinds.endpoint("client_id", "access_token"),
+        request_kinds.endpoint("client_id", "access_token", "token:path"),
         "Says who the person of an access token is.",
         default_of={"oauth2": REQUIRED},
         default_text="as the metadata says; required for `oauth2`",
@@ -213,7 +213,7 @@ KEYS: Final = (
     ),
     Key(
         "emails_endpoint",
-        request_kinds.endpoint("client_id", "access_token"),
+        request_kinds.endpoint("client_id", "access_token", "token:path"),
         "A list of addresses with `verified` flags, as GitHub's.",
         default_text="none",
         types=("oauth2",),

@@ -35,6 +35,7 @@ OWN_PARAMETERS: Final = frozenset(
         "redirect_uri",
         "request",
         "request_uri",
+        "response_mode",
         "response_type",
         "scope",
         "state",

@@ -45,6 +45,7 @@ def authorize_url(
         **passed_parameters(pending, requests),
         "claims": requests.claims_parameter or descriptor.extra_authorize_params.get("claims", ""),
         "response_type": "code",
+        "response_mode": requests.response_mode,
         requests.client_id_parameter: descriptor.client_id,
         "redirect_uri": sent.redirect_uri,
         requests.scope_parameter: requests.scope_separator.join(descriptor.scopes),

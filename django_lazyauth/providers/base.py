@@ -158,6 +158,14 @@ class Provider:
         """
         raise NotImplementedError
 
+    def keep_answer(self, parameters: Mapping[str, str]) -> Json:
+        """Return what of a posted authorization response is kept for ``complete``, beside what the protocol needs.
+
+        Such a POST comes from another site and without cookies: nobody knows yet whose browser sent it. ``complete``
+        finds what was kept in ``private["answer"]``.
+        """
+        return {}
+
     def complete(self, request: HttpRequest, pending: PendingAuthorization, private: Json) -> Success | Page:
         """Finish signing in: the callback of an upstream, or a form of our own.
 

@@ -36,6 +36,7 @@ from django_lazyauth.openid.descriptor import (
 from django_lazyauth.openid.people.admission import refusing_key
 from django_lazyauth.openid.requests.authentication import AuthMethod, methods_to_try
 from django_lazyauth.openid.requests.found import find_method, keep_method
+from django_lazyauth.openid.requests.kept import read_kept
 from django_lazyauth.openid.rules import Documents
 from django_lazyauth.vault.store import store
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
@@ -92,25 +93,22 @@ class Endpoints:
     auth_methods: tuple[str, ...] = ()
 
 
-#: Parameters of an authorization response that say nothing about the person.
-_PROTOCOL: Final = frozenset({"code", "state", "iss", "session_state", "scope", "error"})
-
-
 @dataclass(frozen=True, slots=True)
 class Answers:
     """What an upstream answered on the way: nothing of it is signed.
 
     Attributes:
         authorization: The parameters of the authorization response.
+        kept: Those that ``answer_params`` names, read.
         token: The answer of the token endpoint without its tokens.
     """
 
     authorization: Mapping[str, str] = field(repr=False)
+    kept: Mapping[str, Any] = field(repr=False)
     token: Mapping[str, Any] = field(repr=False)
 
     def documents(self) -> Documents:
-        rest = {name: value for name, value in self.authorization.items() if name not in _PROTOCOL}
-        return Documents(token=self.token, answer=rest)
+        return Documents(token=self.token, answer=self.kept)
 
 
 class CodeFlow(Provider):
@@ -148,6 +146,10 @@ class CodeFlow(Provider):
         return ""
 
     @sensitive_variables()
+    def keep_answer(self, parameters: Mapping[str, str]) -> Json:
+        return read_kept(parameters, self.descriptor.requests.answer_params)
+
+    @sensitive_variables()
     def complete(self, request: HttpRequest, pending: PendingAuthorization, private: Json) -> Success:
         if private.get("issuer") != self.descriptor.issuer:
             # The configuration changed during the sign-in, so the answer is of another provider (I9).
@@ -155,11 +157,13 @@ class CodeFlow(Provider):
         endpoints = self.endpoints()
         answer = read_callback(request)
         self.check_issuer(answer, endpoints)
-        leg = Leg(read_code(answer, self.descriptor.requests.denials), answer.get("state", ""), private)
+        code = read_code(answer, self.descriptor.requests.denials)
+        kept = self.keep_answer(answer) | private.get("answer", {})
+        leg = Leg(code, answer.get("state", ""), private, kept)
         (tokens, token_answer), endpoints = self._ask(
             endpoints, lambda descriptor: redeem(descriptor, endpoints.token, leg)
         )
-        success = self.identify(tokens, endpoints, pending, private, Answers(answer, token_answer))
+        success = self.identify(tokens, endpoints, pending, private, Answers(answer, kept, token_answer))
         client_id = pending.client_id
         commit = tokens.as_json() | {
             # A host's client model may have keys that are no JSON, such as UUIDs.

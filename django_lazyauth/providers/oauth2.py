@@ -51,15 +51,16 @@ class OAuth2Provider(CodeFlow):
         answers: Answers,
     ) -> Success:
         provider = self.authenticating(endpoints)
-        document = read_userinfo(provider, endpoints.userinfo, tokens.access_token)
-        documents = replace(answers.documents(), userinfo=document)
+        documents = answers.documents()
+        document = read_userinfo(provider, endpoints.userinfo, tokens.access_token, documents)
+        documents = replace(documents, userinfo=document)
         subject = find_subject(self.descriptor.subject, documents)
         if not subject:
             raise IdentityRejected("sub")
         self.admit(documents)
         profile = read_profile(documents, self.descriptor)
         if self.descriptor.emails_endpoint:
-            addresses = read_addresses(provider, tokens.access_token)
+            addresses = read_addresses(provider, tokens.access_token, documents)
             profile = choose_address(profile, addresses, self.descriptor)
         log_unused(self.name, profile)
         identity = Identity(

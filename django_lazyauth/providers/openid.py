@@ -123,10 +123,7 @@ class OpenIDProvider(CodeFlow):
         documents = replace(answers.documents(), id_token=verified.claims)
         profile = read_profile(documents, self.descriptor)
         if endpoints.userinfo and wants_userinfo(self.descriptor, documents, profile):
-            is_required = misses_a_path(self.descriptor.people, documents)
-            document = self.userinfo(
-                verified, endpoints.userinfo, tokens.access_token, is_required=is_required
-            )
+            document = self.userinfo(verified, endpoints, tokens.access_token, documents)
             documents = replace(documents, userinfo=document)
             profile = read_profile(documents, self.descriptor)
         return self.success(verified, documents, profile)
@@ -247,17 +244,19 @@ class OpenIDProvider(CodeFlow):
 
     @sensitive_variables()
     def userinfo(
-        self, verified: VerifiedIdentity, endpoint: str, access_token: str, *, is_required: bool
+        self, verified: VerifiedIdentity, endpoints: Endpoints, access_token: str, documents: Documents
     ) -> Mapping[str, Any]:
         """Return what the userinfo endpoint says; nothing where it says nothing usable and need not.
 
         Raises:
             IdentityRejected: ``userinfo_sub``: the answer has another subject (OpenID Connect Core §5.3.2).
-            ProviderUnavailable: There was no usable answer, and *is_required*, or ``userinfo`` is ``always``.
+            ProviderUnavailable: There was no usable answer, and ``userinfo`` is ``always``, or *documents* miss what
+                the configuration asks of a person.
         """
-        is_required = is_required or self.descriptor.userinfo == "always"
+        is_required = self.descriptor.userinfo == "always" or misses_a_path(self.descriptor.people, documents)
         try:
-            document = read_userinfo(self.authenticating(self.endpoints()), endpoint, access_token)
+            provider = self.authenticating(endpoints)
+            document = read_userinfo(provider, endpoints.userinfo, access_token, documents)
         except ProviderUnavailable as error:
             if is_required:
                 raise

@@ -29,7 +29,7 @@ from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.requests.fill import fill_each, fill_url
 from django_lazyauth.openid.requests.keys import Requests
-from django_lazyauth.openid.rules import as_text
+from django_lazyauth.openid.rules import Documents, as_text
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
 from .base import Json, UnusableAnswer
@@ -58,6 +58,7 @@ class Leg:
     code: str = field(repr=False)
     state: str = field(repr=False)
     private: Json = field(repr=False)
+    kept: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @sensitive_variables()
@@ -77,7 +78,8 @@ def redeem(
             raise ProviderUnavailable("configuration_changed")
         fields["code_verifier"] = leg.private["code_verifier"]
     filled = {"client_id": descriptor.client_id, "redirect_uri": redirect_uri, "state": leg.state}
-    fields = {**fill_each(descriptor.requests.token_params, filled), **fields}
+    further = fill_each(descriptor.requests.token_params, filled, Documents(answer=leg.kept))
+    fields = {**further, **fields}
     now = timezone.now()
     try:
         response = post_grant(descriptor, endpoint, fields)

@@ -12,6 +12,7 @@ from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.requests.fill import fill_each, fill_url
+from django_lazyauth.openid.rules import Documents
 
 from .token_answers import error_of
 from .token_requests import authenticated, headers_of, policy_of, with_query
@@ -25,13 +26,16 @@ DEADLINE: Final = 5.0
 
 
 @sensitive_variables()
-def read_userinfo(descriptor: ProviderDescriptor, endpoint: str, access_token: str) -> Any:
+def read_userinfo(
+    descriptor: ProviderDescriptor, endpoint: str, access_token: str, documents: Documents
+) -> Any:
     """Return the JSON that the userinfo endpoint answers (OpenID Connect Core §5.3).
 
     Args:
         descriptor: The provider, with the method by which this site authenticates.
         endpoint: The configured or published one.
         access_token: Of the person.
+        documents: What the provider said so far, for placeholders.
 
     Raises:
         ProviderUnavailable: There was no answer, it was no JSON, or it says that it failed.
@@ -40,10 +44,10 @@ def read_userinfo(descriptor: ProviderDescriptor, endpoint: str, access_token: s
     filled = {"client_id": descriptor.client_id, "access_token": access_token}
     if endpoint == descriptor.userinfo_endpoint:
         # What a provider publishes about itself is never filled.
-        endpoint = fill_url(endpoint, filled)
+        endpoint = fill_url(endpoint, filled, documents)
     sent = _placed(descriptor, access_token)
     is_form = requests.userinfo_method == "POST" and not requests.userinfo_body
-    (sent.form if is_form else sent.query).update(fill_each(requests.userinfo_params, filled))
+    (sent.form if is_form else sent.query).update(fill_each(requests.userinfo_params, filled, documents))
     if requests.userinfo_auth == "client":
         place = sent.form if is_form else sent.query
         parameters, headers = authenticated(descriptor, endpoint, place)
@@ -56,12 +60,12 @@ def read_userinfo(descriptor: ProviderDescriptor, endpoint: str, access_token: s
 
 
 @sensitive_variables()
-def read_addresses(descriptor: ProviderDescriptor, access_token: str) -> Any:
+def read_addresses(descriptor: ProviderDescriptor, access_token: str, documents: Documents) -> Any:
     """Return the JSON of the e-mail endpoint. Raises as :func:`read_userinfo`."""
     filled = {"client_id": descriptor.client_id, "access_token": access_token}
     sent = _placed(descriptor, access_token)
     sent.query.update(sent.form)
-    return _ask(descriptor, fill_url(descriptor.emails_endpoint, filled), sent, "GET", "")
+    return _ask(descriptor, fill_url(descriptor.emails_endpoint, filled, documents), sent, "GET", "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -101,6 +101,23 @@ def session_of(state: str) -> PendingAuthorization:
         InvalidGrant: Unknown, spent or expired.
     """
     return PendingAuthorization.objects.by_state(state)
+
+
+def keep_posted(state: str, provider_name: str, posted: Mapping[str, str]) -> None:
+    """Seal what the provider keeps of a posted answer into the row that waits for *state*. Nothing is spent.
+
+    The POST comes from another site, so the browser sends no binding with it: whoever knows the state could have sent
+    it. So the first one counts, the flow stays where it is, and the GET that follows checks the binding and reports
+    what is wrong.
+    """
+    try:
+        pending = session_of(state)
+        if pending.provider == provider_name:
+            leg.keep_answer(pending, get_provider(provider_name).keep_answer(posted))
+    except (InvalidGrant, ProviderError):
+        return
+    except Exception as error:  # noqa: BLE001 - a host's provider may raise anything
+        log_failure(logger, f"a posted answer of {provider_name} was not kept", error)
 
 
 def require_same_browser(pending: PendingAuthorization, binding: str) -> None:

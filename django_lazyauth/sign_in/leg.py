@@ -177,6 +177,21 @@ def keep_private(pending: PendingAuthorization, private: Json) -> None:
     )
 
 
+def keep_answer(pending: PendingAuthorization, answer: Json) -> None:
+    """Add what was posted to the private data of this leg. What stands there is never replaced."""
+    if not answer:
+        return
+    private = open_private(pending)
+    if "answer" in private:
+        return
+    waiting = PendingAuthorization.objects.of_leg(pending).filter(state_digest=pending.state_digest)
+    waiting.advance(
+        pending.pk,
+        from_status=(Status.SENT_UPSTREAM,),
+        private=seal_private(pending, pending.provider, private | {"answer": answer}),
+    )
+
+
 @retries_on_conflict
 def fail_flow(pending: PendingAuthorization, *, error: str, description: str = "") -> str:
     """End the flow, delete what it stored, and return the URL that tells the client.

@@ -30,12 +30,17 @@ MAX_LENGTHS = dict.fromkeys(("code", "state", "iss", "error", "error_description
 
 @page_view("GET", "HEAD", "POST")
 def callback_view(request: HttpRequest, provider: str) -> HttpResponse:
-    """Take the upstream's answer. A cross-site POST has no Lax cookie: the GET that follows brings it."""
+    """Take the upstream's answer. A cross-site POST has no Lax cookie: the GET that follows brings it.
+
+    The address of that GET holds what the protocol needs. What a provider says of the person waits sealed in the row.
+    """
     try:
         values = read_parameters(request, MAX_LENGTHS)
     except InvalidRequest:
         raise InvalidGrant from None
     if request.method == "POST":
+        posted = {name: given[0] for name, given in request.POST.lists() if len(given) == 1}
+        callback.keep_posted(values.get("state", ""), provider, posted)
         return go(f"{reverse('lazyauth:callback', args=[provider])}?{urlencode(values)}")
     state = values.get("state", "")
     if not state:

@@ -41,9 +41,8 @@ MUTATIONS = (
     Mutation(
         "userinfo-of-a-stranger",
         "providers/openid.py",
-        "            document = read_userinfo(self.authenticating(self.endpoints()), endpoint, access_token)",
-        "            own = replace(self.descriptor, is_discovered=False)\n"
-        "            document = read_userinfo(own, endpoint, access_token)",
+        "            provider = self.authenticating(endpoints)\n",
+        "            provider = replace(self.descriptor, is_discovered=False)\n",
         ("sign_in/test_sso_pages.py::test_the_userinfo_of_a_domain_is_fetched_as_that_of_a_stranger",),
         "The userinfo endpoint that a stranger names is fetched by the strict policy.",
         "I14",
@@ -55,6 +54,24 @@ MUTATIONS = (
         "        elif not issuer:",
         (OPENID + "test_an_answer_of_another_issuer_is_refused_before_the_code_leaves",),
         "No code is sent to another issuer than the one that gave it.",
+        "I9",
+    ),
+    Mutation(
+        "first-posted-answer-counts",
+        "sign_in/leg.py",
+        '    if "answer" in private:\n        return\n',
+        "",
+        ("upstream/test_quirks.py::test_the_first_posted_answer_counts",),
+        "Who learns the state later cannot replace what was posted first.",
+        "I7",
+    ),
+    Mutation(
+        "posted-answer-of-another-provider",
+        "sign_in/callback.py",
+        "        if pending.provider == provider_name:\n            leg.keep_answer",
+        "        if pending.provider:\n            leg.keep_answer",
+        ("upstream/test_quirks.py::test_a_posted_answer_at_the_address_of_another_provider_is_not_kept",),
+        "What is posted to the address of another provider is not kept.",
         "I9",
     ),
     Mutation(

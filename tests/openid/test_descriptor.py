@@ -123,6 +123,17 @@ def test_it_is_frozen():
         ({"claims": {"email": 7}}, "claims"),
         ({"claims": {"email": "a b"}}, "email"),
         ({"claims": {"email": "answer:email"}}, "email"),
+        ({"claims": {"name": "answer:user"}}, "answer_params"),
+        ({"token_params": {"device_id": "{answer:device_id}"}}, "token_params"),
+        ({"userinfo_params": {"id": "{answer:x.y}"}}, "userinfo_params"),
+        ({"userinfo_params": {"id": "{token:a..b}"}}, "userinfo_params"),
+        ({"userinfo_endpoint": "https://id.example/{answer:x}"}, "userinfo_endpoint"),
+        ({"token_endpoint": "https://id.example/{token:x}"}, "token_endpoint"),
+        ({"answer_params": {"code": "text"}}, "answer_params"),
+        ({"answer_params": {"user": "xml"}}, "answer_params"),
+        ({"answer_params": dict.fromkeys("abcde", "text")}, "answer_params"),
+        ({"response_mode": "query"}, "response_mode"),
+        ({"extra_authorize_params": {"response_mode": "form_post"}}, "extra_authorize_params"),
         ({"claims": {"email_verified": "answer:x"}}, "email_verified"),
         ({"subject": "userinfo:sub"}, "subject"),
         ({"subject": "answer:sub"}, "subject"),
@@ -239,7 +250,7 @@ def test_what_the_well_known_ones_need_is_there():
 
     assert preset("microsoft").placeholders == ("tid",)
     assert preset("microsoft").states_email_verified is False
-    assert preset("apple").extra_authorize_params == {"response_mode": "form_post"}
+    assert preset("apple").requests.response_mode == "form_post"
     assert (preset("github").type, preset("github").subject) == ("oauth2", parse("id"))
 
 

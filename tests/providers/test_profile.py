@@ -132,7 +132,7 @@ def test_the_first_usable_name_of_a_rule_is_taken():
 
 
 def test_what_nothing_signed_fills_a_name_only():
-    descriptor = provider(claims={"name": ["name", "answer:user"]})
+    descriptor = provider(claims={"name": ["name", "answer:user"]}, answer_params={"user": "text"})
     assert read_profile(Documents(id_token={}, answer={"user": "Ada"}), descriptor).name == "Ada"
 
 

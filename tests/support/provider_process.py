@@ -304,6 +304,10 @@ class Handler(BaseHTTPRequestHandler):
             answer["code"] = f"code-{secrets.token_urlsafe(12)}"
             self.provider.codes[answer["code"]] = {**query, "sub": self.provider.levers["sub"]}
         answer = merge(answer, self.provider.levers["callback"])
+        if query.get("response_mode") == "form_post":
+            # In place of the page whose form a browser sends by itself.
+            self.answer(200, {"action": query["redirect_uri"], "fields": answer})
+            return
         separator = "&" if urlsplit(query["redirect_uri"]).query else "?"
         self.answer(302, "", Location=query["redirect_uri"] + separator + urlencode(answer))
 

@@ -73,6 +73,16 @@ class Upstream:
         assert status == 302, (status, body)
         return headers["Location"]
 
+    def authorize_by_post(self, url: str, **levers) -> tuple[str, dict[str, str]]:
+        """Follow *url* like :meth:`authorize`; return the address and the fields of the form that leads back."""
+        if levers:
+            self.control(**levers)
+        parts = urlsplit(url)
+        status, _, body = self._request("GET", f"{parts.path}?{parts.query}")
+        assert status == 200, (status, body)
+        page = json.loads(body)
+        return page["action"], page["fields"]
+
     def config(self, **changes) -> dict:
         """Return this provider as an entry of ``LAZYAUTH["PROVIDERS"]``."""
         return {

@@ -6,14 +6,15 @@ A provider process answers as the real one does. Nobody signs in at the real one
 from __future__ import annotations
 
 import json
+from urllib.parse import urlsplit
 
 import pytest
 
 from django_lazyauth.errors import RefreshExpired
-from django_lazyauth.models import UpstreamToken
+from django_lazyauth.models import PendingAuthorization, ProviderIdentity, UpstreamToken
 from django_lazyauth.upstream.fresh_token import fresh_token
 from django_lazyauth.vault import store
-from tests.support.journey import make_browser, start
+from tests.support.journey import consent, get, make_browser, post, query_of, redeem, start
 
 from .conftest import go_upstream, sign_in_upstream
 
@@ -223,6 +224,110 @@ def test_hubspot_wants_the_token_and_the_client_in_a_form(upstream, sign_in):
 def test_yandex_has_another_word_for_bearer(upstream, sign_in):
     config = upstream.oauth2_config(userinfo_token="header:OAuth", emails_endpoint=None)
     assert sign_in(config, token_at="header:OAuth").subject == "583231"
+
+
+APPLE = {
+    "response_mode": "form_post",
+    "answer_params": {"user": "json"},
+    "claims": {"name": ["name", {"join": ["answer:user.name.firstName", "answer:user.name.lastName"]}]},
+    "token_endpoint_auth_method": "client_secret_post",
+}
+USER = '{"name": {"firstName": "Ada", "lastName": "Lovelace"}, "email": "unsigned@people.example"}'
+
+
+@pytest.fixture
+def apple(upstream, client_, lazyauth, settings):
+    """Begin a sign-in at a provider that answers with a POST; return a browser and what goes back."""
+    lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {"acme": upstream.config(**APPLE)})
+    upstream.control(claims={"name": None}, userinfo={"name": None}, callback={"user": USER})
+    browser = make_browser()
+    leave = start(browser, client_, provider="acme").headers["Location"]
+    return browser, *upstream.authorize_by_post(leave)
+
+
+def post_back(action, fields):
+    """Post as a browser does from another site: without the cookies of ours."""
+    stranger = make_browser()
+    answer = post(stranger, urlsplit(action).path, fields, headers={"origin": "https://appleid.example"})
+    assert not stranger.cookies
+    return answer
+
+
+def come_in(client, browser, address):
+    answer = get(browser, address)
+    if not answer.headers["Location"].startswith(client.redirect_uri):
+        answer = consent(browser, answer)
+    return redeem(client, query_of(answer.headers["Location"])["code"])
+
+
+def test_apple_posts_the_name_once(apple, client_, upstream):
+    """OAuth 2.0 Form Post Response Mode; the name is in no address, and fills the name only."""
+    browser, action, fields = apple
+    answer = post_back(action, fields)
+    assert answer.status_code == 303
+    assert set(query_of(answer.headers["Location"])) == {"code", "state", "iss"}
+    row = PendingAuthorization.objects.get()
+    assert "Ada" not in row.private
+    assert (row.status, row.user_id) == ("sent_upstream", None)
+    assert come_in(client_, browser, answer.headers["Location"]).status_code == 200
+    person = ProviderIdentity.objects.get()
+    assert (person.name, person.email) == ("Ada Lovelace", "person-1@acme.example")
+
+
+def test_a_signed_name_goes_before_a_posted_one(apple, client_, upstream):
+    browser, action, fields = apple
+    upstream.control(claims={"name": "Signed"})
+    come_in(client_, browser, post_back(action, fields).headers["Location"])
+    assert ProviderIdentity.objects.get().name == "Signed"
+
+
+def test_the_first_posted_answer_counts(apple, client_):
+    """Whoever knows the state can post. What came first is not replaced."""
+    browser, action, fields = apple
+    post_back(action, fields)
+    later = post_back(action, {**fields, "user": USER.replace("Ada", "Eve")})
+    come_in(client_, browser, later.headers["Location"])
+    assert ProviderIdentity.objects.get().name == "Ada Lovelace"
+
+
+def test_a_posted_answer_of_somebody_else_signs_nobody_in(apple, client_):
+    """I7: login CSRF. An attacker lets the browser of a victim post the attacker's own code and state."""
+    _, action, fields = apple
+    victim = make_browser()
+    start(victim, client_, provider="acme")
+    answer = get(victim, post_back(action, fields).headers["Location"])
+    assert answer.status_code == 400
+    assert not UpstreamToken.objects.exists()
+
+
+def test_a_posted_answer_at_the_address_of_another_provider_is_not_kept(apple, client_):
+    """RFC 9700 §4.4: a mix-up."""
+    browser, action, fields = apple
+    before = PendingAuthorization.objects.get().private
+    answer = post_back(action.replace("acme", "demo"), fields)
+    assert PendingAuthorization.objects.get().private == before
+    assert "error=server_error" in get(browser, answer.headers["Location"]).headers["Location"]
+
+
+def test_a_posted_answer_after_its_state_was_spent_changes_nothing(apple, client_):
+    browser, action, fields = apple
+    address = post_back(action, {**fields, "user": ""}).headers["Location"]
+    assert come_in(client_, browser, address).status_code == 200
+    row = PendingAuthorization.objects.get()
+    post_back(action, fields)
+    again = PendingAuthorization.objects.get()
+    assert (again.private, again.updated_at, again.status) == (row.private, row.updated_at, row.status)
+
+
+@pytest.mark.parametrize(
+    "user",
+    ["", "{", "[" * 2000, "x" * 2049, '{"name": {"firstName": 7}}', '{"name": "\\u0000"}', '"Ada"', "[[1]]"],
+)
+def test_a_posted_value_that_is_none_refuses_nobody(apple, client_, user):
+    browser, action, fields = apple
+    answer = post_back(action, {**fields, "user": user})
+    assert come_in(client_, browser, answer.headers["Location"]).status_code == 200
+    assert ProviderIdentity.objects.get().name in ("", "7")
 
 
 def test_linkedin_has_neither_pkce_nor_a_nonce(upstream, sign_in):

@@ -17,7 +17,12 @@ OIDC: Final[Mapping[str, Preset]] = {
             "algorithms": ["RS256"],
             "token_endpoint_auth_method": "client_secret_post",
             # Apple requires it as soon as a scope is requested.
-            "extra_authorize_params": {"response_mode": "form_post"},
+            "response_mode": "form_post",
+            # The name comes once, at the first sign-in, beside the code.
+            "answer_params": {"user": "json"},
+            "claims": {
+                "name": ["name", {"join": ["answer:user.name.firstName", "answer:user.name.lastName"]}]
+            },
             "denials": ["user_cancelled_authorize"],
         },
         "The secret is a JWT that you sign, for at most six months. Addresses may be relays.",

@@ -47,6 +47,8 @@ class RequestsConfig(TypedDict, total=False):
     pkce: Pkce | None
     nonce: Nonce | None
     claims_parameter: Mapping[str, Any] | None
+    response_mode: Literal["form_post"] | None
+    answer_params: Mapping[str, Literal["json", "text"] | None] | None
     authorize_fragment: str | None
     client_id_parameter: str | None
     client_secret_parameter: str | None

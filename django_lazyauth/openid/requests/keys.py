@@ -5,7 +5,7 @@ Not here: the other keys (:mod:`django_lazyauth.openid.provider_keys`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal
 
@@ -13,6 +13,7 @@ from django_lazyauth.openid.provider_kinds import Key, Kind, choice
 from django_lazyauth.openid.rules import Path, parse_path
 
 from . import kinds
+from .fill import NAMES
 
 Pkce = Literal["S256", "none"]
 Nonce = Literal["required", "optional", "none"]
@@ -61,6 +62,19 @@ AUTHORIZE_KEYS: Final = (
         "The parameter `claims` (OpenID Connect Core §5.5).",
         types=("oidc",),
     ),
+    Key(
+        "response_mode",
+        choice("form_post"),
+        "How the answer comes: as a `POST` (OAuth 2.0 Form Post Response Mode).",
+        default_text="in the address",
+    ),
+    Key(
+        "answer_params",
+        kinds.ANSWER_PARAMS,
+        "Further parameters of the authorization response that are kept, of at most 2 KiB each, such as "
+        '`{"user": "json"}`. They are not signed, so the `answer:` of a rule fills a name only.',
+        {},
+    ),
     Key("authorize_fragment", kinds.FRAGMENT, "Stands behind `#` of the authorization request."),
     Key(
         "client_id_parameter",
@@ -98,7 +112,7 @@ TOKEN_KEYS: Final = (
     Key("token_body", choice("form", "json"), "Of token requests that are a `POST`.", "form"),
     Key(
         "token_params",
-        kinds.parameters(kinds.OWN_TOKEN_PARAMETERS, *OF_THE_PERSON),
+        kinds.parameters(kinds.OWN_TOKEN_PARAMETERS, *OF_THE_PERSON, "answer:path"),
         "Added to each request that redeems a code.",
         {},
     ),
@@ -187,7 +201,7 @@ USERINFO_KEYS: Final = (
     ),
     Key(
         "userinfo_params",
-        kinds.parameters(frozenset(), "client_id", "access_token"),
+        kinds.parameters(frozenset(), "client_id", "access_token", "token:path", "answer:path"),
         "Added to the form of a `POST`, and to the address of all other userinfo requests.",
         {},
     ),
@@ -195,6 +209,12 @@ USERINFO_KEYS: Final = (
 )
 
 REQUEST_KEYS: Final = (*AUTHORIZE_KEYS, *TOKEN_KEYS, *ANSWER_KEYS, *USERINFO_KEYS)
+
+
+def paths_in(templates: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the paths of placeholders such as ``{answer:device_id}``."""
+    for template in templates.values():
+        yield from (parse_path(name) for name in NAMES.findall(template) if ":" in name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +227,8 @@ class Requests:
     pkce: Pkce = "S256"
     nonce: Nonce = "required"
     claims_parameter: str = ""
+    response_mode: str = ""
+    answer_params: Mapping[str, str] = field(default_factory=dict, hash=False)
     authorize_fragment: str = ""
     client_id_parameter: str = "client_id"
     client_secret_parameter: str = "client_secret"
@@ -234,8 +256,15 @@ class Requests:
         """Whether a code of somebody else is refused (RFC 9700 §4.5)."""
         return self.pkce != "none" or self.nonce != "none"
 
+    def keeps(self, path: Path) -> bool:
+        """Say whether *path* reads something else than parameters of the answer that are not kept."""
+        return path.source != "answer" or path.segments[0] in self.answer_params
+
     def complaint(self) -> str:
         """Return what is wrong with the combination of keys, or nothing."""
+        for key in ("token_params", "userinfo_params"):
+            if not all(self.keeps(path) for path in paths_in(getattr(self, key))):
+                return f'"{key}" reads an "answer:" that "answer_params" does not keep'
         place = self.userinfo_token.partition(":")[0]
         if self.userinfo_method != "POST" and (place == "form" or self.userinfo_body):
             key = "userinfo_body" if self.userinfo_body else "userinfo_token"

@@ -20,6 +20,22 @@ from .fill import NAMES
 JSON_LIMIT: Final = 8192
 #: Words and values of one list.
 WORDS_LIMIT: Final = 32
+#: Further parameters of an authorization response that are kept.
+ANSWER_PARAMS_LIMIT: Final = 4
+#: Parameters of an authorization response that have a meaning of their own, and tokens.
+_ANSWER_PARAMETERS: Final = frozenset(
+    {
+        "code",
+        "state",
+        "iss",
+        "error",
+        "error_description",
+        "error_uri",
+        "access_token",
+        "id_token",
+        "response",
+    }
+)
 #: Headers that our client and HTTP itself set. ``Authorization`` and ``Cookie`` hold credentials.
 _OWN_HEADERS: Final = frozenset({"host", "authorization", "cookie", "connection", "transfer-encoding"})
 #: Members of a token request that no configuration may replace.
@@ -78,8 +94,12 @@ FRAGMENT: Final = Kind("letters, digits and _.-, at most 64", _fragment)
 
 def _check_placeholders(value: str, allowed: Iterable[str]) -> None:
     """Refuse a placeholder that nothing fills. The hint names what may stand there."""
-    if set(NAMES.findall(value)) - set(allowed):
-        raise Wrong("may hold no placeholder but " + ", ".join(f"{{{name}}}" for name in allowed))
+    for name in NAMES.findall(value):
+        source, colon, _ = name.partition(":")
+        if (f"{source}:path" if colon else name) not in allowed:
+            raise Wrong("may hold no placeholder but " + ", ".join(f"{{{name}}}" for name in allowed))
+        if colon:
+            parse_path(name)
 
 
 def endpoint(*placeholders: str) -> Kind:
@@ -148,6 +168,23 @@ def _path(value: Any) -> Path:
 
 
 PATH: Final = Kind("a [path](#rules) without source", _path)
+
+
+def _answer_params(value: Any) -> Mapping[str, str]:
+    wanted(is_a(value, Mapping))
+    found = {name: kind for name, kind in value.items() if kind is not None}
+    wanted(len(found) <= ANSWER_PARAMS_LIMIT)
+    for name, kind in found.items():
+        wanted(is_a(name, str) and _PARAMETER.fullmatch(name) and is_a(kind, str))
+        wanted(kind in ("json", "text"))
+    if taken := _ANSWER_PARAMETERS & set(found):
+        raise Wrong(f"must not hold {', '.join(sorted(taken))}")
+    return MappingProxyType(found)
+
+
+ANSWER_PARAMS: Final = Kind(
+    f"a dict of at most {ANSWER_PARAMS_LIMIT} names, each with json or text", _answer_params
+)
 
 
 def _words(value: Any) -> tuple[str, ...]:
