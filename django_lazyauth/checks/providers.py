@@ -27,15 +27,17 @@ def check_providers() -> Iterator[CheckMessage]:
         if not is_a(name, str) or not is_a(config, Mapping):
             yield Error('LAZYAUTH["PROVIDERS"] must be a dict of dicts.', id="lazyauth.E008")
             continue
-        if config.get("enabled", True) is False:
-            continue
-        try:
-            found = list(_entry(name, config))
-        except Exception as error:  # noqa: BLE001 - a host's class and its configuration raise what they like.
-            cause = error.__cause__ if isinstance(error.__cause__, DescriptorError) else error
-            yield Error(f"Provider {_shown(name)} cannot be set up: {complaint(cause)}", id="lazyauth.E008")
-            continue
-        yield from found
+        if config.get("enabled", True) is not False:
+            yield from check_entry(name, config)
+
+
+def check_entry(name: str, config: Mapping[str, Any]) -> list[CheckMessage]:
+    """Return what is wrong with one enabled entry."""
+    try:
+        return list(_entry(name, config))
+    except Exception as error:  # noqa: BLE001 - a host's class and its configuration raise what they like.
+        cause = error.__cause__ if isinstance(error.__cause__, DescriptorError) else error
+        return [Error(f"Provider {_shown(name)} cannot be set up: {complaint(cause)}", id="lazyauth.E008")]
 
 
 def _entry(name: str, config: Mapping[str, Any]) -> Iterator[CheckMessage]:

@@ -215,6 +215,18 @@ class CodeFlow(Provider):
         if not self.name.startswith(SSO_PREFIX):
             keep_method(self.descriptor, method)
 
+    def try_code(self, redirect_uri: str) -> None:
+        """Send a code that nobody was given, to learn whether the provider knows this site.
+
+        Raises:
+            ClientUnknown: It does not.
+            ProviderUnavailable: As for a code; ``invalid_grant`` as ``upstream_error`` says that it does.
+        """
+        endpoints = self.endpoints()
+        private = {"redirect_uri": redirect_uri, "code_verifier": secrets.token_urlsafe(48)}
+        leg = Leg(secrets.token_urlsafe(24), secrets.token_urlsafe(24), private)
+        self._ask(endpoints, lambda descriptor: redeem(descriptor, endpoints.token, leg))
+
     @sensitive_variables()
     def finalize(self, commit: Json, *, user: AbstractBaseUser, session_id: UUID) -> None:
         store(

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from django_lazyauth.errors import IdentityRejected, ProviderDenied, ProviderError
+from django_lazyauth.errors import IdentityRejected, ProviderDenied, ProviderError, ProviderUnavailable
 from django_lazyauth.upstream import health
 
 logger = logging.getLogger("django_lazyauth.upstream")
@@ -33,6 +33,9 @@ LEVELS: Final[Mapping[str, int]] = {
     "misconfigured": logging.ERROR,
     "refused": logging.ERROR,
 }
+
+#: Whether the provider works is not in question.
+OF_THE_PERSON: Final = frozenset(reason for reason, level in LEVELS.items() if level == logging.INFO)
 
 #: What an upstream says when this site is registered or configured wrongly there (RFC 6749 §4.1.2.1, §5.2). The last
 #: two are GitHub's.
@@ -111,7 +114,9 @@ def log_no_account(provider: str, detail: str) -> Failure:
 
 def reason_of(error: ProviderError) -> str:
     """Return what kind of failure *error* is: a key of :data:`LEVELS`."""
-    if error.reason in LEVELS:
+    if error.reason in LEVELS and not (
+        isinstance(error, ProviderUnavailable) and error.reason in OF_THE_PERSON
+    ):
         return error.reason
     if isinstance(error, ProviderDenied):
         return "cancelled"
@@ -129,7 +134,7 @@ def _log(
     provider: str, error: ProviderError, *, reason: str, stage: str, seconds: float | None = None
 ) -> Failure:
     failure = Failure(reason, error.reason, secrets.token_hex(4).upper())
-    if LEVELS[reason] > logging.INFO:
+    if reason not in OF_THE_PERSON:
         health.note_failure(provider, reason, error.reason)
     said = {
         "reference": failure.reference,

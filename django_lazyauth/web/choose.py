@@ -18,7 +18,7 @@ from django_lazyauth.authorize.first_step import may_continue
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.sign_in import chain, sso_domain
-from django_lazyauth.sign_in.failures import Failure
+from django_lazyauth.sign_in.failures import OF_THE_PERSON, Failure
 
 from . import binding
 from .binding import Carried
@@ -47,7 +47,6 @@ _WORDS: Final = {
     "refused": UNVERIFIED,
     "not_allowed": NOT_ALLOWED,
 }
-_OF_THE_PERSON: Final = frozenset({"cancelled", "needs_interaction", "not_allowed"})
 
 
 def show_choices(
@@ -142,7 +141,7 @@ def why_failed(provider_name: str, failure: Failure) -> Promise:
         return NO_MAIL
     words = _WORDS.get(failure.reason)
     is_domain = provider_name.startswith(SSO_PREFIX)
-    if words is None or (is_domain and failure.reason not in _OF_THE_PERSON):
+    if words is None or (is_domain and failure.reason not in OF_THE_PERSON):
         return way_is_closed(provider_name, failure.detail)
     return format_lazy(words, name=name_of_provider(provider_name))
 

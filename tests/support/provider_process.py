@@ -55,6 +55,7 @@ DEFAULTS = {
     "unpublished_key": False,  # sign with a key that is not in the key set
     "jwks_answer": None,  # 500, html, empty, huge, close
     "cache_control": "public, max-age=300",
+    "clock": 0,  # seconds that its clock is ahead
     "down": False,  # close every connection unanswered
     "delay": 0,  # seconds before each answer of the token endpoint
     "user": {"id": 583231, "login": "octo", "name": "Octo Cat", "email": "public@profile.example"},
@@ -209,6 +210,9 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         """The log that matters is in ``provider.log``."""
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string((timestamp or time.time()) + self.provider.levers["clock"])
+
     def answer(self, status: int, body: object = "", **headers: str) -> None:
         raw = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else None
         if raw is None:
@@ -312,6 +316,9 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(302, "", Location=query["redirect_uri"] + separator + urlencode(answer))
 
     def token(self, form: dict[str, str]) -> None:
+        if not form:
+            self.answer(405, "")
+            return
         with self.provider.lock:
             answers = self.provider.levers["token_answers"]
             lever = answers.pop(0) if answers else None

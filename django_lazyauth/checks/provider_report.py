@@ -1,0 +1,137 @@
+"""Does each provider know this site, and does what it publishes fit? One report a provider, for an operator.
+
+It runs when an operator asks: ``manage.py check_provider``, or "Try it" in the admin. It writes the provider's row and
+no other. No finding holds a secret or what a provider says of a person.
+
+Not here: what the provider is asked (:mod:`.provider_probe`), and the printing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from django.core.checks import ERROR
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.models import ProviderKeySet
+from django_lazyauth.openid.jose import TokenRejected, base64url
+from django_lazyauth.providers.base import Provider
+from django_lazyauth.providers.code_flow import CodeFlow
+from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.sign_in.leg import callback_uri
+
+from .finding import Finding, Report, fix, note, ok
+from .provider_probe import probe
+from .providers import check_entry
+
+#: Before a secret that is a JWT ends, an operator is told.
+SOON: Final = timedelta(days=30)
+
+
+def check_providers(names: Iterable[str] = (), *, offline: bool = False) -> list[Report]:
+    """Return a report of each of *names*, or of every entry of ``PROVIDERS``.
+
+    Args:
+        names: Logical names.
+        offline: Send no request.
+    """
+    entries = lazyauth_settings.providers
+    return [_report(name, entries.get(name), offline=offline) for name in names or entries]
+
+
+def _report(name: str, entry: Mapping[str, Any] | None, *, offline: bool) -> Report:
+    if entry is None:
+        return Report(name, (fix("configuration", "There is no provider of this name."),))
+    if entry.get("enabled", True) is False:
+        return Report(name, (note("configuration", "It is disabled, so nobody can choose it."),))
+    found = list(_configuration(name, entry))
+    if any(finding.level == "fix" for finding in found):
+        return Report(name, tuple(found))
+    provider = get_provider(name)
+    found += _registered(provider)
+    if isinstance(provider, CodeFlow):
+        found += _secret(provider.descriptor.client_secret)
+        if not offline:
+            found += probe(provider, callback_uri(provider))
+    found += _stored(name)
+    return Report(name, tuple(found))
+
+
+def _configuration(name: str, entry: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield what ``manage.py check`` says of the entry."""
+    messages = check_entry(name, entry)
+    for message in messages:
+        text = f"{message.id}: {message.msg}" + (f" {message.hint}" if message.hint else "")
+        yield (fix if message.level >= ERROR else note)("configuration", text)
+    if not messages:
+        yield ok("configuration", "The entry can be used.")
+
+
+def _registered(provider: Provider) -> Iterator[Finding]:
+    if provider.is_upstream:
+        yield note("redirect_uri", f"To be registered at the provider: {callback_uri(provider)}")
+
+
+@sensitive_variables()
+def _secret(secret: str) -> Iterator[Finding]:
+    """Yield how long a secret lives that is a JWT (Apple's)."""
+    ends_at = _end_of(secret)
+    if ends_at is None:
+        return
+    left, day = ends_at - timezone.now(), ends_at.date().isoformat()
+    if left <= timedelta(0):
+        yield fix("client_secret", f"The client secret is a JWT that expired on {day}. Make a new one.")
+    elif left <= SOON:
+        yield note("client_secret", f"The client secret is a JWT that expires in {left.days} days, on {day}.")
+    else:
+        yield ok(
+            "client_secret", f"The client secret is a JWT that is good for {left.days} days, until {day}."
+        )
+
+
+@sensitive_variables()
+def _end_of(secret: str) -> datetime | None:
+    """Return when a secret that is a JWT expires; ``None`` where it is none, or does not say."""
+    try:
+        _header, payload, _signature = secret.split(".")
+        ends_at = json.loads(base64url(payload))["exp"]
+        return datetime.fromtimestamp(ends_at, UTC)
+    except (ValueError, TypeError, KeyError, OverflowError, OSError, RecursionError, TokenRejected):
+        return None
+
+
+def _stored(name: str) -> Iterator[Finding]:
+    """Yield what the provider's row says."""
+    row = ProviderKeySet.objects.filter(pk=name).first()
+    if row is None:
+        yield note("stored", "Nothing is stored of it yet.")
+        return
+    if row.fetched_at is not None:
+        yield note("stored", f"Metadata and keys are {_age(row.fetched_at)} old.")
+    for text in row.notes if isinstance(row.notes, list) else ():
+        yield note("metadata", f"Left out of its metadata: {text}")
+    if row.last_error_at is not None:
+        tries = f", {row.failures} in a row" if row.failures else ""
+        yield note(
+            "stored",
+            f"The last fetch that failed was {_age(row.last_error_at)} ago ({row.last_error}{tries}).",
+        )
+    if row.method_found:
+        yield note("method", f"The method that worked at its token endpoint: {row.method_found}")
+    if row.signed_in_at is not None:
+        yield note("sign_in", f"Somebody signed in {_age(row.signed_in_at)} ago.")
+    if row.failed_at is not None:
+        yield note("sign_in", f"The last sign-in that failed was {_age(row.failed_at)} ago ({row.failure}).")
+
+
+def _age(moment: datetime) -> str:
+    seconds = max(0, int((timezone.now() - moment).total_seconds()))
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} seconds"

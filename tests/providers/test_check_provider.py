@@ -1,0 +1,283 @@
+"""Spec 9, ``manage.py check_provider``: what an operator is told of a provider that really answers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.checks import run_checks
+from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from django_lazyauth.models import ProviderKeySet
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    """Return the exit status and what was printed."""
+    out = StringIO()
+    try:
+        call_command("check_provider", *arguments, stdout=out)
+    except SystemExit as stopped:
+        return int(str(stopped.code)), out.getvalue()
+    return 0, out.getvalue()
+
+
+def findings(*arguments: str, status: int, name: str = "acme") -> list[tuple[str, str, str]]:
+    found, text = run(name, "--json", *arguments)
+    [report] = json.loads(text)["providers"]
+    assert (report["provider"], found) == (name, status), text
+    assert set(report) == {"provider", "state", "findings"}
+    assert report["state"] == {0: "ok", 1: "fix", 2: "unasked"}[status]
+    return [(entry["level"], entry["about"], entry["text"]) for entry in report["findings"]]
+
+
+def of_level(level: str, found) -> dict[str, str]:
+    return {about: text for its_level, about, text in found if its_level == level}
+
+
+@pytest.fixture
+def configure(upstream, settings):
+    def change(**changes):
+        settings.LAZYAUTH["PROVIDERS"]["acme"] = upstream.config(**changes)
+
+    return change
+
+
+def test_a_provider_that_works_has_nothing_to_fix(upstream):
+    found = findings(status=0)
+    assert of_level("ok", found) == of_level("ok", found) | {
+        "configuration": "The entry can be used.",
+        "client": "The provider knows this site by client_secret_basic.",
+        "keys": "2 keys, of which 2 fit the algorithms of the entry.",
+        "issuer": f"The entry says {upstream.issuer}, and its metadata {upstream.issuer}.",
+    }
+    assert {"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "revocation_endpoint"} <= set(
+        of_level("ok", found)
+    )
+    assert of_level("note", found)["redirect_uri"].endswith("https://auth.example/callback/acme")
+    assert of_level("note", found)["iss"] == "Its answers name the issuer (RFC 9207)."
+    assert [asked["method"] for asked in upstream.requests("/token")] == ["GET", "POST"]
+
+
+def test_it_writes_the_row_of_the_provider_only_and_prints_no_secret(upstream):
+    with CaptureQueriesContext(connection) as captured:
+        _status, text = run("acme")
+    statements = [query["sql"] for query in captured]
+    changes = [sql for sql in statements if not sql.startswith(("SELECT", "BEGIN", "COMMIT"))]
+    table = connection.ops.quote_name(ProviderKeySet._meta.db_table)
+    assert changes
+    assert all(table in sql for sql in changes), changes
+    assert upstream.client_secret not in text
+    assert upstream.client_secret not in run("acme", "--json")[1]
+    asked = upstream.requests("/token")[1]
+    assert asked["form"]["grant_type"] == "authorization_code"
+    assert asked["form"]["code"] not in text
+
+
+def test_it_prints_one_line_a_finding(upstream):
+    status, text = run("acme")
+    assert status == 0
+    lines = text.splitlines()
+    assert lines[0] == "acme: ok"
+    assert "  ok   client: The provider knows this site by client_secret_basic." in lines
+    assert all(line[2:6] in ("ok  ", "note") for line in lines[1:])
+
+
+def test_a_wrong_secret_is_found_by_both_methods(upstream, configure):
+    configure(client_secret="of-another-site")
+    found = findings(status=1)
+    assert "invalid_client" in of_level("fix", found)["client"]
+    assert [asked["method"] for asked in upstream.requests("/token")] == ["GET", "POST", "POST"]
+
+
+def test_the_method_that_works_is_found_and_kept(upstream, configure):
+    """The provider takes the secret in the form only, and does not say so."""
+    configure()
+    upstream.control(token_answers=[{"status": 401, "body": {"error": "invalid_client"}}, "invalid_grant"])
+    found = findings(status=0)
+    assert of_level("ok", found)["client"] == "The provider knows this site by client_secret_post."
+    assert of_level("note", found)["method"].endswith("client_secret_post")
+    assert ProviderKeySet.objects.get().method_found == "client_secret_post"
+
+
+@pytest.mark.parametrize(
+    ("answer", "level", "status", "words"),
+    [
+        (
+            {"status": 400, "body": {"error": "redirect_uri_mismatch"}},
+            "fix",
+            1,
+            "does not know the redirect URI",
+        ),
+        ({"status": 400, "body": {"error": "unauthorized_client"}}, "fix", 1, "unauthorized_client"),
+        ({"status": 404, "body": "gone"}, "fix", 1, "HTTP 404"),
+        ("html", "fix", 1, "no answer that can be read (HTTP 200)"),
+        (
+            {"status": 200, "body": {"access_token": "at", "token_type": "Bearer"}},
+            "fix",
+            1,
+            "nobody was given",
+        ),
+        ("500", "unasked", 2, "gave no answer"),
+        ("close", "unasked", 2, "gave no answer"),
+        ({"status": 400, "body": {"error": "Code is unknown"}}, "note", 0, "in words of its own"),
+        ("error_200", "ok", 0, "knows this site"),
+    ],
+)
+def test_each_answer_to_a_made_up_code_is_told_as_what_it_means(upstream, answer, level, status, words):
+    upstream.control(token_answers=[answer])
+    assert words in of_level(level, findings(status=status))["client"]
+
+
+def test_a_provider_that_is_down_could_not_be_asked(upstream):
+    upstream.control(down=True)
+    found = findings(status=2)
+    assert of_level("fix", found) == {}
+    assert {"metadata", "endpoints"} <= set(of_level("unasked", found))
+
+
+def test_a_provider_that_is_down_now_is_asked_at_the_endpoints_that_are_stored(upstream):
+    findings(status=0)
+    upstream.control(down=True)
+    found = findings(status=2)
+    assert {"metadata", "token_endpoint", "authorization_endpoint", "client"} <= set(
+        of_level("unasked", found)
+    )
+    assert any(text.startswith("The last fetch that failed was 0 seconds ago") for *_, text in found)
+
+
+def test_offline_no_request_is_sent(upstream):
+    found = findings("--offline", status=0)
+    assert upstream.requests() == []
+    assert of_level("note", found)["stored"] == "Nothing is stored of it yet."
+    assert not ProviderKeySet.objects.exists()
+
+
+def test_a_wrong_entry_is_told_as_the_checks_tell_it_and_nobody_is_asked(upstream, configure):
+    configure(client_secert="x")
+    [(level, about, text)] = findings(status=1)
+    assert (level, about) == ("fix", "configuration")
+    [error] = [message for message in run_checks() if "acme" in message.msg]
+    assert text == f"{error.id}: {error.msg}"
+    assert "client_secert" in text
+    assert upstream.requests() == []
+
+
+def test_what_the_checks_warn_of_is_a_note(configure):
+    configure(pkce="none", nonce="none")
+    assert "W015" in of_level("note", findings("--offline", status=0))["configuration"]
+
+
+@pytest.mark.parametrize(("ahead", "where"), [(120, "behind"), (-120, "ahead of"), (10, "")])
+def test_a_clock_that_is_wrong_is_told(upstream, ahead, where):
+    upstream.control(clock=ahead)
+    found = findings(status=1 if where else 0)
+    said = of_level("fix", found)
+    assert ("token_endpoint" in said) is bool(where)
+    assert where in said.get("token_endpoint", "")
+
+
+def test_another_issuer_is_told_with_both_names(upstream):
+    upstream.control(metadata={"issuer": "https://other.example\n"})
+    found = findings(status=1)
+    assert "issuer_mismatch" in of_level("fix", found)["metadata"]
+    assert of_level("note", found)["issuer"] == (
+        f"The entry says {upstream.issuer}, and its metadata https://other.example?."
+    )
+
+
+def test_what_it_demands_and_this_site_lacks_is_to_be_fixed(upstream):
+    upstream.control(metadata={"require_pushed_authorization_requests": True})
+    assert "RFC 9126" in of_level("fix", findings(status=1))["par"]
+
+
+def test_keys_of_no_algorithm_of_the_entry_are_to_be_fixed(upstream, configure):
+    configure(algorithms=["EdDSA"])
+    found = of_level("fix", findings(status=1))
+    assert found["keys"] == "2 keys, of which 0 fit the algorithms of the entry."
+    assert "no algorithm that the entry allows" in found["algorithms"]
+
+
+@pytest.mark.parametrize(
+    ("methods", "said"), [(["S256"], "It offers S256"), (None, "does not say that it knows")]
+)
+def test_pkce_is_told_as_published(upstream, methods, said):
+    upstream.control(metadata={"code_challenge_methods_supported": methods})
+    assert any(said in text for _level, about, text in findings(status=0) if about == "pkce")
+
+
+def jwt_until(moment: float) -> str:
+    payload = base64.urlsafe_b64encode(json.dumps({"exp": int(moment)}).encode()).rstrip(b"=").decode()
+    return f"eyJhbGciOiJFUzI1NiJ9.{payload}.c2ln"
+
+
+@pytest.mark.parametrize(
+    ("days", "level", "words"),
+    [(-1, "fix", "expired on"), (12.5, "note", "expires in 12 days"), (100.5, "ok", "good for 100 days")],
+)
+def test_a_secret_that_is_a_jwt_is_told_by_its_days(configure, days, level, words):
+    secret = jwt_until(time.time() + days * 86_400)
+    configure(client_secret=secret)
+    found = findings("--offline", status=1 if level == "fix" else 0)
+    assert words in of_level(level, found)["client_secret"]
+    assert secret not in str(found)
+
+
+@pytest.mark.parametrize("secret", ["a.b.c", "..", "no jwt", jwt_until(10**30), "e30.bnVsbA.e30"])
+def test_a_secret_that_is_no_jwt_has_no_days(configure, secret):
+    configure(client_secret=secret)
+    assert not [about for _level, about, _text in findings("--offline", status=0) if about == "client_secret"]
+
+
+def test_what_the_row_says_is_told(upstream):
+    findings(status=0)
+    now = timezone.now()
+    ProviderKeySet.objects.update(
+        notes=["end_session_endpoint: url"],
+        failures=3,
+        last_error="timeout",
+        last_error_at=now - timedelta(minutes=5),
+        signed_in_at=now - timedelta(days=3),
+        failed_at=now - timedelta(hours=4),
+        failure="down: unreachable",
+    )
+    texts = [text for _level, _about, text in findings("--offline", status=0)]
+    assert {
+        "Left out of its metadata: end_session_endpoint: url",
+        "The last fetch that failed was 5 minutes ago (timeout, 3 in a row).",
+        "Somebody signed in 3 days ago.",
+        "The last sign-in that failed was 4 hours ago (down: unreachable).",
+    } <= set(texts)
+
+
+def test_a_provider_without_keys_is_asked_too(upstream, settings):
+    settings.LAZYAUTH["PROVIDERS"]["acme"] = upstream.oauth2_config()
+    found = findings(status=0)
+    assert of_level("ok", found)["client"] == "The provider knows this site by client_secret_post."
+    assert "emails_endpoint" in of_level("ok", found)
+    assert "keys" not in of_level("ok", found)
+
+
+def test_names_that_are_not_there_or_off_or_local(settings):
+    settings.LAZYAUTH["PROVIDERS"]["local"] = {"type": "password"}
+    settings.LAZYAUTH["PROVIDERS"]["off"] = {"enabled": False, "anything": 1}
+    assert findings(status=1, name="nobody")[0][2] == "There is no provider of this name."
+    assert "disabled" in findings(status=0, name="off")[0][2]
+    assert findings(status=0, name="local")[0] == ("ok", "configuration", "The entry can be used.")
+
+
+def test_without_names_every_provider_is_asked_and_what_must_be_fixed_counts_first(upstream, settings):
+    settings.LAZYAUTH["PROVIDERS"]["wrong"] = {"issuer": "x"}
+    upstream.control(down=True)
+    status, text = run("--json")
+    states = {report["provider"]: report["state"] for report in json.loads(text)["providers"]}
+    assert states == {"demo": "ok", "other": "ok", "acme": "unasked", "wrong": "fix"}
+    assert status == 1
