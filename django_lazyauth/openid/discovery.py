@@ -121,7 +121,7 @@ def _fetch_configuration(cache_key: str) -> dict[str, Any]:
         )
         metadata = published.get_document(metadata_url, policy)
         issuer = _check_issuer(metadata, metadata_url)
-        members = published.read_metadata(metadata)
+        members, _ = published.read_metadata(metadata)
         provider = {
             "issuer": issuer,
             "client_id": client_id,
@@ -144,7 +144,7 @@ def _configured_metadata(metadata: Mapping[str, Any], configured: ProviderDescri
     if metadata.get("issuer") not in configured.issuers:
         raise SourceFailed("issuer_mismatch")
     own = {name: url for name in published.ENDPOINT_MEMBERS if (url := getattr(configured, name, ""))}
-    return published.read_metadata({**metadata, **own})
+    return published.read_metadata({**metadata, **own})[0]
 
 
 def _read_domain_document(document: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -57,6 +57,7 @@ class Reason(StrEnum):
 
     TOO_LARGE = "too_large"
     MALFORMED = "malformed"
+    ENCRYPTED = "encrypted"
     HEADER = "header"
     ALGORITHM = "alg"
     TYPE = "typ"
@@ -113,13 +114,16 @@ def decode(token: str) -> Decoded:
     """Decode a token in compact form (RFC 7515 §3.1).
 
     Raises:
-        TokenRejected: ``too_large`` or ``malformed``.
+        TokenRejected: ``too_large``, ``encrypted`` or ``malformed``.
     """
     if not isinstance(token, str):
         raise TokenRejected(Reason.MALFORMED)
     if len(token) > TOKEN_LIMIT:
         raise TokenRejected(Reason.TOO_LARGE)
     parts = token.split(".")
+    if len(parts) == 5:
+        # RFC 7516 §3.1. No token that we take is encrypted.
+        raise TokenRejected(Reason.ENCRYPTED)
     if len(parts) != 3:
         raise TokenRejected(Reason.MALFORMED)
     header, payload, signature = (base64url(part) for part in parts)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -162,8 +162,8 @@ def _claim(descriptor: ProviderDescriptor, *, force: bool) -> bool:
 
 def _refresh_claimed(descriptor: ProviderDescriptor) -> Outcome:
     try:
-        configuration = _fetch_configuration(descriptor)
-        return _fetch_and_store(descriptor, rows_of(descriptor).get(), configuration)
+        configuration, notes = _fetch_configuration(descriptor)
+        return _fetch_and_store(descriptor, rows_of(descriptor).get(), configuration, notes)
     except SourceFailed as failure:
         _postpone(descriptor, failure)
         raise
@@ -186,7 +186,10 @@ def fetch_keys(descriptor: ProviderDescriptor) -> None:
 
 
 def _fetch_and_store(
-    descriptor: ProviderDescriptor, row: ProviderKeySet, configuration: Mapping[str, Any] | None
+    descriptor: ProviderDescriptor,
+    row: ProviderKeySet,
+    configuration: Mapping[str, Any] | None,
+    notes: Sequence[str] = (),
 ) -> Outcome:
     """Fetch and store the keys, with *configuration* where that was fetched before."""
     started_at = timezone.now()
@@ -196,7 +199,7 @@ def _fetch_and_store(
     if configuration is not None:
         jwks_uri = descriptor.jwks_uri or configuration.get("jwks_uri", "")
         conditions = _conditions(row) if jwks_uri == stored_uri else {}
-        values |= {"configuration": dict(configuration)}
+        values |= {"configuration": dict(configuration), "notes": list(notes)}
     response = published.get(jwks_uri, fetch.OPERATOR, max_bytes=fetch.KEY_SET_LIMIT, headers=conditions)
     if configuration is not None:
         fresh_until = started_at + max_age(response.headers.get("cache-control", ""))
@@ -244,8 +247,8 @@ def max_age(cache_control: str) -> timedelta:
 # --- Documents --------------------------------------------------------------------------------------------
 
 
-def _fetch_configuration(descriptor: ProviderDescriptor) -> dict[str, Any]:
-    """Return the members of the metadata document that are kept (OpenID Connect Discovery §4).
+def _fetch_configuration(descriptor: ProviderDescriptor) -> tuple[dict[str, Any], list[str]]:
+    """Return the members of the metadata document that are kept, and notes (OpenID Connect Discovery §4).
 
     Raises:
         SourceFailed: There is no document, it names another issuer (§4.3), or an endpoint must not be used.
@@ -254,12 +257,13 @@ def _fetch_configuration(descriptor: ProviderDescriptor) -> dict[str, Any]:
         all(getattr(descriptor, name) for name in published.REQUIRED_MEMBERS)
         and not descriptor.openid_configuration
     ):
-        return {}
+        return {}, []
     document = published.get_document(descriptor.configuration_url, fetch.OPERATOR)
     issuer = document.get("issuer")
     if not isinstance(issuer, str) or not _is_issuer_of(descriptor, issuer):
         raise SourceFailed("issuer_mismatch")
-    return {"issuer": issuer} | published.read_metadata(document, descriptor)
+    members, notes = published.read_metadata(document, descriptor)
+    return {"issuer": issuer} | members, notes
 
 
 def _is_issuer_of(descriptor: ProviderDescriptor, issuer: str) -> bool:

@@ -42,6 +42,8 @@ logger = logging.getLogger("django_lazyauth.openid")
 STALE: Final = timedelta(hours=1)
 #: Between two fetches for tokens that the stored keys cannot verify, across all processes (I15).
 REFETCH_INTERVAL: Final = timedelta(seconds=30)
+#: Between two refreshes because the token endpoint is not there, across all processes.
+ENDPOINT_INTERVAL: Final = timedelta(minutes=5)
 #: Seconds that a request waits for the fetch of another one.
 WAIT: Final = 2.0
 
@@ -75,6 +77,13 @@ class StoredProvider:
     def auth_methods(self) -> tuple[str, ...]:
         """How a client may authenticate at its token endpoint; empty where it does not say."""
         return tuple(self.configuration.get(published.AUTH_METHODS_MEMBER, ()))
+
+    def demands(self, descriptor: ProviderDescriptor) -> list[str]:
+        """Return what it demands of every client and this site cannot do, in words such as ``par``."""
+        words = self.configuration.get(published.DEMANDS_MEMBER, ())
+        # An operator who names a method knows better than the list of the provider.
+        is_named = descriptor.token_endpoint_auth_method != "auto"
+        return [word for word in words if not (is_named and word == "mtls")]
 
 
 # --- Reading ----------------------------------------------------------------------------------------------
@@ -173,3 +182,15 @@ def refetch(descriptor: ProviderDescriptor) -> StoredProvider | None:
     if claimed_at is not None and now - claimed_at < timedelta(seconds=WAIT):
         wait_for(lambda: rows.filter(fetched_at__gte=claimed_at).exists(), seconds=WAIT)
     return load(descriptor)
+
+
+def endpoint_failed(descriptor: ProviderDescriptor) -> None:
+    """Refresh the metadata in the background because its token endpoint is not there, once in 5 min. Never waits."""
+    now = timezone.now()
+    is_ours = (
+        key_fetch.rows_of(descriptor)
+        .filter(Q(endpoint_failed_at__isnull=True) | Q(endpoint_failed_at__lte=now - ENDPOINT_INTERVAL))
+        .update(endpoint_failed_at=now)
+    )
+    if is_ours:
+        key_fetch.start(descriptor, force=True)

@@ -6,7 +6,7 @@ names the right issuer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from django_lazyauth.kit import fetch
@@ -28,6 +28,15 @@ ENDPOINT_MEMBERS: Final = (
 REQUIRED_MEMBERS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 ISS_MEMBER: Final = "authorization_response_iss_parameter_supported"
 AUTH_METHODS_MEMBER: Final = "token_endpoint_auth_methods_supported"
+#: Where the words of :data:`DEMANDS` are kept. No metadata has a member of this name.
+DEMANDS_MEMBER: Final = "lazyauth_demands"
+#: Members that demand what this site cannot do, and the word for each (RFC 9126 §5, RFC 9101 §10.5).
+DEMANDS: Final = {
+    "require_pushed_authorization_requests": "par",
+    "require_signed_request_object": "request_object",
+}
+#: Authentication by a certificate of the client (RFC 8705 §2).
+_CERTIFICATE_METHODS: Final = frozenset({"tls_client_auth", "self_signed_tls_client_auth"})
 #: Authentication methods that are kept of a document; IANA has registered nine.
 AUTH_METHODS_LIMIT: Final = 16
 #: Members of a key that are kept (RFC 7517 §4, RFC 7518 §6); ``issuer`` is Microsoft's. Certificates are never read.
@@ -99,30 +108,63 @@ def public_key_set(response: fetch.Response) -> dict[str, Any]:
 
 def read_metadata(
     document: Mapping[str, Any], configured: ProviderDescriptor | None = None
-) -> dict[str, Any]:
-    """Return the members of a metadata document that are kept. Each endpoint is a URL that may be fetched.
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the members of a metadata document that are kept, and notes of those that cannot be used.
+
+    Each endpoint that is kept is a URL that may be fetched. A note is ``member: word``.
 
     Args:
         document: The metadata.
         configured: A provider whose own endpoints need not be in *document*.
 
     Raises:
-        SourceFailed: An endpoint is missing (``incomplete``) or must not be used (``endpoint``).
+        SourceFailed: An endpoint that is needed is missing (``incomplete``) or must not be used (``endpoint``).
     """
-    found: dict[str, Any] = {ISS_MEMBER: document.get(ISS_MEMBER) is True}
-    for name in ENDPOINT_MEMBERS:
-        url = document.get(name)
-        if url is not None:
-            # The authorization endpoint is checked too, although only browsers open it: it must be https.
-            found[name] = check_url(url)
-        elif name in REQUIRED_MEMBERS and not getattr(configured, name, ""):
-            raise SourceFailed("incomplete")
+    notes: list[str] = []
+    found: dict[str, Any] = _endpoints(document, configured, notes)
+    sends_issuer = document.get(ISS_MEMBER, False)
+    found[ISS_MEMBER] = sends_issuer is True
+    if not isinstance(sends_issuer, bool):
+        notes.append(f"{ISS_MEMBER}: type")
     methods = document.get(AUTH_METHODS_MEMBER)
     if isinstance(methods, list):
         found[AUTH_METHODS_MEMBER] = [
             method for method in methods[:AUTH_METHODS_LIMIT] if isinstance(method, str) and len(method) <= 64
         ]
+    elif methods is not None:
+        notes.append(f"{AUTH_METHODS_MEMBER}: type")
+    found[DEMANDS_MEMBER] = _demands(document, found.get(AUTH_METHODS_MEMBER, ()))
+    return found, notes
+
+
+def _endpoints(
+    document: Mapping[str, Any], configured: ProviderDescriptor | None, notes: list[str]
+) -> dict[str, Any]:
+    """Return the endpoints that may be fetched, and add to *notes* those that may not."""
+    found = {}
+    for name in ENDPOINT_MEMBERS:
+        is_needed = name in REQUIRED_MEMBERS and not getattr(configured, name, "")
+        url = document.get(name)
+        if url is None:
+            if is_needed:
+                raise SourceFailed("incomplete")
+            continue
+        try:
+            # The authorization endpoint is checked too, although only browsers open it: it must be https.
+            fetch.check_url(url)
+        except fetch.FetchError as error:
+            if is_needed:
+                raise SourceFailed("endpoint") from None
+            notes.append(f"{name}: {error.reason if isinstance(url, str) else 'type'}")
+        else:
+            found[name] = url
     return found
+
+
+def _demands(document: Mapping[str, Any], methods: Collection[str]) -> list[str]:
+    """Return the words for what the provider demands of every client and this site cannot do."""
+    words = [word for name, word in DEMANDS.items() if document.get(name) is True]
+    return [*words, "mtls"] if methods and set(methods) <= _CERTIFICATE_METHODS else words
 
 
 def check_url(url: object, reason: str = "endpoint") -> str:

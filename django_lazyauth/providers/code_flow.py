@@ -48,6 +48,7 @@ from .token_requests import (
     REFRESH_DEADLINE,
     ClientUnknown,
     Leg,
+    is_of_no_endpoint,
     post_revocation,
     redeem,
     renew,
@@ -189,9 +190,24 @@ class CodeFlow(Provider):
         """Return the authentication method that worked where nobody named one; empty where none is known."""
         return find_method(self.name)
 
+    def token_endpoint_failed(self) -> None:
+        """Do what may help the next one where the token endpoint is not there."""
+
     @sensitive_variables()
     def _ask(self, endpoints: Endpoints, request: Callable[[ProviderDescriptor], T]) -> tuple[T, Endpoints]:
-        """Send *request* to the token endpoint; return the answer, and the endpoints with the method that worked.
+        """Send *request* to the token endpoint; return the answer, and the endpoints with the method that worked."""
+        try:
+            return self._ask_each(endpoints, request)
+        except (ProviderUnavailable, RefreshTransient) as error:
+            if is_of_no_endpoint(error):
+                self.token_endpoint_failed()
+            raise
+
+    @sensitive_variables()
+    def _ask_each(
+        self, endpoints: Endpoints, request: Callable[[ProviderDescriptor], T]
+    ) -> tuple[T, Endpoints]:
+        """Send *request* by each method that may be right.
 
         It is sent a second time, by the other method, where the first was a guess and does not make us known.
         """

@@ -21,7 +21,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
 from django_lazyauth.kit.results import Failed, Pending, Ready, Result
-from django_lazyauth.openid import sources
+from django_lazyauth.openid import keys, sources
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.jose import LEEWAY, Reason
 from django_lazyauth.openid.people.admission import misses_a_path
@@ -35,7 +35,7 @@ from django_lazyauth.openid.verify import (
 )
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
-from .base import Identity, Json, Success, UnusableAnswer
+from .base import Identity, Json, Redirect, Success, UnusableAnswer
 from .code_flow import Answers, CodeFlow, Endpoints
 from .profile import Profile, log_unused, read_profile
 from .userinfo import read_userinfo
@@ -79,6 +79,20 @@ class OpenIDProvider(CodeFlow):
             ProviderUnavailable: There are none, or none yet.
         """
         return _published(sources.load(self.source))
+
+    def begin(self, pending: PendingAuthorization, *, state: str, callback_uri: str) -> Redirect:
+        """Send the person there, unless the provider demands of every client what this site cannot do.
+
+        Raises:
+            ProviderUnavailable: The word for what it demands, such as ``par``.
+        """
+        for demand in self.published.stored.demands(self.descriptor):
+            raise ProviderUnavailable(demand, stage="keys")
+        return super().begin(pending, state=state, callback_uri=callback_uri)
+
+    def token_endpoint_failed(self) -> None:
+        if isinstance(self.source, StoredKeys) and not self.descriptor.token_endpoint:
+            keys.endpoint_failed(self.descriptor)
 
     def endpoints(self) -> Endpoints:
         stored, descriptor = self.published.stored, self.descriptor
@@ -178,9 +192,15 @@ class OpenIDProvider(CodeFlow):
 
         Raises:
             IdentityRejected: ``reason`` is that of the check that failed.
-            ProviderUnavailable: ``not_ready``: the keys were not fetched in time.
+            ProviderUnavailable: ``not_ready``: the keys were not fetched in time. ``encrypted_id_token``: the provider
+                encrypts them for this site, which has no key for that.
         """
-        verified = self.try_verify(id_token, nonce=nonce, max_age=max_age, wait=True)
+        try:
+            verified = self.try_verify(id_token, nonce=nonce, max_age=max_age, wait=True)
+        except IdentityRejected as error:
+            if error.reason == Reason.ENCRYPTED:
+                raise ProviderUnavailable("encrypted_id_token", stage="id_token") from None
+            raise
         if isinstance(verified, Pending):
             raise ProviderUnavailable("not_ready")
         return verified

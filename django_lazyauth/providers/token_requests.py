@@ -51,6 +51,19 @@ class ClientUnknown(ProviderUnavailable):
     """The upstream says that this site could not authenticate. Nothing was spent, unless it is careless."""
 
 
+#: Codes of a refresh that found no token endpoint.
+_NO_ENDPOINT: Final = frozenset(
+    {"bad_answer", "broken", "connect", "dns", "http_404", "not_json", "timeout", "tls"}
+)
+
+
+def is_of_no_endpoint(error: ProviderUnavailable | RefreshTransient) -> bool:
+    """Say whether there was no answer, 404, or no JSON: at this address is no token endpoint."""
+    if isinstance(error, RefreshTransient):
+        return error.code in _NO_ENDPOINT
+    return error.reason == "unreachable" or (error.reason == "bad_answer" and error.http_status is not None)
+
+
 @dataclass(frozen=True, slots=True)
 class Leg:
     """What came back with the person, and what was kept when they left."""

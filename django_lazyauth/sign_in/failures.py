@@ -56,7 +56,19 @@ _IS_DOWN: Final = frozenset({"server_error", "slow_down", "temporarily_unavailab
 _WORDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("bad_answer", "code_refused", "malformed_callback"), "refused"),
     **dict.fromkeys(
-        ("endpoint", "incomplete", "issuer_mismatch", "no_keys", "not_a_key_set", "not_https", "url"),
+        (
+            "encrypted_id_token",
+            "endpoint",
+            "incomplete",
+            "issuer_mismatch",
+            "mtls",
+            "no_keys",
+            "not_a_key_set",
+            "not_https",
+            "par",
+            "request_object",
+            "url",
+        ),
         "misconfigured",
     ),
     **dict.fromkeys(

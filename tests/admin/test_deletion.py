@@ -149,7 +149,10 @@ def test_a_deleted_client_has_ended(delete, ada, maps):
     ],
 )
 def test_what_ends_nothing_by_its_deletion_is_not_deleted(operator, ada, base, model):
-    ProviderKeySet.objects.create(provider="demo", issuer="https://op.example", jwks={"keys": []})
+    # The sign-in of the fixture may have made the row.
+    ProviderKeySet.objects.update_or_create(
+        provider="demo", defaults={"issuer": "https://op.example", "jwks": {"keys": []}}
+    )
     client = get_application_model().objects.get()
     LogoutDelivery.objects.create(
         session_id=ada.sid, client=client, subject="1", next_attempt_at=client.created

@@ -379,6 +379,17 @@ MUTATIONS = (
         "A key that was replaced under its id signs people in.",
     ),
     Mutation(
+        "provider-that-demands-more",
+        "openid/published.py",
+        "    words = [word for name, word in DEMANDS.items() if document.get(name) is True]",
+        "    words = [word for name, word in DEMANDS.items() if document.get(name) is None]",
+        (
+            "openid/test_metadata.py::"
+            "test_who_demands_what_we_lack_is_set_up_wrongly_before_anybody_is_sent_there",
+        ),
+        "Nobody is sent to a provider that demands what this site cannot do.",
+    ),
+    Mutation(
         "old-keys-are-not-believed",
         "openid/keys.py",
         "    if _believed_until(stored) <= timezone.now():",

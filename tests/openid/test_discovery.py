@@ -86,7 +86,6 @@ def test_a_bad_document_of_the_domain(sso, document, reason):
         ({"token_endpoint": "http://id.example/token"}, "endpoint"),
         ({"jwks_uri": None}, "incomplete"),
         ({"jwks_uri": 7}, "endpoint"),
-        ({"userinfo_endpoint": "ftp://id.example"}, "endpoint"),
         ({"scopes_supported": [f"s{n}" for n in range(33)]}, "scopes"),
         ({"scopes_supported": "openid"}, "scopes"),
         ({"id_token_signing_alg_values_supported": ["HS256", "none"]}, "alg"),

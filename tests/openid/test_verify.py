@@ -65,7 +65,8 @@ def test_a_good_token_says_who_it_is(algorithm):
     [
         ("", "malformed"),
         ("a.b", "malformed"),
-        ("a.b.c.d.e", "malformed"),
+        ("a.b.c.d", "malformed"),
+        ("a.b.c.d.e", "encrypted"),
         (None, "malformed"),
         (b"bytes", "malformed"),
         ("a" * 16_385, "too_large"),
