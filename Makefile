@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -p tests.support.require_services
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test test-slow test-services services-legacy services-others test-pgbouncer test-mariadb test-browser \
-	mutants matrix lint bench pins clean
+	upstreams mutants matrix lint bench pins clean
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ test-services: $(VENV)/dev.stamp  ## The suite on PostgreSQL, but for what is sl
 services-legacy:
 	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser" tests/legacy
 services-others:
-	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser" --ignore=tests/legacy
+	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser" --ignore=tests/legacy --ignore=tests/upstream/real
 
 test-pgbouncer: $(VENV)/dev.stamp  ## The core folders and the legacy migration behind PgBouncer in transaction mode
 	.ci/pgbouncer $(PYTEST) -n 2 -m "not services and not browser and not slow" tests/legacy tests/grants tests/vault \
@@ -52,6 +52,9 @@ test-mariadb: $(VENV)/dev.stamp  ## The core flow, races and the legacy migratio
 
 test-browser: $(VENV)/dev.stamp  ## The tests that drive a real Chromium
 	$(PYTEST) -m browser
+
+upstreams: $(VENV)/dev.stamp  ## Sign in with real providers of npm and PyPI, and write docs/compatibility.md
+	$(PYTEST) -p tests.upstream.real.table tests/upstream/real
 
 mutants: $(VENV)/dev.stamp  ## Break one line of the product after the other, and see that its tests fail (ONLY="a name")
 	$(BIN)/python -m tests.mutants $(ONLY)

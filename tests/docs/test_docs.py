@@ -22,6 +22,7 @@ from django_lazyauth.openid.provider_keys import KEYS
 from django_lazyauth.toolkit.clients import get_client_model
 from tests.docs import reference
 from tests.settings import SIGNING_KEY
+from tests.upstream.real import table
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -171,6 +172,12 @@ def test_commands_exist(page):
 def test_a_reference_page_is_what_the_table_renders(path):
     page = path.read_text()
     assert page == reference.render(page)
+
+
+def test_the_table_of_tried_providers_is_of_these_versions():
+    """``make upstreams`` writes it."""
+    page = table.PAGE.read_text()
+    assert page == table.render(page)
 
 
 def test_every_key_of_a_provider_is_described_and_nothing_else():

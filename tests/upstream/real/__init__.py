@@ -1,0 +1,1 @@
+"""Providers that other people wrote, unchanged, each as a process of its own. ``make upstreams`` runs them."""

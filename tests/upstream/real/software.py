@@ -1,0 +1,144 @@
+"""The providers, one value each, and the process that each of them runs in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import packages
+from .person import Person
+
+#: The entry of ``PROVIDERS`` that the running provider is.
+NAME = "real"
+CLIENT_ID = "lazyauth-at-real"
+#: Form-encoding changes some of it (RFC 6749 §2.3.1).
+CLIENT_SECRET = "a-secret/of+forty%characters-or-more-0123"
+REDIRECT_URI = f"https://auth.example/callback/{NAME}"
+
+
+#: Name of the test → what the table calls it.
+SCENARIOS = {
+    "test_sign_in": "sign-in",
+    "test_again_with_changed_claims": "changed claims",
+    "test_refresh": "refresh",
+    "test_rotation": "rotation",
+    "test_cancel": "cancel",
+    "test_new_key": "new key",
+    "test_new_key_with_the_old_id": "new key, old id",
+    "test_userinfo": "UserInfo",
+}
+
+
+@dataclass(frozen=True)
+class Software:
+    """One provider, set up in one way.
+
+    Attributes:
+        name: In the table of the documentation.
+        version: Of its package, on npm or PyPI.
+        command: Installs it and returns what starts it.
+        fields: What people type into its pages; ``SUBJECT`` stands for who they are.
+        refuse: What they press to cancel.
+        config: Keys of our entry beside issuer, client id and secret.
+        userinfo_path: Of its userinfo endpoint.
+        asks_userinfo: Its ID tokens lack what we asked for.
+        cannot: Name of a test → why this software cannot do it.
+    """
+
+    name: str
+    version: str
+    command: Callable[[], list[str]]
+    fields: Mapping[str, str]
+    userinfo_path: str
+    refuse: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    asks_userinfo: bool = False
+    cannot: Mapping[str, str] = field(default_factory=dict)
+
+
+class Running:
+    """A provider that runs."""
+
+    def __init__(self, software: Software) -> None:
+        self.software = software
+        self.process = subprocess.Popen(
+            software.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.issuer = f"http://127.0.0.1:{self._read()['port']}"
+
+    def _read(self) -> Any:
+        line = self.process.stdout.readline()
+        assert line, f"{self.software.name} ended"
+        return json.loads(line)
+
+    def _order(self, do: str, **order: Any) -> Any:
+        self.process.stdin.write(json.dumps({"do": do, **order}) + "\n")
+        self.process.stdin.flush()
+        return self._read()
+
+    def knows(self, sub: str, **claims: Any) -> None:
+        """Let *claims* be what it says of a person from now on."""
+        self._order("person", sub=sub, claims=claims)
+
+    def change_key(self, *, same_kid: bool) -> None:
+        """Sign with another key from now on, and publish no other."""
+        self._order("new_key", same_kid=same_kid)
+
+    def requests(self) -> list[str]:
+        """Return the paths that were asked for since this was last called."""
+        return [request["path"] for request in self._order("requests")]
+
+    def person(self, sub: str) -> Person:
+        return Person(sub, fields=dict(self.software.fields), refuse=self.software.refuse)
+
+    def entry(self) -> dict[str, Any]:
+        """Return what stands in ``LAZYAUTH["PROVIDERS"]``."""
+        return {
+            "issuer": self.issuer,
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+            "display_name": "Real",
+            **self.software.config,
+        }
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(timeout=10)
+        self.process.stdout.close()
+
+
+def _node(script: str, *more: str) -> Callable[[], list[str]]:
+    def command() -> list[str]:
+        folder: Path = packages.install_from_npm()
+        return ["node", str(folder / script), CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, *more]
+
+    return command
+
+
+def _oidc_provider(*, conform: bool) -> Software:
+    word = "true" if conform else "false"
+    return Software(
+        name=f"oidc-provider, `conformIdTokenClaims: {word}`",
+        version=packages.NPM["oidc-provider"],
+        command=_node("oidc_provider.mjs", word),
+        fields={"login": "SUBJECT", "password": "any"},
+        refuse="/abort",
+        userinfo_path="/me",
+        asks_userinfo=conform,
+        # It gives a refresh token to those only who were asked (OpenID Connect Core §11).
+        config={
+            "scopes": ["openid", "profile", "email", "offline_access"],
+            "extra_authorize_params": {"prompt": "consent"},
+        },
+    )
+
+
+SOFTWARE = [_oidc_provider(conform=True), _oidc_provider(conform=False)]

@@ -1,0 +1,128 @@
+"""What people and clients do with a provider, tried with each of them: from our ``/authorize`` to our ``/token``."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from django_lazyauth.models import ProviderIdentity, UpstreamToken
+from django_lazyauth.upstream.fresh_token import fresh_token
+from django_lazyauth.vault import store
+from tests.support.journey import consent, get, make_browser, query_of, redeem, start
+
+from .software import NAME
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
+
+
+@pytest.fixture
+def ada(real):
+    """Somebody whom the provider knows and we do not."""
+    sub = f"ada-{uuid4().hex[:12]}"
+    real.knows(sub, email=f"{sub}@people.example", email_verified=True, name="Ada Lovelace")
+    with real.person(sub) as person:
+        person.sub = sub
+        yield person
+
+
+def go(person, client, *, agree=True):
+    """Leave for the provider and come back; return browser and answer."""
+    browser = make_browser()
+    leaving = start(browser, client, provider=NAME)
+    back = urlsplit(person.answer(leaving.headers["Location"], agree=agree))
+    assert back.path == f"/callback/{NAME}"
+    return browser, get(browser, f"{back.path}?{back.query}")
+
+
+def sign_in(person, client):
+    browser, answer = go(person, client)
+    assert "Location" in answer.headers, answer.content.decode()
+    if not answer.headers["Location"].startswith(client.redirect_uri):
+        answer = consent(browser, answer)
+    tokens = redeem(client, query_of(answer.headers["Location"])["code"])
+    assert tokens.status_code == 200, tokens.content
+    return tokens.json()
+
+
+def held():
+    row = UpstreamToken.objects.get(provider=NAME)
+    return store.get(row.session_id, NAME, user_id=row.user_id, client_id=row.client_id)
+
+
+def renewed():
+    row = UpstreamToken.objects.get(provider=NAME)
+    fresh_token(row.session_id, NAME, user_id=row.user_id, client_id=row.client_id, force=True)
+    return held()
+
+
+def test_sign_in(real, ada, client_):
+    tokens = sign_in(ada, client_)
+    assert tokens["id_token"]
+    identity = ProviderIdentity.objects.get()
+    assert (identity.issuer, identity.name) == (real.issuer, "Ada Lovelace")
+    assert (identity.email, identity.email_verified) == (f"{ada.sub}@people.example", True)
+    assert identity.user.email == identity.email
+    assert held().access_token
+
+
+def test_again_with_changed_claims(real, ada, client_):
+    """Who has another name and address is the same user."""
+    sign_in(ada, client_)
+    real.knows(ada.sub, email=f"new-{ada.sub}@people.example", email_verified=True, name="Ada King")
+    sign_in(ada, client_)
+    assert get_user_model().objects.count() == ProviderIdentity.objects.count() == 1
+    assert UpstreamToken.objects.filter(provider=NAME).count() == 2
+
+
+def test_refresh(real, ada, client_):
+    sign_in(ada, client_)
+    first = held()
+    second = renewed()
+    assert second.access_token != first.access_token
+    assert renewed().access_token not in {first.access_token, second.access_token}
+
+
+def test_rotation(real, ada, client_):
+    """The provider gives another refresh token each time, and takes that one only (RFC 9700 §4.14.2)."""
+    sign_in(ada, client_)
+    tokens = [held().refresh_token, renewed().refresh_token, renewed().refresh_token]
+    assert len(set(tokens)) == 3
+
+
+def test_cancel(real, ada, client_):
+    _, page = go(ada, client_, agree=False)
+    assert page.status_code == 200
+    assert "You did not sign in with Real." in page.content.decode()
+    assert 'value="demo"' in page.content.decode()
+    assert not get_user_model().objects.exists()
+
+
+@pytest.fixture
+def signs_in_after(real, ada, client_):
+    """A sign-in after which the provider changes its key, and one more that succeeds at once."""
+
+    def both(*, same_kid):
+        sign_in(ada, client_)
+        real.change_key(same_kid=same_kid)
+        sign_in(ada, client_)
+        assert ProviderIdentity.objects.count() == 1
+
+    return both
+
+
+def test_new_key(signs_in_after):
+    signs_in_after(same_kid=False)
+
+
+def test_new_key_with_the_old_id(signs_in_after):
+    signs_in_after(same_kid=True)
+
+
+def test_userinfo(real, ada, client_):
+    """It is asked once, and only where the ID token does not say what was asked for (OpenID Connect Core §5.4)."""
+    sign_in(ada, client_)
+    expected = 1 if real.software.asks_userinfo else 0
+    assert real.requests().count(real.software.userinfo_path) == expected
