@@ -192,6 +192,8 @@ def _check_whole(descriptor: ProviderDescriptor) -> None:
         raise DescriptorError(descriptor.name, complaint)
     _check_sources(descriptor)
     if descriptor.type == "oauth2":
+        if not descriptor.userinfo_endpoint and descriptor.requests.identity_from == "userinfo":
+            raise DescriptorError(descriptor.name, '"userinfo_endpoint" is required for type "oauth2"')
         return
     if "openid" not in descriptor.scopes:
         raise DescriptorError(descriptor.name, '"scopes" must hold "openid" (OpenID Connect Core §3.1.2.1)')

@@ -195,8 +195,7 @@ KEYS: Final = (
         "userinfo_endpoint",
         request_kinds.endpoint("client_id", "access_token", "token:path"),
         "Says who the person of an access token is.",
-        default_of={"oauth2": REQUIRED},
-        default_text="as the metadata says; required for `oauth2`",
+        default_text="as the metadata says; required for `oauth2`, unless `identity_from` is `token`",
     ),
     Key(
         "jwks_uri",

@@ -36,7 +36,7 @@ from django_lazyauth.openid.descriptor import (
 from django_lazyauth.openid.people.admission import refusing_key
 from django_lazyauth.openid.requests.authentication import AuthMethod, methods_to_try
 from django_lazyauth.openid.requests.found import find_method, keep_method
-from django_lazyauth.openid.requests.kept import read_kept
+from django_lazyauth.openid.requests.kept import read_keep, read_kept, with_kept
 from django_lazyauth.openid.rules import Documents
 from django_lazyauth.vault.store import store
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
@@ -164,7 +164,10 @@ class CodeFlow(Provider):
         (tokens, token_answer), endpoints = self._ask(
             endpoints, lambda descriptor: redeem(descriptor, endpoints.token, leg)
         )
-        success = self.identify(tokens, endpoints, pending, private, Answers(answer, kept, token_answer))
+        answers = Answers(answer, kept, token_answer)
+        success = self.identify(tokens, endpoints, pending, private, answers)
+        for_refreshes = read_keep(self.descriptor.requests.keep, answers.documents())
+        tokens = replace(tokens, refresh_token=with_kept(tokens.refresh_token, for_refreshes))
         client_id = pending.client_id
         commit = tokens.as_json() | {
             # A host's client model may have keys that are no JSON, such as UUIDs.

@@ -52,8 +52,9 @@ class OAuth2Provider(CodeFlow):
     ) -> Success:
         provider = self.authenticating(endpoints)
         documents = answers.documents()
-        document = read_userinfo(provider, endpoints.userinfo, tokens.access_token, documents)
-        documents = replace(documents, userinfo=document)
+        if self.descriptor.requests.identity_from == "userinfo":
+            document = read_userinfo(provider, endpoints.userinfo, tokens.access_token, documents)
+            documents = replace(documents, userinfo=document)
         subject = find_subject(self.descriptor.subject, documents)
         if not subject:
             raise IdentityRejected("sub")

@@ -13,7 +13,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
@@ -28,6 +28,7 @@ from django_lazyauth.errors import ProviderUnavailable, RefreshExpired, RefreshT
 from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.requests.fill import fill_each, fill_url
+from django_lazyauth.openid.requests.kept import split_kept, with_kept
 from django_lazyauth.openid.requests.keys import Requests
 from django_lazyauth.openid.rules import Documents, as_text
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
@@ -136,10 +137,12 @@ def renew(
         RefreshTransient: Any other answer, or none; ``code`` is the error code of the upstream if it sent one.
         ProviderUnavailable: ``misconfigured``.
     """
+    refresh_token, kept = split_kept(bundle.refresh_token)
+    filled = {"client_id": descriptor.client_id, "state": secrets.token_urlsafe(32)}
     fields = {
-        **fill_each(descriptor.requests.refresh_params, {"client_id": descriptor.client_id}),
+        **fill_each(descriptor.requests.refresh_params, {**kept, **filled}, Documents()),
         "grant_type": "refresh_token",
-        "refresh_token": bundle.refresh_token,
+        "refresh_token": refresh_token,
     }
     now = timezone.now()
     try:
@@ -151,10 +154,12 @@ def renew(
     if not is_token(document["id_token"]):
         # The one of the sign-in stays.
         document["id_token"] = None
+    renewed: UpstreamTokens | UnusableAnswer
     try:
-        return read_tokens(document, now=now, requested_scope=bundle.scope)
+        renewed = read_tokens(document, now=now, requested_scope=bundle.scope)
     except ProviderUnavailable as error:
-        return unusable(document, bundle, error.reason, now)
+        renewed = unusable(document, replace(bundle, refresh_token=refresh_token), error.reason, now)
+    return replace(renewed, refresh_token=with_kept(renewed.refresh_token, kept))
 
 
 @sensitive_variables()
@@ -219,8 +224,9 @@ def post_revocation(
 
     Raises as :func:`post_grant`.
     """
-    kind = "refresh_token" if bundle.refresh_token else "access_token"
-    fields = {"token": getattr(bundle, kind), "token_type_hint": kind}
+    refresh_token, _ = split_kept(bundle.refresh_token)
+    kind = "refresh_token" if refresh_token else "access_token"
+    fields = {"token": refresh_token or bundle.access_token, "token_type_hint": kind}
     if descriptor.revocation_endpoint:
         filled = {"client_id": descriptor.client_id, "access_token": bundle.access_token}
         endpoint = fill_url(endpoint, filled)

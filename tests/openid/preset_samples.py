@@ -284,6 +284,54 @@ SAMPLES = {
         False,
         "Ann Lee",
     ),
+    # The answer of the token endpoint.
+    "notion": Sample(
+        {
+            "bot_id": "b3414d65",
+            "workspace_id": "j565j4d7",
+            "owner": {
+                "type": "user",
+                "user": {
+                    "id": "c2f20311",
+                    "name": "Ann Lee",
+                    "type": "person",
+                    "person": {"email": EMAIL},
+                },
+            },
+        },
+        "c2f20311:j565j4d7",
+        EMAIL,
+        False,
+        "Ann Lee",
+    ),
+    "vk": Sample(
+        {
+            "user": {
+                "user_id": "1234567890",
+                "first_name": "Ann",
+                "last_name": "Lee",
+                "email": EMAIL,
+                "verified": True,
+            }
+        },
+        "1234567890",
+        EMAIL,
+        False,
+        "Ann Lee",
+    ),
+    "wechat": Sample(
+        {
+            "openid": "o6_bmjrPTlm6",
+            "unionid": "o6_bmasdasdsad6",
+            "nickname": "Ann Lee",
+            "sex": 0,
+            "privilege": [],
+        },
+        "o6_bmasdasdsad6",
+        "",
+        False,
+        "Ann Lee",
+    ),
     # The flag is a number.
     "zoom": Sample(
         {"id": "zJKyaiAyTNC", "first_name": "Ann", "last_name": "Lee", "email": EMAIL, "verified": 1},

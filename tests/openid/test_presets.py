@@ -51,7 +51,7 @@ def entry_of(preset, **changes):
 @every_preset
 def test_a_preset_needs_only_what_is_the_sites_own(preset, lazyauth):
     lazyauth(PROVIDERS={"it": entry_of(preset)})
-    known = ["lazyauth.W015"] if preset == "linkedin" else []
+    known = ["lazyauth.W015"] if preset in ("linkedin", "wechat") else []
     assert [message.id for message in check_providers()] == known
 
 
@@ -65,7 +65,8 @@ def test_the_issuer_of_a_customer_must_be_given(preset):
 def test_a_preset_reads_the_answer_of_its_provider(preset):
     provider, sample = descriptor_from_settings("it", entry_of(preset)), SAMPLES[preset]
     assert error_of(sample.person, provider.requests.answer_error["userinfo"], provider.requests) is None
-    documents = Documents(**{"id_token" if provider.type == "oidc" else "userinfo": sample.person})
+    source = "id_token" if provider.type == "oidc" else provider.requests.identity_from
+    documents = Documents(**{source: sample.person})
     profile = read_profile(documents, provider)
     if provider.emails_endpoint:
         profile = choose_address(profile, sample.addresses, provider)
@@ -78,9 +79,18 @@ def test_a_preset_reads_the_answer_of_its_provider(preset):
     assert found == (sample.subject, sample.email, sample.verified, sample.name)
 
 
+def test_apple_brings_a_name_beside_the_code():
+    provider = descriptor_from_settings("it", entry_of("apple"))
+    answer = {"user": {"name": {"firstName": "Ann", "lastName": "Lee"}, "email": "other@corp.example"}}
+    profile = read_profile(Documents(id_token=SAMPLES["apple"].person, answer=answer), provider)
+    assert (profile.name, profile.email) == ("Ann Lee", SAMPLES["apple"].email)
+
+
 @pytest.mark.parametrize(
     ("preset", "answer"),
     [
+        ("vk", {"error": "invalid_token"}),
+        ("wechat", {"errcode": 40003, "errmsg": "invalid openid"}),
         ("linear", {"errors": [{"message": "Authentication required"}]}),
         ("naver", {"resultcode": "024", "message": "Authentication failed"}),
         ("slack", {"ok": False, "error": "invalid_auth"}),

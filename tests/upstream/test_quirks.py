@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from django_lazyauth.errors import RefreshExpired
+from django_lazyauth.errors import RefreshExpired, RefreshTransient
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, UpstreamToken
+from django_lazyauth.openid.presets import PRESETS
+from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.upstream.fresh_token import fresh_token
 from django_lazyauth.vault import store
 from tests.support.journey import consent, get, make_browser, post, query_of, redeem, start
@@ -71,32 +73,35 @@ def test_tiktok_has_another_word_for_the_client_id_and_commas(upstream, sign_in)
     assert renewed().access_token != first.access_token
 
 
+def at(upstream, preset, **changes):
+    """Return an entry of *preset* whose endpoints are those of the provider process."""
+    entry = {
+        "preset": preset,
+        "client_id": upstream.client_id,
+        "client_secret": upstream.client_secret,
+        "authorization_endpoint": f"{upstream.issuer}/authorize",
+        "token_endpoint": f"{upstream.issuer}/token",
+        **changes,
+    }
+    if PRESETS[preset].entry.get("userinfo_endpoint"):
+        entry["userinfo_endpoint"] = f"{upstream.issuer}/user"
+    if PRESETS[preset].entry.get("refresh_endpoint"):
+        entry["refresh_endpoint"] = f"{upstream.issuer}/token/refresh"
+    return entry
+
+
 def test_wechat_is_asked_by_get_in_its_own_words(upstream, sign_in):
-    config = upstream.oauth2_config(
-        client_id_parameter="appid",
-        client_secret_parameter="secret",
-        token_method="GET",
-        refresh_endpoint=f"{upstream.issuer}/token/refresh",
-        authorize_fragment="wechat_redirect",
-        scope_separator=",",
-        scopes=["snsapi_login"],
-        pkce="none",
-        userinfo_token="query:access_token",
-        userinfo_params={"lang": "zh_CN", "app": "{client_id}"},
-        answer_error={"token": "errcode", "userinfo": "errcode"},
-        answer_ok=[0],
-        refused_grants=["40030"],
-        emails_endpoint=None,
-    )
+    openid = {"openid": "o6_b", "unionid": "u6_b"}
     first = sign_in(
-        config,
+        at(upstream, "wechat"),
         client_names=["appid", "secret"],
-        token={"token_type": None, "errcode": 0},
+        token={"token_type": None, "errcode": 0, **openid},
         token_at="query:access_token",
-        user={"id": "o6_b", "errcode": 0},
+        user={**openid, "nickname": "Octo", "errcode": 0},
     )
+    assert first.subject == "u6_b"
     person = upstream.requests("/user")[0]
-    assert (person["query"]["lang"], person["query"]["app"]) == ("zh_CN", upstream.client_id)
+    assert (person["query"]["openid"], person["query"]["lang"]) == ("o6_b", "zh_CN")
     assert "authorization" not in person["headers"]
     asked = upstream.requests("/token")[0]
     assert (asked["method"], asked["form"], asked["query"]["appid"], asked["query"]["secret"]) == (
@@ -115,16 +120,71 @@ def test_wechat_is_asked_by_get_in_its_own_words(upstream, sign_in):
         renewed()
 
 
-def test_notion_is_asked_with_json_and_a_version(upstream, sign_in):
-    config = upstream.oauth2_config(
-        token_endpoint_auth_method="client_secret_basic",
-        token_body="json",
-        headers={"Notion-Version": "2022-06-28"},
-        extra_authorize_params={"owner": "user"},
-        scopes=[],
-    )
-    first = sign_in(config)
+VK = {
+    "callback": {"device_id": "device-1", "type": "code_v2", "ext_id": "not kept"},
+    "token_at": "form:access_token",
+    "user_method": "POST",
+    "user": {"user": {"user_id": "77", "first_name": "Ada", "last_name": "L", "email": "ada@vk.example"}},
+}
+
+
+def test_vk_names_the_device_in_every_request(upstream, sign_in):
+    first = sign_in(at(upstream, "vk"), **VK)
+    assert (first.subject, ProviderIdentity.objects.get().name) == ("77", "Ada L")
+    authorized = upstream.requests("/authorize")[0]["query"]
+    redeemed = upstream.requests("/token")[0]["form"]
+    assert (redeemed["device_id"], redeemed["state"]) == ("device-1", authorized["state"])
+    asked = upstream.requests("/user")[0]["form"]
+    assert (asked["client_id"], set(asked)) == (upstream.client_id, {"client_id", "access_token"})
+    assert "device-1" not in UpstreamToken.objects.get().refresh_token
+    second = renewed()
+    third = renewed()
+    assert len({first.access_token, second.access_token, third.access_token}) == 3
+    forms = [entry["form"] for entry in upstream.requests("/token")[1:]]
+    assert [form["device_id"] for form in forms] == ["device-1"] * 2
+    assert all(form["refresh_token"].startswith("rt-") for form in forms)
+    assert len({form["state"] for form in forms} - {authorized["state"]}) == 2
+
+
+def test_vk_keeps_its_refresh_token_with_the_device(upstream, sign_in):
+    """RFC 6749 §6: without a new refresh token the old one stays."""
+    first = sign_in(at(upstream, "vk"), **VK, keep_refresh_token=True)
+    assert renewed().refresh_token == first.refresh_token
+    assert renewed().access_token != first.access_token
+    assert upstream.requests("/token")[-1]["form"]["device_id"] == "device-1"
+
+
+def test_an_answer_that_spends_the_refresh_token_keeps_the_new_one_with_the_device(upstream, sign_in):
+    sign_in(at(upstream, "vk"), **VK)
+    upstream.control(token={"access_token": None})
+    with pytest.raises(RefreshTransient):
+        renewed()
+    upstream.control(token={})
+    assert renewed().access_token.startswith("at-")
+    assert upstream.requests("/token")[-1]["form"]["device_id"] == "device-1"
+
+
+def test_vk_without_a_device_is_asked_without_one(upstream, sign_in):
+    sign_in(at(upstream, "vk"), **VK | {"callback": {}})
+    assert renewed().access_token.startswith("at-")
+    assert not any("device_id" in entry["form"] for entry in upstream.requests("/token"))
+
+
+def test_a_revocation_names_the_refresh_token_alone(upstream, sign_in):
+    """RFC 7009 §2.1."""
+    config = at(upstream, "vk", revocation_endpoint=f"{upstream.issuer}/revoke")
+    get_provider("acme").revoke(sign_in(config, **VK))
+    assert upstream.requests("/revoke")[0]["form"]["token"].startswith("rt-")
+
+
+def test_notion_names_the_person_in_the_token_answer(upstream, sign_in):
+    owner = {"type": "user", "user": {"id": "n-1", "name": "Ada", "person": {"email": "ada@notion.example"}}}
+    first = sign_in(at(upstream, "notion"), token={"workspace_id": "w-1", "owner": owner})
+    person = ProviderIdentity.objects.get()
+    assert (first.subject, person.subject, person.name) == ("n-1:w-1", "n-1:w-1", "Ada")
+    assert upstream.requests("/user") == []
     assert "scope" not in upstream.requests("/authorize")[0]["query"]
+    assert upstream.requests("/authorize")[0]["query"]["owner"] == "user"
     assert renewed().access_token != first.access_token
     for request, grant in zip(
         upstream.requests("/token"), ("authorization_code", "refresh_token"), strict=True
@@ -133,6 +193,11 @@ def test_notion_is_asked_with_json_and_a_version(upstream, sign_in):
         assert request["headers"]["notion-version"] == "2022-06-28"
         assert request["form"]["grant_type"] == grant
         assert "client_secret" not in request["form"]
+
+
+def test_a_token_answer_without_a_person_signs_nobody_in(upstream, fails):
+    fails(at(upstream, "notion"), token={"workspace_id": "w-1", "owner": {"type": "workspace"}})
+    assert upstream.requests("/user") == []
 
 
 def test_slack_says_with_200_that_it_failed(upstream, sign_in, fails):

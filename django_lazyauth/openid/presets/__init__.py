@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from .eastern import EASTERN
 from .oauth2 import OAUTH2
 from .oidc import OIDC
 from .preset import Preset
 
-PRESETS: Final[Mapping[str, Preset]] = {**OIDC, **OAUTH2}
+PRESETS: Final[Mapping[str, Preset]] = {**OIDC, **OAUTH2, **EASTERN}

@@ -151,24 +151,6 @@ OAUTH2: Final[Mapping[str, Preset]] = {
         },
         "The subject is portal and user.",
     ),
-    "kakao": Preset(
-        "2026-11",
-        {
-            "display_name": "Kakao",
-            "type": "oauth2",
-            "authorization_endpoint": "https://kauth.kakao.com/oauth/authorize",
-            "token_endpoint": "https://kauth.kakao.com/oauth/token",
-            "userinfo_endpoint": "https://kapi.kakao.com/v2/user/me",
-            "scopes": ["account_email", "profile_nickname"],
-            "token_endpoint_auth_method": "client_secret_post",
-            "subject": "id",
-            "claims": {
-                "email": "kakao_account.email",
-                "email_verified": "kakao_account.is_email_verified",
-                "name": ["kakao_account.profile.nickname", "properties.nickname"],
-            },
-        },
-    ),
     "linear": Preset(
         "2026-11",
         {
@@ -187,22 +169,25 @@ OAUTH2: Final[Mapping[str, Preset]] = {
             "states_email_verified": False,
         },
     ),
-    "naver": Preset(
+    "notion": Preset(
         "2026-11",
         {
-            "display_name": "Naver",
+            "display_name": "Notion",
             "type": "oauth2",
-            "authorization_endpoint": "https://nid.naver.com/oauth2.0/authorize",
-            "token_endpoint": "https://nid.naver.com/oauth2.0/token",
-            "userinfo_endpoint": "https://openapi.naver.com/v1/nid/me",
-            "answer_error": {"userinfo": "resultcode"},
-            "answer_ok": ["00"],
-            "token_endpoint_auth_method": "client_secret_post",
-            "subject": "response.id",
-            "claims": {"email": "response.email", "name": ["response.name", "response.nickname"]},
+            "authorization_endpoint": "https://api.notion.com/v1/oauth/authorize",
+            "token_endpoint": "https://api.notion.com/v1/oauth/token",
+            "token_endpoint_auth_method": "client_secret_basic",
+            "token_body": "json",
+            "headers": {"Notion-Version": "2022-06-28"},
+            "extra_authorize_params": {"owner": "user"},
+            # The answer to the code names the person.
+            "identity_from": "token",
+            # An access token is of one workspace.
+            "subject": {"join": ["token:owner.user.id", "token:workspace_id"], "with": ":", "all": True},
+            "claims": {"email": "token:owner.user.person.email", "name": "token:owner.user.name"},
             "states_email_verified": False,
         },
-        "What Naver gives is chosen in its console, not by scopes.",
+        "The subject is user and workspace.",
     ),
     "patreon": Preset(
         "2026-11",
@@ -331,24 +316,6 @@ OAUTH2: Final[Mapping[str, Preset]] = {
                 "email_verified": {"value": True},
                 "name": ["data.name", "data.username"],
             },
-        },
-    ),
-    "yandex": Preset(
-        "2026-11",
-        {
-            "display_name": "Yandex",
-            "type": "oauth2",
-            "authorization_endpoint": "https://oauth.yandex.com/authorize",
-            "token_endpoint": "https://oauth.yandex.com/token",
-            "userinfo_endpoint": "https://login.yandex.ru/info?format=json",
-            "userinfo_token": "header:OAuth",
-            "scopes": ["login:info", "login:email"],
-            "subject": "id",
-            "claims": {
-                "email": ["default_email", "emails[0]"],
-                "name": ["display_name", "real_name", "first_name"],
-            },
-            "states_email_verified": False,
         },
     ),
     "zoom": Preset(

@@ -58,12 +58,14 @@ class RequestsConfig(TypedDict, total=False):
     token_body: Literal["form", "json"] | None
     token_params: Mapping[str, str | None] | None
     refresh_params: Mapping[str, str | None] | None
+    keep: list[str] | tuple[str, ...] | None
     headers: Mapping[str, str | None] | None
     token_response: TokenResponseConfig | None
     answer_error: AnswerErrorConfig | None
     answer_ok: list[str | int] | tuple[str | int, ...] | None
     refused_grants: list[str] | tuple[str, ...] | None
     denials: list[str] | tuple[str, ...] | None
+    identity_from: Literal["userinfo", "token"] | None
     userinfo_method: Literal["GET", "POST"] | None
     userinfo_token: str | None
     userinfo_auth: Literal["none", "client"] | None

@@ -118,9 +118,15 @@ TOKEN_KEYS: Final = (
     ),
     Key(
         "refresh_params",
-        kinds.parameters(kinds.OWN_TOKEN_PARAMETERS, "client_id"),
-        "Added to each refresh.",
+        kinds.parameters(kinds.OWN_TOKEN_PARAMETERS, "client_id", "state", "token:path", "answer:path"),
+        "Added to each refresh. `{state}` is a new random text, the paths are those of `keep`.",
         {},
+    ),
+    Key(
+        "keep",
+        kinds.KEEP,
+        'What of the answers is sealed with the refresh token for `refresh_params`, such as `"answer:device_id"`.',
+        (),
     ),
     Key(
         "headers",
@@ -185,6 +191,14 @@ ANSWER_KEYS: Final = (
 )
 
 USERINFO_KEYS: Final = (
+    Key(
+        "identity_from",
+        choice("userinfo", "token"),
+        "`token`: the answer of the token endpoint names the person, and the userinfo endpoint is not asked. The "
+        "rules then begin with `token:`.",
+        "userinfo",
+        types=("oauth2",),
+    ),
     Key("userinfo_method", choice("GET", "POST"), "Of the userinfo request.", "GET"),
     Key(
         "userinfo_token",
@@ -211,10 +225,14 @@ USERINFO_KEYS: Final = (
 REQUEST_KEYS: Final = (*AUTHORIZE_KEYS, *TOKEN_KEYS, *ANSWER_KEYS, *USERINFO_KEYS)
 
 
+def placeholders_in(templates: Mapping[str, str]) -> Iterator[str]:
+    for template in templates.values():
+        yield from NAMES.findall(template)
+
+
 def paths_in(templates: Mapping[str, str]) -> Iterator[Path]:
     """Yield the paths of placeholders such as ``{answer:device_id}``."""
-    for template in templates.values():
-        yield from (parse_path(name) for name in NAMES.findall(template) if ":" in name)
+    yield from (parse_path(name) for name in placeholders_in(templates) if ":" in name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +256,7 @@ class Requests:
     token_body: Literal["form", "json"] = "form"
     token_params: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     refresh_params: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    keep: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
 
     token_response: Mapping[str, Path | None] = field(default_factory=dict, hash=False)
@@ -245,6 +264,7 @@ class Requests:
     answer_ok: tuple[str | int, ...] = ()
     refused_grants: tuple[str, ...] = ()
     denials: tuple[str, ...] = ()
+    identity_from: Literal["userinfo", "token"] = "userinfo"
     userinfo_method: Literal["GET", "POST"] = "GET"
     userinfo_token: str = "bearer"
     userinfo_auth: Literal["none", "client"] = "none"
@@ -262,6 +282,10 @@ class Requests:
 
     def complaint(self) -> str:
         """Return what is wrong with the combination of keys, or nothing."""
+        if not {name for name in placeholders_in(self.refresh_params) if ":" in name} <= set(self.keep):
+            return '"refresh_params" reads what "keep" does not name'
+        if not all(self.keeps(parse_path(name)) for name in self.keep):
+            return '"keep" reads an "answer:" that "answer_params" does not keep'
         for key in ("token_params", "userinfo_params"):
             if not all(self.keeps(path) for path in paths_in(getattr(self, key))):
                 return f'"{key}" reads an "answer:" that "answer_params" does not keep'

@@ -36,6 +36,8 @@ _ANSWER_PARAMETERS: Final = frozenset(
         "response",
     }
 )
+#: Values that are kept with a refresh token.
+KEEP_LIMIT: Final = 4
 #: Headers that our client and HTTP itself set. ``Authorization`` and ``Cookie`` hold credentials.
 _OWN_HEADERS: Final = frozenset({"host", "authorization", "cookie", "connection", "transfer-encoding"})
 #: Members of a token request that no configuration may replace.
@@ -185,6 +187,16 @@ def _answer_params(value: Any) -> Mapping[str, str]:
 ANSWER_PARAMS: Final = Kind(
     f"a dict of at most {ANSWER_PARAMS_LIMIT} names, each with json or text", _answer_params
 )
+
+
+def _keep(value: Any) -> tuple[str, ...]:
+    wanted(is_a(value, list, tuple) and len(value) <= KEEP_LIMIT)
+    wanted(all(is_a(name, str) and NAMES.fullmatch(f"{{{name}}}") for name in value))
+    wanted(all(parse_path(name).source in ("token", "answer") for name in value))
+    return tuple(value)
+
+
+KEEP: Final = Kind(f"a list of at most {KEEP_LIMIT} paths of names that begin with token: or answer:", _keep)
 
 
 def _words(value: Any) -> tuple[str, ...]:
