@@ -4,6 +4,10 @@
     A new person was written: ``user``, ``identity`` (:class:`~django_lazyauth.models.ProviderIdentity`),
     ``session_id``, ``client``. Sent inside the transaction that writes them: a receiver that raises rolls
     everything back. Put outside effects (mail, webhooks) into ``transaction.on_commit``.
+``identity_updated``
+    What is kept of a person's account at a provider changed: ``user``, ``identity``, ``changed`` (a set of names of
+    fields; today ``subject`` only, see ``legacy_subjects``), ``session_id`` (``None`` where the account was being
+    linked). Sent inside the transaction that writes it: a receiver that raises rolls everything back.
 ``finalize_failed``
     The exchange of a code was rolled back by an exception: ``session_id``, ``client_id``, ``provider``,
     ``error_class`` (the exception's class name, never its text), ``attempts``. The code stays redeemable. It is also
@@ -23,6 +27,7 @@
 from django.dispatch import Signal
 
 user_registered = Signal()
+identity_updated = Signal()
 finalize_failed = Signal()
 client_registered = Signal()
 client_updated = Signal()

@@ -203,6 +203,11 @@ def _check_whole(descriptor: ProviderDescriptor) -> None:
             raise DescriptorError(descriptor.name, '"issuer_aliases" must have the placeholders of "issuer"')
     if descriptor.people.tenants and not descriptor.placeholders:
         raise DescriptorError(descriptor.name, '"tenants" needs a placeholder in "issuer"')
+    if descriptor.people.legacy_subjects and descriptor.placeholders and not descriptor.people.tenants:
+        # Any tenant could issue a token with an earlier subject of somebody else (I19).
+        raise DescriptorError(
+            descriptor.name, '"legacy_subjects" needs "tenants" where "issuer" has placeholders'
+        )
     explicit = descriptor.authorization_endpoint and descriptor.token_endpoint and descriptor.jwks_uri
     if descriptor.placeholders and not descriptor.openid_configuration and not explicit:
         raise DescriptorError(
@@ -213,12 +218,14 @@ def _check_whole(descriptor: ProviderDescriptor) -> None:
 def _check_sources(descriptor: ProviderDescriptor) -> None:
     """Only the signed token names the person of an OpenID provider. What nothing signed says fills no address."""
     answers = ("userinfo", "token") if descriptor.type == "oauth2" else ("id_token", "userinfo", "token")
+    documents = answers if descriptor.type == "oauth2" else ("id_token", "userinfo")
     allowed: tuple[tuple[str, Rule, tuple[str, ...]], ...] = (
         ('"subject"', descriptor.subject, answers if descriptor.type == "oauth2" else ("id_token",)),
         ('"claims": "email"', descriptor.claims.email, answers),
         ('"claims": "email_verified"', descriptor.claims.email_verified, answers),
         ('"claims": "name"', descriptor.claims.name, (*answers, "answer")),
         *(('"allow"', path, answers) for path, _ in descriptor.people.allow),
+        *(('"legacy_subjects"', rule, documents) for rule in descriptor.people.legacy_subjects),
     )
     for key, rule, sources in allowed:
         for path in paths_of(rule):

@@ -7,7 +7,7 @@ is written (``immediate`` or ``lazy``), in one transaction with the user.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
@@ -40,6 +40,7 @@ class Identity:
         claims: Other claims, for the host: JSON, no tokens.
         sso_domain: The domain of the provider; empty for a configured provider.
         sso_name: The name that the domain gives itself.
+        legacy_subjects: What ``subject`` may have been earlier (key ``legacy_subjects``), the preferred one first.
     """
 
     provider: str
@@ -51,6 +52,7 @@ class Identity:
     claims: Mapping[str, Any] = field(default_factory=dict)
     sso_domain: str = ""
     sso_name: str = ""
+    legacy_subjects: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
+from django_lazyauth.openid.people.admission import earlier_subjects
 from django_lazyauth.openid.rules import find_subject
 from django_lazyauth.vault.tokens import UpstreamTokens
 
@@ -72,5 +73,6 @@ class OAuth2Provider(CodeFlow):
             email_verified=profile.email_verified,
             name=profile.name,
             claims=profile.claims,
+            legacy_subjects=earlier_subjects(self.descriptor.people, documents),
         )
         return Success(identity)

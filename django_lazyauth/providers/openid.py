@@ -24,9 +24,9 @@ from django_lazyauth.kit.results import Failed, Pending, Ready, Result
 from django_lazyauth.openid import keys, sources
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.jose import LEEWAY, Reason
-from django_lazyauth.openid.people.admission import misses_a_path
+from django_lazyauth.openid.people.admission import earlier_subjects, misses_a_path
 from django_lazyauth.openid.provider_kinds import IDENTIFIER_LIMIT
-from django_lazyauth.openid.rules import Documents, as_text, find, parse_path, paths_of
+from django_lazyauth.openid.rules import Documents, Rule, as_text, find, parse_path, paths_of
 from django_lazyauth.openid.sources import KeySource, Published, StoredKeys
 from django_lazyauth.openid.verify import (
     IdTokenRejected,
@@ -163,6 +163,7 @@ class OpenIDProvider(CodeFlow):
             email_verified=profile.email_verified,
             name=profile.name,
             claims=profile.claims,
+            legacy_subjects=earlier_subjects(self.descriptor.people, documents, verified.tenant),
         )
         return Success(identity, auth_time=verified.auth_time, amr=verified.amr, acr=verified.acr)
 
@@ -181,7 +182,9 @@ class OpenIDProvider(CodeFlow):
             subject = subject_of(verified)
         except (IdTokenRejected, IdentityRejected, ProviderUnavailable):
             return replace(answer, id_token="")
-        if subject != bundle.subject:
+        documents = Documents(id_token=verified.claims)
+        earlier = earlier_subjects(self.descriptor.people, documents, verified.tenant)
+        if bundle.subject not in (subject, *earlier):
             # A new refresh token would be somebody else's, so it is not kept.
             return UnusableAnswer("subject_changed", is_spent=bundle.is_rotated_by(answer))
         return answer
@@ -304,15 +307,20 @@ def wants_userinfo(descriptor: ProviderDescriptor, documents: Documents, profile
     scopes = {"email" if not profile.email else "", "profile" if not profile.name else ""}
     if scopes & set(descriptor.scopes) or misses_a_path(descriptor.people, documents):
         return True
+    if any(_names_userinfo(rule) for rule in descriptor.people.legacy_subjects):
+        return True
     return any(
-        any(path.source == "userinfo" for path in paths_of(rule))
-        or (rule != parse_path(standard) and next(find(rule, documents), None) is None)
+        _names_userinfo(rule) or (rule != parse_path(standard) and next(find(rule, documents), None) is None)
         for standard, rule in (
             ("email", rules.email),
             ("email_verified", rules.email_verified),
             ("name", rules.name),
         )
     )
+
+
+def _names_userinfo(rule: Rule) -> bool:
+    return any(path.source == "userinfo" for path in paths_of(rule))
 
 
 def _published(found: Result[Published]) -> Published:

@@ -102,7 +102,7 @@ def _user_of(
     pending: PendingAuthorization, provider: Provider, success: Success
 ) -> tuple[AbstractBaseUser | None, int | None]:
     """Return user and identity, written now if the provider is ``immediate``."""
-    identity = known_identity(success.identity)
+    identity = known_identity(success.identity, session_id=pending.pk)
     user: AbstractBaseUser | None = identity.user if identity is not None else None
     if success.user is not None:
         # The provider knows its user by something else. They may have been deleted since.

@@ -18,7 +18,7 @@ from django_lazyauth.conf import RegistrationMode, lazyauth_settings
 from django_lazyauth.errors import LazyAuthError, RegistrationRefused, SealBroken
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity
 from django_lazyauth.providers.base import Identity, Json, Provider
-from django_lazyauth.signals import user_registered
+from django_lazyauth.signals import identity_updated, user_registered
 from django_lazyauth.tokens.writes import Insert, Writes
 from django_lazyauth.vault.cipher import Place, get_cipher
 
@@ -91,21 +91,43 @@ def open_deferred(row: DeferredRegistration) -> Deferred:
 # -- writing ---------------------------------------------------------------------------------------------
 
 
-def known_identity(identity: Identity) -> ProviderIdentity | None:
+def known_identity(identity: Identity, *, session_id: UUID | None = None) -> ProviderIdentity | None:
     """Return the row of (provider, subject) with its user, whom it belongs to for ever (I5). One query.
 
+    Who is not found may be known by an earlier subject; that row is then moved to the subject of now.
+
     Raises:
+        Taken: Another request has just moved the row, or written the person.
         RegistrationRefused: The SSO domain has another issuer than when the identity was linked. The same subject
             may be somebody else there (I19).
     """
-    link = (
-        ProviderIdentity.objects.filter(provider=identity.provider, subject=identity.subject)
-        .select_related("user")
-        .first()
-    )
+    people = ProviderIdentity.objects.filter(provider=identity.provider).select_related("user")
+    link = people.filter(subject=identity.subject).first()
+    if link is None and identity.legacy_subjects:
+        rows = {row.subject: row for row in people.filter(subject__in=list(identity.legacy_subjects))}
+        link = next((rows[name] for name in identity.legacy_subjects if name in rows), None)
     if link is not None and identity.sso_domain and link.issuer != identity.issuer:
         raise RegistrationRefused("The provider of this domain changed. Ask the operator of this site.")
+    if link is not None and link.subject != identity.subject:
+        _move(link, identity, session_id)
     return link
+
+
+def _move(link: ProviderIdentity, identity: Identity, session_id: UUID | None) -> None:
+    """Give *link* the subject of now. Of two requests at once one does, so nobody else gets in by the earlier one."""
+    earlier = ProviderIdentity.objects.filter(pk=link.pk, subject=link.subject)
+    try:
+        moved = earlier.update(subject=identity.subject, issuer=identity.issuer)
+    except IntegrityError as error:
+        if is_unique_violation(error):
+            raise Taken from error
+        raise
+    if not moved:
+        raise Taken
+    link.subject, link.issuer = identity.subject, identity.issuer
+    identity_updated.send(
+        sender=type(link), user=link.user, identity=link, changed={"subject"}, session_id=session_id
+    )
 
 
 def known_user(identity: Identity) -> AbstractBaseUser:

@@ -26,7 +26,7 @@ from django_lazyauth.providers.registry import configured_providers, get_provide
 from django_lazyauth.sessions import browser, end
 from django_lazyauth.tokens import family
 
-from .deferred import identity_row, is_unique_violation
+from .deferred import Taken, identity_row, is_unique_violation, known_identity
 from .native_token import identify, provider_of
 
 #: How long ago the person may have proved who they are.
@@ -88,7 +88,14 @@ def write_link(user: AbstractBaseUser, identity: Identity) -> tuple[ProviderIden
     row = identity_row(user, identity)
     try:
         with transaction.atomic(using=_database()):
+            earlier = known_identity(identity) if identity.legacy_subjects else None
+            if earlier is not None:
+                if earlier.user_id != user.pk:
+                    raise IdentityTaken
+                return earlier, False
             row.save(force_insert=True)
+    except Taken:
+        raise IdentityTaken from None
     except IntegrityError as error:
         if not is_unique_violation(error):
             raise

@@ -79,6 +79,24 @@ def test_an_account_that_may_not_sign_in_is_told_so_in_one_word(acme, flow, capl
     assert "other.example" not in caplog.text
 
 
+def test_i5_nobody_links_what_was_another_users_under_an_earlier_subject(
+    acme, signed_in, ada, django_user_model
+):
+    upstream = acme(legacy_subjects=["oid"])
+    grace = django_user_model.objects.create_user("grace")
+    theirs = ProviderIdentity.objects.create(user=grace, provider="acme", subject="old-7")
+    nonce = listed(signed_in)["nonce"]
+    body = {"id_token": token_for(upstream, nonce, claims={"oid": "old-7"})}
+    answer = send(signed_in, "/identities", body, **CSRF)
+    assert (answer.status_code, answer.json()["reason"]) == (409, "taken")
+    theirs.refresh_from_db()
+    assert (theirs.user, theirs.subject) == (grace, "old-7")
+    theirs.user = ada
+    theirs.save()
+    assert send(signed_in, "/identities", body, **CSRF).status_code == 200
+    assert ProviderIdentity.objects.filter(user=ada, provider="acme").get().subject == "ada"
+
+
 def test_the_code_flow_takes_no_token_for_an_app(acme, client_):
     upstream = acme(audiences=["app.ios"])
     browser = make_browser()

@@ -52,6 +52,15 @@ MUTATIONS = (
         "Who is not allowed does not sign in.",
     ),
     Mutation(
+        "earlier-subject-moves-once",
+        "sign_in/deferred.py",
+        "        moved = earlier.update(subject=identity.subject, issuer=identity.issuer)",
+        "        moved = 1",
+        ("upstream/test_people.py::test_i5_an_earlier_subject_that_was_moved_lets_nobody_else_in",),
+        "An earlier subject finds its person once.",
+        "I5",
+    ),
+    Mutation(
         "id-token-for-an-app",
         VERIFY,
         "    ours = (provider.client_id, *(provider.people.audiences if is_native else ()))",

@@ -222,9 +222,8 @@ MUTATIONS = (
     Mutation(
         "identity-of-another-provider",
         "sign_in/deferred.py",
-        "        ProviderIdentity.objects.filter(provider=identity.provider, subject=identity.subject)\n"
-        '        .select_related("user")',
-        '        ProviderIdentity.objects.filter(subject=identity.subject)\n        .select_related("user")',
+        '    people = ProviderIdentity.objects.filter(provider=identity.provider).select_related("user")',
+        '    people = ProviderIdentity.objects.select_related("user")',
         (INVARIANTS + "test_i5_the_same_subject_elsewhere_is_somebody_else",),
         "The same subject at another provider is somebody else.",
         "I5",

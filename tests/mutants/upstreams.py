@@ -326,7 +326,7 @@ MUTATIONS = (
     Mutation(
         "refresh-about-somebody-else",
         "providers/openid.py",
-        "        if subject != bundle.subject:",
+        "        if bundle.subject not in (subject, *earlier):",
         "        if not subject:",
         (REFRESHES + "test_an_id_token_about_somebody_else_is_refused",),
         "A refresh that is about somebody else is refused.",

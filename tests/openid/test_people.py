@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_settings
-from django_lazyauth.openid.people.admission import refusing_key
+from django_lazyauth.openid.people.admission import earlier_subjects, refusing_key
 from django_lazyauth.openid.rules import Documents
 from tests.openid.test_verify import reason_of
 from tests.support.id_tokens import ISSUER, NONCE, good_claims, sign, verify
@@ -215,3 +215,39 @@ def test_what_the_browser_brings_allows_nobody():
 def test_tenants_need_a_placeholder():
     with pytest.raises(DescriptorError, match='"tenants" needs a placeholder in "issuer"'):
         provider(tenants=["t1"])
+
+
+# --- Earlier subjects -----------------------------------------------------------------------------------------
+
+
+def test_i19_earlier_subjects_need_tenants_where_any_tenant_could_say_them():
+    with pytest.raises(DescriptorError, match='"legacy_subjects" needs "tenants"'):
+        provider(**TENANTS, legacy_subjects=["oid"])
+    assert provider(**TENANTS, legacy_subjects=["oid"], tenants=["t1"]).people.tenants == ("t1",)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (["a", "b", "c", "d"], "must be a list of at most 3"),
+        ("oid", "must be a list of at most 3"),
+        ([{"value": "x"}], "everybody would be one person"),
+        ([{"join": ["a", "b"]}], 'needs "all": True'),
+        (["email"], "equal addresses do not make one person"),
+        ([["oid", "user.email"]], "equal addresses do not make one person"),
+        (["answer:oid"], 'cannot be of "answer:"'),
+        (["token:oid"], 'cannot be of "token:"'),
+    ],
+)
+def test_a_rule_that_could_make_two_people_one_is_refused(value, words):
+    """I5, I6."""
+    with pytest.raises(DescriptorError) as caught:
+        provider(legacy_subjects=value)
+    assert '"legacy_subjects"' in caught.value.hint
+    assert words in caught.value.hint
+
+
+def test_the_preferred_earlier_subject_comes_first():
+    people = provider(**TENANTS, tenants=["t"], legacy_subjects=["oid", ["upn", "name"], "missing"]).people
+    claims = {"oid": 7, "upn": "x" * 254, "name": ""}
+    assert earlier_subjects(people, Documents(id_token=claims), "t") == ("t:7", "7", "x" * 254)

@@ -183,3 +183,25 @@ def test_parallel_redemptions_of_a_code_whose_name_is_taken_are_all_refused(clie
         assert PendingAuthorization.objects.get().failed_attempts == 0
         PendingAuthorization.objects.all().delete()
     assert not ProviderIdentity.objects.exists()
+
+
+def test_i5_callbacks_of_one_person_of_an_earlier_subject_at_once_find_one_user(client_, lazyauth):
+    """I5: one of them moves the identity, and the others find it moved."""
+    BelievingProvider.legacy_subjects = ("old-7",)
+    try:
+        for number in range(1, 6):
+            user = User.objects.create_user(f"user{number}")
+            ProviderIdentity.objects.create(user=user, provider="demo", subject="old-7")
+            codes = []
+
+            def come(subject=f"new-{number}", codes=codes):
+                codes.append(code_for(client_, subject=subject))
+
+            together(*[come] * 4)
+            assert len(codes) == 4
+            assert list(ProviderIdentity.objects.filter(user=user).values_list("subject", flat=True)) == [
+                f"new-{number}"
+            ]
+        assert User.objects.count() == 5
+    finally:
+        BelievingProvider.legacy_subjects = ()

@@ -23,6 +23,8 @@ class BelievingProvider(Provider):
     #: What finalize does before it writes; a test puts a failure here.
     before_finalize: ClassVar[list[Callable[[], None]]] = []
     finalized: ClassVar[list[str]] = []
+    #: Of whoever signs in.
+    legacy_subjects: ClassVar[tuple[str, ...]] = ()
 
     def begin(self, pending, *, state, callback_uri):
         query = urlencode({"state": state, "redirect_uri": callback_uri})
@@ -39,6 +41,7 @@ class BelievingProvider(Provider):
                 email_verified=True,
                 name=subject.title(),
                 claims={"given_name": subject.title(), "family_name": "Person"},
+                legacy_subjects=self.legacy_subjects,
             ),
             commit={
                 "access_token": f"upstream-access-{subject}",

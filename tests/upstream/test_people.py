@@ -7,7 +7,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from django_lazyauth.models import ProviderIdentity
+from django_lazyauth.errors import RefreshError, RegistrationRefused
+from django_lazyauth.models import PendingAuthorization, ProviderIdentity, UpstreamToken
+from django_lazyauth.signals import identity_updated
+from django_lazyauth.upstream.fresh_token import fresh_token
+from django_lazyauth.vault import store
 from tests.support.journey import get, make_browser, query_of, start, submit
 
 from .conftest import go_upstream, sign_in_upstream
@@ -127,3 +131,130 @@ def test_i19_a_tenant_that_is_not_named_is_turned_away(acme, client_, turned_awa
     upstream.control(**of_tenant(upstream, "corp"))
     sign_in_upstream(upstream, client_)
     assert ProviderIdentity.objects.get().subject == "corp:person-1"
+
+
+# --- Earlier subjects -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told():
+    """What ``identity_updated`` said."""
+    found = []
+
+    def hear(**said):
+        found.append((said["user"].pk, said["identity"].subject, said["changed"], said["session_id"]))
+
+    identity_updated.connect(hear, weak=False)
+    yield found
+    identity_updated.disconnect(hear)
+
+
+@pytest.fixture
+def grace(django_user_model):
+    """Somebody whom other software knew by another claim."""
+    user = django_user_model.objects.create_user("grace")
+    ProviderIdentity.objects.create(user=user, provider="acme", subject="old-7")
+    return user
+
+
+def test_who_was_known_by_another_claim_is_moved_once_and_told(acme, client_, grace, told):
+    upstream = acme(legacy_subjects=["oid"])
+    upstream.control(claims={"oid": "old-7"})
+    sign_in_upstream(upstream, client_)
+    sign_in_upstream(upstream, client_)
+    identity = ProviderIdentity.objects.get()
+    assert (identity.user, identity.subject, identity.issuer) == (grace, "person-1", upstream.issuer)
+    first = PendingAuthorization.objects.order_by("created_at").first()
+    assert told == [(grace.pk, "person-1", {"subject"}, first.pk)]
+
+
+def test_i5_an_earlier_subject_that_was_moved_lets_nobody_else_in(acme, client_, grace):
+    """A name that people may change could be somebody else's by now."""
+    upstream = acme(legacy_subjects=["oid"])
+    upstream.control(claims={"oid": "old-7"})
+    sign_in_upstream(upstream, client_)
+    upstream.control(sub="person-2")
+    sign_in_upstream(upstream, client_)
+    owners = dict(ProviderIdentity.objects.values_list("subject", "user"))
+    assert owners["person-1"] == grace.pk
+    assert owners["person-2"] != grace.pk
+
+
+def test_i5_who_is_found_by_the_subject_is_nobody_elses_earlier_self(acme, client_, grace, django_user_model):
+    ada = django_user_model.objects.create_user("ada")
+    ProviderIdentity.objects.create(user=ada, provider="acme", subject="person-1")
+    upstream = acme(legacy_subjects=["oid"])
+    upstream.control(claims={"oid": "old-7"})
+    sign_in_upstream(upstream, client_)
+    assert ProviderIdentity.objects.get(subject="old-7").user == grace
+    assert ProviderIdentity.objects.get(subject="person-1").user == ada
+
+
+def test_a_receiver_that_refuses_leaves_the_earlier_subject(acme, client_, grace):
+    def refuse(**said):
+        raise RegistrationRefused("Not now.")
+
+    upstream = acme(legacy_subjects=["oid"])
+    identity_updated.connect(refuse, weak=False)
+    try:
+        browser = make_browser()
+        page = go_upstream(
+            upstream, browser, start(browser, client_, provider="acme"), claims={"oid": "old-7"}
+        )
+    finally:
+        identity_updated.disconnect(refuse)
+    assert query_of(page.headers["Location"])["error"] == "access_denied"
+    assert ProviderIdentity.objects.get().subject == "old-7"
+
+
+def test_an_oauth2_provider_knows_earlier_subjects_too(acme, client_, grace):
+    upstream = acme(config=acme.upstream.oauth2_config(legacy_subjects=["login"]))
+    upstream.control(user={"id": 583231, "login": "old-7"})
+    sign_in_upstream(upstream, client_)
+    assert ProviderIdentity.objects.get().subject == "583231"
+    assert ProviderIdentity.objects.get().user == grace
+
+
+def test_an_earlier_subject_may_be_in_userinfo(acme, client_, grace):
+    upstream = acme(legacy_subjects=["userinfo:user_id"])
+    upstream.control(userinfo={"user_id": "old-7"})
+    sign_in_upstream(upstream, client_)
+    assert ProviderIdentity.objects.get().user == grace
+
+
+def test_i19_an_earlier_subject_of_a_tenant_is_found_with_and_without_the_tenant(
+    acme, client_, grace, django_user_model
+):
+    """allauth keeps Microsoft's ``oid`` alone."""
+    ada = django_user_model.objects.create_user("ada")
+    ProviderIdentity.objects.create(user=ada, provider="acme", subject="corp:old-8")
+    issuer = acme.upstream.issuer + "/{tid}"
+    upstream = acme(
+        issuer=issuer,
+        openid_configuration=f"{acme.upstream.issuer}/.well-known/openid-configuration",
+        tenants=["corp"],
+        legacy_subjects=["oid"],
+    )
+    for sub, oid, user in (("p1", "old-7", grace), ("p2", "old-8", ada)):
+        levers = of_tenant(upstream, "corp")
+        levers["claims"]["oid"] = oid
+        upstream.control(metadata={"issuer": issuer}, sub=sub, **levers)
+        sign_in_upstream(upstream, client_)
+        assert ProviderIdentity.objects.get(subject=f"corp:{sub}").user == user
+
+
+def test_tokens_of_before_the_move_are_renewed_after_it(acme, client_):
+    """The bundle has the earlier subject, and the new ID token has both."""
+    upstream = acme(subject="oid")
+    upstream.control(claims={"oid": "old-7"})
+    sign_in_upstream(upstream, client_)
+    acme(legacy_subjects=["oid"])
+    row = UpstreamToken.objects.get()
+    before = store.get(row.session_id, "acme", user_id=row.user_id, client_id=row.client_id)
+    for _ in range(2):
+        fresh_token(row.session_id, "acme", user_id=row.user_id, client_id=row.client_id, force=True)
+    after = store.get(row.session_id, "acme", user_id=row.user_id, client_id=row.client_id)
+    assert (after.subject, after.access_token != before.access_token) == ("old-7", True)
+    upstream.control(claims={"oid": "old-8"})
+    with pytest.raises(RefreshError):
+        fresh_token(row.session_id, "acme", user_id=row.user_id, client_id=row.client_id, force=True)

@@ -1,4 +1,4 @@
-"""May this person of a provider sign in here?
+"""May this person of a provider sign in here, and who were they earlier?
 
 Not here: who they are (:mod:`django_lazyauth.openid.verify`), and what they are told.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_lazyauth.openid.provider_kinds import is_a
-from django_lazyauth.openid.rules import Documents, Path, find, is_one_of
+from django_lazyauth.openid.provider_kinds import IDENTIFIER_LIMIT, is_a
+from django_lazyauth.openid.rules import Documents, Path, find, find_subject, is_one_of
 
 from .keys import People
 
@@ -36,3 +36,14 @@ def _value(path: Path, documents: Documents) -> Any:
     """Return the first value: the word of the ID token counts, also where UserInfo has another."""
     first = next(find(path, documents), None)
     return None if first is None else first.value
+
+
+def earlier_subjects(people: People, documents: Documents, tenant: str = "") -> tuple[str, ...]:
+    """Return what the subject of a person may have been, the preferred one first.
+
+    With tenants also without the tenant, as other software keeps it. ``tenants`` says then whose word counts.
+    """
+    found = [subject for rule in people.legacy_subjects if (subject := find_subject(rule, documents))]
+    if tenant:
+        found = [name for subject in found for name in (f"{tenant}:{subject}", subject)]
+    return tuple(name for name in dict.fromkeys(found) if len(name) <= IDENTIFIER_LIMIT)

@@ -5,12 +5,12 @@ Not here: where address and name are, and the other keys (:mod:`django_lazyauth.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, TypedDict
 
 from django_lazyauth.openid.provider_kinds import Key, choice
-from django_lazyauth.openid.rules import Path
+from django_lazyauth.openid.rules import Path, Rule
 
 from . import kinds
 
@@ -65,6 +65,13 @@ PEOPLE_KEYS: Final = (
         default_text="all",
         types=("oidc",),
     ),
+    Key(
+        "legacy_subjects",
+        kinds.LEGACY_SUBJECTS,
+        "What the subject of people was before. Who is not found by `subject` is found by one of them, "
+        "[once](#earlier-subjects). An issuer with placeholders needs `tenants` for it.",
+        (),
+    ),
 )
 
 
@@ -77,6 +84,7 @@ class PeopleConfig(TypedDict, total=False):
     nonce_hash: NonceHash | None
     allow: Mapping[str, list[str | int | bool] | tuple[str | int | bool, ...]] | None
     tenants: list[str] | tuple[str, ...] | None
+    legacy_subjects: Sequence[str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,7 @@ class People:
     nonce_hash: NonceHash | Literal[""] = ""
     allow: tuple[tuple[Path, tuple[str | int | bool, ...]], ...] = ()
     tenants: tuple[str, ...] = ()
+    legacy_subjects: tuple[Rule, ...] = ()
 
 
 def people_from(values: Mapping[str, Any]) -> People:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from django_lazyauth.openid.provider_kinds import Kind, Wrong, is_a, text, wanted
-from django_lazyauth.openid.rules import Path, parse_path
+from django_lazyauth.openid.rules import Path, Rule, check_subject, parse, parse_path, paths_of
 
 #: Client ids in one list.
 CLIENTS_LIMIT: Final = 16
@@ -15,6 +15,8 @@ ALIASES_LIMIT: Final = 4
 #: Paths of ``allow``, values of each, and tenants.
 PATHS_LIMIT: Final = 8
 VALUES_LIMIT: Final = 256
+#: Rules for earlier subjects.
+LEGACY_LIMIT: Final = 3
 
 
 def texts(limit: int, what: str) -> Kind:
@@ -51,3 +53,16 @@ ALLOW: Final = Kind(
     f"a dict of at most {PATHS_LIMIT} paths, each with a list of one to {VALUES_LIMIT} texts, integers, True or False",
     _allow,
 )
+
+
+def _legacy(value: Any) -> tuple[Rule, ...]:
+    wanted(is_a(value, list, tuple) and len(value) <= LEGACY_LIMIT)
+    found = tuple(parse(one) for one in value)
+    for rule in found:
+        check_subject(rule)
+        if any("email" in path.segments for path in paths_of(rule)):
+            raise Wrong("cannot be an address: equal addresses do not make one person")
+    return found
+
+
+LEGACY_SUBJECTS: Final = Kind(f"a list of at most {LEGACY_LIMIT} [rules](#rules)", _legacy)
