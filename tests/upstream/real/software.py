@@ -123,6 +123,21 @@ def _node(script: str, *more: str) -> Callable[[], list[str]]:
     return command
 
 
+def _python(script: str, *more: str) -> Callable[[], list[str]]:
+    def command() -> list[str]:
+        python = packages.install_from_pypi()
+        return [
+            str(python),
+            str(packages.HERE / "servers" / script),
+            CLIENT_ID,
+            CLIENT_SECRET,
+            REDIRECT_URI,
+            *more,
+        ]
+
+    return command
+
+
 def _oidc_provider(*, conform: bool) -> Software:
     word = "true" if conform else "false"
     return Software(
@@ -141,4 +156,32 @@ def _oidc_provider(*, conform: bool) -> Software:
     )
 
 
-SOFTWARE = [_oidc_provider(conform=True), _oidc_provider(conform=False)]
+OAUTH2_MOCK_SERVER = Software(
+    name="oauth2-mock-server",
+    version=packages.NPM["oauth2-mock-server"],
+    command=_node("oauth2_mock_server.mjs"),
+    fields={},
+    userinfo_path="/userinfo",
+    cannot={"test_cancel": "It has no page: it signs people in at once, and nobody can refuse."},
+)
+
+OIDC_PROVIDER_MOCK = Software(
+    name="oidc-provider-mock",
+    version=packages.PYPI["oidc-provider-mock"],
+    command=_python("oidc_provider_mock_site.py"),
+    fields={"sub": "SUBJECT"},
+    refuse="action=deny",
+    userinfo_path="/userinfo",
+    cannot={
+        "test_cancel": "It leaves `state` out of its refusal (RFC 6749 §4.1.2.1): nothing says whose sign-in it was.",
+        "test_rotation": "It keeps the refresh token.",
+        "test_new_key_with_the_old_id": "Its key ids are digests of the keys.",
+    },
+)
+
+SOFTWARE = [
+    _oidc_provider(conform=True),
+    _oidc_provider(conform=False),
+    OAUTH2_MOCK_SERVER,
+    OIDC_PROVIDER_MOCK,
+]

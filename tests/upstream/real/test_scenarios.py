@@ -15,7 +15,8 @@ from tests.support.journey import consent, get, make_browser, query_of, redeem, 
 
 from .software import NAME
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
+# The first test of all installs the packages.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_refresh(real, ada, client_):
 
 
 def test_rotation(real, ada, client_):
-    """The provider gives another refresh token each time, and takes that one only (RFC 9700 §4.14.2)."""
+    """Each refresh is done with the token that the last one gave (RFC 9700 §4.14.2)."""
     sign_in(ada, client_)
     tokens = [held().refresh_token, renewed().refresh_token, renewed().refresh_token]
     assert len(set(tokens)) == 3
