@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from django_lazyauth import users as users
+    from django_lazyauth.checks import provider_report as provider_report
     from django_lazyauth.clients import members as members
     from django_lazyauth.clients import metadata as metadata
     from django_lazyauth.clients import operator_actions as operator_actions
     from django_lazyauth.clients import redirects as redirects
     from django_lazyauth.clients import registration as registration
     from django_lazyauth.clients import search as search
+    from django_lazyauth.providers import key_refresh as key_refresh
     from django_lazyauth.providers import registry as registry
     from django_lazyauth.sessions import end as end
     from django_lazyauth.sessions import revoked as revoked
@@ -27,9 +29,11 @@ _MODULES: Final = {
     "end": "sessions.end",
     "family": "tokens.family",
     "identities": "sign_in.identities",
+    "key_refresh": "providers.key_refresh",
     "members": "clients.members",
     "metadata": "clients.metadata",
     "operator_actions": "clients.operator_actions",
+    "provider_report": "checks.provider_report",
     "redirects": "clients.redirects",
     "registration": "clients.registration",
     "registry": "providers.registry",

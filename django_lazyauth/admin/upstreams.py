@@ -1,11 +1,10 @@
-"""What operators see of upstreams: the tokens that sessions hold there, and the keys of providers."""
+"""What operators see of the tokens that sessions hold at upstreams."""
 
 from __future__ import annotations
 
 from django.contrib import admin
-from django.utils.translation import gettext_lazy as _
 
-from django_lazyauth.models import ProviderKeySet, UpstreamToken
+from django_lazyauth.models import UpstreamToken
 
 from .base import ReadOnlyAdmin
 from .large import ProviderFilter
@@ -27,16 +26,3 @@ class UpstreamTokenAdmin(ReadOnlyAdmin):
     list_filter = (ProviderFilter, "is_dead")
     list_select_related = ("user", "client")
     uuid_fields, client_fields, user_fields = ("session_id",), ("client",), ("user",)
-
-
-@admin.register(ProviderKeySet)
-class ProviderKeySetAdmin(ReadOnlyAdmin):
-    """What providers published. A provider ends in the settings, not by the deletion of its keys."""
-
-    is_deletable = False
-    list_display = ("provider", "issuer", "key_count", "fetched_at", "next_refresh_at", "failures")
-
-    @admin.display(description=_("keys"))
-    def key_count(self, row: ProviderKeySet) -> int:
-        keys = row.jwks.get("keys", [])
-        return len(keys) if isinstance(keys, list) else 0

@@ -35,11 +35,12 @@ from django_lazyauth.errors import (
     TemporarilyUnavailable,
 )
 from django_lazyauth.kit.cors import ANY_ORIGIN, allow_origin, preflight
+from django_lazyauth.kit.http import outside_transactions
 from django_lazyauth.kit.network import network_of
 from django_lazyauth.kit.throttle import Throttle, Verdict
 from django_lazyauth.sessions import browser
 from django_lazyauth.web.json_endpoint import RETRY_AFTER_UNAVAILABLE, failure_response, forbid_caching
-from django_lazyauth.web.request_input import hidden_from_reports, outside_transactions
+from django_lazyauth.web.request_input import hidden_from_reports
 
 View = TypeVar("View", bound=Callable[..., Any])
 

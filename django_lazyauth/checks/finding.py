@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 #: provider did not answer, so it is not known.
 Level = Literal["ok", "note", "fix", "unasked"]
 
+_URGENCY: Final = ("fix", "unasked", "note", "ok")
 _EXITS: Final = {"ok": 0, "fix": 1, "unasked": 2}
 
 
@@ -46,6 +47,10 @@ class Report:
         """The worst of the findings. What has to be fixed is known, so it counts before what is not known."""
         levels = {finding.level for finding in self.findings}
         return "fix" if "fix" in levels else "unasked" if "unasked" in levels else "ok"
+
+    @property
+    def most_urgent_first(self) -> list[Finding]:
+        return sorted(self.findings, key=lambda finding: _URGENCY.index(finding.level))
 
     def as_json(self) -> dict[str, Any]:
         findings = [

@@ -1,11 +1,16 @@
-"""Read what every endpoint gets: the credentials of an ``Authorization`` header, and parameters."""
+"""What every endpoint needs: the credentials of an ``Authorization`` header, parameters, no transaction around it."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+from django.db import connections, transaction
 from django.http import QueryDict
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 
 class MalformedCredentials(ValueError):
@@ -64,3 +69,13 @@ def without_empty(given: QueryDict) -> QueryDict:
         if filled := [value for value in values if value]:
             kept.setlist(name, filled)
     return kept
+
+
+def outside_transactions(view: View) -> View:
+    """Exempt *view* from ``ATOMIC_REQUESTS`` of every database: a router may keep our rows in any of them.
+
+    The rooms open their own transactions. Between them, a view may talk to an upstream.
+    """
+    for alias in connections:
+        view = transaction.non_atomic_requests(alias)(view)
+    return view

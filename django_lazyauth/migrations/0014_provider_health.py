@@ -10,6 +10,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(
+            name='providerkeyset',
+            options={'verbose_name': 'provider', 'verbose_name_plural': 'providers'},
+        ),
         migrations.AddField(
             model_name='providerkeyset',
             name='failed_at',

@@ -43,8 +43,8 @@ class ProviderKeySet(models.Model):
     endpoint_failed_at = models.DateTimeField(_("last fetch for a broken endpoint"), null=True, blank=True)
 
     class Meta:
-        verbose_name = _("provider key set")
-        verbose_name_plural = _("provider key sets")
+        verbose_name = _("provider")
+        verbose_name_plural = _("providers")
 
     def __str__(self) -> str:
         return self.provider

@@ -21,9 +21,10 @@ from django.views.decorators.csrf import csrf_exempt
 from django_lazyauth.errors import InvalidRequest, OAuthError, TemporarilyUnavailable
 from django_lazyauth.grants.contract import error_of
 from django_lazyauth.kit.cors import ANY_ORIGIN, allow_origin, preflight
+from django_lazyauth.kit.http import outside_transactions
 from django_lazyauth.kit.log import log_failure
 
-from .request_input import UNREADABLE, hidden_from_reports, outside_transactions, read_body
+from .request_input import UNREADABLE, hidden_from_reports, read_body
 
 logger = logging.getLogger("django_lazyauth.endpoint")
 

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
 from django_lazyauth.errors import InvalidGrant, InvalidRequest, TemporarilyUnavailable
+from django_lazyauth.kit.http import outside_transactions
 
 from .json_endpoint import RETRY_AFTER_UNAVAILABLE
 from .request_input import (
@@ -27,7 +28,6 @@ from .request_input import (
     form_is_sound,
     hidden_from_reports,
     is_speculative,
-    outside_transactions,
     read_body,
 )
 

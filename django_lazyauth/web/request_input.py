@@ -1,4 +1,4 @@
-"""How a request is read: no transaction around the view, always UTF-8, each parameter once and bounded.
+"""How a request is read: always UTF-8, each parameter once and bounded.
 
 Not here: what the answer looks like (:mod:`.page`, :mod:`.json_endpoint`).
 """
@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from django.core.exceptions import BadRequest, SuspiciousOperation
-from django.db import connections, transaction
 from django.http import HttpRequest
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
@@ -25,16 +24,6 @@ UNREADABLE = (SuspiciousOperation, BadRequest, MultiPartParserError, UnreadableP
 MAX_FIELD_LENGTH = 64 * 1024
 PURPOSE_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 SPECULATIVE_PURPOSES = ("prefetch", "prerender", "preview")
-
-
-def outside_transactions(view: View) -> View:
-    """Exempt *view* from ``ATOMIC_REQUESTS`` of every database: a router may keep our rows in any of them.
-
-    The rooms open their own transactions. Between them, a view may talk to an upstream.
-    """
-    for alias in connections:
-        view = transaction.non_atomic_requests(alias)(view)
-    return view
 
 
 def is_speculative(request: HttpRequest) -> bool:

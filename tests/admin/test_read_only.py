@@ -34,7 +34,7 @@ def rows(client_):
     """One row of each kind: an exchanged flow, and one that waits for its exchange."""
     redeem(client_, code_for(client_))
     code_for(client_, subject="grace")
-    ProviderKeySet.objects.create(provider="demo", issuer="https://op.example", jwks={"keys": []})
+    ProviderKeySet.objects.create(provider="acme", issuer="https://op.example", jwks={"keys": []})
 
 
 MODELS = [
