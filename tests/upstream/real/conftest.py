@@ -27,5 +27,5 @@ def real(running, lazyauth, settings):
     lazyauth(
         ALLOW_LOOPBACK_UPSTREAMS=True, PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {NAME: running.entry()}
     )
-    running.requests()
+    running.count("token_endpoint")
     return running

@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
 
 from . import packages
 from .person import Person
@@ -30,6 +33,7 @@ SCENARIOS = {
     "test_new_key": "new key",
     "test_new_key_with_the_old_id": "new key, old id",
     "test_userinfo": "UserInfo",
+    "test_client_authentication": "client authentication",
 }
 
 
@@ -44,8 +48,8 @@ class Software:
         fields: What people type into its pages; ``SUBJECT`` stands for who they are.
         refuse: What they press to cancel.
         config: Keys of our entry beside issuer, client id and secret.
-        userinfo_path: Of its userinfo endpoint.
         asks_userinfo: Its ID tokens lack what we asked for.
+        hides_method: Nothing says that the client has to use ``client_secret_post``.
         cannot: Name of a test → why this software cannot do it.
     """
 
@@ -53,10 +57,10 @@ class Software:
     version: str
     command: Callable[[], list[str]]
     fields: Mapping[str, str]
-    userinfo_path: str
     refuse: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
     asks_userinfo: bool = False
+    hides_method: bool = False
     cannot: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -69,6 +73,8 @@ class Running:
             software.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.issuer = f"http://127.0.0.1:{self._read()['port']}"
+        document = httpx.get(f"{self.issuer}/.well-known/openid-configuration", trust_env=False)
+        self.metadata: dict[str, Any] = document.json()
 
     def _read(self) -> Any:
         line = self.process.stdout.readline()
@@ -88,9 +94,10 @@ class Running:
         """Sign with another key from now on, and publish no other."""
         self._order("new_key", same_kid=same_kid)
 
-    def requests(self) -> list[str]:
-        """Return the paths that were asked for since this was last called."""
-        return [request["path"] for request in self._order("requests")]
+    def count(self, endpoint: str) -> int:
+        """Return how often *endpoint*, as its metadata call it, was asked since this was last called."""
+        path = urlsplit(self.metadata.get(endpoint, "")).path
+        return [request["path"] for request in self._order("requests")].count(path)
 
     def person(self, sub: str) -> Person:
         return Person(sub, fields=dict(self.software.fields), refuse=self.software.refuse)
@@ -161,7 +168,6 @@ OAUTH2_MOCK_SERVER = Software(
     version=packages.NPM["oauth2-mock-server"],
     command=_node("oauth2_mock_server.mjs"),
     fields={},
-    userinfo_path="/userinfo",
     cannot={"test_cancel": "It has no page: it signs people in at once, and nobody can refuse."},
 )
 
@@ -171,7 +177,6 @@ OIDC_PROVIDER_MOCK = Software(
     command=_python("oidc_provider_mock_site.py"),
     fields={"sub": "SUBJECT"},
     refuse="action=deny",
-    userinfo_path="/userinfo",
     cannot={
         "test_cancel": "It leaves `state` out of its refusal (RFC 6749 §4.1.2.1): nothing says whose sign-in it was.",
         "test_rotation": "It keeps the refresh token.",
@@ -179,9 +184,19 @@ OIDC_PROVIDER_MOCK = Software(
     },
 )
 
+AUTHLIB = Software(
+    name="Authlib, `client_secret_post` only",
+    version=packages.PYPI["authlib"],
+    command=_python("authlib_site.py"),
+    fields={"login": "SUBJECT"},
+    refuse="action=cancel",
+    hides_method=True,
+)
+
 SOFTWARE = [
     _oidc_provider(conform=True),
     _oidc_provider(conform=False),
     OAUTH2_MOCK_SERVER,
     OIDC_PROVIDER_MOCK,
+    AUTHLIB,
 ]

@@ -125,5 +125,12 @@ def test_new_key_with_the_old_id(signs_in_after):
 def test_userinfo(real, ada, client_):
     """It is asked once, and only where the ID token does not say what was asked for (OpenID Connect Core §5.4)."""
     sign_in(ada, client_)
-    expected = 1 if real.software.asks_userinfo else 0
-    assert real.requests().count(real.software.userinfo_path) == expected
+    assert real.count("userinfo_endpoint") == (1 if real.software.asks_userinfo else 0)
+
+
+def test_client_authentication(real, ada, client_):
+    """Our entry names no method. Where metadata name none either, it is found by the first sign-in, and kept."""
+    sign_in(ada, client_)
+    assert real.count("token_endpoint") == (2 if real.software.hides_method else 1)
+    sign_in(ada, client_)
+    assert real.count("token_endpoint") == 1
