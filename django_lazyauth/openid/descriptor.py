@@ -20,7 +20,7 @@ from django_lazyauth.errors import LazyAuthError
 from .people.keys import People, people_from
 from .presets import PRESETS
 from .provider_keys import KEYS, UserInfo
-from .provider_kinds import PLACEHOLDER, REQUIRED, Key, Wrong, is_a
+from .provider_kinds import PLACEHOLDER, REQUIRED, SECRET_ALGORITHMS, Key, Wrong, is_a
 from .requests.authentication import AuthMethod, can_sign
 from .requests.keys import Requests, requests_from
 from .rules import Rule, paths_of
@@ -182,6 +182,10 @@ def _check_credentials(name: str, values: Mapping[str, Any]) -> None:
         raise DescriptorError(name, f'"client_secret" is required for {method}')
     if method == "client_secret_jwt" and not can_sign(secret):
         raise DescriptorError(name, f'"client_secret" is too short for {method} (RFC 7518 §3.2)')
+    for algorithm in values.get("algorithms", ()):
+        if len(secret.encode()) < SECRET_ALGORITHMS.get(algorithm, 0):
+            hint = f'"client_secret" is too short for {algorithm} in "algorithms" (RFC 7518 §3.2)'
+            raise DescriptorError(name, hint)
     if method == "private_key_jwt" and not values["private_key"]:
         raise DescriptorError(name, '"private_key" (PEM) is required for private_key_jwt')
 

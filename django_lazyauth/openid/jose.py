@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import math
 import re
@@ -36,11 +37,15 @@ LAST_SECOND: Final = 253_402_300_799
 _REFUSED_HEADERS: Final = frozenset({"jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc"})
 #: kty and crv of the keys of an algorithm (RFC 7518 §3.1, RFC 8037 §3.1). No other key is tried.
 KEY_OF: Final = {
-    "RS256": ("RSA", ""),
-    "PS256": ("RSA", ""),
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", "")),
     "ES256": ("EC", "P-256"),
+    "ES384": ("EC", "P-384"),
+    "ES512": ("EC", "P-521"),
     "EdDSA": ("OKP", "Ed25519"),
 }
+#: The hashes of algorithms whose key is a secret that both sides have (RFC 7518 §3.2). None is accepted by default.
+MAC_OF: Final = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
+_KNOWN: Final = KEY_OF.keys() | MAC_OF.keys()
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]*")
 #: By the number of characters in the last group: the last characters that leave no unused bit set (RFC 4648 §3.5).
 #: So one token has one text.
@@ -191,7 +196,7 @@ def check_header(
     if not isinstance(kind, str) or kind.lower() not in types:
         raise TokenRejected(Reason.TYPE)
     algorithm = header.get("alg")
-    if not isinstance(algorithm, str) or algorithm not in algorithms or algorithm not in KEY_OF:
+    if not isinstance(algorithm, str) or algorithm not in algorithms or algorithm not in _KNOWN:
         raise TokenRejected(Reason.ALGORITHM)
     kid = header.get("kid")
     if kid is not None and not isinstance(kid, str):

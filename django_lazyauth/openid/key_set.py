@@ -7,6 +7,7 @@ Not here: the form of a token (:mod:`.jose`), and where a key set comes from (:m
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from jwt.algorithms import get_default_algorithms
 
 from django_lazyauth.errors import LazyAuthError
 
-from .jose import KEY_OF, Decoded, Reason, TokenRejected, base64url
+from .jose import KEY_OF, MAC_OF, Decoded, Reason, TokenRejected, base64url
 
 #: Bytes and keys of a key set.
 KEY_SET_LIMIT: Final = 32 * 1024
@@ -29,6 +30,11 @@ RSA_BITS: Final = range(2048, 8193)
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
+_CURVES: Final[Mapping[str, type[ec.EllipticCurve]]] = {
+    "P-256": ec.SECP256R1,
+    "P-384": ec.SECP384R1,
+    "P-521": ec.SECP521R1,
+}
 _ALGORITHMS: Final = {name: get_default_algorithms()[name] for name in KEY_OF}
 
 
@@ -86,8 +92,10 @@ class KeySet:
 
         Raises:
             TokenRejected: ``kid`` needed and missing or ambiguous, ``unknown_kid``, or ``alg``: the key is
-                not one that this algorithm signs with.
+                not one that this algorithm signs with. No key of a set is a secret.
         """
+        if algorithm not in KEY_OF:
+            raise TokenRejected(Reason.ALGORITHM)
         if kid is None and len(self.keys) > 1:
             raise TokenRejected(Reason.KID)
         named = self.keys if kid is None else tuple(key for key in self.keys if key.kid == kid)
@@ -113,6 +121,17 @@ def check_signature(decoded: Decoded, key: Key, algorithm: str) -> None:
         raise TokenRejected(Reason.SIGNATURE)
 
 
+def check_mac(decoded: Decoded, secret: str, algorithm: str) -> None:
+    """Check that who has *secret* signed the token (RFC 7518 §3.2).
+
+    Raises:
+        TokenRejected: ``signature``.
+    """
+    made = hmac.digest(secret.encode(), decoded.signed, MAC_OF[algorithm])
+    if not secret or not hmac.compare_digest(made, decoded.signature):
+        raise TokenRejected(Reason.SIGNATURE)
+
+
 def is_public(member: object) -> TypeGuard[Mapping[str, Any]]:
     """Say whether a member of a key set may be used. A published private key is no longer private, so it is refused."""
     return isinstance(member, Mapping) and "d" not in member and "k" not in member
@@ -130,12 +149,12 @@ def _read_key(member: object) -> Key | None:
     numbers = tuple(member.get(name) for name in {"RSA": "ne", "EC": "xy", "OKP": "x"}.get(str(kind[0]), ""))
     if kind not in KEY_OF.values() or not all(isinstance(number, str) for number in numbers):
         return None
-    public = _parse_key(str(kind[0]), numbers)
+    public = _parse_key(str(kind[0]), str(kind[1]), numbers)
     return None if public is None else Key(kid, algorithm, (str(kind[0]), str(kind[1])), issuer, public)
 
 
 @lru_cache(maxsize=256)
-def _parse_key(kty: str, numbers: tuple[str, ...]) -> PublicKey | None:
+def _parse_key(kty: str, curve: str, numbers: tuple[str, ...]) -> PublicKey | None:
     """Parse a key once per content: the check that it is on its curve costs more than a signature."""
     try:
         raw = [base64url(number) for number in numbers]
@@ -145,7 +164,7 @@ def _parse_key(kty: str, numbers: tuple[str, ...]) -> PublicKey | None:
                 return None
             return rsa.RSAPublicNumbers(e=rest[0], n=first).public_key()
         if kty == "EC":
-            return ec.EllipticCurvePublicNumbers(first, rest[0], ec.SECP256R1()).public_key()
+            return ec.EllipticCurvePublicNumbers(first, rest[0], _CURVES[curve]()).public_key()
         return ed25519.Ed25519PublicKey.from_public_bytes(raw[0])
     except (TokenRejected, ValueError, UnsupportedAlgorithm):
         return None

@@ -135,8 +135,10 @@ KEYS: Final = (
     Key(
         "algorithms",
         kinds.ALGORITHM_NAMES,
-        "The accepted signature algorithms. The header of a token cannot add one.",
+        "The accepted signature algorithms. The header of a token cannot add one. HS256 and its like are accepted "
+        "where they are named, and need a client secret of at least 32, 48 or 64 bytes.",
         kinds.ALGORITHMS,
+        default_text="all but HS256, HS384 and HS512",
         types=("oidc",),
     ),
     Key(

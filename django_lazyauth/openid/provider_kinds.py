@@ -23,8 +23,21 @@ URL_LIMIT: Final = 2048
 #: Characters of a name that pages show; also the width of its columns.
 SHOWN_NAME_LIMIT: Final = 128
 SCOPE_LIMIT: Final = 32
-#: Every signature algorithm that may be accepted, best known first. No HMAC: its key is the client secret.
-ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
+#: The signature algorithms that are accepted unless the operator says otherwise, best known first.
+ALGORITHMS: Final = (
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+)
+#: Those whose key is the client secret, and the octets that it must have (RFC 7518 §3.2).
+SECRET_ALGORITHMS: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
 #: Parameters of an authorization request that no configuration may replace.
 OWN_PARAMETERS: Final = frozenset(
     {
@@ -230,8 +243,10 @@ SCOPES: Final = Kind(f"a list of at most {SCOPE_LIMIT} scopes (RFC 6749 §3.3)",
 
 def _algorithms(value: Any) -> tuple[str, ...]:
     found = _texts(value)
-    wanted(found and set(found) <= set(ALGORITHMS))
+    wanted(found and set(found) <= {*ALGORITHMS, *SECRET_ALGORITHMS})
     return found
 
 
-ALGORITHM_NAMES: Final = Kind(f"a list of some of {', '.join(ALGORITHMS)}", _algorithms)
+ALGORITHM_NAMES: Final = Kind(
+    f"a list of some of {', '.join((*ALGORITHMS, *SECRET_ALGORITHMS))}", _algorithms
+)

@@ -22,6 +22,8 @@ from django_lazyauth.kit.text import has_bad_characters
 from .descriptor import ProviderDescriptor
 from .jose import (
     LEEWAY,
+    MAC_OF,
+    Decoded,
     Reason,
     TokenRejected,
     audiences,
@@ -31,7 +33,7 @@ from .jose import (
     required_text,
     seconds,
 )
-from .key_set import Key, KeySet, check_signature
+from .key_set import Key, KeySet, check_mac, check_signature
 from .provider_kinds import IDENTIFIER_LIMIT
 from .rules import Documents, Rule, find_subject, parse_path
 
@@ -106,11 +108,7 @@ def verify_id_token(
     """
     decoded = decode(token)
     claims = decoded.claims
-    algorithm, kid = check_header(
-        decoded.header, algorithms=provider.algorithms, types=_TYPES, default_type="JWT"
-    )
-    key = keys.select(kid, algorithm)
-    check_signature(decoded, key, algorithm)
+    key = _check_signature(decoded, provider, keys)
     if _LOGOUT_EVENT in _mapping(claims.get("events")):
         raise IdTokenRejected(Reason.TYPE)
     _check_audience(claims, provider, is_native=is_native)
@@ -122,8 +120,22 @@ def verify_id_token(
     return identity
 
 
+def _check_signature(decoded: Decoded, provider: ProviderDescriptor, keys: KeySet) -> Key | None:
+    """Return the key that signed the token; ``None`` where the client secret did."""
+    algorithm, kid = check_header(
+        decoded.header, algorithms=provider.algorithms, types=_TYPES, default_type="JWT"
+    )
+    if algorithm in MAC_OF:
+        # The operator named it, and the secret is long enough for it.
+        check_mac(decoded, provider.client_secret, algorithm)
+        return None
+    key = keys.select(kid, algorithm)
+    check_signature(decoded, key, algorithm)
+    return key
+
+
 def _read_identity(
-    claims: Mapping[str, Any], provider: ProviderDescriptor, key: Key, now: float, max_age: int | None
+    claims: Mapping[str, Any], provider: ProviderDescriptor, key: Key | None, now: float, max_age: int | None
 ) -> VerifiedIdentity:
     issuers, tenant = _check_issuer(claims, provider, key)
     issued_at, expires_at = check_times(claims, now)
@@ -165,7 +177,7 @@ def matches_issuer(template: str, other: str) -> bool:
 
 
 def _check_issuer(
-    claims: Mapping[str, Any], provider: ProviderDescriptor, key: Key
+    claims: Mapping[str, Any], provider: ProviderDescriptor, key: Key | None
 ) -> tuple[tuple[str, ...], str]:
     """Return the names of the issuer and the tenant. A tenant can issue tokens for its own issuer only (I19)."""
     tenants: list[str] = []
@@ -180,8 +192,9 @@ def _check_issuer(
     if issuer not in expected:
         raise IdTokenRejected(Reason.ISSUER)
     # A provider with many tenants may publish which tenant a key signs for.
-    is_shared = key.issuer is None or any(matches_issuer(name, key.issuer) for name in provider.issuers)
-    if not is_shared and key.issuer not in expected:
+    owner = None if key is None else key.issuer
+    is_shared = owner is None or any(matches_issuer(name, owner) for name in provider.issuers)
+    if not is_shared and owner not in expected:
         raise IdTokenRejected(Reason.ISSUER)
     return expected, ":".join(tenants)
 

@@ -89,8 +89,8 @@ MUTATIONS = (
     Mutation(
         "id-token-key-of-a-tenant",
         VERIFY,
-        "    if not is_shared and key.issuer not in expected:",
-        "    if not is_shared and not key.issuer:",
+        "    if not is_shared and owner not in expected:",
+        "    if not is_shared and not owner:",
         (ID_TOKENS + "test_a_key_of_one_tenant_signs_for_that_tenant_only",),
         "A key of one tenant signs for that tenant only.",
         "I19",
@@ -234,8 +234,8 @@ MUTATIONS = (
     Mutation(
         "token-algorithm",
         JOSE,
-        "    if not isinstance(algorithm, str) or algorithm not in algorithms or algorithm not in KEY_OF:",
-        "    if not isinstance(algorithm, str) or algorithm not in KEY_OF:",
+        "    if not isinstance(algorithm, str) or algorithm not in algorithms or algorithm not in _KNOWN:",
+        "    if not isinstance(algorithm, str) or algorithm not in _KNOWN:",
         (ID_TOKENS + "test_an_algorithm_the_provider_is_not_configured_for_is_refused",),
         "A token's header adds no algorithm.",
     ),

@@ -14,7 +14,9 @@ from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_settings
 from django_lazyauth.openid.key_set import KeySet, KeySetInvalid
+from django_lazyauth.openid.provider_kinds import ALGORITHMS
 from django_lazyauth.openid.rules import Documents, parse
 from django_lazyauth.openid.verify import IdTokenRejected
 from django_lazyauth.providers.profile import read_profile
@@ -107,6 +109,43 @@ def test_a_token_signed_by_hmac_with_the_public_key_is_refused():
     secret = json.dumps(JWKS["keys"][0]).encode()
     mac = jwt.get_algorithm_by_name("HS256").sign(f"{header}.{payload}".encode(), secret)
     assert reason_of(f"{header}.{payload}.{encode(mac)}") == "alg"
+
+
+HMACS = [("HS256", 32), ("HS384", 48), ("HS512", 64)]
+
+
+def with_secret(algorithm, length, **more):
+    config = {"issuer": ISSUER, "client_id": "us", "client_secret": "s" * length, "algorithms": [algorithm]}
+    return descriptor_from_settings("acme", {**config, **more})
+
+
+@pytest.mark.parametrize(("algorithm", "length"), HMACS)
+def test_a_token_signed_with_the_secret_is_good_where_the_operator_names_the_algorithm(algorithm, length):
+    """OpenID Connect Core §3.1.3.7, step 8."""
+    provider = with_secret(algorithm, length)
+    token = sign(good_claims(), algorithm=algorithm, key=b"s" * length)
+    assert verify(token, provider=provider, keys=KeySet()).subject == "person-1"
+    other = sign(good_claims(), algorithm=algorithm, key=b"t" * length)
+    assert reason_of(other, provider=provider, keys=KeySet()) == "signature"
+    assert reason_of(token, provider=replace(provider, algorithms=ALGORITHMS)) == "alg"
+    assert reason_of(sign(good_claims()), provider=provider) == "alg"
+
+
+@pytest.mark.parametrize(("algorithm", "length"), HMACS)
+def test_a_secret_shorter_than_the_hash_is_an_error(algorithm, length):
+    """RFC 7518 §3.2."""
+    with pytest.raises(DescriptorError, match="too short for HS"):
+        with_secret(algorithm, length - 1)
+    with pytest.raises(DescriptorError, match="too short for HS"):
+        with_secret(algorithm, length, client_secret=None)
+
+
+def test_no_key_of_a_set_is_a_secret():
+    """A provider that publishes an octet key publishes its secret."""
+    keys = KeySet.from_jwks({"keys": [{"kty": "oct", "kid": "kid-HS256", "k": encode("s" * 32)}]})
+    assert len(keys) == 0
+    with pytest.raises(IdTokenRejected, match="alg"):
+        keys.select("kid-HS256", "HS256")
 
 
 def test_an_algorithm_the_provider_is_not_configured_for_is_refused():
@@ -264,7 +303,7 @@ def test_what_is_no_key_set_is_told_so(document, reason):
 
 
 def test_members_that_are_no_keys_are_skipped():
-    assert len(KeySet.from_jwks({"keys": [None, 1, "x", [], {}, *JWKS["keys"]]})) == 4
+    assert len(KeySet.from_jwks({"keys": [None, 1, "x", [], {}, *JWKS["keys"]]})) == len(JWKS["keys"])
 
 
 # --- Claims -----------------------------------------------------------------------------------------------

@@ -302,7 +302,7 @@ def test_a_session_is_a_uuid(value):
         ("", "malformed"),
         ("x", "malformed"),
         ("..", "malformed"),
-        ("a.b.c.d.e", "malformed"),
+        ("a.b.c.d.e", "encrypted"),
         ("é.é.é", "malformed"),
         ("\x00", "malformed"),
         (None, "malformed"),

@@ -17,9 +17,13 @@ NOW = datetime(2026, 5, 17, 12, 0, tzinfo=UTC)
 NONCE = "nonce-of-this-flow"
 ISSUER = "https://id.example"
 PRIVATE_KEYS = {
-    "RS256": rsa.generate_private_key(65537, 2048),
-    "PS256": rsa.generate_private_key(65537, 2048),
+    **{
+        name: rsa.generate_private_key(65537, 2048)
+        for name in ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+    },
     "ES256": ec.generate_private_key(ec.SECP256R1()),
+    "ES384": ec.generate_private_key(ec.SECP384R1()),
+    "ES512": ec.generate_private_key(ec.SECP521R1()),
     "EdDSA": ed25519.Ed25519PrivateKey.generate(),
 }
 OTHER_KEY = rsa.generate_private_key(65537, 2048)
