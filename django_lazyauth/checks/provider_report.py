@@ -8,10 +8,9 @@ Not here: what the provider is asked (:mod:`.provider_probe`), and the printing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
 from django.core.checks import ERROR
 from django.utils import timezone
@@ -19,7 +18,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import ProviderKeySet
-from django_lazyauth.openid.jose import TokenRejected, base64url
+from django_lazyauth.openid.requests.signing import end_of
 from django_lazyauth.providers.base import Provider
 from django_lazyauth.providers.code_flow import CodeFlow
 from django_lazyauth.providers.registry import get_provider
@@ -27,10 +26,7 @@ from django_lazyauth.sign_in.leg import callback_uri
 
 from .finding import Finding, Report, fix, note, ok
 from .provider_probe import probe
-from .providers import check_entry
-
-#: Before a secret that is a JWT ends, an operator is told.
-SOON: Final = timedelta(days=30)
+from .providers import SOON, check_entry
 
 
 def check_providers(names: Iterable[str] = (), *, offline: bool = False) -> list[Report]:
@@ -80,29 +76,15 @@ def _registered(provider: Provider) -> Iterator[Finding]:
 @sensitive_variables()
 def _secret(secret: str) -> Iterator[Finding]:
     """Yield how long a secret lives that is a JWT (Apple's)."""
-    ends_at = _end_of(secret)
+    ends_at = end_of(secret)
     if ends_at is None:
         return
     left, day = ends_at - timezone.now(), ends_at.date().isoformat()
-    if left <= timedelta(0):
-        yield fix("client_secret", f"The client secret is a JWT that expired on {day}. Make a new one.")
-    elif left <= SOON:
-        yield note("client_secret", f"The client secret is a JWT that expires in {left.days} days, on {day}.")
-    else:
+    if left > SOON:
+        # The configuration's finding says the rest.
         yield ok(
             "client_secret", f"The client secret is a JWT that is good for {left.days} days, until {day}."
         )
-
-
-@sensitive_variables()
-def _end_of(secret: str) -> datetime | None:
-    """Return when a secret that is a JWT expires; ``None`` where it is none, or does not say."""
-    try:
-        _header, payload, _signature = secret.split(".")
-        ends_at = json.loads(base64url(payload))["exp"]
-        return datetime.fromtimestamp(ends_at, UTC)
-    except (ValueError, TypeError, KeyError, OverflowError, OSError, RecursionError, TokenRejected):
-        return None
 
 
 def _stored(name: str) -> Iterator[Finding]:

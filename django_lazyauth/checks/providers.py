@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
+from django.utils import timezone
 
 from django_lazyauth.conf.kinds import is_a
 from django_lazyauth.conf.messages import complaint, readable
 from django_lazyauth.openid.descriptor import DescriptorError, ProviderDescriptor
 from django_lazyauth.openid.domains import check_configuration
+from django_lazyauth.openid.requests.signing import end_of
 from django_lazyauth.providers.base import Provider
 from django_lazyauth.providers.code_flow import CodeFlow
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sign_in.deferred import mode_of
 from django_lazyauth.users import needs_address
 
+#: Before a secret that is a JWT ends, an operator is told.
+SOON: Final = timedelta(days=30)
 _MODES: Final = (None, "immediate", "lazy")
 
 
@@ -51,6 +56,7 @@ def _entry(name: str, config: Mapping[str, Any]) -> Iterator[CheckMessage]:
         provider.check()
         yield from _addresses(provider)
         yield from _stolen_codes(provider)
+        yield from _end_of_secret(provider)
 
 
 def _wrong_registration(name: str) -> CheckMessage:
@@ -76,6 +82,22 @@ def _stolen_codes(provider: Provider) -> Iterator[CheckMessage]:
             hint='Leave out "pkce" or "nonce", unless the provider refuses both.',
             id="lazyauth.W015",
         )
+
+
+def _end_of_secret(provider: Provider) -> Iterator[CheckMessage]:
+    """A secret that is a JWT (Apple's) ends, and from then on nobody signs in."""
+    ends_at = end_of(provider.descriptor.client_secret) if isinstance(provider, CodeFlow) else None
+    if ends_at is None or ends_at - timezone.now() > SOON:
+        return
+    hint = 'Make a new one, or let this site sign it ("signed_secret").'
+    ended = ends_at <= timezone.now()
+    when = f"{'expired' if ended else 'expires'} on {ends_at.date().isoformat()}"
+    text = f'The "client_secret" of provider {provider.name!r} is a JWT that {when}.'
+    yield (
+        Error(text, hint=hint, id="lazyauth.E021")
+        if ended
+        else CheckWarning(text, hint=hint, id="lazyauth.W016")
+    )
 
 
 def _brings_address(provider: ProviderDescriptor) -> bool:

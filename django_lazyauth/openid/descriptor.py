@@ -124,6 +124,11 @@ class ProviderDescriptor:
     people: People = field(default_factory=People)
 
     @property
+    def has_secret(self) -> bool:
+        """Whether there is a client secret, a configured or a signed one."""
+        return bool(self.client_secret or self.requests.signed_secret)
+
+    @property
     def placeholders(self) -> tuple[str, ...]:
         """The claims that fill the placeholders of the issuer; empty for a provider with one tenant."""
         return tuple(PLACEHOLDER.findall(self.issuer))
@@ -178,6 +183,10 @@ _TYPES: Final = get_args(ProviderType)
 def _check_credentials(name: str, values: Mapping[str, Any]) -> None:
     """Refuse a method whose secret or key is not there."""
     method, secret = values["token_endpoint_auth_method"], values["client_secret"]
+    if secret and values["signed_secret"]:
+        raise DescriptorError(name, '"client_secret" and "signed_secret" exclude each other')
+    if method in ("client_secret_basic", "client_secret_post") and values["signed_secret"]:
+        return
     if method.startswith("client_secret") and not secret:
         raise DescriptorError(name, f'"client_secret" is required for {method}')
     if method == "client_secret_jwt" and not can_sign(secret):
@@ -301,7 +310,7 @@ def _value(key: Key, mapping: Mapping[str, Any], kind: str) -> Any:
         Wrong: With the name of the key.
     """
     value = mapping.get(key.name)
-    if key.members:
+    if key.members and (value is not None or key.default is not None):
         return _members(key, {} if value is None else value, kind)
     default = key.default_for(kind)
     found = default if value is None else _read(key, value)

@@ -102,11 +102,17 @@ KEYS: Final = (
         default_text="required for `oidc`",
     ),
     Key("client_id", kinds.text(), "Of this site at the provider.", REQUIRED),
-    Key("client_secret", kinds.text(4096), "Of this site at the provider.", default_text="none"),
+    Key(
+        "client_secret",
+        kinds.text(4096),
+        "Of this site at the provider. The check warns 30 days before the end of one that is a JWT (`lazyauth.W016`, "
+        "`lazyauth.E021`).",
+        default_text="none",
+    ),
     Key(
         "private_key",
-        kinds.text(16384),
-        "PEM, in place of a secret (RFC 7523): RSA, EC P-256 or Ed25519.",
+        request_kinds.private_key(*request_kinds.ASSERTION_ALGORITHMS),
+        "In place of a secret (RFC 7523).",
         default_text="none",
     ),
     Key("private_key_id", kinds.text(), "The `kid` that the provider knows the key by.", default_text="none"),

@@ -11,16 +11,11 @@ import base64
 import json
 import re
 import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
-import jwt
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -30,14 +25,13 @@ from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.requests.fill import fill_each, fill_url
 from django_lazyauth.openid.requests.kept import split_kept, with_kept
 from django_lazyauth.openid.requests.keys import Requests
+from django_lazyauth.openid.requests.signing import assertion, secret_of
 from django_lazyauth.openid.rules import Documents, as_text
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
 from .base import Json, UnusableAnswer
 from .token_answers import error_of, is_token, read_tokens, unusable, with_rfc_names, without_tokens
 
-#: Seconds that our signed assertion lives (RFC 7523 §3).
-ASSERTION_LIFETIME: Final = 60
 #: Seconds of a token request in all.
 REFRESH_DEADLINE: Final = 10.0
 
@@ -249,10 +243,10 @@ def authenticated(
         return dict(fields), {**headers, "Authorization": _basic(descriptor)}
     sent = {**fields, requests.client_id_parameter: descriptor.client_id}
     if method == "client_secret_post":
-        sent[requests.client_secret_parameter] = descriptor.client_secret
+        sent[requests.client_secret_parameter] = secret_of(descriptor)
     elif method in ("private_key_jwt", "client_secret_jwt"):
         sent["client_assertion_type"] = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-        sent["client_assertion"] = _assertion(descriptor, endpoint)
+        sent["client_assertion"] = assertion(descriptor, endpoint)
     return sent, headers
 
 
@@ -265,7 +259,7 @@ def headers_of(descriptor: ProviderDescriptor) -> dict[str, str]:
 @sensitive_variables()
 def _basic(descriptor: ProviderDescriptor) -> str:
     """Return our credentials for HTTP Basic, each form-encoded first (RFC 6749 §2.3.1)."""
-    parts = descriptor.client_id, descriptor.client_secret
+    parts = descriptor.client_id, secret_of(descriptor)
     if descriptor.requests.basic_encoding == "form":
         parts = quote_plus(parts[0]), quote_plus(parts[1])
     return "Basic " + base64.b64encode(":".join(parts).encode()).decode()
@@ -281,40 +275,3 @@ def with_query(endpoint: str, parameters: Mapping[str, str]) -> str:
 def policy_of(descriptor: ProviderDescriptor) -> fetch.Policy:
     """Return the policy for the addresses of this provider (I14)."""
     return fetch.STRANGER if descriptor.is_discovered else fetch.OPERATOR
-
-
-@sensitive_variables()
-def _assertion(descriptor: ProviderDescriptor, endpoint: str) -> str:
-    """Return a JWT that authenticates this site to the endpoint once (RFC 7523 §3)."""
-    now = int(time.time())
-    claims = {
-        "iss": descriptor.client_id,
-        "sub": descriptor.client_id,
-        "aud": endpoint,
-        "iat": now,
-        "exp": now + ASSERTION_LIFETIME,
-        "jti": secrets.token_urlsafe(24),
-    }
-    headers = {"kid": descriptor.private_key_id} if descriptor.private_key_id else None
-    if descriptor.token_endpoint_auth_method == "client_secret_jwt":
-        return jwt.encode(claims, descriptor.client_secret, algorithm="HS256")
-    try:
-        key, algorithm = _private_key(descriptor.private_key)
-        return jwt.encode(claims, key, algorithm=algorithm, headers=headers)
-    except (ValueError, TypeError, jwt.PyJWTError):
-        raise ProviderUnavailable("misconfigured", debug='"private_key" cannot be used') from None
-
-
-@lru_cache(maxsize=8)
-def _private_key(
-    pem: str,
-) -> tuple[rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, str]:
-    """Parse a key once: an RSA key takes 36 ms."""
-    key = load_pem_private_key(pem.encode(), password=None)
-    if isinstance(key, rsa.RSAPrivateKey):
-        return key, "RS256"
-    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
-        return key, "ES256"
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        return key, "EdDSA"
-    raise ValueError("unsupported key")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from dataclasses import replace
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_settings, read_keys
 from django_lazyauth.openid.provider_keys import (
@@ -19,9 +23,30 @@ from django_lazyauth.openid.provider_keys import (
 )
 from django_lazyauth.openid.provider_kinds import ALGORITHMS, OWN_PARAMETERS, UPSTREAMS
 from django_lazyauth.openid.requests.authentication import methods_to_try
-from django_lazyauth.openid.requests.config import AnswerErrorConfig, PromptsConfig, TokenResponseConfig
+from django_lazyauth.openid.requests.config import (
+    AnswerErrorConfig,
+    PromptsConfig,
+    SignedSecretConfig,
+    TokenResponseConfig,
+)
+from django_lazyauth.openid.requests.signing import assertion
 from django_lazyauth.openid.rules import parse
 
+
+def pem_of(key, encryption=None):
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        encryption or serialization.NoEncryption(),
+    ).decode()
+
+
+LOCKED = pem_of(ec.generate_private_key(ec.SECP256R1()), serialization.BestAvailableEncryption(b"password"))
+SIGNED = {
+    "key": pem_of(ec.generate_private_key(ec.SECP256R1())),
+    "key_id": "ABC123",
+    "issuer": "TEAM123",
+}
 MINIMAL = {"issuer": "https://id.example", "client_id": "us"}
 
 
@@ -42,7 +67,7 @@ def test_an_issuer_and_a_client_id_are_enough():
     assert descriptor.configuration_url == "https://id.example/.well-known/openid-configuration"
 
 
-KEY = {"private_key": "pem"}
+KEY = {"private_key": pem_of(ec.generate_private_key(ec.SECP256R1()))}
 SECRET = {"client_secret": "s" * 32}
 ALL_METHODS = ("client_secret_jwt", "client_secret_post", "client_secret_basic", "private_key_jwt")
 
@@ -69,6 +94,30 @@ def test_the_authentication_method_follows_from_what_is_there_and_listed(config,
     assert methods_to_try(made(**config), listed)[0] == method
 
 
+def test_a_signed_secret_is_a_secret():
+    assert methods_to_try(made(signed_secret=SIGNED), ())[0] == "client_secret_basic"
+    assert methods_to_try(made(signed_secret=SIGNED), ("client_secret_post",)) == ("client_secret_post",)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        rsa.generate_private_key(65537, 2048),
+        ec.generate_private_key(ec.SECP256R1()),
+        ec.generate_private_key(ec.SECP384R1()),
+        ed25519.Ed25519PrivateKey.generate(),
+    ],
+    ids=lambda key: type(key).__name__,
+)
+def test_the_keys_that_sign_assertions(key):
+    """RFC 7523 §3, RFC 7518 §3."""
+    descriptor = replace(made(private_key=pem_of(key)), token_endpoint_auth_method="private_key_jwt")
+    sent = assertion(descriptor, "https://id.example/token")
+    header = jwt.get_unverified_header(sent)
+    claims = jwt.decode(sent, key.public_key(), [header["alg"]], audience="https://id.example/token")
+    assert claims["sub"] == "us"
+
+
 def test_an_oauth_provider_gets_the_secret_in_the_form():
     descriptor = descriptor_from_settings("hub", {**OAUTH2, **SECRET})
     assert methods_to_try(descriptor, ())[0] == "client_secret_post"
@@ -76,7 +125,7 @@ def test_an_oauth_provider_gets_the_secret_in_the_form():
 
 def test_no_secret_is_in_its_repr():
     """I13."""
-    shown = repr(made(client_secret="hidden-1", private_key="hidden-2"))
+    shown = repr(made(client_secret="hidden-1", private_key=KEY["private_key"]))
     assert "hidden" not in shown
 
 
@@ -118,6 +167,20 @@ def test_it_is_frozen():
         ({"token_endpoint_auth_method": "client_secret_jwt", "client_secret": "short"}, "client_secret"),
         ({"token_endpoint_auth_method": "client_secret_post"}, "client_secret"),
         ({"token_endpoint_auth_method": "private_key_jwt"}, "private_key"),
+        ({"private_key": "hidden"}, "private_key"),
+        ({"private_key": pem_of(rsa.generate_private_key(65537, 1024))}, "private_key"),
+        ({"private_key": pem_of(ec.generate_private_key(ec.SECP521R1()))}, "private_key"),
+        ({"private_key": pem_of(ed448.Ed448PrivateKey.generate())}, "private_key"),
+        ({"private_key": LOCKED}, "private_key"),
+        ({"signed_secret": {**SIGNED, "key": None}}, "key"),
+        ({"signed_secret": {**SIGNED, "key": pem_of(ec.generate_private_key(ec.SECP384R1()))}}, "key"),
+        ({"signed_secret": {**SIGNED, "key_id": None}}, "key_id"),
+        ({"signed_secret": {**SIGNED, "isuer": "x"}}, "issuer"),
+        ({"signed_secret": {**SIGNED, "lifetime": 60}}, "lifetime"),
+        ({"signed_secret": {**SIGNED, "lifetime": 15_777_001}}, "lifetime"),
+        ({"signed_secret": {**SIGNED, "lifetime": True}}, "lifetime"),
+        ({"signed_secret": SIGNED, "client_secret": "s"}, "signed_secret"),
+        ({"signed_secret": SIGNED, "token_endpoint_auth_method": "client_secret_jwt"}, "client_secret"),
         ({"claims": {"subject": "email"}}, "subject"),
         ({"claims": "email"}, "claims"),
         ({"subject": ""}, "subject"),
@@ -363,6 +426,7 @@ def test_the_types_of_nested_keys_have_the_keys_of_the_table():
         "prompt_params": PromptsConfig,
         "token_response": TokenResponseConfig,
         "answer_error": AnswerErrorConfig,
+        "signed_secret": SignedSecretConfig,
     }
     for key in KEYS:
         if key.name in types:

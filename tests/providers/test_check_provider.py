@@ -220,14 +220,18 @@ def jwt_until(moment: float) -> str:
 
 
 @pytest.mark.parametrize(
-    ("days", "level", "words"),
-    [(-1, "fix", "expired on"), (12.5, "note", "expires in 12 days"), (100.5, "ok", "good for 100 days")],
+    ("days", "level", "about", "words"),
+    [
+        (-1, "fix", "configuration", "expired on"),
+        (12.5, "note", "configuration", "expires on"),
+        (100.5, "ok", "client_secret", "good for 100 days"),
+    ],
 )
-def test_a_secret_that_is_a_jwt_is_told_by_its_days(configure, days, level, words):
+def test_a_secret_that_is_a_jwt_is_told_by_its_days(configure, days, level, about, words):
     secret = jwt_until(time.time() + days * 86_400)
     configure(client_secret=secret)
     found = findings("--offline", status=1 if level == "fix" else 0)
-    assert words in of_level(level, found)["client_secret"]
+    assert words in of_level(level, found)[about]
     assert secret not in str(found)
 
 

@@ -47,6 +47,7 @@ DEFAULTS = {
     "token_at": "bearer",  # where /user looks for the access token: also header:WORD, query:NAME, form:NAME
     "user_method": "GET",  # the only one that /user answers
     "knows_by": ["basic", "post"],  # how a client with a secret may authenticate
+    "secret_key": "",  # PEM: the secret is a JWT that this key verifies
     "raw_basic": False,  # it does not decode what HTTP Basic holds
     "omit_refresh_token": False,
     "keep_refresh_token": False,  # do not rotate it
@@ -387,6 +388,9 @@ class Handler(BaseHTTPRequestHandler):
             found = form.get(id_name, ""), form.get(secret_name, "")
             if self.provider.levers["public_client"] and found == (CLIENT_ID, ""):
                 return CLIENT_ID
+        if pem := self.provider.levers["secret_key"]:
+            known = jwt.decode(found[1], pem, ["ES256"], audience=self.provider.issuer, issuer="TEAM123")
+            found = (known["sub"], CLIENT_SECRET)
         way = "basic" if header.startswith("Basic ") else "post"
         if found != (CLIENT_ID, CLIENT_SECRET) or way not in self.provider.levers["knows_by"]:
             raise GrantError("invalid_client")

@@ -25,7 +25,7 @@ OIDC: Final[Mapping[str, Preset]] = {
             },
             "denials": ["user_cancelled_authorize"],
         },
-        "The secret is a JWT that you sign, for at most six months. Addresses may be relays.",
+        "`signed_secret` makes the secret: `issuer` is the team id, `key_id` that of the key. Addresses may be relays.",
     ),
     "auth0": Preset(
         "2026-11",

@@ -45,7 +45,7 @@ def methods_to_try(
     for method in _PREFERRED:
         if method in listed and _has_what_it_needs(descriptor, method):
             return (method,)
-    if not descriptor.client_secret:
+    if not descriptor.has_secret:
         return ("private_key_jwt" if descriptor.private_key else "none",)
     first = found or ("client_secret_basic" if descriptor.type == "oidc" else "client_secret_post")
     return _GUESSES if first == _GUESSES[0] else _GUESSES[::-1]
@@ -56,4 +56,4 @@ def _has_what_it_needs(descriptor: ProviderDescriptor, method: AuthMethod) -> bo
         return bool(descriptor.private_key)
     if method == "client_secret_jwt":
         return can_sign(descriptor.client_secret)
-    return bool(descriptor.client_secret)
+    return descriptor.has_secret

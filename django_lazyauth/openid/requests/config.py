@@ -38,6 +38,16 @@ class AnswerErrorConfig(TypedDict, total=False):
     userinfo: str | None
 
 
+class SignedSecretConfig(TypedDict, total=False):
+    """The value of ``signed_secret``."""
+
+    key: str | None
+    key_id: str | None
+    issuer: str | None
+    audience: str | None
+    lifetime: int | None
+
+
 class RequestsConfig(TypedDict, total=False):
     """The keys of an entry that shape requests, and say how their answers are read."""
 
@@ -52,6 +62,7 @@ class RequestsConfig(TypedDict, total=False):
     authorize_fragment: str | None
     client_id_parameter: str | None
     client_secret_parameter: str | None
+    signed_secret: SignedSecretConfig | None
     basic_encoding: Literal["form", "raw"] | None
     refresh_endpoint: str | None
     token_method: Literal["POST", "GET"] | None

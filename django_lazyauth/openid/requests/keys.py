@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal
 
-from django_lazyauth.openid.provider_kinds import Key, Kind, choice
+from django_lazyauth.openid.provider_kinds import REQUIRED, Key, Kind, choice, text
 from django_lazyauth.openid.rules import Path, parse_path
 
 from . import kinds
@@ -85,6 +85,21 @@ AUTHORIZE_KEYS: Final = (
 )
 
 TOKEN_KEYS: Final = (
+    Key(
+        "signed_secret",
+        Kind("a dict", dict),
+        "In place of `client_secret`: this site signs one, a JWT whose `sub` is the client id. It is replaced 60 "
+        "seconds before its end.",
+        None,
+        default_text="none",
+        members=(
+            Key("key", kinds.private_key(*kinds.SECRET_ALGORITHMS), "Signs with ES256.", REQUIRED),
+            Key("key_id", text(), "The `kid` that the provider knows the key by.", REQUIRED),
+            Key("issuer", text(), "The `iss`, such as Apple's team id.", REQUIRED),
+            Key("audience", text(), "The `aud`.", default_text="the `issuer` of the provider"),
+            Key("lifetime", kinds.LIFETIME, "In seconds.", 300),
+        ),
+    ),
     Key(
         "client_secret_parameter",
         kinds.parameter_for("client_secret"),
@@ -236,6 +251,17 @@ def paths_in(templates: Mapping[str, str]) -> Iterator[Path]:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedSecret:
+    """What a client secret is signed with. Each field is the member of that name."""
+
+    key: str = field(repr=False)
+    key_id: str
+    issuer: str
+    audience: str
+    lifetime: int
+
+
+@dataclass(frozen=True, slots=True)
 class Requests:
     """What our requests to a provider look like. Each field is the key of that name."""
 
@@ -250,6 +276,7 @@ class Requests:
     authorize_fragment: str = ""
     client_id_parameter: str = "client_id"
     client_secret_parameter: str = "client_secret"
+    signed_secret: SignedSecret | None = None
     basic_encoding: Literal["form", "raw"] = "form"
     refresh_endpoint: str = ""
     token_method: Literal["POST", "GET"] = "POST"
@@ -307,4 +334,6 @@ def requests_from(values: Mapping[str, Any]) -> Requests:
     if "nonce" not in found:
         # A provider without ID tokens has none.
         found["nonce"] = "none"
+    if found["signed_secret"] is not None:
+        found["signed_secret"] = SignedSecret(**found["signed_secret"])
     return Requests(**found)

@@ -38,6 +38,10 @@ _ANSWER_PARAMETERS: Final = frozenset(
 )
 #: Values that are kept with a refresh token.
 KEEP_LIMIT: Final = 4
+#: Characters of a private key.
+PEM_LIMIT: Final = 16384
+#: Bounds of the lifetime of a signed secret, in seconds. The upper one is Apple's.
+SECRET_LIFETIME: Final = (120, 15_777_000)
 #: Headers that our client and HTTP itself set. ``Authorization`` and ``Cookie`` hold credentials.
 _OWN_HEADERS: Final = frozenset({"host", "authorization", "cookie", "connection", "transfer-encoding"})
 #: Members of a token request that no configuration may replace.
@@ -197,6 +201,36 @@ def _keep(value: Any) -> tuple[str, ...]:
 
 
 KEEP: Final = Kind(f"a list of at most {KEEP_LIMIT} paths of names that begin with token: or answer:", _keep)
+
+
+def private_key(*algorithms: str) -> Kind:
+    """A private key for one of *algorithms*, as PEM."""
+
+    def read(value: Any) -> str:
+        from .private_key import load_private_key  # cryptography is loaded where there is a key
+
+        found: str = text(PEM_LIMIT).read(value)
+        wanted(not found or load_private_key(found)[1] in algorithms)
+        return found
+
+    return Kind("a private key as PEM without password: " + _KEY_WORDS[algorithms], read)
+
+
+#: For assertions, and for secrets that are JWTs.
+ASSERTION_ALGORITHMS: Final = ("RS256", "ES256", "ES384", "EdDSA")
+SECRET_ALGORITHMS: Final = ("ES256",)
+_KEY_WORDS: Final = {
+    ASSERTION_ALGORITHMS: "RSA of 2048 bits or more, EC P-256, EC P-384 or Ed25519",
+    SECRET_ALGORITHMS: "EC P-256",
+}
+
+
+def _lifetime(value: Any) -> int:
+    wanted(is_a(value, int) and value is not True and SECRET_LIFETIME[0] <= value <= SECRET_LIFETIME[1])
+    return int(value)
+
+
+LIFETIME: Final = Kind("{:,} to {:,} seconds".format(*SECRET_LIFETIME), _lifetime)
 
 
 def _words(value: Any) -> tuple[str, ...]:
