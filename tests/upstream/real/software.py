@@ -153,7 +153,6 @@ def _oidc_provider(*, conform: bool) -> Software:
         command=_node("oidc_provider.mjs", word),
         fields={"login": "SUBJECT", "password": "any"},
         refuse="/abort",
-        userinfo_path="/me",
         asks_userinfo=conform,
         # It gives a refresh token to those only who were asked (OpenID Connect Core §11).
         config={
