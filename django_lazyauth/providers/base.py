@@ -37,7 +37,9 @@ class Identity:
         email: From the provider, or empty. Never a key: equal addresses do not link accounts (I6).
         email_verified: The provider says that the person controls ``email``.
         name: To show, at most 128 characters.
-        claims: Other claims, for the host: JSON, no tokens.
+        claims: Other claims, for the host: JSON, no tokens, at most 16 KiB.
+        raw: What each source said: ``id_token``, ``userinfo``, ``token`` (the token answer) and ``answer`` (parameters
+            of the authorization response, which are in the hands of the browser). JSON, no tokens, at most 16 KiB.
         sso_domain: The domain of the provider; empty for a configured provider.
         sso_name: The name that the domain gives itself.
         legacy_subjects: What ``subject`` may have been earlier (key ``legacy_subjects``), the preferred one first.
@@ -53,6 +55,7 @@ class Identity:
     sso_domain: str = ""
     sso_name: str = ""
     legacy_subjects: Sequence[str] = ()
+    raw: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ class OAuth2Provider(CodeFlow):
             email_verified=profile.email_verified,
             name=profile.name,
             claims=profile.claims,
+            raw=profile.raw,
             legacy_subjects=earlier_subjects(self.descriptor.people, documents),
         )
         return Success(identity)

@@ -163,6 +163,7 @@ class OpenIDProvider(CodeFlow):
             email_verified=profile.email_verified,
             name=profile.name,
             claims=profile.claims,
+            raw=profile.raw,
             legacy_subjects=earlier_subjects(self.descriptor.people, documents, verified.tenant),
         )
         return Success(identity, auth_time=verified.auth_time, amr=verified.amr, acr=verified.acr)

@@ -21,7 +21,9 @@ from typing import Any, Final
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.descriptor import EmailRules, ProviderDescriptor
 from django_lazyauth.openid.provider_kinds import SHOWN_NAME_LIMIT, is_a
-from django_lazyauth.openid.rules import Documents, Rule, as_text, find, is_one_of
+from django_lazyauth.openid.rules import SOURCES, Documents, Rule, as_text, find, is_one_of
+
+from .token_answers import TOKENS, without_names
 
 logger = logging.getLogger("django_lazyauth.upstream")
 
@@ -30,6 +32,8 @@ EMAIL_LIMIT: Final = 254
 #: Of the claims that a host gets: levels of lists and objects in one, and bytes of all as JSON.
 DEPTH_LIMIT: Final = 8
 CLAIMS_LIMIT: Final = 16 * 1024
+#: The same of a provider that nobody configured.
+STRANGERS_CLAIMS_LIMIT: Final = 4 * 1024
 #: An integer of more digits is none.
 _INTEGER_BOUND: Final = 10**255
 #: Claims that a line of the log names.
@@ -58,7 +62,8 @@ class Profile:
     Attributes:
         email_verified: The document that ``email`` is from says so, and the provider is trusted to know.
         name: At most 128 characters.
-        claims: For the host: JSON, at most 16 KiB.
+        claims: For the host: the members of ID token and UserInfo. JSON, at most 16 KiB, of a stranger 4 KiB.
+        raw: For the host: source → what it said, without tokens. The same limit.
         unused: Claim → why it is not used.
     """
 
@@ -66,18 +71,21 @@ class Profile:
     email_verified: bool = False
     name: str = ""
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    raw: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     unused: Mapping[str, Unused] = field(default_factory=dict)
 
 
 def read_profile(documents: Documents, provider: ProviderDescriptor) -> Profile:
     """Return what *documents* say about a person. Raises nothing, whatever JSON they are."""
     unused: dict[str, Unused] = {}
+    limit = STRANGERS_CLAIMS_LIMIT if provider.is_discovered else CLAIMS_LIMIT
     email, source = _email(documents, provider, unused)
     return Profile(
         email=email,
         email_verified=bool(email) and _is_verified(documents, source, provider, unused),
         name=_name(documents, provider, unused),
-        claims=_kept(documents, unused),
+        claims=_kept(documents, limit, unused),
+        raw=_raw(documents, limit),
         unused=unused,
     )
 
@@ -206,24 +214,53 @@ def _name(documents: Documents, provider: ProviderDescriptor, unused: dict[str, 
 # --- Claims for the host ------------------------------------------------------------------------------------
 
 
-def _kept(documents: Documents, unused: dict[str, Unused]) -> dict[str, Any]:
+def _kept(documents: Documents, limit: int, unused: dict[str, Unused]) -> dict[str, Any]:
     """Return the members of ID token and UserInfo that a host gets; those of the ID token come first."""
     kept: dict[str, Any] = {}
-    left = CLAIMS_LIMIT
     for document in (documents.id_token, documents.userinfo):
-        for name, value in document.items() if is_a(document, dict) else ():
-            if name in _CONSUMED or name in kept:
-                continue
-            why = Unused.CONTROL if has_bad_characters(name) else _flaw(value)
-            if why is None:
-                size = len(json.dumps({name: value}))
-                if size <= left:
-                    left -= size
-                    kept[name] = value
-                    continue
-                why = Unused.TOO_LONG
-            unused.setdefault(name, why)
+        kept = _with_members(document, kept, limit, unused, but=_CONSUMED)
     return kept
+
+
+def _raw(documents: Documents, limit: int) -> dict[str, dict[str, Any]]:
+    """Return what each source said, in all at most *limit* bytes. What is left out is in the log already."""
+    raw: dict[str, dict[str, Any]] = {}
+    for source in SOURCES:
+        found = _with_members(getattr(documents, source), {}, limit - _size(raw), {})
+        if found:
+            raw[source] = found
+    return raw
+
+
+def _with_members(
+    document: Any,
+    kept: dict[str, Any],
+    limit: int,
+    unused: dict[str, Unused],
+    *,
+    but: frozenset[str] = frozenset(),
+) -> dict[str, Any]:
+    """Return *kept* with those members of *document* that fit and that it does not have. Tokens are taken out."""
+    kept = dict(kept)
+    left = limit - _size(kept)
+    for name, value in document.items() if is_a(document, dict) else ():
+        if name in kept or name in but or name in TOKENS:
+            continue
+        why = Unused.CONTROL if has_bad_characters(name) else _flaw(value)
+        if why is None:
+            found = without_names(TOKENS, value)
+            size = _size({name: found})
+            if size <= left:
+                left -= size
+                kept[name] = found
+                continue
+            why = Unused.TOO_LONG
+        unused.setdefault(name, why)
+    return kept
+
+
+def _size(value: Any) -> int:
+    return len(json.dumps(value)) if value else 0
 
 
 def _flaw(value: Any) -> Unused | None:

@@ -62,14 +62,15 @@ def with_rfc_names(document: Mapping[str, Any], requests: Requests) -> dict[str,
 def without_tokens(value: Any, requests: Requests) -> Any:
     """Return an answer without its tokens, at any depth."""
     paths = [path for name, path in requests.token_response.items() if name in TOKENS and path is not None]
-    return _without(TOKENS | {path.segments[-1] for path in paths}, value)
+    return without_names(TOKENS | {path.segments[-1] for path in paths}, value)
 
 
 @sensitive_variables()
-def _without(names: frozenset[Any], value: Any) -> Any:
+def without_names(names: frozenset[Any], value: Any) -> Any:
+    """Return JSON without the members of these names, at any depth."""
     if isinstance(value, dict):
-        return {name: _without(names, item) for name, item in value.items() if name not in names}
-    return [_without(names, item) for item in value] if isinstance(value, list) else value
+        return {name: without_names(names, item) for name, item in value.items() if name not in names}
+    return [without_names(names, item) for item in value] if isinstance(value, list) else value
 
 
 def _scope(value: object, requested: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -245,3 +246,64 @@ def test_no_json_keeps_anybody_out(id_token, userinfo, addresses):
     assert len(chosen.name) <= 128
     assert len(json.dumps(chosen.claims, allow_nan=False)) <= 16 * 1024 + 2
     log_unused("acme", chosen)
+
+
+# --- What a host gets of each source ---------------------------------------------------------------------------
+
+
+def test_a_host_gets_what_each_source_said_and_all_of_it_merged():
+    documents = Documents(
+        id_token={"sub": "7", "groups": ["a", {"b": [1]}], "org": {"id": 1}, "email": "a@b.c"},
+        userinfo={"sub": "7", "org": {"id": 2}, "phones": [{"n": "1"}]},
+        token={"workspace": {"id": "w", "access_token": "hidden"}, "refresh_token": "hidden"},
+        answer={"device_id": "d"},
+    )
+    profile = read_profile(documents, provider())
+    assert profile.claims == {
+        "groups": ["a", {"b": [1]}],
+        "org": {"id": 1},
+        "email": "a@b.c",
+        "phones": [{"n": "1"}],
+    }
+    assert profile.raw == {
+        "id_token": documents.id_token,
+        "userinfo": documents.userinfo,
+        "token": {"workspace": {"id": "w"}},
+        "answer": {"device_id": "d"},
+    }
+
+
+def test_i13_no_token_of_any_source_reaches_a_host():
+    tokens = dict.fromkeys(("access_token", "refresh_token", "id_token"), "hidden")
+    document = {**tokens, "nested": [{"a": tokens}], "sub": "7"}
+    profile = read_profile(Documents(document, document, document, document), provider())
+    assert "hidden" not in json.dumps([profile.claims, profile.raw])
+    assert "hidden" not in repr(profile)
+
+
+@pytest.mark.parametrize(("is_discovered", "limit"), [(False, 16 * 1024), (True, 4 * 1024)])
+def test_what_a_host_gets_is_bounded_and_of_strangers_more_so(is_discovered, limit):
+    document = {f"claim{number}": "x" * 1000 for number in range(40)} | {"odd": "\0"}
+    descriptor = replace(provider(), is_discovered=is_discovered)
+    profile = read_profile(Documents(document, document, document, document), descriptor)
+    for kept in (profile.claims, profile.raw):
+        assert limit - 1100 < len(json.dumps(kept)) <= limit + 64
+    assert profile.unused["claim39"] == "too_long"
+    assert profile.unused["odd"] == "control"
+
+
+@hypothesis_settings(max_examples=examples(200), deadline=None)
+@given(
+    st.lists(
+        st.recursive(
+            st.none() | st.booleans() | st.floats() | st.text() | st.integers(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            max_leaves=30,
+        ),
+        min_size=4,
+        max_size=4,
+    )
+)
+def test_whatever_the_sources_hold_a_host_gets_json_of_bounded_size(documents):
+    profile = read_profile(Documents(*documents), provider())
+    assert len(json.dumps(profile.raw, allow_nan=False).encode()) <= 16 * 1024 + 64
