@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from django_lazyauth.errors import RefreshError, RegistrationRefused
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, UpstreamToken
 from django_lazyauth.signals import identity_updated
 from django_lazyauth.upstream.fresh_token import fresh_token
+from django_lazyauth.users import UserResolver
 from django_lazyauth.vault import store
+from tests.support.examples import examples
 from tests.support.journey import get, make_browser, query_of, start, submit
 
 from .conftest import go_upstream, sign_in_upstream
@@ -258,3 +265,109 @@ def test_tokens_of_before_the_move_are_renewed_after_it(acme, client_):
     upstream.control(claims={"oid": "old-8"})
     with pytest.raises(RefreshError):
         fresh_token(row.session_id, "acme", user_id=row.user_id, client_id=row.client_id, force=True)
+
+
+# --- What a host gets -----------------------------------------------------------------------------------------
+
+
+class Keeping(UserResolver):
+    """Keeps what it was given."""
+
+    given: ClassVar[list] = []
+
+    def create(self, identity):
+        self.given.append(identity)
+        return super().create(identity)
+
+
+@pytest.mark.parametrize("mode", ["immediate", "lazy"])
+def test_a_resolver_gets_lists_and_objects_whole(acme, client_, lazyauth, mode):
+    """Also where they wait sealed until the code is redeemed."""
+    lazyauth(USER_RESOLVER=f"{__name__}.Keeping")
+    Keeping.given.clear()
+    upstream = acme(registration=mode, userinfo="always")
+    upstream.control(
+        claims={"groups": ["a", {"b": [1]}]},
+        userinfo={"org": {"id": 2, "roles": ["x"]}, "name": "Other"},
+        token={"team": {"id": "t", "access_token": "hidden"}},
+    )
+    sign_in_upstream(upstream, client_)
+    (identity,) = Keeping.given
+    assert (identity.claims["groups"], identity.claims["org"]) == (
+        ["a", {"b": [1]}],
+        {"id": 2, "roles": ["x"]},
+    )
+    assert (identity.claims["name"], identity.raw["userinfo"]["name"]) == ("Name of person-1", "Other")
+    assert identity.raw["id_token"]["iss"] == upstream.issuer
+    assert identity.raw["token"]["team"] == {"id": "t"}
+    assert not {"access_token", "refresh_token", "id_token"} & set(identity.raw["token"])
+
+
+# --- Odd claims -----------------------------------------------------------------------------------------------
+
+#: Claims that this site reads, and two that it does not.
+OPTIONAL = [
+    "email",
+    "email_verified",
+    "name",
+    "given_name",
+    "family_name",
+    "preferred_username",
+    "amr",
+    "acr",
+]
+OPTIONAL += ["auth_time", "groups", "at_hash", "updated_at", "locale", "address", "odd.name", "\0"]
+
+
+def nested(value, levels):
+    for level in range(levels):
+        value = [value] if level % 2 else {"in": value}
+    return value
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+) | st.sampled_from(
+    [
+        "",
+        "\0",
+        "a\0b",
+        "\ud800",
+        "a@b@c",
+        "@",
+        "x" * 300 + "@b.c",
+        10**300,
+        -1,
+        1e308,
+        "null",
+        nested("x", 50),
+    ]
+)
+#: What fits into a token: nothing of more levels, and no text of a megabyte.
+HUGE = st.sampled_from(["x" * 1_000_000, ["x"] * 200_000, nested("x", 200)])
+
+
+@pytest.mark.parametrize("registration", ["immediate", "lazy"])
+def test_whatever_an_optional_claim_holds_the_person_signs_in(acme, client_, registration):
+    """Through the real callback, as a new person each time; both documents have odd values at once."""
+    upstream = acme(registration=registration, userinfo="always")
+    number = itertools.count(1)
+
+    @hypothesis_settings(max_examples=examples(60), deadline=None, derandomize=True)
+    @given(
+        st.dictionaries(st.sampled_from(OPTIONAL), ODD, max_size=3),
+        st.dictionaries(st.sampled_from(OPTIONAL), ODD | HUGE, max_size=1),
+    )
+    @example({"email": nested("x", 50)}, {"name": "x" * 1_000_000})
+    @example({"name": "\0\ud800"}, {"email": nested("x", 200), "groups": ["x"] * 100_000})
+    def sign_in(id_token, userinfo):
+        subject = f"new-{next(number)}"
+        upstream.control(reset=True, sub=subject, claims=id_token, userinfo=userinfo)
+        sign_in_upstream(upstream, client_)
+        identity = ProviderIdentity.objects.get(subject=subject)
+        assert len(identity.name) <= 128
+        assert identity.email == "" or identity.email.count("@") == 1
+
+    sign_in()
