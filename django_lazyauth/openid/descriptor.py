@@ -185,9 +185,8 @@ def _check_credentials(name: str, values: Mapping[str, Any]) -> None:
     method, secret = values["token_endpoint_auth_method"], values["client_secret"]
     if secret and values["signed_secret"]:
         raise DescriptorError(name, '"client_secret" and "signed_secret" exclude each other')
-    if method in ("client_secret_basic", "client_secret_post") and values["signed_secret"]:
-        return
-    if method.startswith("client_secret") and not secret:
+    is_sent = method in ("client_secret_basic", "client_secret_post")
+    if method.startswith("client_secret") and not (secret or (is_sent and values["signed_secret"])):
         raise DescriptorError(name, f'"client_secret" is required for {method}')
     if method == "client_secret_jwt" and not can_sign(secret):
         raise DescriptorError(name, f'"client_secret" is too short for {method} (RFC 7518 §3.2)')

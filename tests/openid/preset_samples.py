@@ -59,6 +59,7 @@ SAMPLES = {
         "ann",
     ),
     "keycloak": openid("f:1:ann", preferred_username="ann", given_name="Ann"),
+    "line": openid("U4af4980629", verified=False, amr=["linesso"], picture="https://profile.line.example/a"),
     "linkedin": openid("782bbtaQ", locale="en_US", given_name="Ann"),
     "microsoft": openid("AAAAAAAAAAAAAAAAAAAAAIkzqFVr", verified=False, tid="9122040d", oid="690222be"),
     "okta": openid("00uid4BxXw6I6TV4m0g3", preferred_username=EMAIL, ver=1),

@@ -180,6 +180,14 @@ def test_it_is_frozen():
         ({"signed_secret": {**SIGNED, "lifetime": 15_777_001}}, "lifetime"),
         ({"signed_secret": {**SIGNED, "lifetime": True}}, "lifetime"),
         ({"signed_secret": SIGNED, "client_secret": "s"}, "signed_secret"),
+        (
+            {
+                "signed_secret": SIGNED,
+                "token_endpoint_auth_method": "client_secret_post",
+                "algorithms": ["HS256"],
+            },
+            "algorithms",
+        ),
         ({"signed_secret": SIGNED, "token_endpoint_auth_method": "client_secret_jwt"}, "client_secret"),
         ({"claims": {"subject": "email"}}, "subject"),
         ({"claims": "email"}, "claims"),

@@ -36,6 +36,7 @@ DEFAULTS = {
     "hold_documents": False,
     "hold_authorize": False,  # let the browser wait at the authorization endpoint while this is set
     "algorithm": "RS256",
+    "hmac_secret": CLIENT_SECRET,  # signs with the algorithm HS256
     "authorize_error": None,  # the authorization endpoint answers this error
     "callback": {},  # added to the authorization response; null removes a parameter
     # One per request: 500, html, empty, invalid_grant, hang, close, error_200; or {"status", "body"}.
@@ -166,6 +167,10 @@ class Provider:
         if nonce is not None:
             claims["nonce"] = nonce
         algorithm = self.levers["algorithm"]
+        if algorithm == "HS256":
+            return jwt.encode(
+                merge(claims, self.levers["claims"]), self.levers["hmac_secret"], algorithm=algorithm
+            )
         prefix = "rs" if algorithm == "RS256" else "es"
         kid = f"{prefix}-{self.generation}"
         key = self.keys[kid]

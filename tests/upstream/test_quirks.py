@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from urllib.parse import urlsplit
 
+import jwt
 import pytest
 
 from django_lazyauth.errors import RefreshExpired, RefreshTransient
@@ -198,6 +199,20 @@ def test_notion_names_the_person_in_the_token_answer(upstream, sign_in):
 def test_a_token_answer_without_a_person_signs_nobody_in(upstream, fails):
     fails(at(upstream, "notion"), token={"workspace_id": "w-1", "owner": {"type": "workspace"}})
     assert upstream.requests("/user") == []
+
+
+def test_line_signs_with_the_channel_secret(upstream, sign_in):
+    first = sign_in(at(upstream, "line", issuer=upstream.issuer), algorithm="HS256", keep_refresh_token=True)
+    assert (first.subject, jwt.get_unverified_header(first.id_token)["alg"]) == ("person-1", "HS256")
+    assert "client_secret" in upstream.requests("/token")[0]["form"]
+    assert ProviderIdentity.objects.get().email_verified is False
+    assert renewed().refresh_token == first.refresh_token
+
+
+def test_a_token_that_is_signed_with_another_secret_signs_nobody_in(upstream, fails):
+    line = at(upstream, "line", issuer=upstream.issuer)
+    fails(line, algorithm="HS256", hmac_secret="of-somebody-else-" + "x" * 32)
+    fails({**line, "algorithms": ["ES256"]}, algorithm="HS256", hmac_secret=upstream.client_secret)
 
 
 def test_slack_says_with_200_that_it_failed(upstream, sign_in, fails):

@@ -90,6 +90,19 @@ OIDC: Final[Mapping[str, Preset]] = {
         {"display_name": "Keycloak", "scopes": OPENID},
         "The issuer is `https://<host>/realms/<realm>`.",
     ),
+    "line": Preset(
+        "2026-11",
+        {
+            "display_name": "LINE",
+            "issuer": "https://access.line.me",
+            "scopes": OPENID,
+            # With the channel secret in a browser, with a key in an app.
+            "algorithms": ["HS256", "ES256"],
+            "token_endpoint_auth_method": "client_secret_post",
+            "states_email_verified": False,
+        },
+        "The client is a channel of LINE Login.",
+    ),
     "linkedin": Preset(
         "2026-11",
         {
