@@ -122,8 +122,8 @@ MUTATIONS = (
     Mutation(
         "tokens-stay-out-of-the-rest-of-an-answer",
         "providers/token_answers.py",
-        "    return _without(TOKENS | {path.segments[-1] for path in paths}, value)",
-        "    return _without(TOKENS, value)",
+        "    return without_names(TOKENS | {path.segments[-1] for path in paths}, value)",
+        "    return without_names(TOKENS, value)",
         ("providers/test_token_answers.py::test_the_rest_of_an_answer_holds_no_token_at_any_depth",),
         "No token of an answer is handed on as a claim.",
         "I13",
