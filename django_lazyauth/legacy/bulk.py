@@ -19,7 +19,8 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import SealBroken
 from django_lazyauth.vault.cipher import Cipher, get_cipher
-from django_lazyauth.vault.read import SEALED_COLUMNS, place_of
+from django_lazyauth.vault.places import place_of
+from django_lazyauth.vault.read import SEALED_COLUMNS
 from django_lazyauth.vault.store import columns_of
 from django_lazyauth.vault.tokens import UpstreamBundle
 

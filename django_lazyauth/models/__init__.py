@@ -5,6 +5,7 @@ from .client import ClientRegistration, ClientSource, InitialAccessToken
 from .consent import Consent
 from .family_grant import FamilyGrant
 from .flow_answer import FlowAnswer
+from .grant import GrantState, UpstreamGrant
 from .identity import ProviderIdentity
 from .keys import ProviderKeySet
 from .lease import NamedLease
@@ -24,6 +25,7 @@ __all__ = [
     "DeliveryState",
     "FamilyGrant",
     "FlowAnswer",
+    "GrantState",
     "InitialAccessToken",
     "LegacyUpstreamToken",
     "LogoutDelivery",
@@ -34,5 +36,6 @@ __all__ = [
     "SealedSuccessor",
     "Status",
     "SweepPosition",
+    "UpstreamGrant",
     "UpstreamToken",
 ]

@@ -1,4 +1,4 @@
-"""The sealed tokens that one upstream gave to one session."""
+"""What one session holds at one upstream: its own ID token, and its way to the grant with the other tokens."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from .fields import PROVIDER_LENGTH, ExactCharField, client_key
+from .grant import UpstreamGrant
 
 
 class UpstreamTokenQuerySet(models.QuerySet["UpstreamToken"]):
@@ -20,7 +22,12 @@ class UpstreamTokenQuerySet(models.QuerySet["UpstreamToken"]):
 
 
 class UpstreamToken(models.Model):
-    """Access, refresh and ID token, each sealed for its own (session, provider, column) (I12)."""
+    """A session at an upstream. What it seals is sealed for (session, provider, column) (I12).
+
+    ``ticket`` holds the key of the grant, the user and the subject: without it the grant does not open. In a row of an
+    earlier release access and refresh token stand here, and there is no grant. It moves when it is next used to renew
+    a token, and by ``rotate_vault_keys``.
+    """
 
     id = models.BigAutoField(primary_key=True)
     session_id = models.UUIDField(_("session"))
@@ -30,6 +37,16 @@ class UpstreamToken(models.Model):
     )
     client = client_key(verbose_name=_("client"))
     subject = ExactCharField(_("upstream subject"), max_length=255)
+    grant = models.ForeignKey(
+        UpstreamGrant,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("grant"),
+    )
+    # NULL, so that a process of an earlier release can still write its rows while a site is upgraded.
+    ticket = models.TextField(_("sealed ticket"), null=True, blank=True)  # noqa: DJ001 - see above
     access_token = models.TextField(_("sealed access token"), blank=True)
     refresh_token = models.TextField(_("sealed refresh token"), blank=True)
     id_token = models.TextField(_("sealed ID token"), blank=True)
@@ -53,7 +70,19 @@ class UpstreamToken(models.Model):
         verbose_name = _("upstream token")
         verbose_name_plural = _("upstream tokens")
         constraints = [
-            models.UniqueConstraint(fields=["session_id", "provider"], name="lazyauth_vault_one_bundle")
+            models.UniqueConstraint(fields=["session_id", "provider"], name="lazyauth_vault_one_bundle"),
+            models.CheckConstraint(
+                name="lazyauth_vault_tokens_once",
+                condition=Q(grant__isnull=True, ticket__isnull=True)
+                | Q(
+                    grant__isnull=False,
+                    ticket__isnull=False,
+                    access_token="",
+                    refresh_token="",
+                    expires_at__isnull=True,
+                    refresh_expires_at__isnull=True,
+                ),
+            ),
         ]
         indexes = [models.Index(fields=["retain_until"], name="lazyauth_vault_retention")]
 

@@ -139,6 +139,15 @@ class ProviderDescriptor:
         return (self.issuer, *self.people.issuer_aliases)
 
     @property
+    def asks_offline(self) -> bool:
+        """Whether it is asked for refresh tokens that outlive the person's sign-in there.
+
+        Such tokens of an ``oauth2`` provider hang on no sign-in (OpenID Connect Core §11).
+        """
+        asked = {self.extra_authorize_params.get(name) for name in OFFLINE_PARAMS}
+        return self.type == "oauth2" or "offline_access" in self.scopes or "offline" in asked
+
+    @property
     def configuration_url(self) -> str:
         """URL of the metadata document (OpenID Connect Discovery §4)."""
         return self.openid_configuration or self.issuer.rstrip("/") + "/.well-known/openid-configuration"
@@ -170,6 +179,8 @@ def descriptor_from_settings(name: str, mapping: Mapping[str, Any]) -> ProviderD
     return descriptor
 
 
+#: The parameters by which Google and Dropbox are asked for it.
+OFFLINE_PARAMS: Final = ("access_type", "token_access_type")
 #: The keys that are fields of a descriptor. The others say how the provider is shown and built.
 _FIELDS: Final = frozenset(one.name for one in fields(ProviderDescriptor)) - {
     "name",

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 from uuid import UUID
 
-from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
+from django_lazyauth.vault.tokens import GrantTerms, UpstreamBundle, UpstreamTokens
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -145,6 +145,14 @@ class Provider:
         Raises:
             ImproperlyConfigured, LazyAuthError: The configuration cannot work. The message holds no secret.
         """
+
+    def grant_terms(self) -> GrantTerms:
+        """Say what a person grants at this upstream: whether it outlives their sign-in there.
+
+        Raises:
+            ProviderUnavailable: ``misconfigured``.
+        """
+        return GrantTerms()
 
     def prepare(self) -> Pending | None:
         """Return ``Pending`` if the next step would wait for another server.

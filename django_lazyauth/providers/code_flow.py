@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from uuid import UUID
@@ -39,7 +39,7 @@ from django_lazyauth.openid.requests.found import find_method, keep_method
 from django_lazyauth.openid.requests.kept import read_keep, read_kept, with_kept
 from django_lazyauth.openid.rules import Documents
 from django_lazyauth.vault.store import store
-from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
+from django_lazyauth.vault.tokens import GrantTerms, UpstreamBundle, UpstreamTokens
 
 from .authorize_request import SentParameters, authorize_url
 from .base import Json, Provider, Redirect, Success, UnusableAnswer
@@ -173,6 +173,7 @@ class CodeFlow(Provider):
             # A host's client model may have keys that are no JSON, such as UUIDs.
             "client_id": client_id if isinstance(client_id, int) else str(client_id),
             "subject": success.identity.subject,
+            "terms": asdict(self.grant_terms()),
         }
         return replace(success, commit=commit)
 
@@ -256,8 +257,13 @@ class CodeFlow(Provider):
                 user_id=user.pk,
                 client_id=commit["client_id"],
                 subject=commit["subject"],
-            )
+            ),
+            # As they were when the person signed in. No network is at hand now to learn of those of a domain.
+            GrantTerms(**commit.get("terms", {})),
         )
+
+    def grant_terms(self) -> GrantTerms:
+        return GrantTerms(self.descriptor.client_id, self.descriptor.asks_offline)
 
     @sensitive_variables()
     def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens | UnusableAnswer:

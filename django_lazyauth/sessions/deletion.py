@@ -34,6 +34,7 @@ from django_lazyauth.toolkit.models import (
     get_id_token_model,
     get_refresh_token_model,
 )
+from django_lazyauth.vault import leave
 
 from . import flows
 from .end import end_all_sessions
@@ -60,6 +61,8 @@ def end_on_user_deletion(sender: Any, instance: Any, **kwargs: Any) -> None:
         return live.exists() or flows.of_user(pk).exists()
 
     row = _written_there(sender).filter(pk=pk)
+    # Before the row is locked, because it waits for sessions that join a grant.
+    leave.delete_of_user(pk)
     _shut(row, is_open, end)
     _delete_missed(
         row,
@@ -83,11 +86,13 @@ def end_on_client_deletion(sender: Any, instance: Any, **kwargs: Any) -> None:
         flows.end_flows(flows.of_clients([pk]))
         now = timezone.now()
         live.update(revoked=now, updated=now)
+        leave.delete_of_client(pk)
 
     def is_open() -> bool:
         return live.exists() or flows.of_clients([pk]).exists()
 
     row = _written_there(sender).filter(pk=pk)
+    leave.delete_of_client(pk)
     _shut(row, is_open, end)
     ours = (PendingAuthorization, UpstreamToken, Consent, LogoutDelivery, ClientRegistration)
     _delete_missed(

@@ -19,11 +19,11 @@ from django.db import connections, router, transaction
 from django.utils import timezone
 
 from django_lazyauth.kit.retry import StaleSnapshot, retries_on_conflict
-from django_lazyauth.models import Consent, PendingAuthorization, ProviderIdentity, Status, UpstreamToken
+from django_lazyauth.models import Consent, PendingAuthorization, ProviderIdentity, Status
 from django_lazyauth.providers.base import Json, Provider
 from django_lazyauth.tokens import family
 from django_lazyauth.toolkit import clients
-from django_lazyauth.vault import store
+from django_lazyauth.vault import leave
 
 from . import delivery, flows
 
@@ -50,7 +50,7 @@ def end_session(session_id: UUID) -> bool:
     with transaction.atomic(using=_database()):
         member = family.live_member(session_id)
         _revoke(session_id)
-        store.delete(session_id)
+        leave.delete(session_id)
         # The session must not sign a browser in any more: see `browser.resume`.
         PendingAuthorization.objects.filter(pk=session_id, is_deferred=True, resumed_at__isnull=True).update(
             resumed_at=timezone.now()
@@ -109,7 +109,7 @@ def _end_all(user_pk: Any, *, client_pk: Any = None, keep: UUID | None = None) -
         flows.end_flows(flows.of_user(user_pk, client_pk=client_pk).exclude(pk=keep or NIL))
         ended = sum(map(end_session, family.families_of(user_pk, client_pk=client_pk)))
         family.revoke_loose(user_pk, client_pk=client_pk)
-        store.delete_of_user(user_pk, client_id=client_pk, but=keep)
+        leave.delete_of_user(user_pk, client_id=client_pk, but=keep)
     return ended
 
 
@@ -155,7 +155,7 @@ def end_identity(identity: ProviderIdentity) -> int:
             user_id=identity.user_id, provider=identity.provider
         )
         if not others.exclude(pk=identity.pk).exists():
-            UpstreamToken.objects.filter(user_id=identity.user_id, provider=identity.provider).delete()
+            leave.delete_of_user(identity.user_id, provider=identity.provider)
     return ended
 
 

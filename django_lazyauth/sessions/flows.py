@@ -22,9 +22,9 @@ from django_lazyauth.models import (
     PendingAuthorization,
     ProviderIdentity,
     Status,
-    UpstreamToken,
 )
 from django_lazyauth.models.authorization import OPEN, PendingAuthorizationQuerySet
+from django_lazyauth.vault import leave
 
 
 def database() -> str:
@@ -88,4 +88,4 @@ def end_flows(rows: PendingAuthorizationQuerySet) -> None:
     )
     ended = list(named.filter(status=Status.FAILED).values_list("pk", flat=True))
     DeferredRegistration.objects.filter(pk__in=ended).delete()
-    UpstreamToken.objects.filter(session_id__in=ended).delete()
+    leave.delete_of_sessions(ended)

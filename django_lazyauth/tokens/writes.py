@@ -17,13 +17,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from django.db import connections, router, transaction
-from django.db.models import F, Model
+from django.db.models import Model
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 
 from django_lazyauth.errors import LazyAuthError
+
+from .plain_models import has_own_way, has_plain_columns, nothing_points_to
 
 
 class LostRace(LazyAuthError):
@@ -44,13 +46,12 @@ class Insert:
 class Upsert:
     """Insert *row*, or give the row with the same *unique* fields the values of its *update* fields.
 
-    The integer attributes *grow* of that row become one more than they were.
+    Without *update* that row stays as it is. ``row._state.adding`` says then that *row* was not inserted.
     """
 
     row: Model
     unique: tuple[str, ...]
     update: tuple[str, ...]
-    grow: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,50 +120,15 @@ def _model(step: Step) -> type[Model]:
 
 # -- may a step be part of the one statement? ------------------------------------------------------------------
 
-METHODS_OF_SAVE = ("save", "save_base", "_save_table", "_do_insert", "_do_update")
-PLACEHOLDERS = ("get_placeholder", "get_placeholder_sql")
-
 
 def _is_plain(step: Step) -> bool:
     model = _model(step)
     if isinstance(step, Delete):
         listened = pre_delete.has_listeners(model) or post_delete.has_listeners(model)
-        return not listened and _nothing_points_to(model)
+        return not listened and nothing_points_to(model)
     if isinstance(step, Insert | Save) and not has_own_way(model):
-        return _has_plain_columns(model)
+        return has_plain_columns(model)
     return isinstance(step, Upsert | Update)
-
-
-def has_own_way(model: type[Model]) -> bool:
-    """Say whether a host's swapped model is saved in another way than Django's, or is more than one table."""
-    return bool(model._meta.parents) or any(
-        getattr(model, method) is not getattr(Model, method) for method in METHODS_OF_SAVE
-    )
-
-
-@cache
-def _has_plain_columns(model: type[Model]) -> bool:
-    """Say whether each column gets one value that is known here, neither computed nor wrapped in SQL."""
-    return not any(
-        field.generated or field.has_db_default() or any(hasattr(field, name) for name in PLACEHOLDERS)
-        for field in model._meta.concrete_fields
-        if field is not model._meta.auto_field
-    )
-
-
-@cache
-def _nothing_points_to(model: type[Model]) -> bool:
-    """Say whether a row can go without Django looking for what depends on it."""
-    meta = model._meta
-    return (
-        not meta.parents
-        and model.delete is Model.delete
-        and not any(
-            field.auto_created and not field.concrete and (field.one_to_one or field.one_to_many)
-            for field in meta.get_fields(include_hidden=True)
-        )
-        and not any(hasattr(field, "bulk_related_objects") for field in meta.private_fields)
-    )
 
 
 # -- one statement ---------------------------------------------------------------------------------------------
@@ -185,7 +151,6 @@ class _Clause:
     before: tuple[str, ...] = ()
     unique: tuple[str, ...] = ()
     update: tuple[str, ...] = ()
-    grow: tuple[str, ...] = ()
 
 
 def _write_at_once(steps: Sequence[Step], using: str) -> None:
@@ -207,10 +172,14 @@ def _write_at_once(steps: Sequence[Step], using: str) -> None:
     for step, clause, result in zip(steps, clauses, results, strict=True):
         if isinstance(step, Save | Update) and result != 1:
             raise LostRace
-        if isinstance(step, Insert):
+        if isinstance(step, Insert) or (_is_if_absent(step) and result is not None):
             _mark_inserted(step.row, clause, result, rows, using)
     for step in steps:
         _send(post_save, step, using)
+
+
+def _is_if_absent(step: Step) -> TypeGuard[Upsert]:
+    return isinstance(step, Upsert) and not step.update
 
 
 def _send(signal: Any, step: Step, using: str) -> None:
@@ -240,8 +209,7 @@ def _clause(step: Step, inserted: Mapping[int, int], using: str) -> tuple[_Claus
         columns = tuple(field.attname for field in fields)
         if isinstance(step, Insert):
             return _Clause("INSERT", model, columns, sources), values
-        on_conflict = step.unique, step.update, step.grow
-        return _Clause("INSERT", model, columns, sources, (), (), (), *on_conflict), values
+        return _Clause("INSERT", model, columns, sources, unique=step.unique, update=step.update), values
     if isinstance(step, Save):
         written = [_fields(model)[name] for name in step.fields]
         new: dict[str, Any] = {field.attname: field.pre_save(step.row, add=False) for field in written}
@@ -314,9 +282,8 @@ def _sql(clause: _Clause, clauses: tuple[_Clause, ...], quote: Any) -> str:
     sql = f"INSERT INTO {table} ({', '.join(columns(clause.columns))}) VALUES ({', '.join(values)})"  # noqa: S608 - names of our own tables, no value
     if clause.unique:
         conflict = ", ".join(columns(clause.unique))
-        update = columns(clause.update, "{0} = EXCLUDED.{0}")
-        grow = columns(clause.grow, f"{{0}} = {table}.{{0}} + 1")
-        sql += f" ON CONFLICT ({conflict}) DO UPDATE SET {', '.join(update + grow)}"
+        new = ", ".join(columns(clause.update, "{0} = EXCLUDED.{0}"))
+        sql += f" ON CONFLICT ({conflict}) DO {f'UPDATE SET {new}' if new else 'NOTHING'}"
     return f"{sql} RETURNING {key}"
 
 
@@ -343,7 +310,7 @@ def _write_alone(step: Step, using: str) -> None:
         written = cursor.fetchall()
     if isinstance(step, Save | Update) and len(written) != 1:
         raise LostRace
-    if isinstance(step, Insert):
+    if isinstance(step, Insert) or (_is_if_absent(step) and written):
         _mark_inserted(step.row, clause, written[0][0], {}, using)
     _send(post_save, step, using)
 
@@ -365,10 +332,12 @@ def _write_by_orm(step: Step) -> None:
     rows = model._base_manager.using(using)
     if isinstance(step, Insert):
         step.row.save(force_insert=True, using=using)
+    elif _is_if_absent(step):
+        same = {name: getattr(step.row, name) for name in step.unique}
+        if not rows.select_for_update().filter(**same).exists():
+            rows.bulk_create([step.row])
+            step.row._state.adding = False
     elif isinstance(step, Upsert):
-        if step.grow:
-            stored = rows.filter(**{name: getattr(step.row, name) for name in step.unique})
-            stored.update(**{name: F(name) + 1 for name in step.grow})
         rows.bulk_create(
             [step.row],
             update_conflicts=True,

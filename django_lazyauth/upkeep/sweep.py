@@ -27,6 +27,7 @@ from django_lazyauth.models import (
     PendingAuthorization,
     SealedSuccessor,
     Status,
+    UpstreamGrant,
     UpstreamToken,
 )
 from django_lazyauth.sessions import end
@@ -35,6 +36,7 @@ from django_lazyauth.tokens.expired import ExpiredTokens, expired_tokens
 from django_lazyauth.toolkit import documents
 from django_lazyauth.toolkit.models import get_application_model
 from django_lazyauth.users import inactive_among
+from django_lazyauth.vault import leave
 
 from .walk import Page, walk
 
@@ -44,7 +46,8 @@ BATCH_SIZE = 500
 USERS_PAGE, USERS_PATIENCE = 5000, 5000
 #: How long operators can see the outcome of a delivery.
 DELIVERY_RETENTION = timedelta(days=7)
-#: How long a client from a client ID document may exist without its ``ClientRegistration``.
+#: How long a client from a client ID document may exist without its ``ClientRegistration``, and a grant without a
+#: session.
 GRACE = timedelta(hours=1)
 
 
@@ -62,7 +65,8 @@ def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Itera
     yield Swept("sessions of deactivated people", _end_sessions_of_inactive())
     yield Swept("pending authorizations", _sweep_pending(now, batch_size))
     bundles = UpstreamToken.objects.filter(retain_until__lt=now)
-    yield Swept("upstream tokens", _delete_in_batches(bundles, "retain_until", batch_size))
+    yield Swept("upstream tokens", _leave_in_batches(bundles, batch_size))
+    yield Swept("upstream grants", walk(UpstreamGrant, partial(_delete_unused, now), size=batch_size))
     answers = SealedSuccessor.objects.all().expired(now)
     yield Swept("sealed successors", _delete_in_batches(answers, "expires_at", batch_size))
     # Until then a callback that comes again finds its flow.
@@ -102,7 +106,7 @@ def _sweep_pending(now: datetime, batch_size: int) -> int:
         _postpone(alive)
         ended = [key for key in keys if key not in alive]
         abandoned = PendingAuthorization.objects.filter(pk__in=ended).exclude(status=Status.EXCHANGED)
-        UpstreamToken.objects.filter(session_id__in=list(abandoned.values_list("pk", flat=True))).delete()
+        leave.delete_of_sessions(abandoned.values_list("pk", flat=True))
         count += _delete(PendingAuthorization, ended)
     return count
 
@@ -142,6 +146,28 @@ def _delete_tokens(kind: ExpiredTokens, page: Page) -> int:
         return 0
     with family.by_us():
         return _delete(kind.model, keys)
+
+
+def _leave_in_batches(rows: QuerySet[UpstreamToken], batch_size: int) -> int:
+    """Delete rows of sessions. They are not locked here: grants are locked before them."""
+    count = 0
+    while keys := list(rows.order_by("retain_until", "pk").values_list("pk", flat=True)[:batch_size]):
+        count += leave.leave(rows.filter(pk__in=keys))
+    return count
+
+
+def _delete_unused(now: datetime, page: Page) -> int:
+    """Delete grants whose sessions were deleted by others: with a client, or by hand."""
+    # Both sides are read in the order of their index. A look-up for each grant would read several times as much.
+    sessions = UpstreamToken.objects.using(page.rows.db)
+    if page.after is not None:
+        sessions = sessions.filter(grant_id__gt=page.after)
+    if page.last is not None:
+        sessions = sessions.filter(grant_id__lte=page.last)
+    old = page.within.filter(updated_at__lt=now - GRACE).values_list("pk", flat=True)
+    keys = set(old) - set(sessions.filter(grant__isnull=False).values_list("grant_id", flat=True))
+    leave.lock(keys)
+    return leave.leave_unused(keys)
 
 
 def _delete_in_batches(rows: QuerySet[Any], column: str, batch_size: int) -> int:

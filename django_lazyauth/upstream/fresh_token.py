@@ -1,7 +1,7 @@
 """Hand out an upstream's access token, renewed first if it is about to expire.
 
-However many threads and processes notice that a token expires, one of them asks the upstream: threads of a process
-wait for the first of them, processes compete for a lease on the row.
+However many threads and processes notice that a token expires, and for however many sessions of one grant, one of them
+asks the upstream: threads of a process wait for the first of them, processes compete for a lease on the grant.
 
 Not here: the refresh itself (:mod:`.renew`), and how an error is answered (:mod:`django_lazyauth.api.upstream`).
 """
@@ -23,9 +23,11 @@ from django_lazyauth.errors import (
     RefreshExpired,
     RefreshTransient,
     RefreshUnavailable,
+    SealBroken,
 )
 from django_lazyauth.kit.wait import wait_for
 from django_lazyauth.providers.registry import is_on
+from django_lazyauth.vault.move import to_younger
 from django_lazyauth.vault.read import StoredBundle, UpstreamCredential, read
 from django_lazyauth.vault.tokens import Binding
 
@@ -82,12 +84,32 @@ def fresh_token(
     if not is_on(provider):
         # A disabled provider disables its tokens too.
         raise RefreshUnavailable(provider, "not_configured")
+    try:
+        return _fresh(held, skew, wait, is_refused=force and seen_version in (None, held.version))
+    except RefreshExpired:
+        if (younger := _younger(held)) is None:
+            raise
+    return _fresh(younger, skew, wait, is_refused=False)
+
+
+def _fresh(held: StoredBundle, skew: timedelta, wait: float, *, is_refused: bool) -> UpstreamCredential:
     if held.is_dead:
-        raise RefreshExpired(provider, "invalid_grant")
-    is_refused = force and seen_version in (None, held.version)
+        raise RefreshExpired(held.binding.provider, "invalid_grant")
     if is_refused or (held.expires_at is not None and held.expires_at <= timezone.now() + skew):
         return _renew_once(held, wait)
     return open_credential(held)
+
+
+@sensitive_variables()
+def _younger(held: StoredBundle) -> StoredBundle | None:
+    """Return the row of a session whose grant died, after it moved to a younger grant; ``None`` if there is none."""
+    now = read(held.binding)
+    if now.grant_id in (held.grant_id, None):
+        try:
+            now = read(held.binding) if now.is_dead and to_younger(now) else now
+        except SealBroken:
+            return None
+    return None if now.is_dead or now.grant_id == held.grant_id else now
 
 
 @dataclass(slots=True)
@@ -100,13 +122,19 @@ class _Running:
 
 
 _guard = threading.Lock()
-_running: dict[tuple[Binding, int], _Running] = {}
+#: By grant, or by session for a row of an earlier release; and by version.
+_running: dict[tuple[UUID | Binding, int], _Running] = {}
 
 
 @sensitive_variables()
 def _renew_once(held: StoredBundle, wait: float) -> UpstreamCredential:
-    """Renew *held*, or wait for the thread or process that is renewing it."""
-    key = held.binding, held.version
+    """Renew the grant of *held*, or wait for the thread or process that is renewing it."""
+    try:
+        # Before another session's refresh is waited for.
+        held.checked()
+    except SealBroken:
+        raise RefreshExpired(held.binding.provider, "sealed") from None
+    key = held.grant_id or held.binding, held.version
     with _guard:
         theirs = _running.get(key)
         if theirs is None:
@@ -143,7 +171,12 @@ def _wait_for_other_process(held: StoredBundle, wait: float) -> UpstreamCredenti
 
 
 def _is_unchanged(now: StoredBundle, held: StoredBundle) -> bool:
-    return now.version == held.version and not now.is_dead
+    return not (_is_newer(now, held) or now.is_dead)
+
+
+def _is_newer(now: StoredBundle, held: StoredBundle) -> bool:
+    """Say whether another access token is stored. A row of an earlier release keeps its own when it gets a grant."""
+    return now.version != held.version or held.grant_id not in (None, now.grant_id)
 
 
 def _is_over(leased_until: datetime | None) -> bool:
@@ -160,7 +193,7 @@ def _newer(now: StoredBundle, held: StoredBundle, error: RefreshError | None = N
     """
     # A refresh that failed may have kept a new refresh token, and leaves the expired access token where it is.
     is_expired = now.expires_at is not None and now.expires_at <= timezone.now()
-    if now.is_dead or (now.version != held.version and not (error and is_expired)):
+    if now.is_dead or (_is_newer(now, held) and not (error and is_expired)):
         return open_credential(now)
     if error is not None:
         raise type(error)(error.provider, error.code)

@@ -1,8 +1,8 @@
-"""Renew one upstream bundle: take the lease, ask the upstream, write its answer.
+"""Renew one upstream grant, for all its sessions: take the lease, ask the upstream, write its answer.
 
-The upstream is asked outside any transaction. Its answer is written only if the row is still the version that was
-read; otherwise the new tokens are revoked. What the answer says of the refresh token is written before anything else
-of it is judged: a spent refresh token that is sent again ends the grant at many upstreams.
+The upstream is asked outside any transaction. Its answer is written only if the grant is still the version that was
+read. If its last session left it meanwhile, the new tokens are revoked. What the answer says of the refresh token is
+written before anything else of it is judged: a spent refresh token that is sent again ends the grant at many upstreams.
 
 Not here: whether a refresh is due, and waiting for another one (:mod:`.fresh_token`); how an upstream is asked (the
 provider's ``refresh``). No log, error or signal holds a token (I13).
@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -36,10 +36,12 @@ from django_lazyauth.providers.base import CanRefresh, CanRevoke, UnusableAnswer
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.signals import upstream_token_expired, upstream_token_refreshed
 from django_lazyauth.vault.lease import Lease
+from django_lazyauth.vault.move import to_grant, to_younger
 from django_lazyauth.vault.read import StoredBundle, UpstreamCredential, credential_of, database, read
 from django_lazyauth.vault.tokens import Binding, UpstreamBundle, UpstreamTokens
 
 from . import unwritten
+from .move_in import terms_of
 
 logger = logging.getLogger("django_lazyauth.vault")
 
@@ -56,7 +58,7 @@ class _Refresh:
     """One refresh, while it runs. Its repr shows no token.
 
     Attributes:
-        held: The row as it was read.
+        held: The row and its grant as they were read.
         bundle: The same, opened.
         lease: Our right to write.
     """
@@ -82,7 +84,12 @@ def renew(held: StoredBundle) -> UpstreamCredential | None:
         bundle = held.bundle()
     except SealBroken:
         raise RefreshExpired(held.binding.provider, "sealed") from None
-    refresh = _Refresh(held, bundle, _provider_for(bundle), Lease.new(held.pk, held.version))
+    provider = _provider_for(bundle)
+    key = held.key
+    if key is None:
+        moved = _moved_in(held)
+        return None if moved is None else renew(moved)
+    refresh = _Refresh(held, bundle, provider, Lease.new(key, held.version))
     if not _commit(refresh.lease.take).value:
         return None
     try:
@@ -93,6 +100,14 @@ def renew(held: StoredBundle) -> UpstreamCredential | None:
         _release(refresh)
         raise
     return _record(refresh, answer)
+
+
+def _moved_in(held: StoredBundle) -> StoredBundle | None:
+    """Return a row of an earlier release after its tokens moved into a grant; ``None`` while they cannot."""
+    terms = terms_of(held.binding.provider)
+    _commit(lambda: to_grant(held.pk, terms))
+    now = read(held.binding)
+    return None if now.grant_id is None else now
 
 
 @sensitive_variables()
@@ -107,10 +122,11 @@ def _record(refresh: _Refresh, answer: UpstreamTokens | UnusableAnswer) -> Upstr
             _release(refresh)
             raise error
         renewed = bundle.with_refresh_token(answer.refresh_token, answer.refresh_expires_at)
+        id_token = ""
     else:
-        error, renewed = None, bundle.renewed_by(answer)
+        error, renewed, id_token = None, bundle.renewed_by(answer), answer.id_token
     try:
-        written = _commit(lambda: refresh.lease.write(renewed))
+        written = _commit(lambda: refresh.lease.write(renewed, id_token=id_token))
     except (DatabaseError, InterfaceError, ValueError):
         # A driver raises ValueError for a text that its database cannot hold.
         return _not_written(refresh, answer, renewed)
@@ -200,11 +216,17 @@ def _not_written(
 
 @sensitive_variables()
 def _mark_dead(refresh: _Refresh, error: RefreshExpired) -> UpstreamCredential:
-    """Mark the bundle dead, because its refresh token is, unless a newer sign-in has replaced it."""
+    """Mark the grant dead, because its refresh token is, unless a newer sign-in has replaced it.
+
+    Where the session moved to a younger grant, the error is raised too. The caller reads the row again.
+    """
     if not _commit(refresh.lease.mark_dead).value:
         now = read(refresh.binding)
-        if now.version != refresh.lease.version:
+        if now.stand != refresh.held.stand:
             return open_credential(now)
+        raise error
+    if _commit(lambda: to_younger(refresh.held)).value:
+        _log_outcome(refresh.binding, "moved", code=error.code)
         raise error
     _log_outcome(refresh.binding, "expired", code=error.code)
     upstream_token_expired.send_robust(sender=UpstreamToken, **refresh.binding._asdict())
@@ -223,7 +245,7 @@ def _release(refresh: _Refresh) -> None:
 def _discard(refresh: _Refresh, renewed: UpstreamBundle, *, may_revoke: bool) -> UpstreamCredential:
     """Return what is stored instead of *renewed*, because a newer sign-in or a sign-out came first.
 
-    *renewed* is revoked where nobody can hold it.
+    *renewed* is revoked where no session is left on its grant, so that nobody can hold it.
 
     Args:
         may_revoke: ``False`` where *renewed* may have been stored for a moment, so that somebody may use it.
@@ -235,38 +257,20 @@ def _discard(refresh: _Refresh, renewed: UpstreamBundle, *, may_revoke: bool) ->
     """
     try:
         now = read(refresh.binding)
-        if now.version == refresh.lease.version:
-            raise RefreshTransient(refresh.binding.provider, "overtaken")
-        stands = now.bundle()
-        if renewed.refresh_token in (stands.refresh_token, refresh.bundle.refresh_token):
-            # It is not ours alone. Only our access token is unused.
-            renewed = replace(renewed, refresh_token="")
-        elif stands.refresh_token == refresh.bundle.refresh_token:
-            # A sign-in without a refresh token carried on the one that we have spent.
-            _pass_on(now, stands, renewed)
-            return open_credential(read(refresh.binding))
-    except SealBroken:
-        may_revoke = False
     except BundleNotFound:
-        may_revoke = True
-    if may_revoke:
+        now, may_revoke = None, True
+    if now is not None and now.stand == refresh.held.stand:
+        raise RefreshTransient(refresh.binding.provider, "overtaken")
+    if may_revoke and refresh.lease.is_left():
         _revoke(refresh, renewed)
     _log_outcome(refresh.binding, "discarded")
     return open_credential(read(refresh.binding))
 
 
 @sensitive_variables()
-def _pass_on(now: StoredBundle, stands: UpstreamBundle, renewed: UpstreamBundle) -> None:
-    """Give a newer bundle our new refresh token in place of the spent one that it carries."""
-    lease = Lease.new(now.pk, now.version)
-    successor = stands.with_refresh_token(renewed.refresh_token, renewed.refresh_expires_at)
-    if _commit(lease.take).value:
-        _commit(lambda: lease.write(successor))
-
-
-@sensitive_variables()
 def _revoke(refresh: _Refresh, renewed: UpstreamBundle) -> None:
-    if not isinstance(refresh.provider, CanRevoke) or not (renewed.refresh_token or renewed.access_token):
+    # An access token ends by itself, soon. Its revocation could end the grant that another session lives on.
+    if not isinstance(refresh.provider, CanRevoke) or not renewed.refresh_token:
         return
     try:
         refresh.provider.revoke(renewed)

@@ -35,18 +35,24 @@ DERIVATION_INFO = b"django_lazyauth vault key v1"
 
 
 class Place(NamedTuple):
-    """The place of a sealed value in the database. At any other place it does not open."""
+    """The place of a sealed value in the database. At any other place it does not open.
+
+    Attributes:
+        session_id: The session, or the grant of tokens that sessions share.
+        owner: User and subject of a grant; empty elsewhere.
+    """
 
     model: str
     session_id: UUID
     provider: str
     column: str
+    owner: tuple[str, ...] = ()
 
     def associated_data(self) -> bytes:
         # JSON, not concatenation: ("a", "bc") and ("ab", "c") must differ. Written by hand, because json.dumps() takes
         # three times as long, and every call to an upstream opens a seal.
         parts = (self.model, str(self.session_id), self.provider, self.column)
-        return f"[{', '.join(map(_json_string, parts))}]".encode()
+        return f"[{', '.join(map(_json_string, parts + self.owner))}]".encode()
 
 
 class Cipher(Protocol):

@@ -1,7 +1,8 @@
 """Read one bundle, and open the tokens that the caller needs.
 
-Each call to an upstream begins with a vault read. It is one SELECT by the unique index through a plain
-cursor, and one opened seal; model instances would take more than twice the time.
+Each call to an upstream begins with a vault read. It is one SELECT by the unique index, joined with the grant, through
+a plain cursor, and two opened seals: the session's ticket and the token. Model instances would take more than twice the
+time.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
+from uuid import UUID
 
 from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -18,14 +20,16 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import BundleNotFound
 from django_lazyauth.kit.times import known_time
-from django_lazyauth.models import UpstreamToken
+from django_lazyauth.models import GrantState, UpstreamGrant, UpstreamToken
 
 from .cipher import Place, get_cipher
+from .places import GRANT_COLUMNS, GrantKey, check_ticket, place_of
 from .tokens import TOKEN_FIELDS, Binding, UpstreamBundle
 
 SEALED_COLUMNS: Final = ("access_token", "refresh_token", "id_token")
 BINDING_COLUMNS: Final = ("session_id", "provider", "user", "client")
-COLUMNS: Final = ("id", "subject", *TOKEN_FIELDS, "is_dead", "version", "lease_until")
+#: What is read of the grant, or of a row of an earlier release, which has none.
+SHARED_COLUMNS: Final = (*(name for name in TOKEN_FIELDS if name != "id_token"), "version", "lease_until")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,21 @@ def credential_of(bundle: UpstreamBundle) -> UpstreamCredential:
     )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class StoredBundle:
-    """A row as it was read, with its tokens still sealed. Its fields have the order of ``COLUMNS``."""
+    """A row and its grant as they were read, with the tokens still sealed.
+
+    Attributes:
+        pk: Of the session's row.
+        grant_id: ``None`` for a row of an earlier release, which holds its tokens itself.
+        version: Of the grant. Another grant may have the same.
+    """
 
     binding: Binding
     pk: int
     subject: str
+    grant_id: UUID | None
+    ticket: str = field(repr=False)
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     id_token: str = field(repr=False)
@@ -78,19 +90,31 @@ class StoredBundle:
     version: int
     leased_until: datetime | None
 
+    @property
+    def stand(self) -> tuple[UUID | None, int]:
+        """What changes whenever the access token does."""
+        return self.grant_id, self.version
+
+    @property
+    def key(self) -> GrantKey | None:
+        """The grant; ``None`` for a row of an earlier release."""
+        if self.grant_id is None:
+            return None
+        return GrantKey(self.grant_id, self.binding.provider, self.binding.user_id, self.subject)
+
     @sensitive_variables()
     def credential(self) -> UpstreamCredential:
         """Open the access token.
 
         Raises:
-            SealBroken: It cannot be opened. The person has to sign in at the upstream again.
+            SealBroken: It cannot be opened, or the grant is not the session's. The person has to sign in at the
+                upstream again.
         """
-        session_id, provider = self.binding.session_id, self.binding.provider
-        place = Place("UpstreamToken", session_id, provider, "access_token")
+        cipher = get_cipher()
         return UpstreamCredential(
-            provider,
+            self.binding.provider,
             self.subject,
-            get_cipher().open(self.access_token, place),
+            cipher.open(self.access_token, self._place(self.checked(), "access_token")),
             self.token_type,
             self.scope,
             self.expires_at,
@@ -104,8 +128,12 @@ class StoredBundle:
         Raises:
             SealBroken: As :meth:`credential`.
         """
-        opened = {column: self._open(column) for column in SEALED_COLUMNS}
-        tokens = {name: getattr(self, name) for name in TOKEN_FIELDS} | opened
+        cipher = get_cipher()
+        key = self.checked()
+        tokens = {name: getattr(self, name) for name in TOKEN_FIELDS}
+        for column in SEALED_COLUMNS:
+            if tokens[column]:
+                tokens[column] = cipher.open(tokens[column], self._place(key, column))
         return UpstreamBundle(
             **tokens,
             **self.binding._asdict(),
@@ -114,14 +142,21 @@ class StoredBundle:
             is_dead=self.is_dead,
         )
 
-    def _open(self, column: str) -> str:
-        sealed: str = getattr(self, column)
-        return get_cipher().open(sealed, place_of(*self.binding[:2], column)) if sealed else ""
+    def checked(self) -> GrantKey | None:
+        """Return :attr:`key` if the ticket of the session is for it.
 
+        Raises:
+            SealBroken: It is not.
+        """
+        key = self.key
+        if key is not None:
+            check_ticket(self.ticket, self.binding.session_id, key)
+        return key
 
-def place_of(session_id: Any, provider: str, column: str) -> Place:
-    """Return the place that a token is sealed for."""
-    return Place("UpstreamToken", session_id, provider, column)
+    def _place(self, key: GrantKey | None, column: str) -> Place:
+        if key is None or column not in GRANT_COLUMNS:
+            return place_of(self.binding.session_id, self.binding.provider, column)
+        return key.place(column)
 
 
 def database() -> str:
@@ -153,36 +188,73 @@ def read(binding: Binding) -> StoredBundle:
 
 
 def _bundle(binding: Binding, row: tuple[Any, ...], connection: BaseDatabaseWrapper) -> StoredBundle:
-    pk, subject, access, refresh, id_token, kind, scope, expires, refresh_expires, is_dead, version, lease = (
-        row
-    )
+    pk, subject, grant, ticket, id_token, was_dead, state, *shared = row
+    access, refresh, kind, scope, expires, refresh_expires, version, lease = shared
     return StoredBundle(
-        binding,
-        pk,
-        subject,
-        access,
-        refresh,
-        id_token,
-        kind,
-        scope,
-        _aware(expires, connection) if expires is not None else None,
-        _aware(refresh_expires, connection) if refresh_expires is not None else None,
-        bool(is_dead),
-        version,
-        _aware(lease, connection) if lease is not None else None,
+        binding=binding,
+        pk=pk,
+        subject=subject,
+        grant_id=UUID(grant) if isinstance(grant, str) else grant,
+        ticket=ticket or "",
+        access_token=access,
+        refresh_token=refresh,
+        id_token=id_token,
+        token_type=kind,
+        scope=scope,
+        expires_at=_aware(expires, connection) if expires is not None else None,
+        refresh_expires_at=_aware(refresh_expires, connection) if refresh_expires is not None else None,
+        is_dead=bool(was_dead) if state is None else state != GrantState.LIVE,
+        version=version,
+        leased_until=_aware(lease, connection) if lease is not None else None,
+    )
+
+
+@sensitive_variables()
+def stored_of(row: UpstreamToken) -> StoredBundle:
+    """Return what :func:`read` returns, of a row that was loaded with its grant."""
+    holder: UpstreamToken | UpstreamGrant = row.grant or row
+    return StoredBundle(
+        binding=Binding(row.session_id, row.provider, row.user_id, row.client_id),
+        pk=row.pk,
+        subject=row.subject,
+        grant_id=row.grant_id,
+        ticket=row.ticket or "",
+        id_token=row.id_token,
+        is_dead=row.is_dead if row.grant is None else row.grant.state != GrantState.LIVE,
+        version=holder.version,
+        leased_until=holder.lease_until,
+        **{name: getattr(holder, name) for name in TOKEN_FIELDS if name != "id_token"},
     )
 
 
 @cache
 def _select(alias: str) -> str:
     meta: Any = UpstreamToken._meta
+    grants: Any = UpstreamGrant._meta
     quote = connections[alias].ops.quote_name
-    columns = ", ".join(quote(meta.get_field(name).column) for name in COLUMNS)
-    session, provider, user, client = (quote(meta.get_field(name).column) for name in BINDING_COLUMNS)
+
+    def own(name: str) -> str:
+        return f"t.{quote(meta.get_field(name).column)}"
+
+    def granted(name: str) -> str:
+        return f"g.{quote(grants.get_field(name).column)}"
+
+    session, provider, user, client = map(own, BINDING_COLUMNS)
+    columns = ", ".join(
+        [
+            *map(own, ("id", "subject")),
+            granted("id"),
+            *map(own, ("ticket", "id_token", "is_dead")),
+            granted("state"),
+            *(f"COALESCE({granted(name)}, {own(name)})" for name in SHARED_COLUMNS),
+        ]
+    )
     # The unique key finds the row. User and client are compared in a CASE, so that no planner considers their
     # indexes, which it would do on each call.
     return (
-        f"SELECT {columns} FROM {quote(meta.db_table)} WHERE {session} = %s AND {provider} = %s"  # noqa: S608 - names of our own tables, no value
+        f"SELECT {columns} FROM {quote(meta.db_table)} t"  # noqa: S608 - names of our own tables, no value
+        f" LEFT JOIN {quote(grants.db_table)} g ON {granted('id')} = {own('grant')}"
+        f" WHERE {session} = %s AND {provider} = %s"
         f" AND CASE WHEN {user} = %s AND {client} = %s THEN 1 ELSE 0 END = 1"
     )
 

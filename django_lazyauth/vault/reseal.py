@@ -15,9 +15,10 @@ from django.db import models, router
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import SealBroken
-from django_lazyauth.models import DeferredRegistration, PendingAuthorization, UpstreamToken
+from django_lazyauth.models import DeferredRegistration, PendingAuthorization, UpstreamGrant, UpstreamToken
 
 from .cipher import Cipher, Place, get_cipher
+from .places import GRANT_COLUMNS, TICKET
 from .read import SEALED_COLUMNS
 
 logger = logging.getLogger("django_lazyauth.vault")
@@ -28,23 +29,26 @@ BATCH_SIZE: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A model with sealed columns; ``session`` names the column of the session that they are sealed for."""
+    """A model with sealed columns; ``session`` names the column that they are sealed for, ``owner`` further ones."""
 
     model: type[models.Model]
     session: str
     columns: tuple[str, ...]
+    owner: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
         return str(self.model._meta.verbose_name_plural)
 
     def place(self, row: dict[str, Any], column: str) -> Place:
-        return Place(self.model.__name__, row[self.session], row["provider"], column)
+        owner = tuple(str(row[name]) for name in self.owner)
+        return Place(self.model.__name__, row[self.session], row["provider"], column, owner)
 
 
 #: Everything that the vault's keys seal.
 SEALED: Final = (
-    Sealed(UpstreamToken, "session_id", SEALED_COLUMNS),
+    Sealed(UpstreamToken, "session_id", (*SEALED_COLUMNS, TICKET)),
+    Sealed(UpstreamGrant, "id", GRANT_COLUMNS, owner=("user_id", "subject")),
     Sealed(DeferredRegistration, "pending_id", ("commit",)),
     Sealed(PendingAuthorization, "session_id", ("private",)),
 )
@@ -76,7 +80,7 @@ def _reseal_batch(sealed: Sealed, cipher: Cipher, after: Any, size: int, done: R
     using = router.db_for_write(sealed.model)
     rows = sealed.model._default_manager.using(using).order_by("pk")
     page = rows if after is None else rows.filter(pk__gt=after)
-    found = list(page.values("pk", "provider", sealed.session, *sealed.columns)[:size])
+    found = list(page.values("pk", "provider", sealed.session, *sealed.owner, *sealed.columns)[:size])
     renewed: list[tuple[dict[str, Any], dict[str, str]]] = []
     for row in found:
         try:

@@ -1,51 +1,57 @@
-"""Write, list and delete upstream token bundles, one per (session, provider).
+"""Write and list upstream token bundles, one per (session, provider).
 
-A caller names session, provider, user and client of a bundle; if one is wrong, nothing is found.
+A caller names session, provider, user and client of a bundle; if one is wrong, nothing is found. The tokens stand in
+the grant: a session that brings a refresh token has a new one, and a session that brings none may join that of another
+session of the same person.
 
-Not here: any call to an upstream, and any transaction.
+Not here: any call to an upstream, and how a session leaves its grant (:mod:`.leave`).
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connections
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import F, Q
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import BundleNotFound, SealBroken
-from django_lazyauth.models import LegacyUpstreamToken, UpstreamToken
-from django_lazyauth.tokens.writes import Upsert, Writes
+from django_lazyauth.kit.retry import StaleSnapshot
+from django_lazyauth.models import GrantState, UpstreamGrant, UpstreamToken
+from django_lazyauth.models.fields import uuid7
+from django_lazyauth.models.grant import scope_digest
+from django_lazyauth.tokens.writes import Insert, Upsert, Writes
 
 from .cipher import get_cipher
-from .read import SEALED_COLUMNS, StoredBundle, database, place_of, read
-from .tokens import TOKEN_FIELDS, Binding, UpstreamBundle
+from .leave import delete, leave_unused, lock
+from .places import GRANT_COLUMNS, GrantKey, place_of, seal_ticket
+from .read import SEALED_COLUMNS, database, read, stored_of
+from .tokens import Binding, GrantTerms, UpstreamBundle, UpstreamTokens
 
 logger = logging.getLogger("django_lazyauth.vault")
 
-_REPLACED: Final = (
-    *TOKEN_FIELDS,
-    "user",
-    "client",
-    "subject",
-    "retain_until",
-    "is_dead",
-    "lease",
-    "lease_until",
-    "updated_at",
-)
-
 __all__ = ["BundleNotFound", "UpstreamBundle", "columns_of", "delete", "get", "get_all", "store"]
+
+UNIQUE: Final = ("session_id", "provider")
+#: What a session's row holds of tokens once it has a grant: nothing.
+EMPTIED: Final[dict[str, Any]] = {
+    **dict.fromkeys(("access_token", "refresh_token", "lease"), ""),
+    **dict.fromkeys(("expires_at", "refresh_expires_at", "lease_until")),
+    "is_dead": False,
+}
+NO_TERMS: Final = GrantTerms()
 
 
 @sensitive_variables()
 def columns_of(bundle: UpstreamBundle) -> dict[str, Any]:
-    """Return the token columns of a row, sealed where they hold a token; an absent token stays empty."""
+    """Return the token columns of a row that holds its tokens itself, sealed; an absent token stays empty."""
     cipher = get_cipher()
     columns = bundle.values()
     for name in SEALED_COLUMNS:
@@ -55,43 +61,186 @@ def columns_of(bundle: UpstreamBundle) -> dict[str, Any]:
 
 
 @sensitive_variables()
-def store(bundle: UpstreamBundle) -> None:
+def grant_columns(tokens: UpstreamTokens, key: GrantKey) -> dict[str, Any]:
+    """Return the token columns of a grant, sealed where they hold a token."""
+    cipher = get_cipher()
+    columns = {name: value for name, value in tokens.values().items() if name != "id_token"}
+    for name in GRANT_COLUMNS:
+        if columns[name]:
+            columns[name] = cipher.seal(columns[name], key.place(name))
+    return columns | {"scope_digest": scope_digest(tokens.scope)}
+
+
+@sensitive_variables()
+def store(bundle: UpstreamBundle, terms: GrantTerms = NO_TERMS) -> None:
     """Write *bundle* for its (session, provider), replacing what is stored there.
 
-    The stored version grows by one and a lease ends, so a refresh of the old bundle that is still running writes
-    nothing. If *bundle* has no refresh token, the one of an earlier sign-in of the same subject is kept, never
-    that of another subject. One INSERT, or on a conflict one UPDATE, in the caller's transaction; one SELECT
-    before it where there is no refresh token.
+    A refresh of the old bundle that is still running writes nothing. If *bundle* has no refresh token, the session
+    stays with its earlier grant of the same subject. A new session joins the newest standing grant of the same person,
+    provider, client, subject and scopes. Never that of another subject.
+
+    In the caller's transaction, or in one of its own: one INSERT of both rows, and one SELECT before it where there is
+    no refresh token.
+
+    Args:
+        terms: What the provider's configuration says of the grant.
     """
-    columns = columns_of(bundle)
-    if not bundle.refresh_token:
-        columns |= _refresh_token_of_earlier_sign_in(bundle)
+    with transaction.atomic(using=database(), savepoint=False):
+        joined = None if bundle.refresh_token else _joined(bundle, terms)
+        if joined is None:
+            _write(bundle, _new_grant(bundle, terms), is_new=True)
+        else:
+            _take_access_token(joined, bundle)
+            _write(bundle, joined, is_new=False)
+
+
+def _key_of(grant: UpstreamGrant) -> GrantKey:
+    return GrantKey(grant.pk, grant.provider, grant.user_id, grant.subject)
+
+
+@sensitive_variables()
+def _new_grant(bundle: UpstreamBundle, terms: GrantTerms) -> UpstreamGrant:
+    grant = UpstreamGrant(
+        pk=uuid7(),
+        user_id=bundle.user_id,
+        provider=bundle.provider,
+        upstream_client=terms.upstream_client,
+        subject=bundle.subject,
+        is_standing=terms.is_standing and bool(bundle.refresh_token),
+    )
+    for name, value in grant_columns(bundle, _key_of(grant)).items():
+        setattr(grant, name, value)
+    return grant
+
+
+# -- joining ---------------------------------------------------------------------------------------------------
+
+
+def _joined(bundle: UpstreamBundle, terms: GrantTerms) -> UpstreamGrant | None:
+    """Return the grant that a session without a refresh token lives on, locked: its own, or a standing one.
+
+    Whoever leaves a grant locks it too. So it is not found where its last session has just left it.
+    """
+    own = UpstreamToken.objects.filter(
+        session_id=bundle.session_id,
+        provider=bundle.provider,
+        user_id=bundle.user_id,
+        client_id=bundle.client_id,
+        subject=bundle.subject,
+        grant__isnull=False,
+    )
+    is_theirs = Q(pk__in=own.values("grant_id"))
+    if terms.is_standing:
+        is_theirs |= Q(
+            is_standing=True,
+            upstream_client=terms.upstream_client,
+            scope_digest=scope_digest(bundle.scope),
+        )
+    grants = UpstreamGrant.objects.using(database()).filter(
+        is_theirs,
+        state=GrantState.LIVE,
+        user_id=bundle.user_id,
+        provider=bundle.provider,
+        subject=bundle.subject,
+    )
+    return grants.order_by("-created_at", "-pk").select_for_update().first()
+
+
+@sensitive_variables()
+def _take_access_token(grant: UpstreamGrant, bundle: UpstreamBundle) -> None:
+    """Give *grant* the access token of *bundle* if that ends later, and nobody is renewing the grant."""
+    changes: dict[str, Any] = {"updated_at": timezone.now()}
+    is_leased = grant.lease_until is not None and grant.lease_until > timezone.now()
+    if not is_leased and _ends_later(bundle.expires_at, grant.expires_at):
+        columns = grant_columns(bundle, _key_of(grant))
+        changes |= {name: columns[name] for name in ("access_token", "token_type", "expires_at")}
+        changes |= {"version": F("version") + 1, "lease": ""}
+    # A change in any case: see `leave.lock`.
+    UpstreamGrant.objects.using(database()).filter(pk=grant.pk).update(**changes)
+
+
+def _ends_later(new: datetime | None, old: datetime | None) -> bool:
+    """Say whether *new* is the later end. A token of unknown end is as good as the upstream says."""
+    return new is None or (old is not None and new > old)
+
+
+# -- the two rows ------------------------------------------------------------------------------------------------
+
+
+@sensitive_variables()
+def _write(bundle: UpstreamBundle, grant: UpstreamGrant, *, is_new: bool) -> None:
+    """Let the session of *bundle* live on *grant*."""
+    cipher = get_cipher()
     row = UpstreamToken(
         session_id=bundle.session_id,
         provider=bundle.provider,
         user_id=bundle.user_id,
         client_id=bundle.client_id,
         subject=bundle.subject,
+        grant=grant,
+        ticket=seal_ticket(bundle.session_id, _key_of(grant)),
         retain_until=timezone.now() + lazyauth_settings.vault_retention,
-        **columns,
     )
-    Writes((Upsert(row, unique=("session_id", "provider"), update=_REPLACED, grow=("version",)),)).run()
+    if bundle.id_token:
+        row.id_token = cipher.seal(bundle.id_token, place_of(row.session_id, row.provider, "id_token"))
+    absent = Upsert(row, UNIQUE, update=())
+    Writes((Insert(grant), absent) if is_new else (absent,)).run()
+    if not row._state.adding:
+        return
+    stood = _replace(row)
+    if is_new:
+        _succeed(stood, grant, bundle)
+    if stood.grant_id not in (None, grant.pk):
+        leave_unused([stood.grant_id])
 
 
-def _refresh_token_of_earlier_sign_in(bundle: UpstreamBundle) -> dict[str, Any]:
-    """Return the sealed refresh token and its expiry. It was sealed for the same place, so it opens there."""
-    using = database()
-    stored = UpstreamToken.objects.using(using).filter(
-        session_id=bundle.session_id,
-        provider=bundle.provider,
-        subject=bundle.subject,
-        user_id=bundle.user_id,
-        client_id=bundle.client_id,
-        is_dead=False,
+#: How often a row is looked up that a concurrent transaction is moving.
+TRIES: Final = 3
+REPLACED: Final = ("user_id", "client_id", "subject", "grant_id", "ticket", "id_token", "retain_until")
+
+
+def _replace(row: UpstreamToken) -> UpstreamToken:
+    """Put *row* in the place of the one that stands. Return that one; its grant is locked and may be unused now."""
+    rows = UpstreamToken.objects.using(database()).filter(session_id=row.session_id, provider=row.provider)
+    for _ in range(TRIES):
+        stood = rows.select_related("grant").get()
+        if stood.grant_id is not None:
+            lock([stood.grant_id])
+        if rows.filter(pk=stood.pk, grant_id=stood.grant_id).update(
+            **{name: getattr(row, name) for name in REPLACED},
+            **EMPTIED,
+            updated_at=timezone.now(),
+        ):
+            return stood
+    raise StaleSnapshot
+
+
+@sensitive_variables()
+def _succeed(stood: UpstreamToken, grant: UpstreamGrant, bundle: UpstreamBundle) -> None:
+    """Let the new grant of a session go on where the one before ended.
+
+    It goes on with the version, and with the refresh token that a row of an earlier release holds, where the sign-in
+    of the same subject brought none.
+    """
+    before = stored_of(stood)
+    changes: dict[str, Any] = {"version": before.version + 1}
+    if not bundle.refresh_token and before.grant_id is None and _is_same(stood, bundle):
+        with suppress(SealBroken):
+            kept = before.bundle()
+            carried = bundle.with_refresh_token(kept.refresh_token, kept.refresh_expires_at)
+            changes |= grant_columns(carried, _key_of(grant))
+    UpstreamGrant.objects.using(database()).filter(pk=grant.pk).update(**changes)
+
+
+def _is_same(stood: UpstreamToken, bundle: UpstreamBundle) -> bool:
+    return not stood.is_dead and (stood.user_id, stood.client_id, stood.subject) == (
+        bundle.user_id,
+        bundle.client_id,
+        bundle.subject,
     )
-    if connections[using].in_atomic_block:
-        stored = stored.select_for_update()
-    return dict(stored.values("refresh_token", "refresh_expires_at").first() or {})
+
+
+# -- reading -----------------------------------------------------------------------------------------------------
 
 
 @sensitive_variables()
@@ -107,41 +256,9 @@ def get(session_id: UUID, provider: str, *, user_id: Any, client_id: Any) -> Ups
 
 def get_all(session_id: UUID) -> Iterator[UpstreamBundle]:
     """Yield the bundles of a session, expired ones too. One that cannot be opened is skipped with a warning."""
-    for row in UpstreamToken.objects.of_session(session_id).order_by("provider"):
-        stored = StoredBundle(
-            Binding(session_id, row.provider, row.user_id, row.client_id),
-            row.pk,
-            row.subject,
-            **{name: getattr(row, name) for name in TOKEN_FIELDS},
-            is_dead=row.is_dead,
-            version=row.version,
-            leased_until=row.lease_until,
-        )
+    rows = UpstreamToken.objects.of_session(session_id).select_related("grant").order_by("provider")
+    for row in rows:
         try:
-            yield stored.bundle()
+            yield stored_of(row).bundle()
         except SealBroken:
             logger.warning("skipped an upstream token that cannot be opened (provider %s)", row.provider)
-
-
-def delete(session_id: UUID) -> int:
-    """Delete every bundle of a session; return how many there were.
-
-    The row in the old format is deleted first. A migration that is moving it holds a lock on it, so the second
-    statement runs after the migration and finds the new row. It is deleted by primary key, as the migration
-    locks it: InnoDB aborts one of two transactions that lock a row through different indexes.
-    """
-    _delete_legacy(Q(session_id=str(session_id)))
-    return UpstreamToken.objects.of_session(session_id).delete()[0]
-
-
-def delete_of_user(user_id: Any, *, client_id: Any = None, but: UUID | None = None) -> None:
-    """Delete every bundle of a user, of one client only if it is given, in every session except *but*."""
-    only = Q(user_id=user_id) if client_id is None else Q(user_id=user_id, client_id=client_id)
-    _delete_legacy(only & ~Q(session_id=str(but)))
-    UpstreamToken.objects.filter(only if but is None else only & ~Q(session_id=but)).delete()
-
-
-def _delete_legacy(where: Q) -> None:
-    legacy = LegacyUpstreamToken.objects.using(database())
-    if old := list(legacy.filter(where).values_list("pk", flat=True)):
-        legacy.filter(pk__in=old).delete()

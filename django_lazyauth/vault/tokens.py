@@ -90,6 +90,20 @@ TOKEN_FIELDS = tuple(one.name for one in fields(UpstreamTokens))
 TIMES = ("expires_at", "refresh_expires_at")
 
 
+@dataclass(frozen=True, slots=True)
+class GrantTerms:
+    """What the configuration of a provider says of what a person grants there.
+
+    Attributes:
+        upstream_client: The client id of this site at the upstream.
+        is_standing: The grant outlives the person's sign-in there, and their sessions share it. Without a refresh
+            token no grant does.
+    """
+
+    upstream_client: str = ""
+    is_standing: bool = False
+
+
 class Binding(NamedTuple):
     """Which bundle. All four are in the query: the wrong client or user finds nothing."""
 

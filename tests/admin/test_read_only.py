@@ -13,6 +13,7 @@ from django_lazyauth.models import (
     PendingAuthorization,
     ProviderIdentity,
     ProviderKeySet,
+    UpstreamGrant,
     UpstreamToken,
 )
 from tests.support.journey import code_for, redeem
@@ -43,6 +44,7 @@ MODELS = [
     PendingAuthorization,
     ProviderIdentity,
     ProviderKeySet,
+    UpstreamGrant,
     UpstreamToken,
 ]
 
@@ -69,8 +71,9 @@ def test_no_page_of_the_admin_shows_a_secret(operator, rows):
         pending.code_digest,
         pending.binding_digest,
         pending.state,
-        vault.access_token,
-        vault.refresh_token,
+        vault.ticket,
+        vault.grant.access_token,
+        vault.grant.refresh_token,
         deferred.commit,
         "upstream-access-ada",
         "upstream-refresh-ada",

@@ -16,11 +16,12 @@ from django.db import connection
 from django.utils import timezone
 from oauth2_provider.models import get_application_model
 
-from django_lazyauth.models import UpstreamToken
+from django_lazyauth.models import UpstreamGrant, UpstreamToken
 from django_lazyauth.models.fields import uuid7
 from django_lazyauth.upstream.fresh_token import fresh_token
 from django_lazyauth.vault import store
-from django_lazyauth.vault.cipher import NONCE_BYTES, Place, vault_keys
+from django_lazyauth.vault.cipher import NONCE_BYTES, vault_keys
+from django_lazyauth.vault.places import GrantKey
 
 from .harness import Claim, Side
 
@@ -34,7 +35,7 @@ class Stored:
     """A bundle, and what somebody who reads it by hand has to know."""
 
     session_id: UUID
-    pk: int
+    pk: Any
     token: str
     associated_data: bytes
 
@@ -71,9 +72,10 @@ class Vault:
                 expires_at=timezone.now() + timedelta(hours=1),
             )
         )
-        pk = UpstreamToken.objects.values_list("pk", flat=True).get(session_id=session_id)
-        place = Place("UpstreamToken", session_id, "demo", "access_token")
-        return Stored(session_id, pk, token, place.associated_data())
+        pk = UpstreamToken.objects.values_list("grant_id", flat=True).get(session_id=session_id)
+        place = GrantKey(pk, "demo", self.user_id, "somebody").place("access_token")
+        key = UpstreamGrant._meta.pk.get_db_prep_value(pk, connection)
+        return Stored(session_id, key, token, place.associated_data())
 
     def choose(self, count: int) -> list[Stored]:
         return random.choices(self.stored, k=count)
@@ -86,7 +88,7 @@ class Vault:
 
 @dataclass
 class ByHand:
-    """The least that anybody can do: the row by its primary key, and the one seal."""
+    """The least that anybody can do: the grant by its primary key, and the one seal."""
 
     aead: AESGCM
     select: str
@@ -94,10 +96,10 @@ class ByHand:
 
     @classmethod
     def ready(cls) -> ByHand:
-        columns = [field.column for field in UpstreamToken._meta.concrete_fields]
+        columns = [field.column for field in UpstreamGrant._meta.concrete_fields]
         quote = connection.ops.quote_name
         names = ", ".join(map(quote, columns))
-        select = f"SELECT {names} FROM {quote(UpstreamToken._meta.db_table)} WHERE {quote('id')} = %s"
+        select = f"SELECT {names} FROM {quote(UpstreamGrant._meta.db_table)} WHERE {quote('id')} = %s"
         return cls(vault_keys()[0].aead, select, columns.index("access_token"))
 
     def read(self, wanted: Stored) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.utils import timezone
 
-from django_lazyauth.models import UpstreamToken
+from django_lazyauth.models import UpstreamGrant, UpstreamToken
 from django_lazyauth.upstream.fresh_token import fresh_token
 from tests.docs.calls import PACKAGE, recorded
 from tests.docs.test_docs import ROOT
@@ -96,7 +96,7 @@ def test_the_path_of_a_refresh(upstream, client_):
 @pytest.mark.django_db(transaction=True)
 def test_the_path_of_an_upstream_refresh(upstream, client_):
     tokens_of(upstream, client_)
-    UpstreamToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    UpstreamGrant.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     row = UpstreamToken.objects.get()
     with on_the_path("An upstream refresh"):
         credential = fresh_token(row.session_id, "acme", user_id=row.user_id, client_id=row.client_id)

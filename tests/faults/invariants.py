@@ -13,6 +13,7 @@ from django_lazyauth.models import (
     DeferredRegistration,
     PendingAuthorization,
     ProviderIdentity,
+    UpstreamGrant,
     UpstreamToken,
 )
 from django_lazyauth.models.authorization import Status
@@ -34,7 +35,7 @@ def i3_a_user_has_an_identity() -> bool:
 def i3_tokens_have_a_user_with_an_identity() -> bool:
     return not any(
         model.objects.exclude(user_id__in=_with_identity()).exists()
-        for model in (AccessToken, RefreshToken, IDToken, UpstreamToken)
+        for model in (AccessToken, RefreshToken, IDToken, UpstreamToken, UpstreamGrant)
     )
 
 
@@ -83,6 +84,10 @@ def i11_what_ended_left_nothing() -> bool:
     access = AccessToken.objects.filter(pk__in=ended.values("access_token_id"))
     upstream = UpstreamToken.objects.filter(session_id__in=ended.values("token_family"))
     return not (access.exists() or upstream.exists())
+
+
+def i11_a_grant_has_a_session() -> bool:
+    return not UpstreamGrant.objects.all().unused().exists()
 
 
 def i12_a_sealed_value_opens_at_its_own_place() -> bool:

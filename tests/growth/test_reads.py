@@ -41,6 +41,7 @@ LISTS = [
     "lazyauth/logoutdelivery",
     "lazyauth/consent",
     "lazyauth/provideridentity",
+    "lazyauth/upstreamgrant",
     "lazyauth/upstreamtoken",
     "oauth2_provider/application",
     "oauth2_provider/accesstoken",

@@ -49,7 +49,7 @@ MUTATIONS = (
     Mutation(
         "end-deletes-upstream-tokens",
         "sessions/end.py",
-        "        store.delete(session_id)\n",
+        "        leave.delete(session_id)\n",
         "",
         ("grants/test_invariants.py::test_i2_a_replay_ends_what_came_of_the_code",),
         "The end of a session deletes its upstream tokens.",

@@ -8,6 +8,7 @@ PASSWORD = "providers/password.py"
 PASSWORDS = "providers/test_password.py::"
 OPENID = "providers/test_openid.py::"
 REFRESHES = "vault/test_refresh.py::"
+GRANTS = "vault/test_grants.py::"
 FETCH = "kit/test_fetch.py::"
 FAILURES = "upstream/test_failures.py::"
 
@@ -273,6 +274,57 @@ MUTATIONS = (
         "I13",
     ),
     Mutation(
+        "ticket-of-a-session",
+        "vault/places.py",
+        "    if get_cipher().open(ticket, place_of(session_id, key.provider, TICKET)) != key.ticket():",
+        "    if not get_cipher().open(ticket, place_of(session_id, key.provider, TICKET)):",
+        (GRANTS + "test_i12_a_row_that_points_to_another_grant_of_the_same_person_opens_nothing",),
+        "A session reaches its own grant only.",
+        "I12",
+    ),
+    Mutation(
+        "ticket-before-a-refresh-is-waited-for",
+        "upstream/fresh_token.py",
+        "        held.checked()\n",
+        "        held.key\n",
+        (GRANTS + "test_i12_a_session_without_a_ticket_does_not_wait_for_the_refresh_of_another",),
+        "A session without a ticket gets nothing from the refresh of another.",
+        "I12",
+    ),
+    Mutation(
+        "seal-of-the-owner-of-a-grant",
+        "vault/cipher.py",
+        "map(_json_string, parts + self.owner)",
+        "map(_json_string, parts)",
+        ("vault/test_cipher.py::test_a_token_of_a_grant_opens_for_its_own_person_only",),
+        "A token opens for its own person only.",
+        "I12",
+    ),
+    Mutation(
+        "grant-of-the-same-scopes",
+        "vault/store.py",
+        "            scope_digest=scope_digest(bundle.scope),\n",
+        "",
+        (GRANTS + "test_nobody_joins_the_grant_of_another_key",),
+        "A session joins a grant of the same scopes only.",
+    ),
+    Mutation(
+        "grant-of-the-same-subject",
+        "vault/store.py",
+        "        provider=bundle.provider,\n        subject=bundle.subject,\n    )\n    return grants",
+        "        provider=bundle.provider,\n    )\n    return grants",
+        (GRANTS + "test_nobody_joins_the_grant_of_another_key",),
+        "A session joins a grant of the same subject only.",
+    ),
+    Mutation(
+        "grant-that-others-live-on",
+        "vault/leave.py",
+        "filter(pk__in=keys).unused().delete()[0]",
+        "filter(pk__in=keys).delete()[0]",
+        (GRANTS + "test_the_end_of_one_session_leaves_the_others_able_to_refresh",),
+        "The end of a session leaves the grant to the others.",
+    ),
+    Mutation(
         "bundle-of-another-client",
         "vault/read.py",
         "CASE WHEN {user} = %s AND {client} = %s THEN 1 ELSE 0 END = 1",
@@ -291,8 +343,8 @@ MUTATIONS = (
     Mutation(
         "refresh-of-the-version-that-was-read",
         "vault/lease.py",
-        "        free = self._rows().filter(is_free, version=self.version, is_dead=False)",
-        "        free = self._rows().filter(is_free, is_dead=False)",
+        "        free = self._rows().filter(is_free, version=self.version, state=GrantState.LIVE)",
+        "        free = self._rows().filter(is_free, state=GrantState.LIVE)",
         (REFRESHES + "test_a_refresh_token_that_another_process_spent_is_not_sent_again",),
         "A refresh token that another process spent is not sent again.",
     ),
@@ -307,9 +359,8 @@ MUTATIONS = (
     Mutation(
         "own-write-is-recognised",
         "vault/lease.py",
-        "        return bool(written) or self._rows().filter("
-        "version=self.version + 1, lease=self.token).exists()",
-        "        return bool(written)",
+        "            return self._rows().filter(version=self.version + 1, lease=self.token).exists()",
+        "            return False",
         ("vault/test_unknown_outcome.py::test_i22_a_writer_recognises_its_own_row_and_revokes_nothing",),
         "A COMMIT that nobody acknowledged is not taken for somebody else's.",
         "I22",

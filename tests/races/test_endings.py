@@ -17,6 +17,7 @@ from django_lazyauth.models import (
     PendingAuthorization,
     ProviderIdentity,
     Status,
+    UpstreamGrant,
     UpstreamToken,
 )
 from tests.support.endings import race
@@ -41,7 +42,7 @@ def round_of(client, subject):
     user = get_user_model().objects.get(email=f"{subject}@people.example")
     ProviderIdentity.objects.create(user=user, provider="other", subject=subject)
     session = UpstreamToken.objects.get(user=user)
-    UpstreamToken.objects.filter(pk=session.pk).update(expires_at=session.created_at)
+    UpstreamGrant.objects.filter(pk=session.grant_id).update(expires_at=session.created_at)
     form = client.token_form(code_for(client, subject=subject))
     return user, [
         ["refresh", tokens["refresh_token"], client.client_id],
@@ -68,6 +69,7 @@ def assert_nothing_lives():
     assert not RefreshToken.objects.filter(revoked__isnull=True, access_token__isnull=False).exists()
     assert not AccessToken.objects.exists()
     assert not UpstreamToken.objects.exists()
+    assert not UpstreamGrant.objects.exists()
     assert not DeferredRegistration.objects.exists()
     assert not PendingAuthorization.objects.filter(status=Status.CODE_ISSUED).exists()
 

@@ -67,19 +67,21 @@ def racer(**job: Any) -> Iterator[Racer]:
 
 
 def _refresh(job: dict[str, Any]) -> list[dict[str, Any]]:
-    """Ask for a fresh token in so many threads at once; return what each got."""
+    """Ask for a fresh token in so many threads at once, in turn for each of ``sessions``; return what each got."""
     from django_lazyauth.upstream.fresh_token import fresh_token
 
     start = threading.Barrier(job["threads"])
     places = threading.BoundedSemaphore(CONNECTIONS)
     results: list[dict[str, Any]] = []
 
-    def ask() -> None:
+    sessions = job.get("sessions") or [job["session_id"]]
+
+    def ask(number: int) -> None:
         start.wait()
         with places:
             try:
                 credential = fresh_token(
-                    UUID(job["session_id"]),
+                    UUID(sessions[number % len(sessions)]),
                     job["provider"],
                     user_id=job["user_id"],
                     client_id=job["client_id"],
@@ -90,7 +92,7 @@ def _refresh(job: dict[str, Any]) -> list[dict[str, Any]]:
             finally:
                 connections.close_all()
 
-    threads = [threading.Thread(target=ask) for _ in range(job["threads"])]
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(job["threads"])]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from django_lazyauth.models import UpstreamToken
+from tests.support.grants import grants_of
 from tests.support.journey import OAuthClient, consent, get, make_browser, query_of, redeem, start
 from tests.support.upstream import upstream, upstream_process  # noqa: F401
 
@@ -50,7 +51,7 @@ class Holder:
 
     @property
     def rows(self):
-        return UpstreamToken.objects.filter(provider="acme")
+        return grants_of(provider="acme")
 
     def expire(self) -> None:
         self.rows.update(expires_at=timezone.now() - timedelta(seconds=1))
@@ -58,7 +59,7 @@ class Holder:
     def upstream_token(self) -> str:
         from django_lazyauth.vault import store
 
-        row = self.rows.get()
+        row = UpstreamToken.objects.get(provider="acme")
         user = get_user_model().objects.get(pk=row.user_id)
         return store.get(row.session_id, "acme", user_id=user.pk, client_id=row.client_id).access_token
 

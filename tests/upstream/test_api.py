@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from django_lazyauth.api.authentication import LazyAuthAuthentication
 from django_lazyauth.api.upstream import UpstreamTokenPermission
 from django_lazyauth.errors import RefreshTransient
+from django_lazyauth.models import UpstreamToken
 from tests.conftest import register
 from tests.support.journey import get, make_browser, post_form
 from tests.upstream.conftest import sign_in_upstream
@@ -147,7 +148,7 @@ def test_what_cannot_be_renewed_is_409(holder, url):
 
 @BOTH
 def test_an_account_that_is_not_connected_is_403(holder, url):
-    holder.rows.delete()
+    UpstreamToken.objects.filter(provider="acme").delete()
     answer = call(url, holder.access_token)
     assert (answer.status_code, answer.json()["error"]) == (403, "upstream_not_connected")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,11 +11,11 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from django_lazyauth.models import UpstreamToken
 from django_lazyauth.models.fields import uuid7
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.upstream.fresh_token import fresh_token
 from django_lazyauth.vault import store
+from tests.support.grants import grants_of
 from tests.support.legs import leg, pending_of
 from tests.support.upstream import upstream, upstream_process  # noqa: F401
 
@@ -39,6 +39,10 @@ class Session:
             "client_id": self.application.pk,
         }
 
+    def another(self, **changes) -> Session:
+        """Return another session of the same person, which has not signed in yet."""
+        return replace(self, session_id=uuid7(), **changes)
+
     def sign_in(self, **levers) -> None:
         """Sign in at the upstream, and store what it gave."""
         success = leg(self.upstream, pending_of(self.application), self.provider, **levers)
@@ -52,7 +56,8 @@ class Session:
 
     @property
     def rows(self):
-        return UpstreamToken.objects.filter(session_id=self.session_id, provider=self.provider)
+        """The grant that holds its tokens."""
+        return grants_of(session_id=self.session_id, provider=self.provider)
 
     def expire(self) -> store.UpstreamBundle:
         """Let the access token end; return the bundle as it stands then."""

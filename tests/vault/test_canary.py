@@ -24,6 +24,7 @@ from django_lazyauth.models import (
     PendingAuthorization,
     ProviderIdentity,
     ProviderKeySet,
+    UpstreamGrant,
     UpstreamToken,
 )
 from django_lazyauth.upstream.fresh_token import fresh_token
@@ -121,6 +122,7 @@ def admin_pages() -> list[str]:
     pages = []
     for model in (
         UpstreamToken,
+        UpstreamGrant,
         PendingAuthorization,
         DeferredRegistration,
         ProviderIdentity,
@@ -183,7 +185,7 @@ def test_no_upstream_secret_shows_in_answers_logs_exceptions_reprs_admin_or_data
 
     # A seal that breaks, a rotation, a refresh of ours, and the end.
     call_command("rotate_vault_keys")
-    UpstreamToken.objects.update(is_dead=False, refresh_token="v1.gone.AAAA")
+    UpstreamGrant.objects.update(state="live", refresh_token="v1.gone.AAAA")
     watch.answer(get(make_browser(), "/tool?force", headers=bearer))
     form = {"grant_type": "refresh_token", "client_id": client_.client_id}
     watch.answer(

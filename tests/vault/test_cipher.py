@@ -44,6 +44,16 @@ def test_a_value_moved_elsewhere_does_not_open(elsewhere):
         cipher.open(cipher.seal("token", PLACE), elsewhere)
 
 
+@pytest.mark.parametrize("owner", [(), ("8", "ada"), ("7", "grace"), ("7ada",)], ids=str)
+def test_a_token_of_a_grant_opens_for_its_own_person_only(owner):
+    """I12."""
+    cipher, place = AesGcmCipher(), PLACE._replace(model="UpstreamGrant", owner=("7", "ada"))
+    sealed = cipher.seal("token", place)
+    assert cipher.open(sealed, place) == "token"
+    with pytest.raises(SealBroken):
+        cipher.open(sealed, place._replace(owner=owner))
+
+
 @given(st.integers(min_value=0), st.integers(min_value=0, max_value=255))
 def test_a_changed_or_cut_value_does_not_open(position, octet):
     cipher = AesGcmCipher()

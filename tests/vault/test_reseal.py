@@ -16,14 +16,16 @@ from django.db import connections
 from django.utils import timezone
 
 from django_lazyauth.errors import RefreshExpired, SealBroken
-from django_lazyauth.models import DeferredRegistration, PendingAuthorization, UpstreamToken
+from django_lazyauth.models import DeferredRegistration, PendingAuthorization, UpstreamGrant, UpstreamToken
 from django_lazyauth.models.fields import uuid7
 from django_lazyauth.sign_in import deferred
 from django_lazyauth.sign_in.leg import open_private
 from django_lazyauth.upstream.fresh_token import fresh_token
+from django_lazyauth.upstream.move_in import move_all
 from django_lazyauth.vault import store
 from django_lazyauth.vault.reseal import SEALED, reseal
 from django_lazyauth.vault.store import UpstreamBundle
+from tests.support.grants import grants_of
 from tests.support.journey import code_for, make_browser, redeem, start
 from tests.support.racers import racer
 
@@ -168,6 +170,7 @@ def test_what_waits_for_its_exchange_and_what_a_provider_keeps_are_sealed_anew_t
     keys(NEW, OLD)
     assert {done.kind: done.count for done in reseal()} == {
         "upstream tokens": 0,
+        "upstream grants": 0,
         "deferred registrations": 1,
         "pending authorizations": 1,
     }
@@ -184,7 +187,7 @@ def test_every_sealed_column_there_is_gets_sealed_anew():
     named = {(sealed.model, column) for sealed in SEALED for column in sealed.columns}
     found = {
         (model, field.name)
-        for model in (UpstreamToken, DeferredRegistration, PendingAuthorization)
+        for model in (UpstreamToken, UpstreamGrant, DeferredRegistration, PendingAuthorization)
         for field in model._meta.fields
         if str(field.verbose_name).startswith("sealed ")
     }
@@ -208,13 +211,13 @@ def test_a_value_that_changed_meanwhile_is_left_as_it_is(application, keys, monk
 
 @pytest.mark.django_db
 def test_a_batch_is_replaced_by_one_statement(application, keys, django_assert_num_queries):
-    """Spec 3: rotation keeps up with a large vault. Of three kinds only the first has rows."""
+    """Spec 3: rotation keeps up with a large vault. Of four kinds only the first has rows."""
     fill(application, 40)
     keys(NEW, OLD)
     # Per batch one SELECT and one UPDATE; the SELECT that finds no more rows, of each kind.
-    with django_assert_num_queries(2 * 2 + 3):
+    with django_assert_num_queries(2 * 2 + 4):
         assert next(iter(done := list(reseal(batch_size=20)))).count == 40
-    assert [kind.broken for kind in done] == [0, 0, 0]
+    assert [kind.broken for kind in done] == [0, 0, 0, 0]
 
 
 @pytest.mark.django_db
@@ -238,14 +241,17 @@ def test_the_command_says_what_it_did_and_what_no_key_opens(application, keys, c
     fill(application, 3)
     first = UpstreamToken.objects.first()
     UpstreamToken.objects.filter(pk=first.pk).update(refresh_token="v1.gone.canary")
+    move_all()
     keys(NEW, OLD)
     with caplog.at_level(logging.DEBUG):
         call_command("rotate_vault_keys", batch_size=1)
     told = capsys.readouterr()
     assert "upstream tokens: 2 sealed anew" in told.out
+    assert "upstream grants: 2 sealed anew" in told.out
     assert "upstream tokens: 1 cannot be opened" in told.err
     assert "canary" not in told.out + told.err + caplog.text
     call_command("rotate_vault_keys")
+    assert "of an earlier release" not in told.out
     assert "upstream tokens: 0 sealed anew" in capsys.readouterr().out
 
 
@@ -272,7 +278,7 @@ def two(application, keys):
     )
     return UpstreamToken.objects.filter(session_id=mine, provider="acme"), {
         "row": UpstreamToken.objects.get(session_id=theirs).access_token,
-        "provider": UpstreamToken.objects.get(provider="other").access_token,
+        "provider": grants_of(provider="other").get().access_token,
         "column": UpstreamToken.objects.get(session_id=mine, provider="acme").refresh_token,
         "truncated": UpstreamToken.objects.get(session_id=mine, provider="acme").access_token[:-6],
         "version only": "v1.old.",

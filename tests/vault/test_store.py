@@ -18,6 +18,7 @@ from django_lazyauth.models.fields import uuid7
 from django_lazyauth.vault import store
 from django_lazyauth.vault.store import BundleNotFound, UpstreamBundle
 from tests.conftest import register
+from tests.support.grants import grants_of
 
 pytestmark = pytest.mark.django_db
 
@@ -58,8 +59,11 @@ def test_no_token_stands_in_the_database_in_the_clear(bundle):
     """I13."""
     store.store(bundle)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT * FROM lazyauth_upstreamtoken")
-        assert "canary" not in str(cursor.fetchall())
+        for table in ("lazyauth_upstreamtoken", "lazyauth_upstreamgrant"):
+            cursor.execute(f"SELECT * FROM {table}")
+            stored = str(cursor.fetchall())
+            assert "google" in stored
+            assert "canary" not in stored
 
 
 def test_a_bundle_shows_no_token_in_its_repr(bundle):
@@ -110,7 +114,7 @@ def test_the_database_itself_refuses_a_second_bundle(bundle):
 def test_all_bundles_of_a_session_come_and_what_cannot_be_opened_is_skipped_without_data(bundle, caplog):
     store.store(bundle)
     store.store(replace(bundle, provider="github"))
-    UpstreamToken.objects.filter(provider="github").update(access_token="v1.gone.canary")
+    grants_of(provider="github").update(access_token="v1.gone.canary")
     with caplog.at_level(logging.DEBUG):
         assert [found.provider for found in store.get_all(bundle.session_id)] == ["google"]
     assert "github" in caplog.text
@@ -121,8 +125,8 @@ def test_a_ciphertext_moved_to_another_row_is_refused(bundle):
     """I12."""
     store.store(bundle)
     store.store(replace(bundle, provider="github", access_token="theirs"))
-    moved = UpstreamToken.objects.get(provider="google").access_token
-    UpstreamToken.objects.filter(provider="github").update(access_token=moved)
+    moved = grants_of(provider="google").get().access_token
+    grants_of(provider="github").update(access_token=moved)
     with pytest.raises(SealBroken):
         fetch(bundle, provider="github")
 

@@ -9,14 +9,14 @@ import pytest
 from django.db import OperationalError, connection
 
 from django_lazyauth.errors import RefreshExpired, RefreshTransient
-from django_lazyauth.models import UpstreamToken
+from django_lazyauth.models import UpstreamGrant
 from django_lazyauth.signals import upstream_token_refreshed
 from django_lazyauth.upstream import renew as renewing
 from tests.support.faults import Fault, injected
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-TABLE = UpstreamToken._meta.db_table
+TABLE = UpstreamGrant._meta.db_table
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,112 @@
+"""Sessions leave their grants: when they end, and when another grant takes the place of theirs.
+
+Whoever leaves or joins a grant locks it first, grants by primary key, and then the rows of sessions. So of the last two
+sessions of a grant, which end at once, one is the last. The last one deletes the grant.
+
+In the caller's transaction, or in one of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from django_lazyauth.kit.retry import StaleSnapshot
+from django_lazyauth.models import LegacyUpstreamToken, UpstreamGrant, UpstreamToken
+
+from .read import database
+
+#: How often rows are looked up that a concurrent transaction is moving to another grant.
+TRIES: Final = 5
+
+
+def delete(session_id: UUID) -> int:
+    """Delete every bundle of a session; return how many there were.
+
+    The row in the old format is deleted first. A migration that is moving it holds a lock on it, so the second
+    statement runs after the migration and finds the new row. It is deleted by primary key, as the migration
+    locks it: InnoDB aborts one of two transactions that lock a row through different indexes.
+    """
+    _delete_legacy(Q(session_id=str(session_id)))
+    return leave(UpstreamToken.objects.of_session(session_id))
+
+
+def delete_of_user(
+    user_id: Any, *, client_id: Any = None, provider: str | None = None, but: UUID | None = None
+) -> None:
+    """Delete every bundle of a user, of one client or provider only if it is given, in every session except *but*."""
+    only = Q(user_id=user_id)
+    if client_id is not None:
+        only &= Q(client_id=client_id)
+    if provider is not None:
+        only &= Q(provider=provider)
+    else:
+        _delete_legacy(only & ~Q(session_id=str(but)))
+    leave(UpstreamToken.objects.filter(only if but is None else only & ~Q(session_id=but)))
+
+
+def delete_of_client(client_id: Any) -> None:
+    """Delete every bundle of a client."""
+    leave(UpstreamToken.objects.filter(client_id=client_id))
+
+
+def delete_of_sessions(session_ids: Iterable[UUID]) -> int:
+    """Delete every bundle of these sessions; return how many there were."""
+    return leave(UpstreamToken.objects.filter(session_id__in=list(session_ids)))
+
+
+def _delete_legacy(where: Q) -> None:
+    legacy = LegacyUpstreamToken.objects.using(database())
+    if old := list(legacy.filter(where).values_list("pk", flat=True)):
+        legacy.filter(pk__in=old).delete()
+
+
+def leave(rows: QuerySet[UpstreamToken]) -> int:
+    """Delete *rows*, and the grants that no session is left on. Return how many rows there were.
+
+    Raises:
+        StaleSnapshot: The transaction does not see which grants the rows belong to. It must run anew.
+    """
+    rows, count = rows.using(database()).order_by(), 0
+    with transaction.atomic(using=database(), savepoint=False):
+        for _ in range(TRIES):
+            found = list(rows.values_list("pk", "grant_id"))
+            if not found:
+                return count
+            grants = {grant_id for _, grant_id in found if grant_id is not None}
+            lock(grants)
+            # Only those that still belong to a grant that is locked, or to none.
+            named = UpstreamToken.objects.using(database()).filter(pk__in=[pk for pk, _ in found])
+            gone, _by_model = named.filter(Q(grant_id__in=grants) | Q(grant_id=None)).delete()
+            leave_unused(grants)
+            count += gone
+            if gone == len(found):
+                return count
+    raise StaleSnapshot
+
+
+def lock(grant_ids: Iterable[UUID]) -> None:
+    """Lock grants until the transaction ends.
+
+    Their rows are changed, so that at REPEATABLE READ a concurrent transaction does not decide by what it read before.
+    """
+    keys = sorted(grant_ids)
+    rows = UpstreamGrant.objects.using(database()).filter(pk__in=keys)
+    if len(keys) > 1:
+        # An UPDATE of several rows locks them in any order.
+        list(rows.order_by("pk").select_for_update().values_list("pk"))
+    if keys:
+        rows.update(updated_at=timezone.now())
+
+
+def leave_unused(grant_ids: Iterable[UUID]) -> int:
+    """Delete those of these locked grants that no session lives on. Return how many."""
+    keys = list(grant_ids)
+    if not keys:
+        return 0
+    return UpstreamGrant.objects.using(database()).filter(pk__in=keys).unused().delete()[0]

@@ -1,0 +1,92 @@
+"""Sessions move to another grant: from a row of an earlier release, and from a grant that died to a younger one."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from django_lazyauth.kit.retry import retries_on_conflict
+from django_lazyauth.models import GrantState, UpstreamGrant, UpstreamToken
+from django_lazyauth.models.fields import uuid7
+from django_lazyauth.tokens.writes import Insert, Writes
+
+from .leave import leave_unused, lock
+from .places import GrantKey, seal_ticket
+from .read import StoredBundle, database, stored_of
+from .store import EMPTIED, grant_columns
+from .tokens import GrantTerms
+
+
+@sensitive_variables()
+@retries_on_conflict
+def to_grant(pk: int, terms: GrantTerms) -> bool:
+    """Move the tokens of a row of an earlier release into a grant of its own; ``False`` where that cannot be now.
+
+    While a process of the earlier release renews them, they stay: it writes its answer to the row.
+
+    Raises:
+        SealBroken: They cannot be opened.
+    """
+    using = database()
+    rows = UpstreamToken.objects.using(using).filter(pk=pk, grant=None)
+    with transaction.atomic(using=using):
+        row = rows.select_for_update().first()
+        if row is None or (row.lease_until is not None and row.lease_until > timezone.now()):
+            return False
+        tokens = stored_of(row).bundle()
+        grant = UpstreamGrant(
+            pk=uuid7(),
+            user_id=row.user_id,
+            provider=row.provider,
+            upstream_client=terms.upstream_client,
+            subject=row.subject,
+            is_standing=terms.is_standing and bool(tokens.refresh_token),
+            state=GrantState.DEAD if row.is_dead else GrantState.LIVE,
+            version=row.version,
+            created_at=row.created_at,
+        )
+        key = GrantKey(grant.pk, row.provider, row.user_id, row.subject)
+        for name, value in grant_columns(tokens, key).items():
+            setattr(grant, name, value)
+        Writes((Insert(grant),)).run()
+        rows.update(grant=grant, ticket=seal_ticket(row.session_id, key), **EMPTIED)
+    return True
+
+
+@retries_on_conflict
+def to_younger(held: StoredBundle) -> bool:
+    """Move a session from its dead standing grant to the newest younger one of the same person and consent.
+
+    The person signed in again elsewhere, so the upstream gave a new refresh token. Say whether there was one.
+
+    Raises:
+        SealBroken: The dead grant is not the session's.
+    """
+    using = database()
+    grants = UpstreamGrant.objects.using(using)
+    key = held.checked()
+    dead = key and grants.filter(pk=key.grant_id, state=GrantState.DEAD, is_standing=True).first()
+    if dead is None:
+        return False
+    younger = grants.joinable().filter(
+        user_id=held.binding.user_id,
+        provider=held.binding.provider,
+        subject=held.subject,
+        upstream_client=dead.upstream_client,
+        scope_digest=dead.scope_digest,
+        created_at__gt=dead.created_at,
+    )
+    with transaction.atomic(using=using):
+        found = younger.first()
+        if found is None:
+            return False
+        lock([dead.pk, found.pk])
+        if not younger.filter(pk=found.pk).exists():
+            return False
+        key = GrantKey(found.pk, found.provider, found.user_id, found.subject)
+        ticket = seal_ticket(held.binding.session_id, key)
+        rows = UpstreamToken.objects.using(using).filter(pk=held.pk, grant_id=dead.pk)
+        rows.update(grant_id=found.pk, ticket=ticket, updated_at=timezone.now())
+        leave_unused([dead.pk])
+    return True

@@ -1,0 +1,62 @@
+"""For which place each value of the vault is sealed, and what a ticket says (I12).
+
+A session reaches a grant by its ticket only. A ticket that is moved to another session does not open, and one that was
+sealed for another grant names another.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as _json_string
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django_lazyauth.errors import SealBroken
+
+from .cipher import Place, get_cipher
+
+#: The sealed columns of a grant, and of a row of an earlier release together with :data:`OWN_COLUMNS`.
+GRANT_COLUMNS: Final = ("access_token", "refresh_token")
+#: What is the session's own.
+OWN_COLUMNS: Final = ("id_token",)
+TICKET: Final = "ticket"
+#: Tickets that a process remembers, of some 500 bytes each. A session calls its upstream more than once.
+TICKETS: Final = 8192
+
+
+class GrantKey(NamedTuple):
+    """Which grant, and whose."""
+
+    grant_id: UUID
+    provider: str
+    user_id: Any
+    subject: str
+
+    def place(self, column: str) -> Place:
+        """Return the place that a token of the grant is sealed for."""
+        return Place("UpstreamGrant", self.grant_id, self.provider, column, (str(self.user_id), self.subject))
+
+    def ticket(self) -> str:
+        """Return the text of a ticket to the grant: JSON, written by hand for the same reason as a place."""
+        return f'["{self.grant_id}", {_json_string(str(self.user_id))}, {_json_string(self.subject)}]'
+
+
+def place_of(session_id: Any, provider: str, column: str) -> Place:
+    """Return the place that a value of a session is sealed for."""
+    return Place("UpstreamToken", session_id, provider, column)
+
+
+def seal_ticket(session_id: UUID, key: GrantKey) -> str:
+    """Return the ticket by which a session reaches a grant."""
+    return get_cipher().seal(key.ticket(), place_of(session_id, key.provider, TICKET))
+
+
+@lru_cache(maxsize=TICKETS)
+def check_ticket(ticket: str, session_id: UUID, key: GrantKey) -> None:
+    """Check that *ticket* leads this session to this grant. That is true for ever, so a process checks each once.
+
+    Raises:
+        SealBroken: It does not. No process remembers that.
+    """
+    if get_cipher().open(ticket, place_of(session_id, key.provider, TICKET)) != key.ticket():
+        raise SealBroken("the ticket is for another grant")
