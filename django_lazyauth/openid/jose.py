@@ -26,6 +26,8 @@ from django_lazyauth.kit.text import has_bad_characters
 
 #: Characters of a token in compact form. Real ones have one to four thousand.
 TOKEN_LIMIT: Final = 16 * 1024
+#: Of one that a provider signed which the operator chose. ID tokens with many groups are long.
+CONFIGURED_TOKEN_LIMIT: Final = 64 * 1024
 #: Seconds by which two honest clocks may differ.
 LEEWAY: Final = 60
 #: Levels of arrays and objects in a token.
@@ -115,15 +117,15 @@ class Decoded:
     signature: bytes
 
 
-def decode(token: str) -> Decoded:
-    """Decode a token in compact form (RFC 7515 §3.1).
+def decode(token: str, *, limit: int = TOKEN_LIMIT) -> Decoded:
+    """Decode a token in compact form of at most *limit* characters (RFC 7515 §3.1).
 
     Raises:
         TokenRejected: ``too_large``, ``encrypted`` or ``malformed``.
     """
     if not isinstance(token, str):
         raise TokenRejected(Reason.MALFORMED)
-    if len(token) > TOKEN_LIMIT:
+    if len(token) > limit:
         raise TokenRejected(Reason.TOO_LARGE)
     parts = token.split(".")
     if len(parts) == 5:

@@ -200,14 +200,15 @@ def _fetch_and_store(
         jwks_uri = descriptor.jwks_uri or configuration.get("jwks_uri", "")
         conditions = _conditions(row) if jwks_uri == stored_uri else {}
         values |= {"configuration": dict(configuration), "notes": list(notes)}
-    response = published.get(jwks_uri, fetch.OPERATOR, max_bytes=fetch.KEY_SET_LIMIT, headers=conditions)
+    limit = published.limits_of(fetch.OPERATOR).octets
+    response = published.get(jwks_uri, fetch.OPERATOR, max_bytes=limit, headers=conditions)
     if configuration is not None:
         fresh_until = started_at + max_age(response.headers.get("cache-control", ""))
         values |= {"fresh_until": fresh_until, "next_refresh_at": fresh_until}
         values |= {"refreshing_until": None, "failures": 0}
     is_unchanged = response.status == 304 and bool(conditions)
     if not is_unchanged:
-        values["jwks"] = published.public_key_set(response)
+        values["jwks"] = published.public_key_set(response, fetch.OPERATOR)
         values["etag"] = _validator(response, "etag", 255)
         values["last_modified"] = _validator(response, "last-modified", 64)
     # A slow answer never overwrites that of a request which started later.

@@ -22,9 +22,18 @@ from django_lazyauth.errors import LazyAuthError
 
 from .jose import KEY_OF, MAC_OF, Decoded, Reason, TokenRejected, base64url
 
-#: Bytes and keys of a key set.
-KEY_SET_LIMIT: Final = 32 * 1024
-KEY_LIMIT: Final = 20
+
+@dataclass(frozen=True, slots=True)
+class KeySetLimits:
+    """Bytes of a key set, and the keys in it that can be used. Other members of the set do not count."""
+
+    octets: int
+    keys: int
+
+
+#: Of a provider that the operator chose, and of a stranger's.
+CONFIGURED: Final = KeySetLimits(512 * 1024, 100)
+STRANGERS: Final = KeySetLimits(32 * 1024, 20)
 #: Bits of an RSA modulus. Smaller ones are weak, larger ones cost too much time.
 RSA_BITS: Final = range(2048, 8193)
 
@@ -67,25 +76,27 @@ class KeySet:
         return len(self.keys)
 
     @classmethod
-    def from_jwks(cls, document: object) -> KeySet:
+    def from_jwks(cls, document: object, limits: KeySetLimits = CONFIGURED) -> KeySet:
         """Read a JWK set. Unusable keys are skipped, so the result may be empty.
 
         Args:
-            document: The JSON object, at most 32 KiB and 20 keys.
+            document: The JSON object.
+            limits: How large it may be.
 
         Raises:
             KeySetInvalid: Not a key set, or too large.
         """
         if not isinstance(document, Mapping) or not isinstance(members := document.get("keys"), list):
             raise KeySetInvalid("not_a_key_set")
-        if len(members) > KEY_LIMIT:
-            raise KeySetInvalid("too_many_keys")
         try:
-            if len(json.dumps(members)) > KEY_SET_LIMIT:
+            if len(json.dumps(members)) > limits.octets:
                 raise KeySetInvalid("too_large")
         except (TypeError, ValueError, RecursionError):
             raise KeySetInvalid("not_a_key_set") from None
-        return cls(tuple(key for member in members if (key := _read_key(member)) is not None))
+        keys = tuple(key for member in members if (key := _read_key(member)) is not None)
+        if len(keys) > limits.keys:
+            raise KeySetInvalid("too_many_keys")
+        return cls(keys)
 
     def select(self, kid: str | None, algorithm: str) -> Key:
         """Return the one key for this header (RFC 7515 §4.1.4).
@@ -137,6 +148,11 @@ def is_public(member: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(member, Mapping) and "d" not in member and "k" not in member
 
 
+def is_usable(member: object) -> bool:
+    """Say whether a member of a key set is a key that tokens can be checked with."""
+    return _read_key(member) is not None
+
+
 def _read_key(member: object) -> Key | None:
     """Return the key; ``None`` if it is not a public signature key of a known kind."""
     if not is_public(member):
@@ -153,7 +169,7 @@ def _read_key(member: object) -> Key | None:
     return None if public is None else Key(kid, algorithm, (str(kind[0]), str(kind[1])), issuer, public)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _parse_key(kty: str, curve: str, numbers: tuple[str, ...]) -> PublicKey | None:
     """Parse a key once per content: the check that it is on its curve costs more than a signature."""
     try:

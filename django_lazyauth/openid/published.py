@@ -14,7 +14,7 @@ from django_lazyauth.kit.results import SourceFailed
 
 from .descriptor import ProviderDescriptor
 from .jose import TokenRejected, check_clean
-from .key_set import KeySet, KeySetInvalid, is_public
+from .key_set import CONFIGURED, STRANGERS, KeySet, KeySetInvalid, KeySetLimits, is_usable
 
 #: Members of a metadata document that are kept (OpenID Connect Discovery §3, RFC 9207 §3).
 ENDPOINT_MEMBERS: Final = (
@@ -47,7 +47,7 @@ def get(
     url: str,
     policy: fetch.Policy,
     *,
-    max_bytes: int = fetch.DOCUMENT_LIMIT,
+    max_bytes: int | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> fetch.Response:
     """GET *url* as JSON, whatever the status of the answer. Raises :class:`SourceFailed`."""
@@ -78,10 +78,15 @@ def get_document(url: str, policy: fetch.Policy) -> dict[str, Any]:
 
 def get_key_set(url: str, policy: fetch.Policy) -> dict[str, Any]:
     """Return the public signature keys at *url*; raises as :func:`public_key_set`."""
-    return public_key_set(get(url, policy, max_bytes=fetch.KEY_SET_LIMIT))
+    return public_key_set(get(url, policy, max_bytes=limits_of(policy).octets), policy)
 
 
-def public_key_set(response: fetch.Response) -> dict[str, Any]:
+def limits_of(policy: fetch.Policy) -> KeySetLimits:
+    """Return the limits of a key set, by who chose its address."""
+    return STRANGERS if policy is fetch.STRANGER else CONFIGURED
+
+
+def public_key_set(response: fetch.Response, policy: fetch.Policy) -> dict[str, Any]:
     """Return the public signature keys of an answer, as they are kept.
 
     Raises:
@@ -92,7 +97,7 @@ def public_key_set(response: fetch.Response) -> dict[str, Any]:
     try:
         document = response.json_object()
         check_clean(document)
-        keys = KeySet.from_jwks(document)
+        keys = KeySet.from_jwks(document, limits_of(policy))
     except (fetch.FetchError, KeySetInvalid, TokenRejected) as error:
         raise SourceFailed(str(error.reason)) from None
     if not keys:
@@ -101,7 +106,7 @@ def public_key_set(response: fetch.Response) -> dict[str, Any]:
         "keys": [
             {name: key[name] for name in KEY_MEMBERS if name in key}
             for key in document["keys"]
-            if is_public(key)
+            if is_usable(key)
         ]
     }
 

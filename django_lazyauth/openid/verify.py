@@ -21,8 +21,10 @@ from django_lazyauth.kit.text import has_bad_characters
 
 from .descriptor import ProviderDescriptor
 from .jose import (
+    CONFIGURED_TOKEN_LIMIT,
     LEEWAY,
     MAC_OF,
+    TOKEN_LIMIT,
     Decoded,
     Reason,
     TokenRejected,
@@ -95,7 +97,7 @@ def verify_id_token(
     """Check *token* and return who it is about (OpenID Connect Core §3.1.3.7).
 
     Args:
-        token: The ID token in JWS compact form, at most 16 KiB.
+        token: The ID token in JWS compact form, at most 64 KiB, and 16 KiB of a stranger's provider.
         provider: The provider that must have issued it.
         keys: The provider's keys. The caller loaded them; nothing is fetched here.
         nonce: The value sent in the request; ``None`` only where none was sent.
@@ -106,7 +108,7 @@ def verify_id_token(
     Raises:
         IdTokenRejected: A check failed; ``reason`` names which one.
     """
-    decoded = decode(token)
+    decoded = decode(token, limit=TOKEN_LIMIT if provider.is_discovered else CONFIGURED_TOKEN_LIMIT)
     claims = decoded.claims
     key = _check_signature(decoded, provider, keys)
     if _LOGOUT_EVENT in _mapping(claims.get("events")):
@@ -162,7 +164,7 @@ def read_unverified(token: str) -> Mapping[str, Any]:
     Raises:
         IdTokenRejected: ``too_large`` or ``malformed``.
     """
-    return decode(token).claims
+    return decode(token, limit=CONFIGURED_TOKEN_LIMIT).claims
 
 
 def matches_issuer(template: str, other: str) -> bool:

@@ -21,7 +21,7 @@ from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 from .base import UnusableAnswer
 
 #: Characters of one upstream token. JWTs with many groups reach 8,000.
-TOKEN_LIMIT: Final = 32 * 1024
+TOKEN_LIMIT: Final = 64 * 1024
 SCOPE_LIMIT: Final = 4096
 TOKENS: Final = frozenset({"access_token", "refresh_token", "id_token"})
 #: What is read of an answer, beside the lifetimes.

@@ -17,8 +17,6 @@ from django_lazyauth.openid.rules import Documents
 from .token_answers import error_of
 from .token_requests import authenticated, headers_of, policy_of, with_query
 
-#: Bytes of an answer of an upstream that the operator configured. A stranger's has the limit of each document.
-ANSWER_LIMIT: Final = 1024 * 1024
 #: Levels of lists and objects. What is read of it has its own limit.
 DEPTH_LIMIT: Final = 256
 #: Seconds in all: a person waits for it.
@@ -95,7 +93,6 @@ def _placed(descriptor: ProviderDescriptor, access_token: str) -> _Sent:
 @sensitive_variables()
 def _ask(descriptor: ProviderDescriptor, endpoint: str, sent: _Sent, method: str, body: str) -> Any:
     policy = policy_of(descriptor)
-    limit = fetch.DOCUMENT_LIMIT if policy is fetch.STRANGER else ANSWER_LIMIT
     url, headers = with_query(endpoint, sent.query), sent.headers
     content = body.encode() or None
     if body:
@@ -105,11 +102,9 @@ def _ask(descriptor: ProviderDescriptor, endpoint: str, sent: _Sent, method: str
         content = urlencode(sent.form).encode()
     try:
         if method == "POST":
-            response = fetch.post(
-                url, content, policy=policy, headers=headers, max_bytes=limit, deadline=DEADLINE
-            )
+            response = fetch.post(url, content, policy=policy, headers=headers, deadline=DEADLINE)
         else:
-            response = fetch.get(url, policy=policy, headers=headers, max_bytes=limit, deadline=DEADLINE)
+            response = fetch.get(url, policy=policy, headers=headers, deadline=DEADLINE)
         if not response.ok:
             raise ProviderUnavailable("bad_answer", stage="userinfo", http_status=response.status)
         return response.json(max_depth=DEPTH_LIMIT)

@@ -12,6 +12,7 @@ import socket
 import ssl
 import threading
 import time
+import zlib
 
 import pytest
 from cryptography import x509
@@ -417,6 +418,61 @@ def test_a_compressed_answer_is_refused_unopened(hostile, coding):
     bomb = gzip.compress(b"\0" * 10_000_000)
     with pytest.raises(FetchError, match="encoding"):
         ask(hostile(plain(bomb, f"Content-Encoding: {coding}")))
+
+
+JSON = b'{"a": "' + bytes(range(97, 123)) * 40 + b'"}'
+
+
+def deflated(body, bits):
+    compressor = zlib.compressobj(wbits=bits)
+    return compressor.compress(body) + compressor.flush()
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", gzip.compress(JSON)),
+        ("X-GZIP", gzip.compress(JSON)),
+        ("deflate", deflated(JSON, 15)),
+        ("deflate", deflated(JSON, -15)),
+        ("identity", JSON),
+    ],
+)
+def test_what_the_operator_chose_may_be_compressed(hostile, coding, body):
+    """RFC 9110 §8.4.1."""
+    server = hostile(plain(body, f"Content-Encoding: {coding}"))
+    assert ask(server, policy=OPERATOR).body == JSON
+    assert b"Accept-Encoding: gzip, deflate\r\n" in server.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "options", "reason"),
+    [
+        ("gzip", gzip.compress(b"\0" * 10_000_000), {}, "too_large"),
+        ("gzip", gzip.compress(b"\0" * 100_000), {}, "too_large"),
+        ("deflate", deflated(b"\0" * 100_000, -15), {}, "too_large"),
+        ("gzip", gzip.compress(os.urandom(2000)), {"max_bytes": 1999}, "too_large"),
+        ("gzip", gzip.compress(b" " * 1500 + os.urandom(400)), {"max_bytes": 1000}, "too_large"),
+        ("gzip", gzip.compress(JSON)[:-9], {}, "broken"),
+        ("gzip", gzip.compress(JSON) * 2, {}, "broken"),
+        ("gzip", JSON, {}, "broken"),
+        ("deflate", b"\xff" * 50, {}, "broken"),
+        ("br", JSON, {}, "encoding"),
+        ("gzip, gzip", gzip.compress(gzip.compress(JSON)), {}, "encoding"),
+    ],
+)
+def test_what_is_inflated_counts(hostile, coding, body, options, reason):
+    """Spec: a gzip bomb is kept out: the inflated size counts, at most 100 times what was sent."""
+    with pytest.raises(FetchError) as caught:
+        ask(hostile(plain(body, f"Content-Encoding: {coding}")), policy=OPERATOR, **options)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(("policy", "limit"), [(STRANGER, 64 * 1024), (OPERATOR, 1024 * 1024)])
+def test_who_chose_the_address_says_how_long_an_answer_may_be(hostile, policy, limit):
+    assert len(ask(hostile(plain(b"x" * limit)), policy=policy).body) == limit
+    with pytest.raises(FetchError, match="too_large"):
+        ask(hostile(plain(b"x" * (limit + 1))), policy=policy)
 
 
 def test_a_bomb_that_does_not_say_so_stays_closed(hostile):

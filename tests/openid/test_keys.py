@@ -84,6 +84,8 @@ class TestRefresh:
             ({"jwks_answer": "html"}, "not_json"),
             ({"jwks_answer": "empty"}, "no_keys"),
             ({"jwks_answer": "huge"}, "too_large"),
+            ({"jwks_answer": "101_keys"}, "too_many_keys"),
+            ({"jwks_answer": "bomb"}, "too_large"),
             ({"jwks_answer": "close"}, "connect"),
             ({"down": True}, "connect"),
             ({"metadata": {"issuer": "https://other.example"}}, "issuer_mismatch"),

@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_settings
-from django_lazyauth.openid.key_set import KeySet, KeySetInvalid
+from django_lazyauth.openid.key_set import STRANGERS, KeySet, KeySetInvalid
 from django_lazyauth.openid.provider_kinds import ALGORITHMS
 from django_lazyauth.openid.rules import Documents, parse
 from django_lazyauth.openid.verify import IdTokenRejected
@@ -71,7 +71,7 @@ def test_a_good_token_says_who_it_is(algorithm):
         ("a.b.c.d.e", "encrypted"),
         (None, "malformed"),
         (b"bytes", "malformed"),
-        ("a" * 16_385, "too_large"),
+        ("a" * 65_537, "too_large"),
         (f"{encode('{}')}.{encode('[1]')}.AA", "malformed"),
         (f"{encode('[')}.{encode('{}')}.AA", "malformed"),
         (f"{encode('[' * 5000)}.{encode('{}')}.AA", "malformed"),
@@ -85,14 +85,16 @@ def test_what_is_not_a_compact_jws_is_refused(token, reason):
     assert reason_of(token) == reason
 
 
-def test_a_token_of_16_kib_passes_and_one_character_more_does_not():
-    """Spec: a token has at most 16 KiB."""
-    claims = good_claims(filler="")
-    padding = (16 * 1024 - len(sign(claims))) * 3 // 4
+@pytest.mark.parametrize(("is_discovered", "kib"), [(False, 64), (True, 16)])
+def test_a_token_of_the_limit_passes_and_a_longer_one_does_not(is_discovered, kib):
+    """Spec: 64 KiB of a configured provider, 16 KiB of a stranger's."""
+    provider = replace(PROVIDER, is_discovered=is_discovered)
+    padding = (kib * 1024 - len(sign(good_claims(filler="")))) * 3 // 4
     at_limit = sign(good_claims(filler="x" * (padding - 4)))
-    assert len(at_limit) <= 16 * 1024
-    assert verify(at_limit).subject == "person-1"
-    assert reason_of(sign(good_claims(filler="x" * (padding + 8)))) == "too_large"
+    assert kib * 1024 - 16 < len(at_limit) <= kib * 1024
+    assert verify(at_limit, provider=provider).subject == "person-1"
+    longer = sign(good_claims(filler="x" * (padding + 8)))
+    assert reason_of(longer, provider=provider) == "too_large"
 
 
 def test_the_algorithm_none_is_refused():
@@ -290,16 +292,33 @@ def test_a_huge_modulus_is_skipped():
         ([], "not_a_key_set"),
         ({}, "not_a_key_set"),
         ({"keys": {}}, "not_a_key_set"),
-        ({"keys": [JWKS["keys"][0]] * 21}, "too_many_keys"),
-        ({"keys": [{"kty": "RSA", "x5c": ["A" * 33_000]}]}, "too_large"),
+        ({"keys": [JWKS["keys"][0]] * 101}, "too_many_keys"),
+        ({"keys": [{"kty": "RSA", "x5c": ["A" * 525_000]}]}, "too_large"),
         ({"keys": [object()]}, "not_a_key_set"),
     ],
 )
 def test_what_is_no_key_set_is_told_so(document, reason):
-    """Spec: at most 32 KiB and 20 keys."""
+    """Spec: at most 512 KiB and 100 keys."""
     with pytest.raises(KeySetInvalid) as caught:
         KeySet.from_jwks(document)
     assert caught.value.reason == reason
+
+
+def test_strangers_may_have_less():
+    """Spec: 32 KiB and 20 keys."""
+    key = JWKS["keys"][0]
+    assert len(KeySet.from_jwks({"keys": [key] * 20}, STRANGERS)) == 20
+    with pytest.raises(KeySetInvalid, match="too_many_keys"):
+        KeySet.from_jwks({"keys": [key] * 21}, STRANGERS)
+    with pytest.raises(KeySetInvalid, match="too_large"):
+        KeySet.from_jwks({"keys": [{"kty": "RSA", "x5c": ["A" * 33_000]}]}, STRANGERS)
+
+
+def test_keys_that_cannot_be_used_do_not_count():
+    """Spec: usable keys are counted, others skipped."""
+    encryption = {**JWKS["keys"][0], "use": "enc"}
+    keys = KeySet.from_jwks({"keys": [encryption] * 200 + [JWKS["keys"][0]] * 100})
+    assert len(keys) == 100
 
 
 def test_members_that_are_no_keys_are_skipped():

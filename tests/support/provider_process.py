@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import gzip
 import hashlib
 import json
 import secrets
@@ -55,7 +56,7 @@ DEFAULTS = {
     "expires_in": 3600,
     "refresh_expires_in": None,
     "unpublished_key": False,  # sign with a key that is not in the key set
-    "jwks_answer": None,  # 500, html, empty, huge, close
+    "jwks_answer": None,  # 500, html, empty, huge, close, 101_keys, bomb
     "cache_control": "public, max-age=300",
     "clock": 0,  # seconds that its clock is ahead
     "down": False,  # close every connection unanswered
@@ -287,8 +288,17 @@ class Handler(BaseHTTPRequestHandler):
         lever = self.provider.levers["jwks_answer"]
         if lever == "close":
             self.hang_up()
+        elif lever == "bomb":
+            self.answer(200, gzip.compress(b" " * 400_000 + b'{"keys": []}'), Content_Encoding="gzip")
         elif lever is not None:
-            bodies = {"500": "", "html": "<h1>hello</h1>", "empty": {"keys": []}, "huge": "x" * 40_000}
+            [key, *_] = self.provider.jwks()["keys"]
+            bodies = {
+                "500": "",
+                "html": "<h1>hello</h1>",
+                "empty": {"keys": []},
+                "huge": "x" * 600_000,
+                "101_keys": {"keys": [{**key, "kid": f"{number}"} for number in range(101)]},
+            }
             self.answer(500 if lever == "500" else 200, bodies[lever])
         else:
             document = self.provider.jwks()

@@ -3,17 +3,15 @@
 A request uses https and resolves its host once. It checks every address of the answer, and connects to a checked
 address only. It ends at a total deadline and a size cap.
 
-Not here: redirects, compression, proxies from the environment, cookies, retries, connections kept for later. The
-caller checks the status. An error never holds a URL's query, a header or a body (I13).
+Not here: redirects, compression by strangers, proxies from the environment, cookies, retries, connections kept for
+later. The caller checks the status. An error never holds a URL's query, a header or a body (I13).
 """
 
 from .addresses import OPERATOR, STRANGER, Policy, check_url, is_global_address
 from .answer import FetchError, Response
-from .request import DOCUMENT_LIMIT, KEY_SET_LIMIT, get, post, post_form
+from .request import get, post, post_form
 
 __all__ = [
-    "DOCUMENT_LIMIT",
-    "KEY_SET_LIMIT",
     "OPERATOR",
     "STRANGER",
     "FetchError",

@@ -19,7 +19,7 @@ class FetchError(LazyAuthError):
 
     ``url`` malformed · ``not_https`` · ``dns`` the name does not resolve · ``address`` a target that the
     policy refuses · ``connect`` · ``tls`` · ``timeout`` the deadline passed · ``too_large`` · ``encoding``
-    compressed although we refused it · ``broken`` not HTTP, or cut off · ``not_json`` · ``status`` for callers that
+    compressed as we did not ask for · ``broken`` not HTTP, or cut off · ``not_json`` · ``status`` for callers that
     expected another one.
     """
 

@@ -12,15 +12,14 @@ from urllib.parse import quote_plus, urlencode
 from django.views.decorators.debug import sensitive_variables
 from urllib3.exceptions import HTTPError
 
-from .addresses import OPERATOR, IPAddress, Policy, Target
+from .addresses import OPERATOR, STRANGER, IPAddress, Policy, Target
 from .answer import FetchError, Response
+from .inflate import ACCEPTED, inflate
 from .names import resolve
 from .sockets import Limits, Pinned, PinnedTLS, tls_context
 
-#: Bytes of a document that a stranger serves (threat model, "outbound fetch").
-DOCUMENT_LIMIT = 64 * 1024
-#: Bytes of a key set.
-KEY_SET_LIMIT = 32 * 1024
+#: Bytes of an answer, by who chose the URL (threat model, "outbound fetch").
+DOCUMENT_LIMITS: Mapping[Policy, int] = {STRANGER: 64 * 1024, OPERATOR: 1024 * 1024}
 #: Bytes of status line, headers and chunk framing, beyond the body's own cap.
 FRAMING_LIMIT = 64 * 1024
 
@@ -32,7 +31,7 @@ def get(
     url: str,
     *,
     policy: Policy,
-    max_bytes: int = DOCUMENT_LIMIT,
+    max_bytes: int | None = None,
     headers: Mapping[str, str] | None = None,
     deadline: float = 5.0,
 ) -> Response:
@@ -41,7 +40,7 @@ def get(
     Args:
         url: Absolute, https; plain http only to loopback where ``ALLOW_LOOPBACK_UPSTREAMS`` is set.
         policy: Who chose the URL.
-        max_bytes: A longer body is refused, not cut.
+        max_bytes: A longer body is refused, not cut. ``None``: 64 KiB of a stranger, 1 MiB of others.
         headers: Sent as they are.
         deadline: Seconds in all: name look-up, connection, TLS, the last byte.
 
@@ -58,7 +57,7 @@ def post_form(
     *,
     auth: tuple[str, str] | None = None,
     policy: Policy = OPERATOR,
-    max_bytes: int = DOCUMENT_LIMIT,
+    max_bytes: int | None = None,
     headers: Mapping[str, str] | None = None,
     deadline: float = 10.0,
 ) -> Response:
@@ -90,7 +89,7 @@ def post(
     body: bytes | None,
     *,
     policy: Policy,
-    max_bytes: int = DOCUMENT_LIMIT,
+    max_bytes: int | None = None,
     headers: Mapping[str, str] | None = None,
     deadline: float = 10.0,
 ) -> Response:
@@ -107,16 +106,22 @@ def _send(
     headers: Mapping[str, str],
     *,
     policy: Policy,
-    limit: int,
+    limit: int | None,
     deadline: float,
 ) -> Response:
+    limit = DOCUMENT_LIMITS[policy] if limit is None else limit
     limits = Limits(ends_at=time.monotonic() + deadline, bytes_left=limit + FRAMING_LIMIT)
     target = Target.parse(url)
     addresses = (target.address,) if target.address else resolve(target, policy, limits)
     if not addresses or not all(target.admits(address, policy) for address in addresses):
         raise FetchError("address")
     connection = _connection(target, addresses, limits)
-    sent = {"User-Agent": USER_AGENT, **headers, "Accept-Encoding": "identity", "Connection": "close"}
+    sent = {
+        "User-Agent": USER_AGENT,
+        **headers,
+        "Accept-Encoding": ACCEPTED if policy is OPERATOR else "identity",
+    }
+    sent["Connection"] = "close"
     try:
         connection.request(
             method,
@@ -126,7 +131,7 @@ def _send(
             preload_content=False,
             decode_content=False,
         )
-        return _read(connection, limit)
+        return _read(connection, limit, may_be_compressed=policy is OPERATOR)
     except (OSError, http.client.HTTPException, HTTPError, ValueError) as error:
         # From None: a traceback of the cause would hold the request.
         raise FetchError(limits.breach or _reason(error)) from None
@@ -145,11 +150,13 @@ def _connection(target: Target, addresses: tuple[IPAddress, ...], limits: Limits
     return connection
 
 
-def _read(connection: Pinned, limit: int) -> Response:
+def _read(connection: Pinned, limit: int, *, may_be_compressed: bool) -> Response:
     response = connection.getresponse()
     try:
         headers = {name.lower(): response.headers[name] for name in response.headers}
-        if headers.get("content-encoding", "identity").strip().lower() not in {"identity", ""}:
+        coding = headers.get("content-encoding", "")
+        is_compressed = coding.strip().lower() not in {"identity", ""}
+        if is_compressed and not may_be_compressed:
             raise FetchError("encoding")
         declared = response.length_remaining
         if declared is not None and declared > limit:
@@ -159,6 +166,8 @@ def _read(connection: Pinned, limit: int) -> Response:
             raise FetchError("too_large")
         if declared is not None and len(body) < declared:
             raise FetchError("broken")
+        if is_compressed and body:
+            body = inflate(body, coding, limit)
         return Response(response.status, headers, body)
     finally:
         response.close()
