@@ -5,15 +5,21 @@ from __future__ import annotations
 import hashlib
 import re
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db.models import BaseConstraint, F, Q, QuerySet, UniqueConstraint
 
+from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import RegistrationRefused
+from django_lazyauth.kit.text import INVALID
+from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.base import Identity
+
+#: Characters of an address (RFC 5321 §4.5.3.1.3).
+EMAIL_LIMIT: Final = 254
 
 
 def inactive_among(users: QuerySet[Any]) -> list[Any]:
@@ -66,7 +72,9 @@ class UserResolver:
         fields: dict[str, Any] = {}
         email_field = model.get_email_field_name()
         if not email and needs_address():
-            raise RegistrationRefused("A verified e-mail address is needed to register.")
+            if lazyauth_settings.unverified_email != "placeholder":
+                raise RegistrationRefused("A verified e-mail address is needed to register.")
+            email = placeholder_for(identity)
         if _has_field(email_field):
             # Where addresses are unique, a second empty text would be taken for a second person of that address.
             absent = None if may_be_null(email_field) else ""
@@ -87,6 +95,16 @@ def username_for(identity: Identity) -> str:
     word = re.sub(r"[^a-z0-9]+", "-", source.lower()).strip("-")[:30] or "user"
     suffix = hashlib.sha256(f"{identity.provider}\x00{identity.subject}".encode()).hexdigest()[:10]
     return f"{word}-{suffix}"
+
+
+def placeholder_for(identity: Identity) -> str:
+    """Return an address that is unique to (provider, subject) and never gets mail (RFC 2606 §2)."""
+    name = identity.provider.removeprefix(SSO_PREFIX)
+    # A domain is one already. A configured name may have what none has.
+    host = identity.sso_domain or re.sub(r"[^a-z0-9]+", "-", name.lower())[:63].strip("-") or "provider"
+    local = username_for(identity)
+    fits = host[-(EMAIL_LIMIT - len(local) - len(INVALID) - 1) :].lstrip(".-")
+    return f"{local}@{fits}{INVALID}"
 
 
 def needs_address() -> bool:

@@ -65,11 +65,14 @@ def _wrong_registration(name: str) -> CheckMessage:
 
 def _addresses(provider: Provider) -> Iterator[CheckMessage]:
     """People of a provider that verifies no address cannot register where every user needs one."""
+    if readable("unverified_email") == "placeholder":
+        return
     if needs_address() and isinstance(provider, CodeFlow) and not _brings_address(provider.descriptor):
         yield CheckWarning(
             f"The user model needs an e-mail address of everybody, and provider {provider.name!r} brings no verified "
             "one: new people cannot register with it.",
-            hint="Let the column of the address be NULL, or write the user in your own USER_RESOLVER.",
+            hint='Let the column of the address be NULL, set UNVERIFIED_EMAIL to "placeholder", or write the user in '
+            "your own USER_RESOLVER.",
             id="lazyauth.W014",
         )
 

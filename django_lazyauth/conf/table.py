@@ -13,6 +13,7 @@ from .setting import DeployLimit, Kind, Setting
 
 RegistrationMode = Literal["immediate", "lazy"]
 Runner = Literal["threads", "celery"]
+UnverifiedEmail = Literal["refuse", "placeholder"]
 RegistrationPolicy = Literal["open", "token", "closed"]
 AccessTokenFormat = Literal["jwt", "opaque"]
 
@@ -285,6 +286,12 @@ class LazyAuthSettings:
         "How an identity becomes a user.",
         default="django_lazyauth.users.UserResolver",
         check_id="lazyauth.E006",
+    )
+    unverified_email: Setting[UnverifiedEmail] = Setting(
+        choice(*get_args(UnverifiedEmail)),
+        "What happens to a new person without a verified address where the user model can hold no second one without: "
+        "`refuse` tells them that one is needed, `placeholder` gives them `<user name>@<provider>.invalid`.",
+        default="refuse",
     )
     cipher = Setting(
         kinds.CODE,

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.kit.text import is_undeliverable
 from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.models import IDToken, get_id_token_model
@@ -76,8 +77,9 @@ def user_claims(user: Any, scopes: Iterable[str], *, email_verified: bool) -> di
         "given_name": getattr(user, "first_name", "").strip(),
         "family_name": getattr(user, "last_name", "").strip(),
         "preferred_username": _preferred_username(user, email),
-        "email": email,
-        "email_verified": email_verified if email else None,
+        # One that was made up for the user model is nobody's.
+        "email": "" if is_undeliverable(email or "") else email,
+        "email_verified": email_verified if email and not is_undeliverable(email) else None,
     }
     brought = frozenset(scopes)
     return {

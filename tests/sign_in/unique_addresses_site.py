@@ -6,6 +6,7 @@ Two people sign in with a provider that verifies no address, and one whose addre
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 
@@ -37,7 +38,8 @@ def configure():
         AUTH_USER_MODEL="unique_addresses.Person",
         INSTALLED_APPS=[*defaults.INSTALLED_APPS, "tests.sign_in.unique_addresses"],
         DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-        LAZYAUTH=defaults.LAZYAUTH | {"PROVIDERS": providers},
+        LAZYAUTH=defaults.LAZYAUTH
+        | {"PROVIDERS": providers, "UNVERIFIED_EMAIL": os.environ.get("UNVERIFIED_EMAIL") or "refuse"},
     )
     django.setup()
 
@@ -53,6 +55,14 @@ def redeemed(client, provider, subject):
     return redeem(client, code).json().get("error_description", "")
 
 
+def claims_of(user):
+    """Return what a client is told of the address."""
+    from django_lazyauth.tokens.id import has_verified_email, user_claims
+
+    claims = user_claims(user, ["email"], email_verified=has_verified_email(user))
+    return [claims.get("email"), claims.get("email_verified")]
+
+
 def main():
     configure()
     from django.contrib.auth import get_user_model
@@ -66,8 +76,11 @@ def main():
     refusals = [redeemed(client, "other", subject) for subject in ("ada", "grace")]
     refusals.append(redeemed(client, "demo", "alan"))
     addresses = list(get_user_model().objects.order_by("pk").values_list("email", flat=True))
+    told = [claims_of(user) for user in get_user_model().objects.order_by("pk")]
     warned = [found.msg for found in checks.run_checks() if found.id == "lazyauth.W014"]
-    sys.stdout.write(json.dumps({"refusals": refusals, "addresses": addresses, "warned": warned}))
+    sys.stdout.write(
+        json.dumps({"refusals": refusals, "addresses": addresses, "warned": warned, "claims": told})
+    )
 
 
 if __name__ == "__main__":
