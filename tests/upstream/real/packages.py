@@ -20,7 +20,9 @@ INSTALL_TIMEOUT = 240
 
 NPM: dict[str, str] = json.loads((HERE / "package.json").read_text())["dependencies"]
 _REQUIREMENTS = (HERE / "requirements.txt").read_text()
-PYPI: dict[str, str] = dict(line.split("==") for line in _REQUIREMENTS.splitlines())
+PYPI = {
+    line.partition("[")[0].partition("==")[0]: line.partition("==")[2] for line in _REQUIREMENTS.splitlines()
+}
 
 
 def install_from_npm() -> Path:

@@ -17,12 +17,13 @@ class Person:
     Args:
         subject: Typed into the field that asks who they are.
         fields: What they type into further fields.
-        refuse: What they press to cancel: ``name=value`` of a button, or the path that a link ends with.
+        agree: What they press: ``name=value`` of a button. Without it the first button of a page.
+        refuse: What they press to cancel: the same, or what the path of a link ends with.
     """
 
-    def __init__(self, subject: str, *, fields: dict[str, str], refuse: str) -> None:
+    def __init__(self, subject: str, *, fields: dict[str, str], agree: str, refuse: str) -> None:
         self.typed = fields | {name: subject for name, text in fields.items() if text == "SUBJECT"}
-        self.refuse = refuse
+        self.agree, self.refuse = agree, refuse
         self.browser = httpx.Client(follow_redirects=False, trust_env=False)
 
     def __enter__(self) -> Person:
@@ -43,23 +44,32 @@ class Person:
                 page = self.browser.get(target)
             else:
                 assert page.status_code == 200, (page.status_code, page.text)
-                page = self._press(page) if agree else self._refuse(page)
+                page = self._press(page, self.agree) if agree else self._refuse(page)
         raise AssertionError("the pages lead nowhere")
 
-    def _press(self, page: httpx.Response, **pressed: str) -> httpx.Response:
-        form = BeautifulSoup(page.text, "html.parser").find("form")
+    def _press(self, page: httpx.Response, button: str) -> httpx.Response:
+        """Press *button* if the page has it, and else the first button."""
+        soup = BeautifulSoup(page.text, "html.parser")
+        name, _, value = button.partition("=")
+        found = soup.find("button", {"name": name, "value": value}) if value else None
+        form = found.find_parent("form") if found else soup.find("form")
         assert form is not None, page.text
-        sent = {name: self.typed.get(name, value) for name, value in _fields(form)} | pressed
+        sent = _fields(form, self.typed) | ({name: [value]} if found else {})
         return self.browser.post(urljoin(str(page.url), form.get("action", "")), data=sent)
 
     def _refuse(self, page: httpx.Response) -> httpx.Response:
-        name, _, value = self.refuse.partition("=")
-        if value:
-            return self._press(page, **{name: value})
         links = [link["href"] for link in BeautifulSoup(page.text, "html.parser").find_all("a", href=True)]
-        [link] = [link for link in links if urlsplit(link).path.endswith(self.refuse)]
-        return self.browser.get(urljoin(str(page.url), link))
+        found = [link for link in links if self.refuse and urlsplit(link).path.endswith(self.refuse)]
+        if found:
+            return self.browser.get(urljoin(str(page.url), found[0]))
+        return self._press(page, self.refuse)
 
 
-def _fields(form: Tag) -> list[tuple[str, str]]:
-    return [(field["name"], field.get("value", "")) for field in form.find_all("input") if field.get("name")]
+def _fields(form: Tag, typed: dict[str, str]) -> dict[str, list[str]]:
+    """Return what a browser sends. Boxes are left as they are."""
+    sent: dict[str, list[str]] = {}
+    for field in form.find_all("input"):
+        is_off = field.get("type") in {"checkbox", "radio"} and not field.has_attr("checked")
+        if field.get("name") and not is_off:
+            sent.setdefault(field["name"], []).append(typed.get(field["name"], field.get("value", "")))
+    return sent

@@ -46,8 +46,9 @@ class Software:
         version: Of its package, on npm or PyPI.
         command: Installs it and returns what starts it.
         fields: What people type into its pages; ``SUBJECT`` stands for who they are.
-        refuse: What they press to cancel.
+        agree, refuse: What they press there; see :class:`.Person`.
         config: Keys of our entry beside issuer, client id and secret.
+        verifies_email: It says that addresses are verified.
         asks_userinfo: Its ID tokens lack what we asked for.
         hides_method: Nothing says that the client has to use ``client_secret_post``.
         cannot: Name of a test → why this software cannot do it.
@@ -57,8 +58,10 @@ class Software:
     version: str
     command: Callable[[], list[str]]
     fields: Mapping[str, str]
+    agree: str = ""
     refuse: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
+    verifies_email: bool = True
     asks_userinfo: bool = False
     hides_method: bool = False
     cannot: Mapping[str, str] = field(default_factory=dict)
@@ -72,9 +75,13 @@ class Running:
         self.process = subprocess.Popen(
             software.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.issuer = f"http://127.0.0.1:{self._read()['port']}"
-        document = httpx.get(f"{self.issuer}/.well-known/openid-configuration", trust_env=False)
-        self.metadata: dict[str, Any] = document.json()
+        try:
+            self.issuer = f"http://127.0.0.1:{self._read()['port']}"
+            document = httpx.get(f"{self.issuer}/.well-known/openid-configuration", trust_env=False)
+            self.metadata: dict[str, Any] = document.json()
+        except BaseException:
+            self.close()
+            raise
 
     def _read(self) -> Any:
         line = self.process.stdout.readline()
@@ -100,7 +107,8 @@ class Running:
         return [request["path"] for request in self._order("requests")].count(path)
 
     def person(self, sub: str) -> Person:
-        return Person(sub, fields=dict(self.software.fields), refuse=self.software.refuse)
+        software = self.software
+        return Person(sub, fields=dict(software.fields), agree=software.agree, refuse=software.refuse)
 
     def entry(self) -> dict[str, Any]:
         """Return what stands in ``LAZYAUTH["PROVIDERS"]``."""
@@ -192,10 +200,34 @@ AUTHLIB = Software(
     hides_method=True,
 )
 
+CANAILLE = Software(
+    name="Canaille",
+    version=packages.PYPI["canaille"],
+    command=_python("canaille_site.py"),
+    fields={"login": "SUBJECT", "password": "a password of canaille"},
+    agree="answer=accept",
+    refuse="answer=deny",
+    verifies_email=False,
+)
+
+ALLAUTH = Software(
+    name="django-allauth, `idp.oidc`",
+    version=packages.PYPI["django-allauth"],
+    command=_python("allauth_site.py"),
+    fields={"login": "SUBJECT", "password": "a password of allauth"},
+    agree="action=grant",
+    refuse="action=cancel",
+    # It does not decode what RFC 6749 §2.3.1 lets clients encode.
+    config={"basic_encoding": "raw"},
+    cannot={"test_new_key_with_the_old_id": "Its key ids are digests of the keys."},
+)
+
 SOFTWARE = [
     _oidc_provider(conform=True),
     _oidc_provider(conform=False),
     OAUTH2_MOCK_SERVER,
     OIDC_PROVIDER_MOCK,
     AUTHLIB,
+    CANAILLE,
+    ALLAUTH,
 ]

@@ -5,6 +5,7 @@ It writes nothing where a scenario failed, or was left out of the run.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -28,8 +29,8 @@ def render(page: str) -> str:
 
 def _lines() -> Iterator[str]:
     reasons: list[str] = []
-    yield "| | version | " + " | ".join(SCENARIOS.values()) + " |"
-    yield "|---|---|" + "---|" * len(SCENARIOS)
+    yield "| | version | " + " | ".join(SCENARIOS.values()) + " | further keys of the entry |"
+    yield "|---|---|" + "---|" * len(SCENARIOS) + "---|"
     for one in SOFTWARE:
         cells = []
         for test in SCENARIOS:
@@ -37,6 +38,7 @@ def _lines() -> Iterator[str]:
             if reason and reason not in reasons:
                 reasons.append(reason)
             cells.append(f"no, {reasons.index(reason) + 1}" if reason else "yes")
+        cells.append(f"`{json.dumps(dict(one.config))}`" if one.config else "none")
         yield f"| {one.name} | {one.version} | " + " | ".join(cells) + " |"
     if reasons:
         yield ""

@@ -1,6 +1,4 @@
 // oauth2-mock-server, which signs in whoever was named last. Who they are is said by the events that it has for that.
-import { randomUUID } from "node:crypto";
-
 import { OAuth2Issuer, OAuth2Service } from "oauth2-mock-server";
 
 import { serve } from "./process.mjs";
@@ -18,8 +16,7 @@ await serve(async ({ issuer: url, key, people }) => {
   });
   const subject = (request) => subjects.get(request.body.code ?? request.body.refresh_token);
   service.on("beforeTokenSigning", (token, request) => {
-    // Without an id, tokens of one second are the same token.
-    Object.assign(token.payload, people.get(subject(request)), { sub: subject(request), jti: randomUUID() });
+    Object.assign(token.payload, people.get(subject(request)), { sub: subject(request) });
   });
   service.on("beforeResponse", (response, request) => {
     subjects.set(response.body.refresh_token, subject(request));
