@@ -53,6 +53,7 @@ LAZYAUTH: dict[str, Any] = {
     "PROVIDERS": {
         "demo": {
             "display_name": "Demo Upstream",
+            "logo": "example/upstream.svg",
             "issuer": UPSTREAM_ISSUER,
             "client_id": environment.value("DEMO_UPSTREAM_CLIENT_ID", "lazyauth-example-site"),
             "client_secret": environment.value("DEMO_UPSTREAM_CLIENT_SECRET", "a-secret-for-the-demo-only"),

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, get_args
 from django_lazyauth.errors import LazyAuthError
 
 from .people.keys import People, people_from
-from .presets import PRESETS
+from .presets import LOGOS, PRESETS
 from .provider_keys import KEYS, UserInfo
 from .provider_kinds import PLACEHOLDER, REQUIRED, SECRET_ALGORITHMS, Key, Wrong, is_a
 from .requests.authentication import AuthMethod, can_sign
@@ -278,7 +278,7 @@ def with_preset(name: str, mapping: Mapping[str, Any]) -> dict[str, Any]:
     if not is_a(preset, str) or preset not in PRESETS:
         known = f'"preset" must be one of {", ".join(sorted(PRESETS))}'
         raise DescriptorError(name, known + _suggestion(preset, PRESETS))
-    return _laid_over(PRESETS[preset].entry, given)
+    return _laid_over({"logo": f"{LOGOS}/{preset}.svg", **PRESETS[preset].entry}, given)
 
 
 def _laid_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:

@@ -85,6 +85,13 @@ KEYS: Final = (
         types=TYPES,
     ),
     Key(
+        "logo",
+        kinds.STATIC_PATH,
+        "The picture on the button, 24 by 24 pixels: a path below `STATIC_URL`.",
+        default_text="that of the preset, else none",
+        types=TYPES,
+    ),
+    Key(
         "registration",
         kinds.choice("immediate", "lazy"),
         "When a new user is written.",
@@ -269,6 +276,7 @@ class ProviderConfig(_Class, PeopleConfig, RequestsConfig, total=False):
     preset: str | None
     type: AnyType | None
     display_name: Any  # A text, or a lazy translation.
+    logo: str | None
     registration: Literal["immediate", "lazy"] | None
     enabled: bool | None
     issuer: str | None

@@ -56,6 +56,7 @@ OWN_PARAMETERS: Final = frozenset(
 )
 
 PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_STATIC_PATH: Final = re.compile(r"[A-Za-z0-9_.@+-][A-Za-z0-9_.@+/-]*")
 _SCOPE_TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
@@ -162,6 +163,17 @@ def shown_text(limit: int) -> Kind:
     """A text that a page shows. A lazy translation stays lazy."""
     plain = text(limit)
     return Kind(plain.words, lambda value: value if _is_lazy(value) else plain.read(value))
+
+
+def _static_path(value: Any) -> str:
+    found: str = text().read(value)
+    wanted(not found or (_STATIC_PATH.fullmatch(found) and ".." not in found.split("/")))
+    return found
+
+
+STATIC_PATH: Final = Kind(
+    f"a relative path of letters, digits and _.@+-/, at most {IDENTIFIER_LIMIT} characters", _static_path
+)
 
 
 def _class(value: Any) -> Any:

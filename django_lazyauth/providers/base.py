@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 from uuid import UUID
 
+from django.templatetags.static import static
+
 from django_lazyauth.vault.tokens import GrantTerms, UpstreamBundle, UpstreamTokens
 
 if TYPE_CHECKING:
@@ -132,6 +134,16 @@ class Provider:
     def display_name(self) -> str:
         """The text of the button."""
         return str(self.config.get("display_name") or self.name.replace("-", " ").replace("_", " ").title())
+
+    @property
+    def logo(self) -> str:
+        """URL of the picture on the button; empty where there is none, or where its file is missing."""
+        path = self.config.get("logo") or ""
+        try:
+            return static(path) if isinstance(path, str) and path else ""
+        except ValueError:
+            # A storage with a manifest does not know the file. The button needs no picture.
+            return ""
 
     @property
     def registration(self) -> RegistrationMode | None:

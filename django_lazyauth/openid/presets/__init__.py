@@ -17,4 +17,7 @@ from .oauth2 import OAUTH2
 from .oidc import OIDC
 from .preset import Preset
 
+#: Static directory of their pictures, one file a preset. They are drawn for this package, in a simplified form.
+LOGOS: Final = "django_lazyauth/logos"
+
 PRESETS: Final[Mapping[str, Preset]] = {**OIDC, **OAUTH2, **EASTERN}
