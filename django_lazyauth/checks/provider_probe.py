@@ -19,7 +19,7 @@ from django_lazyauth.kit import fetch
 from django_lazyauth.kit.results import SourceFailed
 from django_lazyauth.openid import published
 from django_lazyauth.openid.descriptor import ProviderDescriptor
-from django_lazyauth.openid.jose import KEY_OF
+from django_lazyauth.openid.jose import KEY_OF, MAC_OF
 from django_lazyauth.providers import key_refresh
 from django_lazyauth.providers.code_flow import CodeFlow, Endpoints
 from django_lazyauth.providers.openid import OpenIDProvider
@@ -118,7 +118,9 @@ def _keys(provider: OpenIDProvider) -> Iterator[Finding]:
         if any(key.kind == KEY_OF.get(name) and key.algorithm in (None, name) for name in allowed)
     ]
     text = f"{len(keys)} keys, of which {len(fitting)} fit the algorithms of the entry."
-    yield (ok if fitting else fix)("keys", text)
+    # With HS256 the secret is the key.
+    is_enough = fitting or any(name in MAC_OF for name in allowed)
+    yield (ok if is_enough else fix)("keys", text)
 
 
 # -- where it is -----------------------------------------------------------------------------------------

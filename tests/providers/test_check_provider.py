@@ -199,6 +199,11 @@ def test_what_it_demands_and_this_site_lacks_is_to_be_fixed(upstream):
     assert "RFC 9126" in of_level("fix", findings(status=1))["par"]
 
 
+def test_who_signs_with_the_secret_needs_no_keys(upstream, configure):
+    configure(algorithms=["HS256"])
+    assert "keys" in of_level("ok", findings(status=1))
+
+
 def test_keys_of_no_algorithm_of_the_entry_are_to_be_fixed(upstream, configure):
     configure(algorithms=["EdDSA"])
     found = of_level("fix", findings(status=1))
