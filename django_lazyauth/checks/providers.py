@@ -18,6 +18,7 @@ from django_lazyauth.openid.domains import check_configuration
 from django_lazyauth.openid.requests.signing import end_of
 from django_lazyauth.providers.base import Provider
 from django_lazyauth.providers.code_flow import CodeFlow
+from django_lazyauth.providers.openid import OpenIDProvider
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sign_in.deferred import mode_of
 from django_lazyauth.users import needs_address
@@ -34,6 +35,28 @@ def check_providers() -> Iterator[CheckMessage]:
             continue
         if config.get("enabled", True) is not False:
             yield from check_entry(name, config)
+    yield from _two_of_one_issuer()
+
+
+def _two_of_one_issuer() -> Iterator[CheckMessage]:
+    """One person would be two accounts, and by a second provider nobody would find their own."""
+    known: dict[str, tuple[str, str]] = {}
+    for name, config in (readable("providers") or {}).items():
+        try:
+            provider = get_provider(name) if is_a(config, Mapping) else None
+            if not isinstance(provider, OpenIDProvider) or provider.descriptor.people.accounts_of is False:
+                continue
+            accounts, issuers = provider.accounts, provider.descriptor.issuers
+        except Exception:  # noqa: BLE001, S112 - it is disabled, or E008 reports why it cannot be set up.
+            continue
+        other, its = next((known[issuer] for issuer in issuers if issuer in known), (name, accounts))
+        if its != accounts:
+            yield Error(
+                f"Providers {_shown(other)} and {_shown(name)} have one issuer: a person has two accounts.",
+                hint='Set "accounts_of" of one to the name of the other, or to False if that is meant.',
+                id="lazyauth.E022",
+            )
+        known.update(dict.fromkeys(issuers, (name, accounts)))
 
 
 def check_entry(name: str, config: Mapping[str, Any]) -> list[CheckMessage]:

@@ -224,6 +224,8 @@ def _check_whole(descriptor: ProviderDescriptor) -> None:
         # Without its placeholder an alias would let a token of one tenant name another.
         if set(PLACEHOLDER.findall(alias)) != set(descriptor.placeholders):
             raise DescriptorError(descriptor.name, '"issuer_aliases" must have the placeholders of "issuer"')
+    if descriptor.people.accounts_of and descriptor.name.startswith(SSO_PREFIX):
+        raise DescriptorError(descriptor.name, '"accounts_of" is not for a domain: its people are its own')
     if descriptor.people.tenants and not descriptor.placeholders:
         raise DescriptorError(descriptor.name, '"tenants" needs a placeholder in "issuer"')
     if descriptor.people.legacy_subjects and descriptor.placeholders and not descriptor.people.tenants:

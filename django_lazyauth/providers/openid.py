@@ -22,7 +22,7 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
 from django_lazyauth.kit.results import Failed, Pending, Ready, Result
 from django_lazyauth.openid import keys, sources
-from django_lazyauth.openid.descriptor import ProviderDescriptor
+from django_lazyauth.openid.descriptor import DescriptorError, ProviderDescriptor
 from django_lazyauth.openid.jose import LEEWAY, Reason
 from django_lazyauth.openid.people.admission import earlier_subjects, misses_a_path
 from django_lazyauth.openid.provider_kinds import IDENTIFIER_LIMIT
@@ -38,6 +38,7 @@ from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 from .base import Identity, Json, Redirect, Success, UnusableAnswer
 from .code_flow import Answers, CodeFlow, Endpoints
 from .profile import Profile, log_unused, read_profile
+from .registry import get_provider
 from .userinfo import read_userinfo
 
 if TYPE_CHECKING:
@@ -108,6 +109,39 @@ class OpenIDProvider(CodeFlow):
     def method_found(self) -> str:
         return self.published.stored.method_found
 
+    @cached_property
+    def accounts(self) -> str:
+        """The name that identities are kept under: this one, or that of ``accounts_of``.
+
+        Raises:
+            ProviderUnavailable: ``misconfigured``: the other one is no provider of these people (I19).
+        """
+        name = self.descriptor.people.accounts_of
+        if not name:
+            return self.name
+        try:
+            other = get_provider(name)
+        except ProviderUnavailable:
+            other = self
+        ours = self.descriptor
+        if (
+            other is self
+            or not isinstance(other, OpenIDProvider)
+            or name == self.name
+            or other.descriptor.people.accounts_of
+            or (other.descriptor.issuer, other.descriptor.subject) != (ours.issuer, ours.subject)
+        ):
+            hint = '"accounts_of" must name another provider with the same "issuer" and "subject"'
+            raise ProviderUnavailable("misconfigured", debug=hint)
+        return name
+
+    def check(self) -> None:
+        super().check()
+        try:
+            _ = self.accounts
+        except ProviderUnavailable as error:
+            raise DescriptorError(self.name, error.debug) from None
+
     def names_issuer(self, issuer: str) -> bool:
         """Say whether *issuer* matches the configured one, in any tenant. The ID token names the tenant."""
         return any(
@@ -156,7 +190,7 @@ class OpenIDProvider(CodeFlow):
         self.admit(documents, verified.tenant)
         log_unused(self.name, profile)
         identity = Identity(
-            provider=self.name,
+            provider=self.accounts,
             subject=subject_of(verified),
             issuer=verified.issuer,
             email=profile.email,

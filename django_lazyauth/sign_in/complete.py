@@ -20,7 +20,7 @@ from django_lazyauth.providers.base import Provider, Success
 from django_lazyauth.sessions import browser, end
 
 from . import default_identity
-from .deferred import Deactivated, Taken, defer, known_identity, load_user, mode_of, write_person
+from .deferred import Deactivated, Leg, Taken, defer, known_identity, load_user, mode_of, write_person
 from .leg import back_to, end_leg
 
 #: Two requests may register the same (provider, subject) at once. The second finds the first on its next attempt.
@@ -92,10 +92,18 @@ def _write(
         if user is not None:
             default_identity.promote(user, success.identity)
         if user is None or (success.commit is not None and mode_of(provider) == "lazy"):
-            defer(pending, success.identity, success.commit)
+            _defer(pending, provider, success)
         elif success.commit is not None:
             end.finalize(provider, success.commit, user=user, session_id=pending.pk)
     return user, identity_id
+
+
+def _defer(pending: PendingAuthorization, provider: Provider, success: Success) -> None:
+    """Keep what the exchange writes. The tokens stay with the provider that gave them, whoever keeps its accounts."""
+    if success.commit is None or success.identity.provider == provider.name:
+        defer(pending, success.identity, success.commit)
+    else:
+        defer(pending, success.identity, None, legs=(Leg(provider.name, success.commit),))
 
 
 def _user_of(

@@ -61,6 +61,15 @@ MUTATIONS = (
         "I5",
     ),
     Mutation(
+        "accounts-of-another-issuer",
+        "providers/openid.py",
+        "            or (other.descriptor.issuer, other.descriptor.subject) != (ours.issuer, ours.subject)",
+        "            or not other.descriptor.issuer",
+        ("upstream/test_people.py::test_i19_a_provider_of_other_people_is_set_up_wrongly",),
+        "A provider has the accounts of another one of its issuer only.",
+        "I19",
+    ),
+    Mutation(
         "id-token-for-an-app",
         VERIFY,
         "    ours = (provider.client_id, *(provider.people.audiences if is_native else ()))",

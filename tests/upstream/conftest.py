@@ -23,10 +23,10 @@ def go_upstream(upstream, browser, redirect, **levers):  # noqa: F811
     return get(browser, f"{back.path}?{back.query}")
 
 
-def sign_in_upstream(upstream, client: OAuthClient, **changes) -> dict[str, Any]:  # noqa: F811
+def sign_in_upstream(upstream, client: OAuthClient, *, provider="acme", **changes) -> dict[str, Any]:  # noqa: F811
     """Do the whole way through the upstream; return the answer of the token endpoint."""
     browser = make_browser()
-    answer = go_upstream(upstream, browser, start(browser, client, provider="acme", **changes))
+    answer = go_upstream(upstream, browser, start(browser, client, provider=provider, **changes))
     if not answer.headers["Location"].startswith(client.redirect_uri):
         answer = consent(browser, answer)
     tokens = redeem(client, query_of(answer.headers["Location"])["code"])

@@ -12,8 +12,10 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from django_lazyauth.errors import RefreshError, RegistrationRefused
+from django_lazyauth.checks.providers import check_providers
+from django_lazyauth.errors import ProviderUnavailable, RefreshError, RegistrationRefused
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, UpstreamToken
+from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.signals import identity_updated
 from django_lazyauth.upstream.fresh_token import fresh_token
 from django_lazyauth.users import UserResolver
@@ -371,3 +373,70 @@ def test_whatever_an_optional_claim_holds_the_person_signs_in(acme, client_, reg
         assert identity.email == "" or identity.email.count("@") == 1
 
     sign_in()
+
+
+# --- Two providers of one issuer ------------------------------------------------------------------------------
+
+
+def two(upstream, lazyauth, settings, **changes):
+    lazyauth(
+        PROVIDERS=settings.LAZYAUTH["PROVIDERS"]
+        | {
+            "acme": upstream.config(**changes),
+            "corp": upstream.config(registration=changes.get("registration")),
+        }
+    )
+
+
+@pytest.mark.parametrize("registration", ["immediate", "lazy"])
+@pytest.mark.parametrize("first", ["acme", "corp"])
+def test_i5_the_people_of_two_providers_may_be_one(
+    upstream, client_, lazyauth, settings, registration, first
+):
+    """Whichever they choose first. The tokens stay with the client that they were given to."""
+    two(upstream, lazyauth, settings, accounts_of="corp", registration=registration)
+    for name in (first, "acme", "corp"):
+        sign_in_upstream(upstream, client_, provider=name)
+    identity = ProviderIdentity.objects.get()
+    assert (identity.provider, identity.subject) == ("corp", "person-1")
+    assert list(UpstreamToken.objects.order_by("pk").values_list("provider", flat=True)) == [
+        first,
+        "acme",
+        "corp",
+    ]
+    row = UpstreamToken.objects.filter(provider="acme").last()
+    before = store.get(row.session_id, "acme", user_id=row.user_id, client_id=row.client_id)
+    fresh = fresh_token(row.session_id, "acme", user_id=row.user_id, client_id=row.client_id, force=True)
+    assert fresh != before.access_token
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"accounts_of": "nobody"},
+        {"accounts_of": "acme"},
+        {"accounts_of": "demo"},
+        {"accounts_of": "corp", "subject": "oid"},
+        {"accounts_of": "corp", "issuer": "https://other.example"},
+    ],
+)
+def test_i19_a_provider_of_other_people_is_set_up_wrongly(upstream, lazyauth, settings, changes):
+    """Also while the site runs: nobody becomes somebody of another issuer."""
+    two(upstream, lazyauth, settings, **changes)
+    with pytest.raises(ProviderUnavailable) as caught:
+        _ = get_provider("acme").accounts
+    assert caught.value.reason == "misconfigured"
+    assert [found.id for found in check_providers()] == ["lazyauth.E008"]
+
+
+@pytest.mark.parametrize(("accounts_of", "ids"), [(None, ["lazyauth.E022"]), ("corp", []), (False, [])])
+def test_a_check_asks_whose_people_those_of_two_providers_are(upstream, lazyauth, settings, accounts_of, ids):
+    two(upstream, lazyauth, settings, accounts_of=accounts_of)
+    assert [found.id for found in check_providers()] == ids
+
+
+def test_people_are_others_on_purpose(upstream, client_, lazyauth, settings):
+    two(upstream, lazyauth, settings, accounts_of=False)
+    for name in ("acme", "corp"):
+        sign_in_upstream(upstream, client_, provider=name)
+    assert ProviderIdentity.objects.values("user").distinct().count() == 2

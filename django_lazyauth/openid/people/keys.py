@@ -72,6 +72,14 @@ PEOPLE_KEYS: Final = (
         "[once](#earlier-subjects). An issuer with placeholders needs `tenants` for it.",
         (),
     ),
+    Key(
+        "accounts_of",
+        kinds.ACCOUNTS_OF,
+        "Another provider of the same issuer, whose accounts [these are too](#two-providers-of-one-issuer). `False`: "
+        "they are other accounts, on purpose.",
+        default_text="none",
+        types=("oidc",),
+    ),
 )
 
 
@@ -84,6 +92,7 @@ class PeopleConfig(TypedDict, total=False):
     nonce_hash: NonceHash | None
     allow: Mapping[str, list[str | int | bool] | tuple[str | int | bool, ...]] | None
     tenants: list[str] | tuple[str, ...] | None
+    accounts_of: str | Literal[False] | None
     legacy_subjects: Sequence[str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any]] | None
 
 
@@ -98,6 +107,7 @@ class People:
     allow: tuple[tuple[Path, tuple[str | int | bool, ...]], ...] = ()
     tenants: tuple[str, ...] = ()
     legacy_subjects: tuple[Rule, ...] = ()
+    accounts_of: str | Literal[False] = ""
 
 
 def people_from(values: Mapping[str, Any]) -> People:

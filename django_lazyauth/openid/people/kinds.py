@@ -66,3 +66,10 @@ def _legacy(value: Any) -> tuple[Rule, ...]:
 
 
 LEGACY_SUBJECTS: Final = Kind(f"a list of at most {LEGACY_LIMIT} [rules](#rules)", _legacy)
+
+
+def _accounts_of(value: Any) -> str | bool:
+    return False if value is False else str(text().read(value))
+
+
+ACCOUNTS_OF: Final = Kind("the name of a provider, or False", _accounts_of)
