@@ -20,10 +20,10 @@ from django_lazyauth.kit.results import SourceFailed
 from django_lazyauth.openid import published
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.jose import KEY_OF, MAC_OF
+from django_lazyauth.openid.published import policy_of
 from django_lazyauth.providers import key_refresh
 from django_lazyauth.providers.code_flow import CodeFlow, Endpoints
 from django_lazyauth.providers.openid import OpenIDProvider
-from django_lazyauth.providers.token_requests import policy_of
 from django_lazyauth.sign_in.failures import reason_of
 
 from .finding import Finding, fix, note, ok, unasked

@@ -91,6 +91,8 @@ class ProviderDescriptor:
         openid_configuration: URL of its metadata, if it is not below the issuer.
         authorization_endpoint: Empty: taken from the metadata, like every other empty endpoint.
         emails_endpoint: A list of addresses with ``verified`` flags (GitHub-style).
+        jwks: Its key set, where the operator has it; it is not fetched then.
+        ca_file: Path of trust anchors for this provider, beside those of the system.
         requests: What our requests to it look like.
         people: Whose tokens and which people this site takes.
     """
@@ -120,8 +122,15 @@ class ProviderDescriptor:
     jwks_uri: str = ""
     revocation_endpoint: str = ""
     emails_endpoint: str = ""
+    jwks: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    ca_file: str = ""
     requests: Requests = field(default_factory=Requests)
     people: People = field(default_factory=People)
+
+    @property
+    def fetches_keys(self) -> bool:
+        """Whether its keys are fetched: the operator did not give them."""
+        return not self.jwks
 
     @property
     def has_secret(self) -> bool:
@@ -233,8 +242,9 @@ def _check_whole(descriptor: ProviderDescriptor) -> None:
         raise DescriptorError(
             descriptor.name, '"legacy_subjects" needs "tenants" where "issuer" has placeholders'
         )
-    explicit = descriptor.authorization_endpoint and descriptor.token_endpoint and descriptor.jwks_uri
-    if descriptor.placeholders and not descriptor.openid_configuration and not explicit:
+    explicit = descriptor.authorization_endpoint and descriptor.token_endpoint
+    has_all = bool(explicit and (descriptor.jwks_uri or descriptor.jwks))
+    if descriptor.placeholders and not descriptor.openid_configuration and not has_all:
         raise DescriptorError(
             descriptor.name, '"openid_configuration" is required where "issuer" has placeholders'
         )

@@ -62,8 +62,16 @@ def fetch_if_due(domain: SsoDomain, *, renew_keys: bool = False) -> Result[Disco
     found = configurations.fetch_if_due(domain.cache_key)
     if not isinstance(found, Ready):
         return found
-    keys = key_sets.fetch_if_due(found.value["keys"], renew=renew_keys)
+    keys = _given_keys(domain) or key_sets.fetch_if_due(found.value["keys"], renew=renew_keys)
     return _assemble(domain, found.value, keys.value) if isinstance(keys, Ready) else keys
+
+
+def _given_keys(domain: SsoDomain) -> Ready[dict[str, Any]] | None:
+    """Return the keys that the operator gave for this domain, in the form of a fetched key set."""
+    descriptor = domain.descriptor
+    if descriptor is None or descriptor.fetches_keys:
+        return None
+    return Ready({"jwks": descriptor.jwks, "fetched_at": key_sets.clock()})
 
 
 def peek(domain: SsoDomain) -> Result[DiscoveredProvider]:
@@ -71,7 +79,7 @@ def peek(domain: SsoDomain) -> Result[DiscoveredProvider]:
     found = configurations.peek(domain.cache_key)
     if not isinstance(found, Ready):
         return found
-    keys = key_sets.peek(found.value["keys"])
+    keys = _given_keys(domain) or key_sets.peek(found.value["keys"])
     if not isinstance(keys, Ready):
         return keys
     return _assemble(domain, found.value, keys.value)
@@ -111,7 +119,7 @@ def _fetch_configuration(cache_key: str) -> dict[str, Any]:
     if domain is None or domain.cache_key != cache_key:
         raise SourceFailed("not_allowed")
     if domain.descriptor is not None:
-        policy, name = fetch.OPERATOR, ""
+        policy, name = published.policy_of(domain.descriptor), ""
         members = _configured_metadata(published.get_document(domain.start_url, policy), domain.descriptor)
         provider: dict[str, Any] = {}
     else:
@@ -133,9 +141,10 @@ def _fetch_configuration(cache_key: str) -> dict[str, Any]:
             descriptor_from_settings(SSO_PREFIX + domain.name, provider)
         except DescriptorError:
             raise SourceFailed("incomplete") from None
-    keys = f"{policy.value} {members['jwks_uri']}"
-    # A caller that waits for the metadata needs the keys next.
-    key_sets.fetch_if_due(keys)
+    keys = _keys_of(policy, members.get("jwks_uri", ""))
+    if domain.descriptor is None or domain.descriptor.fetches_keys:
+        # A caller that waits for the metadata needs the keys next.
+        key_sets.fetch_if_due(keys)
     return {"name": name, "provider": provider, "published": members, "keys": keys}
 
 
@@ -144,7 +153,7 @@ def _configured_metadata(metadata: Mapping[str, Any], configured: ProviderDescri
     if metadata.get("issuer") not in configured.issuers:
         raise SourceFailed("issuer_mismatch")
     own = {name: url for name in published.ENDPOINT_MEMBERS if (url := getattr(configured, name, ""))}
-    return published.read_metadata({**metadata, **own})[0]
+    return published.read_metadata({**metadata, **own}, configured)[0]
 
 
 def _read_domain_document(document: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -208,10 +217,17 @@ def _algorithms(metadata: Mapping[str, Any]) -> list[str]:
 # --- Keys -------------------------------------------------------------------------------------------------
 
 
+def _keys_of(policy: fetch.Policy, url: str) -> str:
+    """Return the cache key of a key set. An address has no spaces; a path may."""
+    return f"{'stranger' if policy.is_strict else 'operator'} {url} {policy.ca_file}"
+
+
 def _fetch_keys(cache_key: str) -> dict[str, Any]:
-    chosen_by, _, url = cache_key.partition(" ")
+    chosen_by, _, address = cache_key.partition(" ")
+    url, _, ca_file = address.partition(" ")
+    policy = fetch.Policy(is_strict=chosen_by != "operator", ca_file=ca_file)
     fetched_at = key_sets.clock()
-    return {"jwks": published.get_key_set(url, fetch.Policy(chosen_by)), "fetched_at": fetched_at}
+    return {"jwks": published.get_key_set(url, policy), "fetched_at": fetched_at}
 
 
 configurations: Final = register(CachedFetch("configuration", _fetch_configuration))

@@ -200,23 +200,39 @@ def _fetch_and_store(
         jwks_uri = descriptor.jwks_uri or configuration.get("jwks_uri", "")
         conditions = _conditions(row) if jwks_uri == stored_uri else {}
         values |= {"configuration": dict(configuration), "notes": list(notes)}
-    limit = published.limits_of(fetch.OPERATOR).octets
-    response = published.get(jwks_uri, fetch.OPERATOR, max_bytes=limit, headers=conditions)
+    age, is_unchanged = DEFAULT_MAX_AGE, False
+    if not descriptor.fetches_keys:
+        # If the entry gives none later, a token will name an unknown key, which has them fetched.
+        values |= {"jwks": {"keys": []}, "etag": "", "last_modified": ""}
+    else:
+        age, keys = _fetch_key_set(descriptor, jwks_uri, conditions)
+        is_unchanged = not keys
+        values |= keys
     if configuration is not None:
-        fresh_until = started_at + max_age(response.headers.get("cache-control", ""))
-        values |= {"fresh_until": fresh_until, "next_refresh_at": fresh_until}
+        values |= {"fresh_until": started_at + age, "next_refresh_at": started_at + age}
         values |= {"refreshing_until": None, "failures": 0}
-    is_unchanged = response.status == 304 and bool(conditions)
-    if not is_unchanged:
-        values["jwks"] = published.public_key_set(response, fetch.OPERATOR)
-        values["etag"] = _validator(response, "etag", 255)
-        values["last_modified"] = _validator(response, "last-modified", 64)
     # A slow answer never overwrites that of a request which started later.
     is_newest = Q(fetched_at__isnull=True) | Q(fetched_at__lt=started_at)
     rows = rows_of(descriptor).filter(issuer=descriptor.issuer)
     if not rows.filter(is_newest).update(**values) and configuration is not None:
         rows.update(refreshing_until=None)
     return Outcome.UNCHANGED if is_unchanged else Outcome.STORED
+
+
+def _fetch_key_set(
+    descriptor: ProviderDescriptor, url: str, conditions: Mapping[str, str]
+) -> tuple[timedelta, dict[str, Any]]:
+    """Return how long the key set is fresh, and what is stored of it; nothing if it did not change."""
+    policy = published.policy_of(descriptor)
+    response = published.get(url, policy, max_bytes=published.limits_of(policy).octets, headers=conditions)
+    age = max_age(response.headers.get("cache-control", ""))
+    if response.status == 304 and conditions:
+        return age, {}
+    return age, {
+        "jwks": published.public_key_set(response, policy),
+        "etag": _validator(response, "etag", 255),
+        "last_modified": _validator(response, "last-modified", 64),
+    }
 
 
 def _postpone(descriptor: ProviderDescriptor, failure: SourceFailed) -> None:
@@ -255,11 +271,11 @@ def _fetch_configuration(descriptor: ProviderDescriptor) -> tuple[dict[str, Any]
         SourceFailed: There is no document, it names another issuer (§4.3), or an endpoint must not be used.
     """
     if (
-        all(getattr(descriptor, name) for name in published.REQUIRED_MEMBERS)
+        all(published.is_configured(descriptor, name) for name in published.REQUIRED_MEMBERS)
         and not descriptor.openid_configuration
     ):
         return {}, []
-    document = published.get_document(descriptor.configuration_url, fetch.OPERATOR)
+    document = published.get_document(descriptor.configuration_url, published.policy_of(descriptor))
     issuer = document.get("issuer")
     if not isinstance(issuer, str) or not _is_issuer_of(descriptor, issuer):
         raise SourceFailed("issuer_mismatch")

@@ -92,7 +92,7 @@ class StoredProvider:
 def load(descriptor: ProviderDescriptor) -> StoredProvider | None:
     """Return what is stored of the provider, of any age; ``None`` before the first successful refresh. One SELECT."""
     row = _find(descriptor)
-    return None if row is None else _read(row)
+    return None if row is None else _read(descriptor, row)
 
 
 def _find(descriptor: ProviderDescriptor) -> ProviderKeySet | None:
@@ -107,9 +107,9 @@ def _select(using: str) -> PreparedSelect[ProviderKeySet]:
     return PreparedSelect(ProviderKeySet.objects.using(using).filter(pk=ASKED_FOR))
 
 
-def _read(row: ProviderKeySet) -> StoredProvider | None:
+def _read(descriptor: ProviderDescriptor, row: ProviderKeySet) -> StoredProvider | None:
     try:
-        keys = KeySet.from_jwks(row.jwks)
+        keys = KeySet.from_jwks(descriptor.jwks or row.jwks)
     except KeySetInvalid:
         return None
     if row.fetched_at is None:
@@ -129,7 +129,7 @@ def load_or_fetch(descriptor: ProviderDescriptor) -> StoredProvider | None:
         SourceFailed: ``keys_stale``: what is stored is too old, and the provider does not answer.
     """
     row = _find(descriptor)
-    stored = None if row is None else _read(row)
+    stored = None if row is None else _read(descriptor, row)
     if row is None or stored is None:
         return _fetch_first(descriptor)
     now = timezone.now()
@@ -167,6 +167,8 @@ def refetch(descriptor: ProviderDescriptor) -> StoredProvider | None:
     Of all callers in all processes, one fetches per 30 s (I15). Callers that come during its fetch wait for it, 2 s
     at most. The others get what is stored.
     """
+    if not descriptor.fetches_keys:
+        return load(descriptor)
     now = timezone.now()
     rows = key_fetch.rows_of(descriptor)
     is_ours = rows.filter(

@@ -9,10 +9,12 @@ Not here: the kinds of values (:mod:`.provider_kinds`), and how an entry is read
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Any, Final, Literal, TypedDict, get_args
 
 from . import provider_kinds as kinds
 from . import rules
+from .key_set import KeySet, is_usable
 from .people.keys import PEOPLE_KEYS, PeopleConfig
 from .presets import PRESETS
 from .provider_kinds import REQUIRED, Key, Kind
@@ -28,6 +30,13 @@ UserInfo = Literal["auto", "always", "never"]
 TYPES: Final[tuple[str, ...]] = get_args(AnyType)
 
 
+def _key_set(value: Any) -> dict[str, Any]:
+    """Return the keys of a set that can be used."""
+    kinds.wanted(kinds.is_a(value, Mapping) and len(KeySet.from_jwks(value)))
+    return {"keys": [dict(member) for member in value["keys"] if is_usable(member)]}
+
+
+KEY_SET: Final = Kind("a key set with at least one public signature key (RFC 7517 §5)", _key_set)
 _RULE: Final = Kind("a [rule](#rules)", rules.reader())
 _RULE_OF_ENTRY: Final = Kind("a [rule](#rules) without source", rules.reader(sources=()))
 
@@ -220,6 +229,21 @@ KEYS: Final = (
         types=("oidc",),
     ),
     Key(
+        "jwks",
+        KEY_SET,
+        "Its key set, in place of `jwks_uri`. It is never fetched, so a new key needs a new value.",
+        {},
+        default_text="fetched",
+        types=("oidc",),
+    ),
+    Key(
+        "ca_file",
+        kinds.CA_FILE,
+        "Trust anchors for this provider only, beside those of the system: a provider of a company with a certificate "
+        "of its own.",
+        default_text="none",
+    ),
+    Key(
         "revocation_endpoint",
         request_kinds.endpoint("client_id", "access_token"),
         "Where tokens are revoked (RFC 7009).",
@@ -298,6 +322,8 @@ class ProviderConfig(_Class, PeopleConfig, RequestsConfig, total=False):
     token_endpoint: str | None
     userinfo_endpoint: str | None
     jwks_uri: str | None
+    jwks: Mapping[str, Any] | None
+    ca_file: str | PathLike[str] | None
     revocation_endpoint: str | None
     emails_endpoint: str | None
     emails: EmailsConfig | None

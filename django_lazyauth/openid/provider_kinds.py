@@ -9,9 +9,13 @@ Not here: which keys there are (:mod:`.provider_keys`). Django is not imported.
 
 from __future__ import annotations
 
+import os
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import PurePath
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -219,6 +223,27 @@ def _url(value: Any) -> str:
 
 
 URL: Final = Kind("an absolute https URL without fragment", _url)
+
+
+@lru_cache(maxsize=64)
+def _read_certificates(path: str, changed_at: int) -> None:
+    """Read the certificates of a file once for each time that it was written.
+
+    Raises:
+        OSError: It holds none, or cannot be read.
+    """
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+
+
+def _ca_file(value: Any) -> str:
+    wanted(is_a(value, str, PurePath))
+    path: str = text(4096).read(str(value))
+    if path:
+        _read_certificates(path, os.stat(path).st_mtime_ns)
+    return path
+
+
+CA_FILE: Final = Kind("the path of a readable PEM file with certificates", _ca_file)
 
 
 def _issuer(value: Any) -> str:

@@ -7,6 +7,7 @@ names the right issuer.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from django_lazyauth.kit import fetch
@@ -41,6 +42,13 @@ _CERTIFICATE_METHODS: Final = frozenset({"tls_client_auth", "self_signed_tls_cli
 AUTH_METHODS_LIMIT: Final = 16
 #: Members of a key that are kept (RFC 7517 §4, RFC 7518 §6); ``issuer`` is Microsoft's. Certificates are never read.
 KEY_MEMBERS: Final = ("kty", "crv", "n", "e", "x", "y", "kid", "alg", "use", "key_ops", "issuer")
+
+
+def policy_of(descriptor: ProviderDescriptor) -> fetch.Policy:
+    """Return the policy for the addresses of this provider (I14)."""
+    if descriptor.is_discovered:
+        return fetch.STRANGER
+    return replace(fetch.OPERATOR, ca_file=descriptor.ca_file) if descriptor.ca_file else fetch.OPERATOR
 
 
 def get(
@@ -83,7 +91,7 @@ def get_key_set(url: str, policy: fetch.Policy) -> dict[str, Any]:
 
 def limits_of(policy: fetch.Policy) -> KeySetLimits:
     """Return the limits of a key set, by who chose its address."""
-    return STRANGERS if policy is fetch.STRANGER else CONFIGURED
+    return STRANGERS if policy.is_strict else CONFIGURED
 
 
 def public_key_set(response: fetch.Response, policy: fetch.Policy) -> dict[str, Any]:
@@ -142,13 +150,20 @@ def read_metadata(
     return found, notes
 
 
+def is_configured(configured: ProviderDescriptor | None, name: str) -> bool:
+    """Say whether the operator gave an endpoint, or keys in the place of their address."""
+    if name == "jwks_uri" and configured is not None and not configured.fetches_keys:
+        return True
+    return bool(getattr(configured, name, ""))
+
+
 def _endpoints(
     document: Mapping[str, Any], configured: ProviderDescriptor | None, notes: list[str]
 ) -> dict[str, Any]:
     """Return the endpoints that may be fetched, and add to *notes* those that may not."""
     found = {}
     for name in ENDPOINT_MEMBERS:
-        is_needed = name in REQUIRED_MEMBERS and not getattr(configured, name, "")
+        is_needed = name in REQUIRED_MEMBERS and not is_configured(configured, name)
         url = document.get(name)
         if url is None:
             if is_needed:

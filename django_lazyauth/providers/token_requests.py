@@ -22,6 +22,7 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.errors import ProviderUnavailable, RefreshExpired, RefreshTransient
 from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import ProviderDescriptor
+from django_lazyauth.openid.published import policy_of
 from django_lazyauth.openid.requests.fill import fill_each, fill_url
 from django_lazyauth.openid.requests.kept import split_kept, with_kept
 from django_lazyauth.openid.requests.keys import Requests
@@ -270,8 +271,3 @@ def with_query(endpoint: str, parameters: Mapping[str, str]) -> str:
     """Return *endpoint* with further parameters."""
     separator = "&" if urlsplit(endpoint).query else "?"
     return f"{endpoint}{separator}{urlencode(parameters, quote_via=quote)}" if parameters else endpoint
-
-
-def policy_of(descriptor: ProviderDescriptor) -> fetch.Policy:
-    """Return the policy for the addresses of this provider (I14)."""
-    return fetch.STRANGER if descriptor.is_discovered else fetch.OPERATOR

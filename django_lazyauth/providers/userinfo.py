@@ -11,11 +11,12 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import ProviderDescriptor
+from django_lazyauth.openid.published import policy_of
 from django_lazyauth.openid.requests.fill import fill_each, fill_url
 from django_lazyauth.openid.rules import Documents
 
 from .token_answers import error_of
-from .token_requests import authenticated, headers_of, policy_of, with_query
+from .token_requests import authenticated, headers_of, with_query
 
 #: Levels of lists and objects. What is read of it has its own limit.
 DEPTH_LIMIT: Final = 256

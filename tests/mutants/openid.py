@@ -408,6 +408,14 @@ MUTATIONS = (
         "Nobody is sent to a provider that demands what this site cannot do.",
     ),
     Mutation(
+        "trust-anchors-of-one-provider",
+        "openid/published.py",
+        "    return replace(fetch.OPERATOR, ca_file=descriptor.ca_file) if descriptor.ca_file else fetch.OPERATOR",
+        "    return fetch.OPERATOR",
+        ("openid/test_trust.py::test_each_request_trusts_the_file_of_the_provider",),
+        "The trust anchors of a provider are used for each request to it.",
+    ),
+    Mutation(
         "old-keys-are-not-believed",
         "openid/keys.py",
         "    if _believed_until(stored) <= timezone.now():",

@@ -457,7 +457,7 @@ MUTATIONS = (
     Mutation(
         "fetch-of-a-private-address",
         "kit/fetch/addresses.py",
-        "        return self.is_https and (policy is OPERATOR or is_global(address))",
+        "        return self.is_https and (not policy.is_strict or is_global(address))",
         "        return self.is_https",
         (FETCH + "test_a_stranger_reaches_nothing_that_is_not_public",),
         "A stranger's URL leads to public addresses only.",

@@ -9,9 +9,9 @@ import pytest
 from django_lazyauth.kit import fetch
 from django_lazyauth.kit.results import Failed, Pending, Ready
 from django_lazyauth.openid import discovery, domains, sources
+from django_lazyauth.openid.published import policy_of
 from django_lazyauth.openid.requests.authentication import methods_to_try
 from django_lazyauth.openid.sources import DiscoveredKeys
-from django_lazyauth.providers.token_requests import policy_of
 from tests.support.upstream import sso, upstream, upstream_process
 
 __all__ = ["sso", "upstream", "upstream_process"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import ipaddress
 import re
 from dataclasses import dataclass, field
@@ -58,17 +57,22 @@ _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+")
 
 
-class Policy(enum.Enum):
-    """Who chose the URL. That decides which addresses may be connected to."""
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who chose the URL. That decides which addresses may be connected to, and how long an answer may be.
 
-    #: A stranger: every resolved address must be globally routable unicast (I14).
-    STRANGER = "stranger"
-    #: The operator of this site, in its settings: any address, also an internal one.
-    OPERATOR = "operator"
+    Attributes:
+        is_strict: A stranger chose it: every resolved address must be globally routable unicast (I14). Otherwise the
+            operator of this site did, in its settings: any address, also an internal one.
+        ca_file: Path of further trust anchors (PEM); empty: those of the system only.
+    """
+
+    is_strict: bool
+    ca_file: str = ""
 
 
-STRANGER = Policy.STRANGER
-OPERATOR = Policy.OPERATOR
+STRANGER = Policy(is_strict=True)
+OPERATOR = Policy(is_strict=False)
 
 
 def check_url(url: str) -> None:
@@ -137,7 +141,7 @@ class Target:
         """Say whether this target may be served from *address*."""
         if lazyauth_settings.allow_loopback_upstreams and self.host in LOOPBACK_HOSTS and address.is_loopback:
             return True
-        return self.is_https and (policy is OPERATOR or is_global(address))
+        return self.is_https and (not policy.is_strict or is_global(address))
 
 
 def _literal_address(host: str) -> IPAddress | None:

@@ -13,7 +13,7 @@ from .sockets import Limits
 #: Look-ups that may run at the same time in this process, per policy. One that hangs keeps its thread.
 LOOKUP_LIMIT = 32
 #: One per policy: hanging names of strangers must not block those of the operator's providers.
-_lookups = {policy: threading.BoundedSemaphore(LOOKUP_LIMIT) for policy in Policy}
+_lookups = {is_strict: threading.BoundedSemaphore(LOOKUP_LIMIT) for is_strict in (True, False)}
 
 
 def resolve(target: Target, policy: Policy, limits: Limits) -> tuple[IPAddress, ...]:
@@ -21,7 +21,7 @@ def resolve(target: Target, policy: Policy, limits: Limits) -> tuple[IPAddress, 
 
     The resolver of the system has no deadline. It runs in a thread, which is left running when ours has passed.
     """
-    slot = _lookups[policy]
+    slot = _lookups[policy.is_strict]
     try:
         if not slot.acquire(timeout=limits.seconds_left()):
             raise FetchError("timeout")

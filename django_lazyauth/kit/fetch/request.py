@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import os
 import ssl
 import time
 from collections.abc import Mapping
@@ -12,14 +13,15 @@ from urllib.parse import quote_plus, urlencode
 from django.views.decorators.debug import sensitive_variables
 from urllib3.exceptions import HTTPError
 
-from .addresses import OPERATOR, STRANGER, IPAddress, Policy, Target
+from .addresses import OPERATOR, IPAddress, Policy, Target
 from .answer import FetchError, Response
 from .inflate import ACCEPTED, inflate
 from .names import resolve
 from .sockets import Limits, Pinned, PinnedTLS, tls_context
 
 #: Bytes of an answer, by who chose the URL (threat model, "outbound fetch").
-DOCUMENT_LIMITS: Mapping[Policy, int] = {STRANGER: 64 * 1024, OPERATOR: 1024 * 1024}
+STRANGERS_LIMIT = 64 * 1024
+OPERATORS_LIMIT = 1024 * 1024
 #: Bytes of status line, headers and chunk framing, beyond the body's own cap.
 FRAMING_LIMIT = 64 * 1024
 
@@ -109,17 +111,18 @@ def _send(
     limit: int | None,
     deadline: float,
 ) -> Response:
-    limit = DOCUMENT_LIMITS[policy] if limit is None else limit
+    if limit is None:
+        limit = STRANGERS_LIMIT if policy.is_strict else OPERATORS_LIMIT
     limits = Limits(ends_at=time.monotonic() + deadline, bytes_left=limit + FRAMING_LIMIT)
     target = Target.parse(url)
     addresses = (target.address,) if target.address else resolve(target, policy, limits)
     if not addresses or not all(target.admits(address, policy) for address in addresses):
         raise FetchError("address")
-    connection = _connection(target, addresses, limits)
+    connection = _connection(target, addresses, limits, policy.ca_file)
     sent = {
         "User-Agent": USER_AGENT,
         **headers,
-        "Accept-Encoding": ACCEPTED if policy is OPERATOR else "identity",
+        "Accept-Encoding": "identity" if policy.is_strict else ACCEPTED,
     }
     sent["Connection"] = "close"
     try:
@@ -131,7 +134,7 @@ def _send(
             preload_content=False,
             decode_content=False,
         )
-        return _read(connection, limit, may_be_compressed=policy is OPERATOR)
+        return _read(connection, limit, may_be_compressed=not policy.is_strict)
     except (OSError, http.client.HTTPException, HTTPError, ValueError) as error:
         # From None: a traceback of the cause would hold the request.
         raise FetchError(limits.breach or _reason(error)) from None
@@ -139,11 +142,15 @@ def _send(
         connection.close()
 
 
-def _connection(target: Target, addresses: tuple[IPAddress, ...], limits: Limits) -> Pinned:
+def _connection(target: Target, addresses: tuple[IPAddress, ...], limits: Limits, ca_file: str) -> Pinned:
     connection: Pinned
     timeout = max(limits.ends_at - time.monotonic(), 0.001)
     if target.is_https:
-        connection = PinnedTLS(target.host, target.port, timeout=timeout, ssl_context=tls_context())
+        try:
+            context = tls_context(ca_file, os.stat(ca_file).st_mtime_ns) if ca_file else tls_context()
+        except OSError:
+            raise FetchError("tls") from None
+        connection = PinnedTLS(target.host, target.port, timeout=timeout, ssl_context=context)
     else:
         connection = Pinned(target.host, target.port, timeout=timeout)
     connection.addresses, connection.limits = addresses, limits

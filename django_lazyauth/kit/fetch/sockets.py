@@ -75,10 +75,20 @@ class TLSSocket(_Limited, ssl.SSLSocket):
     """TLS over TCP."""
 
 
-@lru_cache(maxsize=1)
-def tls_context() -> ssl.SSLContext:
-    """Return the context with the trust store of the system. Reading its certificates takes milliseconds."""
+@lru_cache(maxsize=32)
+def tls_context(ca_file: str = "", changed_at: int = 0) -> ssl.SSLContext:
+    """Return the context with the trust store of the system. Reading its certificates takes milliseconds.
+
+    Args:
+        ca_file: Path of further trust anchors.
+        changed_at: When that file was written, so that a new one is read.
+
+    Raises:
+        OSError: The file cannot be read, or holds no certificate.
+    """
     context = ssl.create_default_context()
+    if ca_file:
+        context.load_verify_locations(cafile=ca_file)
     context.sslsocket_class = TLSSocket
     return context
 
