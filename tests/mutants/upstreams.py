@@ -32,6 +32,14 @@ MUTATIONS = (
         "I13",
     ),
     Mutation(
+        "sign-in-seldom-writes-the-row-of-its-provider",
+        "upstream/health.py",
+        "        elif _says_something_new(known, column, values, now - RESOLUTION):",
+        "        elif known is not None:",
+        ("upstream/test_health.py::test_a_sign_in_is_noted_once_a_minute",),
+        "The row that every sign-in at a provider shares is written once a minute at most.",
+    ),
+    Mutation(
         "client-hears-nothing-while-there-is-a-choice",
         "sign_in/callback.py",
         'if failure.reason == "cancelled" and reopens and not went_on and not _has_another_way(pending):',
