@@ -318,7 +318,8 @@ USER = '{"name": {"firstName": "Ada", "lastName": "Lovelace"}, "email": "unsigne
 @pytest.fixture
 def apple(upstream, client_, lazyauth, settings):
     """Begin a sign-in at a provider that answers with a POST; return a browser and what goes back."""
-    lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {"acme": upstream.config(**APPLE)})
+    entry = upstream.config(**APPLE)
+    lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {"acme": entry, "twin": entry})
     upstream.control(claims={"name": None}, userinfo={"name": None}, callback={"user": USER})
     browser = make_browser()
     leave = start(browser, client_, provider="acme").headers["Location"]
@@ -384,7 +385,7 @@ def test_a_posted_answer_at_the_address_of_another_provider_is_not_kept(apple, c
     """RFC 9700 §4.4: a mix-up."""
     browser, action, fields = apple
     before = PendingAuthorization.objects.get().private
-    answer = post_back(action.replace("acme", "demo"), fields)
+    answer = post_back(action.replace("acme", "twin"), fields)
     assert PendingAuthorization.objects.get().private == before
     assert "error=server_error" in get(browser, answer.headers["Location"]).headers["Location"]
 
