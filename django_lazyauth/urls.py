@@ -56,6 +56,9 @@ urlpatterns = [
         UpstreamTokenView.as_view(),
         name="upstream-token",
     ),
+    re_path(
+        r"^upstream-logout/(?P<provider>[-\w.:]+)/?$", endpoints.upstream_logout_view, name="upstream-logout"
+    ),
     path("sso/<str:domain>/discover", sso.DiscoverView.as_view(), name="sso-discover"),
     path("sso/<str:domain>", sso.DomainView.as_view(), name="sso-domain"),
     path("authorizations/<uuid:session_id>/id-token", id_token.IdTokenView.as_view(), name="id-token"),

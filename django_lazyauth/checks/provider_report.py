@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core.checks import ERROR
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -21,6 +22,7 @@ from django_lazyauth.models import ProviderKeySet
 from django_lazyauth.openid.requests.signing import end_of
 from django_lazyauth.providers.base import Provider
 from django_lazyauth.providers.code_flow import CodeFlow
+from django_lazyauth.providers.openid import OpenIDProvider
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sign_in.leg import callback_uri
 
@@ -71,6 +73,9 @@ def _configuration(name: str, entry: Mapping[str, Any]) -> Iterator[Finding]:
 def _registered(provider: Provider) -> Iterator[Finding]:
     if provider.is_upstream:
         yield note("redirect_uri", f"To be registered at the provider: {callback_uri(provider)}")
+    if isinstance(provider, OpenIDProvider) and provider.descriptor.people.backchannel_logout:
+        uri = lazyauth_settings.issuer_origin + reverse("lazyauth:upstream-logout", args=[provider.name])
+        yield note("backchannel_logout_uri", f"May be registered at the provider: {uri}")
 
 
 @sensitive_variables()

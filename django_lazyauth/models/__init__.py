@@ -10,7 +10,7 @@ from .identity import ProviderIdentity
 from .keys import ProviderKeySet
 from .lease import NamedLease
 from .legacy import LEGACY_TYPES, LegacyUpstreamToken
-from .logout import DeliveryState, LogoutDelivery
+from .logout import DeliveryState, LogoutDelivery, UsedLogoutToken
 from .successor import SealedSuccessor
 from .sweep import SweepPosition
 from .vault import UpstreamToken
@@ -38,4 +38,5 @@ __all__ = [
     "SweepPosition",
     "UpstreamGrant",
     "UpstreamToken",
+    "UsedLogoutToken",
 ]

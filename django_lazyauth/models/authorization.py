@@ -300,6 +300,10 @@ class DeferredRegistration(models.Model):
     )
     provider = ExactCharField(_("provider"), max_length=PROVIDER_LENGTH)
     subject = ExactCharField(_("subject"), max_length=255)
+    # NULL, so that a process of an earlier release can still write its rows while a site is upgraded.
+    upstream_sid = ExactCharField(  # type: ignore[misc]  # see above; it is read in queries only
+        _("upstream session"), max_length=255, null=True, blank=True
+    )
     commit = models.TextField(_("sealed payload"))
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
@@ -307,7 +311,13 @@ class DeferredRegistration(models.Model):
         verbose_name = _("deferred registration")
         verbose_name_plural = _("deferred registrations")
         # The flows of a person who is not written yet are found by it.
-        indexes = [models.Index(fields=["provider", "subject"], name="lazyauth_deferred_person")]
+        indexes = [
+            models.Index(fields=["provider", "subject"], name="lazyauth_deferred_person"),
+            # Logout tokens. MySQL and MariaDB ignore the condition.
+            models.Index(
+                fields=["upstream_sid"], name="lazyauth_deferred_sid", condition=Q(upstream_sid__isnull=False)
+            ),
+        ]
         constraints = [
             models.CheckConstraint(
                 name="lazyauth_deferred_names_person", condition=~Q(provider="") & ~Q(subject="")

@@ -1,4 +1,4 @@
-"""Logout tokens to send to clients whose sessions ended (OpenID Connect Back-Channel Logout 1.0)."""
+"""Logout tokens (OpenID Connect Back-Channel Logout 1.0): to send to clients, and those that providers sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from .fields import client_key
+from .fields import PROVIDER_LENGTH, ExactCharField, client_key
 
 
 class DeliveryState(models.TextChoices):
@@ -104,3 +104,24 @@ class LogoutDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.session_id} ({self.state})"
+
+
+class UsedLogoutToken(models.Model):
+    """A logout token of a provider that was taken. It is not taken again (I25)."""
+
+    id = models.BigAutoField(primary_key=True)
+    provider = ExactCharField(_("provider"), max_length=PROVIDER_LENGTH)
+    jti_digest = models.CharField(_("digest of its id"), max_length=64)
+    # A little after the token is refused for its age.
+    expires_at = models.DateTimeField(_("expires at"))
+
+    class Meta:
+        verbose_name = _("used logout token")
+        verbose_name_plural = _("used logout tokens")
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "jti_digest"], name="lazyauth_logout_token_once")
+        ]
+        indexes = [models.Index(fields=["expires_at"], name="lazyauth_logout_token_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.provider}, until {self.expires_at:%Y-%m-%d %H:%M:%S}"

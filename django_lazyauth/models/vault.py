@@ -47,6 +47,9 @@ class UpstreamToken(models.Model):
     )
     # NULL, so that a process of an earlier release can still write its rows while a site is upgraded.
     ticket = models.TextField(_("sealed ticket"), null=True, blank=True)  # noqa: DJ001 - see above
+    upstream_sid = ExactCharField(  # type: ignore[misc]  # the same; it is read in queries only
+        _("upstream session"), max_length=255, null=True, blank=True
+    )
     access_token = models.TextField(_("sealed access token"), blank=True)
     refresh_token = models.TextField(_("sealed refresh token"), blank=True)
     id_token = models.TextField(_("sealed ID token"), blank=True)
@@ -84,7 +87,14 @@ class UpstreamToken(models.Model):
                 ),
             ),
         ]
-        indexes = [models.Index(fields=["retain_until"], name="lazyauth_vault_retention")]
+        indexes = [
+            models.Index(fields=["retain_until"], name="lazyauth_vault_retention"),
+            # Logout tokens. MySQL and MariaDB ignore the condition.
+            models.Index(fields=["subject"], name="lazyauth_vault_subject"),
+            models.Index(
+                fields=["upstream_sid"], name="lazyauth_vault_sid", condition=Q(upstream_sid__isnull=False)
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.provider} of {self.session_id}"

@@ -1,8 +1,8 @@
-"""Is this ID token valid, and who is it about?
+"""Is this ID token or logout token valid, and who is it about?
 
 The same checks for every provider (OpenID Connect Core §3.1.3.7). This module imports neither Django nor HTTP, fetches
-nothing, stores nothing and logs nothing. For every input it returns a :class:`VerifiedIdentity` or raises
-:class:`IdTokenRejected`.
+nothing, stores nothing and logs nothing. For every input it returns a :class:`VerifiedIdentity` or a
+:class:`VerifiedLogout`, or raises :class:`IdTokenRejected`.
 
 Not here: where keys and nonce come from, and which user has the identity.
 """
@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django_lazyauth.kit.text import has_bad_characters
@@ -42,7 +42,7 @@ from .rules import Documents, Rule, find_subject, parse_path
 #: The name of the error for ID tokens.
 IdTokenRejected = TokenRejected
 
-#: Seconds since ``iat``. An ID token is used at once, so an older one may have been stolen.
+#: Seconds since ``iat``. A token is used at once, so an older one may have been stolen.
 MAX_AGE: Final = 10 * 60
 #: A tenant, as it may stand in an issuer: nothing that opens a path, a query or another placeholder.
 _TENANT: Final = re.compile(r"(?!\.+\Z)[A-Za-z0-9._-]{1,128}")
@@ -50,6 +50,8 @@ _PLACEHOLDER: Final = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
 #: What the header of an ID token may say that it is; an access token or a logout token of the same issuer is
 #: signed by the same key (RFC 8725 §3.11).
 _TYPES: Final = frozenset({"jwt"})
+#: The same of a logout token (Back-Channel Logout 1.0 §2.4). Its event tells it from an ID token.
+_LOGOUT_TYPES: Final = frozenset({"jwt", "logout+jwt"})
 _SUB: Final = parse_path("sub")
 _LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 
@@ -84,6 +86,25 @@ class VerifiedIdentity:
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class VerifiedLogout:
+    """Whose sessions a valid logout token ends. ``subject`` or ``sid`` is there, or both.
+
+    Attributes:
+        subject: The value of the provider's rule ``subject`` in this token; may be empty beside a ``sid``.
+        tenant: As of :class:`VerifiedIdentity`.
+        sid: One session at the provider; empty: all of the person.
+        token_id: ``jti``. The caller takes it once.
+        good_until: Aware time from which the token is refused for its age.
+    """
+
+    subject: str
+    tenant: str
+    sid: str
+    token_id: str
+    good_until: datetime
+
+
 def verify_id_token(
     token: str,
     *,
@@ -110,7 +131,7 @@ def verify_id_token(
     """
     decoded = decode(token, limit=TOKEN_LIMIT if provider.is_discovered else CONFIGURED_TOKEN_LIMIT)
     claims = decoded.claims
-    key = _check_signature(decoded, provider, keys)
+    key = _check_signature(decoded, provider, keys, _TYPES)
     if _LOGOUT_EVENT in _mapping(claims.get("events")):
         raise IdTokenRejected(Reason.TYPE)
     _check_audience(claims, provider, is_native=is_native)
@@ -122,10 +143,56 @@ def verify_id_token(
     return identity
 
 
-def _check_signature(decoded: Decoded, provider: ProviderDescriptor, keys: KeySet) -> Key | None:
+def verify_logout_token(
+    token: str, *, provider: ProviderDescriptor, keys: KeySet, now: datetime
+) -> VerifiedLogout:
+    """Check *token* as an ID token is checked, and that it is a logout token (Back-Channel Logout 1.0 §2.6).
+
+    Args:
+        token: As of :func:`verify_id_token`. It may be for one of the provider's ``audiences``.
+
+    Raises:
+        IdTokenRejected: A check failed; ``reason`` names which one.
+    """
+    decoded = decode(token)
+    claims = decoded.claims
+    key = _check_signature(decoded, provider, keys, _LOGOUT_TYPES)
+    if not isinstance(_mapping(claims.get("events")).get(_LOGOUT_EVENT), Mapping):
+        raise IdTokenRejected(Reason.TYPE)
+    if "nonce" in claims:
+        raise IdTokenRejected(Reason.NONCE)
+    _check_audience(claims, provider, is_native=True)
+    _, tenant = _check_issuer(claims, provider, key)
+    issued_at, expires_at = _check_age(claims, now.timestamp())
+    token_id = required_text(claims.get("jti"), IDENTIFIER_LIMIT, Reason.JWT_ID)
+    if has_bad_characters(token_id):
+        raise IdTokenRejected(Reason.JWT_ID)
+    subject, sid = find_subject(provider.subject, Documents(id_token=claims)), session_of(claims)
+    if not (subject or sid) or ("sid" in claims and not sid):
+        raise IdTokenRejected(Reason.SUBJECT)
+    good_until = min(expires_at, issued_at + timedelta(seconds=MAX_AGE))
+    return VerifiedLogout(
+        subject=f"{tenant}:{subject}" if tenant and subject else subject,
+        tenant=tenant,
+        sid=sid,
+        token_id=token_id,
+        good_until=good_until,
+    )
+
+
+def session_of(claims: Mapping[str, Any]) -> str:
+    """Return the usable ``sid`` of a token (Back-Channel Logout 1.0 §2.1); empty where it has none."""
+    sid = claims.get("sid")
+    is_usable = isinstance(sid, str) and len(sid) <= IDENTIFIER_LIMIT and not has_bad_characters(sid)
+    return str(sid) if is_usable else ""
+
+
+def _check_signature(
+    decoded: Decoded, provider: ProviderDescriptor, keys: KeySet, types: Container[str]
+) -> Key | None:
     """Return the key that signed the token; ``None`` where the client secret did."""
     algorithm, kid = check_header(
-        decoded.header, algorithms=provider.algorithms, types=_TYPES, default_type="JWT"
+        decoded.header, algorithms=provider.algorithms, types=types, default_type="JWT"
     )
     if algorithm in MAC_OF:
         # The operator named it, and the secret is long enough for it.
@@ -140,9 +207,7 @@ def _read_identity(
     claims: Mapping[str, Any], provider: ProviderDescriptor, key: Key | None, now: float, max_age: int | None
 ) -> VerifiedIdentity:
     issuers, tenant = _check_issuer(claims, provider, key)
-    issued_at, expires_at = check_times(claims, now)
-    if now - issued_at.timestamp() > MAX_AGE:
-        raise IdTokenRejected(Reason.TOO_OLD)
+    issued_at, expires_at = _check_age(claims, now)
     return VerifiedIdentity(
         issuer=issuers[0],
         issuers=issuers,
@@ -156,6 +221,14 @@ def _read_identity(
         acr=_context_class(claims.get("acr")),
         claims=claims,
     )
+
+
+def _check_age(claims: Mapping[str, Any], now: float) -> tuple[datetime, datetime]:
+    """Return ``iat`` and ``exp`` of a token that was made just now."""
+    issued_at, expires_at = check_times(claims, now)
+    if now - issued_at.timestamp() > MAX_AGE:
+        raise IdTokenRejected(Reason.TOO_OLD)
+    return issued_at, expires_at
 
 
 def read_unverified(token: str) -> Mapping[str, Any]:

@@ -174,6 +174,7 @@ class CodeFlow(Provider):
             "client_id": client_id if isinstance(client_id, int) else str(client_id),
             "subject": success.identity.subject,
             "terms": asdict(self.grant_terms()),
+            "upstream_sid": self.sid_of(tokens),
         }
         return replace(success, commit=commit)
 
@@ -257,6 +258,7 @@ class CodeFlow(Provider):
                 user_id=user.pk,
                 client_id=commit["client_id"],
                 subject=commit["subject"],
+                upstream_sid=commit.get("upstream_sid", ""),
             ),
             # As they were when the person signed in. No network is at hand now to learn of those of a domain.
             GrantTerms(**commit.get("terms", {})),
@@ -316,6 +318,10 @@ class CodeFlow(Provider):
     ) -> Success:
         """Return the person of *tokens*; the caller adds the ``commit``."""
         raise NotImplementedError
+
+    def sid_of(self, tokens: UpstreamTokens) -> str:
+        """Return the session at the upstream that *tokens* are of, by its ``sid``; empty where it names none."""
+        return ""
 
     def admit(self, documents: Documents, tenant: str = "") -> None:
         """Refuse a person whom the keys ``allow`` and ``tenants`` keep out.

@@ -11,10 +11,10 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
@@ -22,16 +22,20 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
 from django_lazyauth.kit.results import Failed, Pending, Ready, Result
 from django_lazyauth.openid import keys, sources
-from django_lazyauth.openid.descriptor import DescriptorError, ProviderDescriptor
+from django_lazyauth.openid.descriptor import DescriptorError
 from django_lazyauth.openid.jose import LEEWAY, Reason
 from django_lazyauth.openid.people.admission import earlier_subjects, misses_a_path
 from django_lazyauth.openid.provider_kinds import IDENTIFIER_LIMIT
-from django_lazyauth.openid.rules import Documents, Rule, as_text, find, parse_path, paths_of
+from django_lazyauth.openid.rules import Documents, as_text
 from django_lazyauth.openid.sources import KeySource, Published, StoredKeys
 from django_lazyauth.openid.verify import (
     IdTokenRejected,
     VerifiedIdentity,
+    VerifiedLogout,
+    read_unverified,
+    session_of,
     verify_id_token,
+    verify_logout_token,
 )
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
@@ -39,12 +43,13 @@ from .base import Identity, Json, Redirect, Success, UnusableAnswer
 from .code_flow import Answers, CodeFlow, Endpoints
 from .profile import Profile, log_unused, read_profile
 from .registry import get_provider
-from .userinfo import read_userinfo
+from .userinfo import read_userinfo, wants_userinfo
 
 if TYPE_CHECKING:
     from django_lazyauth.models import PendingAuthorization
 
 logger = logging.getLogger("django_lazyauth.upstream")
+T = TypeVar("T")
 
 _PLACEHOLDER: Final = re.compile(r"\\\{[A-Za-z0-9_]+\\\}")
 
@@ -176,6 +181,10 @@ class OpenIDProvider(CodeFlow):
             profile = read_profile(documents, self.descriptor)
         return self.success(verified, documents, profile)
 
+    @sensitive_variables()
+    def sid_of(self, tokens: UpstreamTokens) -> str:
+        return session_of(read_unverified(tokens.id_token))  # `identify` verified it.
+
     def success_of_token(self, verified: VerifiedIdentity) -> Success:
         """Return the result for a person of whom there is an ID token only. Raises as :meth:`success`."""
         documents = Documents(id_token=verified.claims)
@@ -265,8 +274,31 @@ class OpenIDProvider(CodeFlow):
         pending = None if wait else self.prepare()
         if pending is not None:
             return pending
+
+        def verify(published: Published) -> VerifiedIdentity:
+            return self._verify(id_token, published, nonce, max_age, is_native=is_native)
+
+        return self._with_keys(verify, wait=wait)
+
+    @sensitive_variables()
+    def verify_logout(self, logout_token: str) -> VerifiedLogout:
+        """Check a logout token. Raises as :meth:`verify`."""
+
+        def verify(published: Published) -> VerifiedLogout:
+            return verify_logout_token(
+                logout_token, provider=published.descriptor, keys=published.stored.keys, now=timezone.now()
+            )
+
+        verified = self._with_keys(verify, wait=True)
+        if isinstance(verified, Pending):
+            raise ProviderUnavailable("not_ready", stage="keys")
+        return verified
+
+    @sensitive_variables()
+    def _with_keys(self, verify: Callable[[Published], T], *, wait: bool) -> T | Pending:
+        """Call *verify*, and once more with new keys if the stored ones verify nothing (I15)."""
         try:
-            return self._verify(id_token, self.published, nonce, max_age, is_native=is_native)
+            return verify(self.published)
         except IdTokenRejected as error:
             # A provider may replace a key and keep its id. Both kinds of tokens share one fetch per 30 s.
             if error.reason not in (Reason.UNKNOWN_KID, Reason.SIGNATURE):
@@ -277,7 +309,7 @@ class OpenIDProvider(CodeFlow):
         if isinstance(renewed, Ready):
             self.published = renewed.value
         try:
-            return self._verify(id_token, self.published, nonce, max_age, is_native=is_native)
+            return verify(self.published)
         except IdTokenRejected as error:
             raise IdentityRejected(error.reason, stage="id_token") from None
 
@@ -329,33 +361,6 @@ class OpenIDProvider(CodeFlow):
             raise IdentityRejected("userinfo_sub", stage="userinfo")
         logger.warning("%s is used without UserInfo: it names no subject", self.name)
         return {}
-
-
-def wants_userinfo(descriptor: ProviderDescriptor, documents: Documents, profile: Profile) -> bool:
-    """Say whether UserInfo is asked.
-
-    With ``auto`` it is if address or name is missing whose scope was requested, or what a rule or ``allow`` names.
-    """
-    if descriptor.userinfo != "auto":
-        return descriptor.userinfo == "always"
-    rules = descriptor.claims
-    scopes = {"email" if not profile.email else "", "profile" if not profile.name else ""}
-    if scopes & set(descriptor.scopes) or misses_a_path(descriptor.people, documents):
-        return True
-    if any(_names_userinfo(rule) for rule in descriptor.people.legacy_subjects):
-        return True
-    return any(
-        _names_userinfo(rule) or (rule != parse_path(standard) and next(find(rule, documents), None) is None)
-        for standard, rule in (
-            ("email", rules.email),
-            ("email_verified", rules.email_verified),
-            ("name", rules.name),
-        )
-    )
-
-
-def _names_userinfo(rule: Rule) -> bool:
-    return any(path.source == "userinfo" for path in paths_of(rule))
 
 
 def _published(found: Result[Published]) -> Published:

@@ -11,10 +11,12 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import ProviderDescriptor
+from django_lazyauth.openid.people.admission import misses_a_path
 from django_lazyauth.openid.published import policy_of
 from django_lazyauth.openid.requests.fill import fill_each, fill_url
-from django_lazyauth.openid.rules import Documents
+from django_lazyauth.openid.rules import Documents, Rule, find, parse_path, paths_of
 
+from .profile import Profile
 from .token_answers import error_of
 from .token_requests import authenticated, headers_of, with_query
 
@@ -22,6 +24,33 @@ from .token_requests import authenticated, headers_of, with_query
 DEPTH_LIMIT: Final = 256
 #: Seconds in all: a person waits for it.
 DEADLINE: Final = 5.0
+
+
+def wants_userinfo(descriptor: ProviderDescriptor, documents: Documents, profile: Profile) -> bool:
+    """Say whether UserInfo is asked.
+
+    With ``auto`` it is if address or name is missing whose scope was requested, or what a rule or ``allow`` names.
+    """
+    if descriptor.userinfo != "auto":
+        return descriptor.userinfo == "always"
+    rules = descriptor.claims
+    scopes = {"email" if not profile.email else "", "profile" if not profile.name else ""}
+    if scopes & set(descriptor.scopes) or misses_a_path(descriptor.people, documents):
+        return True
+    if any(_names_userinfo(rule) for rule in descriptor.people.legacy_subjects):
+        return True
+    return any(
+        _names_userinfo(rule) or (rule != parse_path(standard) and next(find(rule, documents), None) is None)
+        for standard, rule in (
+            ("email", rules.email),
+            ("email_verified", rules.email_verified),
+            ("name", rules.name),
+        )
+    )
+
+
+def _names_userinfo(rule: Rule) -> bool:
+    return any(path.source == "userinfo" for path in paths_of(rule))
 
 
 @sensitive_variables()

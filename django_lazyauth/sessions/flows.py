@@ -63,6 +63,16 @@ def signed_in_with(identity: ProviderIdentity) -> Q:
     return Q(user_id=identity.user_id) & exactly
 
 
+def signed_in_at(provider: str, **there: Any) -> PendingAuthorizationQuerySet:
+    """Return the open flows whose person or tokens are not written yet, by what is known of them at *provider*.
+
+    Args:
+        there: ``subject`` or ``upstream_sid``.
+    """
+    rows = DeferredRegistration.objects.using(database()).filter(provider=provider, **there)
+    return open_flows().filter(pk__in=list(rows.values_list("pk", flat=True)))
+
+
 def of_clients(client_pks: Iterable[Any]) -> PendingAuthorizationQuerySet:
     """Return the open flows of these clients."""
     return open_flows().filter(client_id__in=list(client_pks))

@@ -127,4 +127,5 @@ def _defer(pending: PendingAuthorization, provider: Provider, success: Success) 
         return
     deferred = _open(row)
     others = tuple(other for other in deferred.legs if other.provider != leg.provider)
-    defer(pending, deferred.identity, deferred.commit, legs=(*others, leg))
+    legs = (*others, leg)
+    defer(pending, deferred.identity, deferred.commit, legs=legs, upstream_sid=row.upstream_sid)

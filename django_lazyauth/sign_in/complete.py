@@ -103,7 +103,9 @@ def _defer(pending: PendingAuthorization, provider: Provider, success: Success) 
     if success.commit is None or success.identity.provider == provider.name:
         defer(pending, success.identity, success.commit)
     else:
-        defer(pending, success.identity, None, legs=(Leg(provider.name, success.commit),))
+        leg = Leg(provider.name, success.commit)
+        sid = success.commit.get("upstream_sid")
+        defer(pending, success.identity, None, legs=(leg,), upstream_sid=sid)
 
 
 def _user_of(

@@ -59,9 +59,18 @@ def _place(session_id: UUID, provider: str) -> Place:
 
 
 def defer(
-    pending: PendingAuthorization, identity: Identity, commit: Json | None, *, legs: tuple[Leg, ...] = ()
+    pending: PendingAuthorization,
+    identity: Identity,
+    commit: Json | None,
+    *,
+    legs: tuple[Leg, ...] = (),
+    upstream_sid: str | None = None,
 ) -> None:
-    """Keep, sealed, what the exchange will write: who the person is, and what each provider committed."""
+    """Keep, sealed, what the exchange will write: who the person is, and what each provider committed.
+
+    Args:
+        upstream_sid: The session at the provider that signed the person in, where *commit* does not say it.
+    """
     payload = json.dumps(
         {"identity": asdict(identity), "commit": commit, "legs": [asdict(leg) for leg in legs]}
     )
@@ -70,6 +79,7 @@ def defer(
         defaults={
             "provider": identity.provider,
             "subject": identity.subject,
+            "upstream_sid": upstream_sid or (commit or {}).get("upstream_sid") or None,
             "commit": get_cipher().seal(payload, _place(pending.pk, identity.provider)),
         },
     )

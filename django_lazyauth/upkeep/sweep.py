@@ -29,6 +29,7 @@ from django_lazyauth.models import (
     Status,
     UpstreamGrant,
     UpstreamToken,
+    UsedLogoutToken,
 )
 from django_lazyauth.sessions import end
 from django_lazyauth.tokens import family
@@ -75,6 +76,8 @@ def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Itera
     yield Swept("unused clients", _sweep_clients(now, batch_size))
     finished = LogoutDelivery.objects.finished(now - DELIVERY_RETENTION)
     yield Swept("logout deliveries", _delete_in_batches(finished, "updated_at", batch_size))
+    used = UsedLogoutToken.objects.filter(expires_at__lt=now)
+    yield Swept("used logout tokens", _delete_in_batches(used, "expires_at", batch_size))
     # A family that began before its grant was written down cannot live longer than that.
     grants = FamilyGrant.objects.all().begun_before(now - lazyauth_settings.refresh_token_lifetime)
     yield Swept("grants of sessions", _delete_in_batches(grants, "created_at", batch_size))

@@ -179,6 +179,7 @@ def _write(bundle: UpstreamBundle, grant: UpstreamGrant, *, is_new: bool) -> Non
         subject=bundle.subject,
         grant=grant,
         ticket=seal_ticket(bundle.session_id, _key_of(grant)),
+        upstream_sid=bundle.upstream_sid or None,
         retain_until=timezone.now() + lazyauth_settings.vault_retention,
     )
     if bundle.id_token:
@@ -196,7 +197,16 @@ def _write(bundle: UpstreamBundle, grant: UpstreamGrant, *, is_new: bool) -> Non
 
 #: How often a row is looked up that a concurrent transaction is moving.
 TRIES: Final = 3
-REPLACED: Final = ("user_id", "client_id", "subject", "grant_id", "ticket", "id_token", "retain_until")
+REPLACED: Final = (
+    "user_id",
+    "client_id",
+    "subject",
+    "upstream_sid",
+    "grant_id",
+    "ticket",
+    "id_token",
+    "retain_until",
+)
 
 
 def _replace(row: UpstreamToken) -> UpstreamToken:

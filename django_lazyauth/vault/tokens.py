@@ -120,6 +120,7 @@ class UpstreamBundle(UpstreamTokens):
     Attributes:
         version: Counts the rotations; 0 for a bundle that is not stored yet.
         is_dead: The upstream refused the refresh token: only a new sign-in helps.
+        upstream_sid: The session there; given when a bundle is stored, and empty in one that was read.
     """
 
     session_id: UUID
@@ -129,6 +130,7 @@ class UpstreamBundle(UpstreamTokens):
     subject: str
     version: int = 0
     is_dead: bool = False
+    upstream_sid: str = ""
 
     def is_expired(self, now: datetime | None = None) -> bool:
         return self.expires_at is not None and self.expires_at <= (now or timezone.now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.utils.cache import get_conditional_response
 
 from django_lazyauth.clients.redirects import origin_allowed
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidRequest, TooManyRequests
 from django_lazyauth.grants.contract import TokenAnswer, client_id_of
 from django_lazyauth.grants.endpoint import answer_token_request
 from django_lazyauth.grants.introspection import answer_introspection_request
@@ -20,11 +22,16 @@ from django_lazyauth.grants.revocation import answer_revocation_request
 from django_lazyauth.grants.server_metadata import server_metadata
 from django_lazyauth.grants.userinfo import answer_userinfo_request
 from django_lazyauth.kit.cors import ANY_ORIGIN
+from django_lazyauth.kit.network import network_of
 from django_lazyauth.kit.readiness import left_behind, waits_for
+from django_lazyauth.kit.throttle import Throttle
+from django_lazyauth.openid.jose import TOKEN_LIMIT
+from django_lazyauth.sessions import upstream_logout
 from django_lazyauth.tokens.keys import published_key_set
 from django_lazyauth.toolkit import clients
 
 from .json_endpoint import Readers, json_endpoint, json_response
+from .request_input import read_parameters
 
 #: Seconds that verifiers may keep the key set: as long as an access token lives, so a key that was taken off the
 #: list outlives no token by much. A new key is found sooner, by its unknown id.
@@ -70,6 +77,22 @@ def introspect_view(request: HttpRequest) -> HttpResponse:
 def userinfo_view(request: HttpRequest) -> HttpResponse:
     """OpenID Connect Core §5.3. Scripts of any origin may read the answer, because they need the token to get it."""
     return _render(answer_userinfo_request(request))
+
+
+#: Logout tokens from one network to one provider. With the cache down they are taken all the same.
+LOGOUT_TOKENS = Throttle("upstream-logout", 60, timedelta(minutes=1), fails_open=True)
+
+
+@json_endpoint("POST", readers_of=None)
+def upstream_logout_view(request: HttpRequest, provider: str) -> HttpResponse:
+    """OpenID Connect Back-Channel Logout 1.0 §2.5. A provider calls it, not a browser."""
+    if not LOGOUT_TOKENS.take(f"{network_of(request)}\n{provider}"):
+        raise TooManyRequests(retry_after=LOGOUT_TOKENS.seconds_left())
+    given = read_parameters(request, {"logout_token": TOKEN_LIMIT})
+    if "logout_token" not in given:
+        raise InvalidRequest("logout_token is missing.")
+    upstream_logout.take(provider, given["logout_token"])
+    return json_response({})
 
 
 def _public(response: HttpResponse, *, max_age: int) -> HttpResponse:

@@ -6,8 +6,56 @@ from .mutation import Mutation
 
 BROWSER = "sessions/browser.py"
 LOGOUT = "sessions/logout.py"
+UPSTREAM = "sessions/upstream_logout.py"
+UPSTREAM_TESTS = "sessions/test_upstream_logout.py::"
 
 MUTATIONS = (
+    # -- what a provider ends --------------------------------------------------------------------------------
+    Mutation(
+        "logout-token-once",
+        UPSTREAM,
+        "        _spend(name, logout)\n",
+        "",
+        (UPSTREAM_TESTS + "test_i25_a_token_is_good_once",),
+        "A logout token of a provider is good once.",
+        "I25",
+    ),
+    Mutation(
+        "logout-token-of-another-provider",
+        UPSTREAM,
+        "pointers.filter(provider=name, **tenant).values_list",
+        "pointers.filter(**tenant).values_list",
+        (UPSTREAM_TESTS + "test_i19_the_session_of_another_provider_does_not_end",),
+        "A provider ends its own sessions only.",
+        "I19",
+    ),
+    Mutation(
+        "logout-token-no-nonce",
+        "openid/verify.py",
+        '    if "nonce" in claims:',
+        '    if "nonce" in ():',
+        (UPSTREAM_TESTS + "test_i25_a_token_that_is_wrong_in_one_respect_ends_nothing",),
+        "A logout token has no nonce.",
+        "I25",
+    ),
+    Mutation(
+        "logout-token-event",
+        "openid/verify.py",
+        '    if not isinstance(_mapping(claims.get("events")).get(_LOGOUT_EVENT), Mapping):',
+        "    if not claims:",
+        (UPSTREAM_TESTS + "test_i25_a_token_that_is_wrong_in_one_respect_ends_nothing",),
+        "An ID token is no logout token.",
+        "I25",
+    ),
+    Mutation(
+        "logout-token-flows",
+        UPSTREAM,
+        "    flows.end_flows(waiting)\n",
+        "",
+        (UPSTREAM_TESTS + "test_i21_a_code_that_waits_is_good_for_nothing_any_more",),
+        "A code of a session that ended at the provider is good for nothing.",
+        "I21",
+    ),
     # -- the browser's own sign-in ---------------------------------------------------------------------------
     Mutation(
         "resumed-registration-ages",

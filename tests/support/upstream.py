@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -54,11 +55,25 @@ class Upstream:
         log = json.loads(self._request("GET", "/_log")[2])
         return [entry for entry in log if path is None or entry["path"] == path]
 
-    def id_token(self, *, sub: str = "person-1", nonce: str = "n") -> str:
+    def id_token(self, *, sub: str = "person-1", nonce: str | None = "n") -> str:
         """Return an ID token that the provider signs now."""
         status, _, body = self._request("POST", "/_sign", json.dumps({"sub": sub, "nonce": nonce}))
         assert status == 200, body
         return body.decode()
+
+    def logout_token(self, *, header: dict | None = None, **claims) -> str:
+        """Return a logout token that the provider signs now; a claim that is ``None`` is not in it."""
+        made = {
+            "sub": None,
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+            "jti": secrets.token_urlsafe(12),
+            **dict.fromkeys(("auth_time", "email", "email_verified", "name", "amr")),
+            **claims,
+        }
+        self.control(claims=made, header=header or {})
+        token = self.id_token(nonce=None)
+        self.control(claims={}, header={})
+        return token
 
     def authorize(self, url: str, **levers) -> str:
         """Follow *url* like a browser that is signed in there; return the callback URL.

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, TypedDict
 
-from django_lazyauth.openid.provider_kinds import Key, choice
+from django_lazyauth.openid.provider_kinds import FLAG, Key, choice
 from django_lazyauth.openid.rules import Path, Rule
 
 from . import kinds
@@ -39,6 +39,14 @@ PEOPLE_KEYS: Final = (
         "Further values of `azp` (OpenID Connect Core §2).",
         None,
         default_text="`audiences`",
+        types=("oidc",),
+    ),
+    Key(
+        "backchannel_logout",
+        FLAG,
+        "Whether the provider may end the sessions that it signed in, by "
+        "[logout tokens](concepts/sessions.md#signed-out-at-the-provider).",
+        True,
         types=("oidc",),
     ),
     Key(
@@ -89,6 +97,7 @@ class PeopleConfig(TypedDict, total=False):
     issuer_aliases: list[str] | tuple[str, ...] | None
     audiences: list[str] | tuple[str, ...] | None
     authorized_parties: list[str] | tuple[str, ...] | None
+    backchannel_logout: bool | None
     nonce_hash: NonceHash | None
     allow: Mapping[str, list[str | int | bool] | tuple[str | int | bool, ...]] | None
     tenants: list[str] | tuple[str, ...] | None
@@ -103,6 +112,7 @@ class People:
     issuer_aliases: tuple[str, ...] = ()
     audiences: tuple[str, ...] = ()
     authorized_parties: tuple[str, ...] = ()
+    backchannel_logout: bool = True
     nonce_hash: NonceHash | Literal[""] = ""
     allow: tuple[tuple[Path, tuple[str | int | bool, ...]], ...] = ()
     tenants: tuple[str, ...] = ()
