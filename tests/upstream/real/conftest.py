@@ -10,16 +10,24 @@ from .software import NAME, SOFTWARE, Running
 def pytest_generate_tests(metafunc):
     if "running" in metafunc.fixturenames:
         able = [one for one in SOFTWARE if metafunc.function.__name__ not in one.cannot]
-        metafunc.parametrize("running", able, ids=lambda one: one.name, indirect=True, scope="session")
+        metafunc.parametrize("running", able, ids=lambda one: one.name, indirect=True)
 
 
 @pytest.fixture(scope="session")
-def running(request):
-    provider = Running(request.param)
-    try:
-        yield provider
-    finally:
+def started():
+    """The providers that run, by name. Each is started when it is first used, and once."""
+    providers: dict[str, Running] = {}
+    yield providers
+    for provider in providers.values():
         provider.close()
+
+
+@pytest.fixture
+def running(request, started):
+    name = request.param.name
+    if name not in started:
+        started[name] = Running(request.param)
+    return started[name]
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ SCENARIOS = {
     "test_again_with_changed_claims": "changed claims",
     "test_refresh": "refresh",
     "test_rotation": "rotation",
+    "test_two_sessions": "two sessions",
     "test_cancel": "cancel",
     "test_new_key": "new key",
     "test_new_key_with_the_old_id": "new key, old id",

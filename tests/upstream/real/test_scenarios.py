@@ -48,15 +48,15 @@ def sign_in(person, client):
     return tokens.json()
 
 
-def held():
-    row = UpstreamToken.objects.get(provider=NAME)
+def held(row=None):
+    row = row or UpstreamToken.objects.get(provider=NAME)
     return store.get(row.session_id, NAME, user_id=row.user_id, client_id=row.client_id)
 
 
-def renewed():
-    row = UpstreamToken.objects.get(provider=NAME)
+def renewed(row=None):
+    row = row or UpstreamToken.objects.get(provider=NAME)
     fresh_token(row.session_id, NAME, user_id=row.user_id, client_id=row.client_id, force=True)
-    return held()
+    return held(row)
 
 
 def test_sign_in(real, ada, client_):
@@ -94,6 +94,17 @@ def test_rotation(real, ada, client_):
     sign_in(ada, client_)
     tokens = [held().refresh_token, renewed().refresh_token, renewed().refresh_token]
     assert len(set(tokens)) == 3
+
+
+def test_two_sessions(real, ada, client_):
+    """Both renew in turn, and none uses a refresh token that the other has used."""
+    sign_in(ada, client_)
+    sign_in(ada, client_)
+    rows = list(UpstreamToken.objects.filter(provider=NAME))
+    assert len(rows) == 2
+    for row in rows * 3:
+        before = held(row).version
+        assert renewed(row).version > before
 
 
 def test_cancel(real, ada, client_):
