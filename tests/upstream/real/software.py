@@ -207,8 +207,11 @@ CANAILLE = Software(
     command=_python("canaille_site.py"),
     fields={"login": "SUBJECT", "password": "a password of canaille"},
     agree="answer=accept",
-    refuse="answer=deny",
     verifies_email=False,
+    cannot={
+        "test_cancel": "Its database in memory takes the consent of one person for that of everybody: "
+        "only the first is asked."
+    },
 )
 
 ALLAUTH = Software(
