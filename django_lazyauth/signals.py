@@ -19,6 +19,9 @@
 ``upstream_token_refreshed``
     An upstream gave a session new tokens without the person: ``session_id``, ``provider``, ``user_id``,
     ``client_id``, ``version``. Sent after the write.
+``upstream_grants_left``
+    The last session left a grant of an upstream, whose refresh token waits to be revoked. Sent after the commit. It
+    starts the revocation, see :mod:`django_lazyauth.upstream.revocations`.
 ``upstream_token_expired``
     An upstream refused a refresh token: the person has to sign in there again. ``session_id``, ``provider``,
     ``user_id``, ``client_id``. Sent once per refusal, after the write.
@@ -34,3 +37,4 @@ client_updated = Signal()
 client_deleted = Signal()
 upstream_token_refreshed = Signal()
 upstream_token_expired = Signal()
+upstream_grants_left = Signal()

@@ -5,7 +5,7 @@ from .client import ClientRegistration, ClientSource, InitialAccessToken
 from .consent import Consent
 from .family_grant import FamilyGrant
 from .flow_answer import FlowAnswer
-from .grant import GrantState, UpstreamGrant
+from .grant import GrantState, Revocation, UpstreamGrant
 from .identity import ProviderIdentity
 from .keys import ProviderKeySet
 from .lease import NamedLease
@@ -33,6 +33,7 @@ __all__ = [
     "PendingAuthorization",
     "ProviderIdentity",
     "ProviderKeySet",
+    "Revocation",
     "SealedSuccessor",
     "Status",
     "SweepPosition",

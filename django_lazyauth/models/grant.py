@@ -23,6 +23,16 @@ class GrantState(models.TextChoices):
     LIVE = "live", _("live")
     #: The upstream refused the refresh token.
     DEAD = "dead", _("dead")
+    #: No session is left. The refresh token waits to be revoked, and then the row goes.
+    LEAVING = "leaving", _("leaving")
+
+
+class Revocation(models.TextChoices):
+    """What ends at the upstream with a refresh token that is revoked."""
+
+    GRANT = "grant", _("all that the person allowed there")
+    TOKEN = "token", _("its own family")
+    NONE = "none", _("nothing is revoked")
 
 
 class UpstreamGrantQuerySet(models.QuerySet["UpstreamGrant"]):
@@ -31,6 +41,12 @@ class UpstreamGrantQuerySet(models.QuerySet["UpstreamGrant"]):
         from .vault import UpstreamToken
 
         return self.filter(~models.Exists(UpstreamToken.objects.filter(grant_id=models.OuterRef("pk"))))
+
+    def used(self) -> Self:
+        """Keep the grants that a session lives on."""
+        from .vault import UpstreamToken
+
+        return self.filter(models.Exists(UpstreamToken.objects.filter(grant_id=models.OuterRef("pk"))))
 
     def joinable(self) -> Self:
         """Keep the grants that another session may live on too, the newest first."""
@@ -72,6 +88,14 @@ class UpstreamGrant(models.Model):
     version = models.PositiveIntegerField(_("version"), default=1)
     lease = models.CharField(_("lease"), max_length=64, blank=True)
     lease_until = models.DateTimeField(_("leased until"), null=True, blank=True)
+    revocation = models.CharField(
+        _("revocation"), max_length=8, choices=Revocation.choices, default=Revocation.GRANT
+    )
+    is_withdrawn = models.BooleanField(
+        _("withdrawn"), default=False, help_text=_("The person left, and did not only sign out.")
+    )
+    attempts = models.PositiveSmallIntegerField(_("attempts to revoke"), default=0)
+    next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated at"), default=timezone.now, editable=False)
 
@@ -88,6 +112,18 @@ class UpstreamGrant(models.Model):
                 name="lazyauth_grant_standing_renews",
                 condition=Q(is_standing=False) | ~Q(refresh_token=""),
             ),
+            models.CheckConstraint(
+                name="lazyauth_grant_leaves_for_a_time",
+                condition=Q(state=GrantState.LEAVING, next_attempt_at__isnull=False)
+                | (~Q(state=GrantState.LEAVING) & Q(next_attempt_at__isnull=True)),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"],
+                name="lazyauth_grant_leaving",
+                condition=Q(state=GrantState.LEAVING),
+            )
         ]
 
     def __str__(self) -> str:

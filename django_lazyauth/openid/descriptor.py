@@ -19,7 +19,7 @@ from django_lazyauth.errors import LazyAuthError
 
 from .people.keys import People, people_from
 from .presets import LOGOS, PRESETS
-from .provider_keys import KEYS, UserInfo
+from .provider_keys import KEYS, GrantOf, Revocation, UserInfo
 from .provider_kinds import PLACEHOLDER, REQUIRED, SECRET_ALGORITHMS, Key, Wrong, is_a
 from .requests.authentication import AuthMethod, can_sign
 from .requests.keys import Requests, requests_from
@@ -93,6 +93,8 @@ class ProviderDescriptor:
         emails_endpoint: A list of addresses with ``verified`` flags (GitHub-style).
         jwks: Its key set, where the operator has it; it is not fetched then.
         ca_file: Path of trust anchors for this provider, beside those of the system.
+        grant: Whether sessions share a grant.
+        revocation: What ends there with a refresh token that is revoked.
         requests: What our requests to it look like.
         people: Whose tokens and which people this site takes.
     """
@@ -121,6 +123,8 @@ class ProviderDescriptor:
     userinfo_endpoint: str = ""
     jwks_uri: str = ""
     revocation_endpoint: str = ""
+    grant: GrantOf = "shared"
+    revocation: Revocation = "grant"
     emails_endpoint: str = ""
     jwks: Mapping[str, Any] = field(default_factory=dict, hash=False)
     ca_file: str = ""

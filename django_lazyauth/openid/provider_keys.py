@@ -26,6 +26,8 @@ from .rules import parse_path
 
 AnyType = Literal["oidc", "oauth2", "password"]
 UserInfo = Literal["auto", "always", "never"]
+GrantOf = Literal["shared", "session"]
+Revocation = Literal["grant", "token", "none"]
 
 TYPES: Final[tuple[str, ...]] = get_args(AnyType)
 
@@ -250,6 +252,20 @@ KEYS: Final = (
         default_text="as the metadata says",
     ),
     Key(
+        "grant",
+        kinds.choice("shared", "session"),
+        "`session`: a session never lives on the [grant](concepts/vault.md#sessions-and-grants) of another.",
+        "shared",
+    ),
+    Key(
+        "revocation",
+        kinds.choice("grant", "token", "none"),
+        "What ends there when a refresh token is revoked. `token`: its own family, so each is revoked with its last "
+        "session. `grant`: all that the person allowed this site, so it is revoked only when they disconnect. "
+        "`none`: nothing is ever revoked.",
+        "grant",
+    ),
+    Key(
         "emails_endpoint",
         request_kinds.endpoint("client_id", "access_token", "token:path"),
         "A list of addresses with `verified` flags, as GitHub's.",
@@ -325,5 +341,7 @@ class ProviderConfig(_Class, PeopleConfig, RequestsConfig, total=False):
     jwks: Mapping[str, Any] | None
     ca_file: str | PathLike[str] | None
     revocation_endpoint: str | None
+    grant: GrantOf | None
+    revocation: Revocation | None
     emails_endpoint: str | None
     emails: EmailsConfig | None

@@ -265,7 +265,9 @@ class CodeFlow(Provider):
         )
 
     def grant_terms(self) -> GrantTerms:
-        return GrantTerms(self.descriptor.client_id, self.descriptor.asks_offline)
+        descriptor = self.descriptor
+        is_standing = descriptor.asks_offline and descriptor.grant == "shared"
+        return GrantTerms(descriptor.client_id, is_standing, descriptor.revocation)
 
     @sensitive_variables()
     def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens | UnusableAnswer:

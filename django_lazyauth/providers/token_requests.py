@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
@@ -217,7 +218,8 @@ def post_revocation(
 ) -> None:
     """POST the refresh token, or the access token if there is no refresh token (RFC 7009 §2.1).
 
-    Raises as :func:`post_grant`.
+    Raises as :func:`post_grant`, and:
+        ProviderUnavailable: ``down``: the upstream could not do it now (RFC 7009 §2.2.1).
     """
     refresh_token, _ = split_kept(bundle.refresh_token)
     kind = "refresh_token" if refresh_token else "access_token"
@@ -226,7 +228,9 @@ def post_revocation(
         filled = {"client_id": descriptor.client_id, "access_token": bundle.access_token}
         endpoint = fill_url(endpoint, filled)
     sent, headers = authenticated(descriptor, endpoint, fields)
-    fetch.post_form(endpoint, sent, headers=headers, policy=policy_of(descriptor), deadline=deadline)
+    answer = fetch.post_form(endpoint, sent, headers=headers, policy=policy_of(descriptor), deadline=deadline)
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise ProviderUnavailable("down", debug=f"revocation endpoint: HTTP {answer.status}")
 
 
 @sensitive_variables()

@@ -54,7 +54,7 @@ def end_on_user_deletion(sender: Any, instance: Any, **kwargs: Any) -> None:
     def end() -> None:
         # In one order: a sign-in that is under way locks them before it commits.
         list(ProviderIdentity.objects.filter(user_id=pk).order_by("pk").select_for_update())
-        end_all_sessions(instance)
+        end_all_sessions(instance, withdrawn=True)
 
     def is_open() -> bool:
         live = _written_there(get_refresh_token_model()).filter(user_id=pk, revoked__isnull=True)
@@ -62,7 +62,7 @@ def end_on_user_deletion(sender: Any, instance: Any, **kwargs: Any) -> None:
 
     row = _written_there(sender).filter(pk=pk)
     # Before the row is locked, because it waits for sessions that join a grant.
-    leave.delete_of_user(pk)
+    leave.delete_of_user(pk, withdrawn=True)
     _shut(row, is_open, end)
     _delete_missed(
         row,

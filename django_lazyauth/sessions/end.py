@@ -42,15 +42,18 @@ def _database() -> str:
 
 
 @retries_on_conflict
-def end_session(session_id: UUID) -> bool:
+def end_session(session_id: UUID, *, withdrawn: bool = False) -> bool:
     """End one session and say whether it was alive.
 
     When it returns, no token of the session works. Its client is told after the commit.
+
+    Args:
+        withdrawn: The person left, and did not only sign out: see :func:`.leave.leave_unused`.
     """
     with transaction.atomic(using=_database()):
         member = family.live_member(session_id)
         _revoke(session_id)
-        leave.delete(session_id)
+        leave.delete(session_id, withdrawn=withdrawn)
         # The session must not sign a browser in any more: see `browser.resume`.
         PendingAuthorization.objects.filter(pk=session_id, is_deferred=True, resumed_at__isnull=True).update(
             resumed_at=timezone.now()
@@ -87,29 +90,32 @@ def end_session_of(user: AbstractBaseUser, session_id: UUID) -> None:
     end_session(session_id)
 
 
-def end_sessions_at(user: AbstractBaseUser, client: clients.Client) -> int:
+def end_sessions_at(user: AbstractBaseUser, client: clients.Client, *, withdrawn: bool = False) -> int:
     """End all sessions of *user* at one client, and flows that could become one. Return how many sessions ended."""
-    return _end_all(user.pk, client_pk=client.pk)
+    return _end_all(user.pk, client_pk=client.pk, withdrawn=withdrawn)
 
 
-def end_all_sessions(user: AbstractBaseUser) -> int:
+def end_all_sessions(user: AbstractBaseUser, *, withdrawn: bool = False) -> int:
     """End all sessions of *user* at all clients, and flows that could become one. Return how many sessions ended.
 
     A host may call it, for example after a password change or an account takeover. The browser sessions of this site
     are Django's own: end them with ``update_session_auth_hash`` or delete their rows.
     """
-    return _end_all(user.pk)
+    return _end_all(user.pk, withdrawn=withdrawn)
 
 
 @retries_on_conflict
-def _end_all(user_pk: Any, *, client_pk: Any = None, keep: UUID | None = None) -> int:
+def _end_all(
+    user_pk: Any, *, client_pk: Any = None, keep: UUID | None = None, withdrawn: bool = False
+) -> int:
     with transaction.atomic(using=_database()):
         family.lock(user_pk)
         # Flows first: their UPDATE waits for a concurrent exchange, whose tokens are then found below.
         flows.end_flows(flows.of_user(user_pk, client_pk=client_pk).exclude(pk=keep or NIL))
-        ended = sum(map(end_session, family.families_of(user_pk, client_pk=client_pk)))
+        sessions = family.families_of(user_pk, client_pk=client_pk)
+        ended = sum(end_session(session_id, withdrawn=withdrawn) for session_id in sessions)
         family.revoke_loose(user_pk, client_pk=client_pk)
-        leave.delete_of_user(user_pk, client_id=client_pk, but=keep)
+        leave.delete_of_user(user_pk, client_id=client_pk, but=keep, withdrawn=withdrawn)
     return ended
 
 
@@ -150,12 +156,13 @@ def end_identity(identity: ProviderIdentity) -> int:
         begun = PendingAuthorization.objects.using(_database()).filter(
             flows.signed_in_with(identity), status=Status.EXCHANGED
         )
-        ended = sum(map(end_session, list(begun.values_list("pk", flat=True))))
+        sessions = list(begun.values_list("pk", flat=True))
+        ended = sum(end_session(session_id, withdrawn=True) for session_id in sessions)
         others = ProviderIdentity.objects.using(_database()).filter(
             user_id=identity.user_id, provider=identity.provider
         )
         if not others.exclude(pk=identity.pk).exists():
-            leave.delete_of_user(identity.user_id, provider=identity.provider)
+            leave.delete_of_user(identity.user_id, provider=identity.provider, withdrawn=True)
     return ended
 
 
@@ -177,7 +184,7 @@ def finalize(provider: Provider, commit: Json, *, user: AbstractBaseUser, sessio
 def withdraw(user: AbstractBaseUser, client: clients.Client) -> int:
     """Withdraw the consent of *user* for *client* and end its sessions. The next request asks for consent anew."""
     with transaction.atomic(using=_database()):
-        ended = end_sessions_at(user, client)
+        ended = end_sessions_at(user, client, withdrawn=True)
         # After the flows: an exchange under way writes the consent last, too.
         Consent.objects.filter(user_id=user.pk, client=client).delete()
     return ended
@@ -197,12 +204,14 @@ def end_on_deactivation(sender: Any, instance: AbstractBaseUser, raw: bool = Fal
     """
     if raw or instance.is_active:
         return
-    end_all_sessions(instance)
+    end_all_sessions(instance, withdrawn=True)
     if connections[_database()].in_atomic_block:
-        transaction.on_commit(partial(_end_all, instance.pk), using=_database(), robust=True)
+        transaction.on_commit(partial(_end_all, instance.pk, withdrawn=True), using=_database(), robust=True)
 
 
 def end_sessions_of(user_pks: list[Any]) -> int:
-    """End the sessions of many users. Those without any cost little."""
+    """End the sessions of many deactivated users. Those without any cost little."""
     chunks = (user_pks[start : start + AT_ONCE] for start in range(0, len(user_pks), AT_ONCE))
-    return sum(_end_all(user_pk) for chunk in chunks for user_pk in family.owners_among(chunk))
+    return sum(
+        _end_all(user_pk, withdrawn=True) for chunk in chunks for user_pk in family.owners_among(chunk)
+    )

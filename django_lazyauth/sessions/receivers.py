@@ -13,6 +13,7 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.db.models.signals import post_save, pre_delete, pre_save
 
+from django_lazyauth.signals import upstream_grants_left
 from django_lazyauth.toolkit.models import (
     get_access_token_model,
     get_application_model,
@@ -33,6 +34,7 @@ def connect() -> None:
         sender=get_access_token_model(),
         dispatch_uid="lazyauth.access_token_deletion",
     )
+    upstream_grants_left.connect(_grants_left, dispatch_uid="lazyauth.grants_left")
     _watch_methods(token)
 
 
@@ -70,6 +72,12 @@ def _access_token_deleted(**sent: Any) -> None:
     from .revoked import end_on_access_token_deletion
 
     end_on_access_token_deletion(**sent)
+
+
+def _grants_left(**sent: Any) -> None:
+    from django_lazyauth.upstream.revocations import start
+
+    start()
 
 
 def _watch_methods(model: Any) -> None:

@@ -36,6 +36,7 @@ from django_lazyauth.tokens import family
 from django_lazyauth.tokens.expired import ExpiredTokens, expired_tokens
 from django_lazyauth.toolkit import documents
 from django_lazyauth.toolkit.models import get_application_model
+from django_lazyauth.upstream.revocations import revoke_due
 from django_lazyauth.users import inactive_among
 from django_lazyauth.vault import leave
 
@@ -67,6 +68,7 @@ def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Itera
     yield Swept("pending authorizations", _sweep_pending(now, batch_size))
     bundles = UpstreamToken.objects.filter(retain_until__lt=now)
     yield Swept("upstream tokens", _leave_in_batches(bundles, batch_size))
+    yield Swept("upstream grants that were left", revoke_due())
     yield Swept("upstream grants", walk(UpstreamGrant, partial(_delete_unused, now), size=batch_size))
     answers = SealedSuccessor.objects.all().expired(now)
     yield Swept("sealed successors", _delete_in_batches(answers, "expires_at", batch_size))

@@ -31,7 +31,7 @@ from django_lazyauth.errors import (
     SealBroken,
 )
 from django_lazyauth.kit.retry import retry_on_conflict
-from django_lazyauth.models import UpstreamToken
+from django_lazyauth.models import Revocation, UpstreamToken
 from django_lazyauth.providers.base import CanRefresh, CanRevoke, UnusableAnswer
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.signals import upstream_token_expired, upstream_token_refreshed
@@ -269,8 +269,9 @@ def _discard(refresh: _Refresh, renewed: UpstreamBundle, *, may_revoke: bool) ->
 
 @sensitive_variables()
 def _revoke(refresh: _Refresh, renewed: UpstreamBundle) -> None:
-    # An access token ends by itself, soon. Its revocation could end the grant that another session lives on.
-    if not isinstance(refresh.provider, CanRevoke) or not renewed.refresh_token:
+    # An access token ends by itself, soon. Its revocation, as that of a whole grant, could end what others live on.
+    is_own_family = terms_of(refresh.binding.provider).revocation == Revocation.TOKEN
+    if not (is_own_family and renewed.refresh_token and isinstance(refresh.provider, CanRevoke)):
         return
     try:
         refresh.provider.revoke(renewed)

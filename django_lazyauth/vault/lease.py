@@ -22,6 +22,7 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.models import GrantState, UpstreamGrant, UpstreamToken
 
 from .cipher import get_cipher
+from .leave import SETTLED
 from .places import GrantKey, place_of
 from .read import database
 from .store import grant_columns
@@ -52,7 +53,7 @@ class Lease:
         return UpstreamGrant.objects.using(database()).filter(pk=self.key.grant_id)
 
     def _held(self) -> QuerySet[UpstreamGrant]:
-        return self._rows().filter(version=self.version, lease=self.token)
+        return self._rows().filter(version=self.version, lease=self.token, state__in=SETTLED)
 
     def take(self) -> bool:
         """Take the lease; ``False`` if somebody else has it, the grant is dead, or another version is stored."""
@@ -100,5 +101,5 @@ class Lease:
         self._held().update(lease_until=None)
 
     def is_left(self) -> bool:
-        """Say whether the grant is gone because no session is left on it."""
-        return not self._rows().exists()
+        """Say whether no session is left on the grant."""
+        return not self._rows().exclude(state=GrantState.LEAVING).exists()

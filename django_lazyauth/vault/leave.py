@@ -1,7 +1,8 @@
 """Sessions leave their grants: when they end, and when another grant takes the place of theirs.
 
 Whoever leaves or joins a grant locks it first, grants by primary key, and then the rows of sessions. So of the last two
-sessions of a grant, which end at once, one is the last. The last one deletes the grant.
+sessions of a grant, which end at once, one is the last. The last one deletes the grant, or lets its refresh token wait
+to be revoked (:mod:`django_lazyauth.upstream.revocations`).
 
 In the caller's transaction, or in one of its own.
 """
@@ -9,35 +10,53 @@ In the caller's transaction, or in one of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from django_lazyauth.kit.retry import StaleSnapshot
-from django_lazyauth.models import LegacyUpstreamToken, UpstreamGrant, UpstreamToken
+from django_lazyauth.models import (
+    GrantState,
+    LegacyUpstreamToken,
+    Revocation,
+    UpstreamGrant,
+    UpstreamToken,
+)
+from django_lazyauth.signals import upstream_grants_left
 
 from .read import database
 
+#: The states of a grant that sessions may live on.
+SETTLED: Final = (GrantState.LIVE, GrantState.DEAD)
 #: How often rows are looked up that a concurrent transaction is moving to another grant.
 TRIES: Final = 5
 
 
-def delete(session_id: UUID) -> int:
+def delete(session_id: UUID, *, withdrawn: bool = False) -> int:
     """Delete every bundle of a session; return how many there were.
+
+    Here and below, *withdrawn* says that the person left, and did not only sign out.
 
     The row in the old format is deleted first. A migration that is moving it holds a lock on it, so the second
     statement runs after the migration and finds the new row. It is deleted by primary key, as the migration
     locks it: InnoDB aborts one of two transactions that lock a row through different indexes.
     """
     _delete_legacy(Q(session_id=str(session_id)))
-    return leave(UpstreamToken.objects.of_session(session_id))
+    return leave(UpstreamToken.objects.of_session(session_id), withdrawn=withdrawn)
 
 
 def delete_of_user(
-    user_id: Any, *, client_id: Any = None, provider: str | None = None, but: UUID | None = None
+    user_id: Any,
+    *,
+    client_id: Any = None,
+    provider: str | None = None,
+    but: UUID | None = None,
+    withdrawn: bool = False,
 ) -> None:
     """Delete every bundle of a user, of one client or provider only if it is given, in every session except *but*."""
     only = Q(user_id=user_id)
@@ -47,7 +66,9 @@ def delete_of_user(
         only &= Q(provider=provider)
     else:
         _delete_legacy(only & ~Q(session_id=str(but)))
-    leave(UpstreamToken.objects.filter(only if but is None else only & ~Q(session_id=but)))
+    leave(
+        UpstreamToken.objects.filter(only if but is None else only & ~Q(session_id=but)), withdrawn=withdrawn
+    )
 
 
 def delete_of_client(client_id: Any) -> None:
@@ -66,7 +87,7 @@ def _delete_legacy(where: Q) -> None:
         legacy.filter(pk__in=old).delete()
 
 
-def leave(rows: QuerySet[UpstreamToken]) -> int:
+def leave(rows: QuerySet[UpstreamToken], *, withdrawn: bool = False) -> int:
     """Delete *rows*, and the grants that no session is left on. Return how many rows there were.
 
     Raises:
@@ -83,7 +104,7 @@ def leave(rows: QuerySet[UpstreamToken]) -> int:
             # Only those that still belong to a grant that is locked, or to none.
             named = UpstreamToken.objects.using(database()).filter(pk__in=[pk for pk, _ in found])
             gone, _by_model = named.filter(Q(grant_id__in=grants) | Q(grant_id=None)).delete()
-            leave_unused(grants)
+            leave_unused(grants, withdrawn=withdrawn)
             count += gone
             if gone == len(found):
                 return count
@@ -104,9 +125,22 @@ def lock(grant_ids: Iterable[UUID]) -> None:
         rows.update(updated_at=timezone.now())
 
 
-def leave_unused(grant_ids: Iterable[UUID]) -> int:
-    """Delete those of these locked grants that no session lives on. Return how many."""
+def leave_unused(grant_ids: Iterable[UUID], *, withdrawn: bool = False) -> int:
+    """Let those of these locked grants go that no session lives on. Return how many.
+
+    What a sign-out may revoke is the token's own family only: nobody who signs out of one site wants to be asked for
+    consent again by the upstream.
+    """
     keys = list(grant_ids)
     if not keys:
         return 0
-    return UpstreamGrant.objects.using(database()).filter(pk__in=keys).unused().delete()[0]
+    kinds = [Revocation.TOKEN, Revocation.GRANT] if withdrawn else [Revocation.TOKEN]
+    grants = UpstreamGrant.objects.using(database()).filter(pk__in=keys, state__in=SETTLED).unused()
+    revocable = grants.filter(state=GrantState.LIVE, revocation__in=kinds).exclude(refresh_token="")
+    leaving = revocable.update(
+        state=GrantState.LEAVING, is_withdrawn=withdrawn, next_attempt_at=Now(), lease_until=None
+    )
+    if leaving:
+        tell = partial(upstream_grants_left.send_robust, sender=UpstreamGrant)
+        transaction.on_commit(tell, using=database(), robust=True)
+    return leaving + grants.delete()[0]

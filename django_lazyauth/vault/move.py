@@ -12,7 +12,7 @@ from django_lazyauth.models.fields import uuid7
 from django_lazyauth.tokens.writes import Insert, Writes
 
 from .leave import leave_unused, lock
-from .places import GrantKey, seal_ticket
+from .places import key_of, seal_ticket
 from .read import StoredBundle, database, stored_of
 from .store import EMPTIED, grant_columns
 from .tokens import GrantTerms
@@ -42,11 +42,12 @@ def to_grant(pk: int, terms: GrantTerms) -> bool:
             upstream_client=terms.upstream_client,
             subject=row.subject,
             is_standing=terms.is_standing and bool(tokens.refresh_token),
+            revocation=terms.revocation,
             state=GrantState.DEAD if row.is_dead else GrantState.LIVE,
             version=row.version,
             created_at=row.created_at,
         )
-        key = GrantKey(grant.pk, row.provider, row.user_id, row.subject)
+        key = key_of(grant)
         for name, value in grant_columns(tokens, key).items():
             setattr(grant, name, value)
         Writes((Insert(grant),)).run()
@@ -84,7 +85,7 @@ def to_younger(held: StoredBundle) -> bool:
         lock([dead.pk, found.pk])
         if not younger.filter(pk=found.pk).exists():
             return False
-        key = GrantKey(found.pk, found.provider, found.user_id, found.subject)
+        key = key_of(found)
         ticket = seal_ticket(held.binding.session_id, key)
         rows = UpstreamToken.objects.using(using).filter(pk=held.pk, grant_id=dead.pk)
         rows.update(grant_id=found.pk, ticket=ticket, updated_at=timezone.now())

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django_lazyauth.errors import SealBroken
+from django_lazyauth.models import UpstreamGrant
 
 from .cipher import Place, get_cipher
 
@@ -20,6 +21,8 @@ GRANT_COLUMNS: Final = ("access_token", "refresh_token")
 #: What is the session's own.
 OWN_COLUMNS: Final = ("id_token",)
 TICKET: Final = "ticket"
+#: Stands where a contract wants a session and none is left (RFC 9562 §5.9).
+NO_SESSION: Final = UUID(int=0)
 #: Tickets that a process remembers, of some 500 bytes each. A session calls its upstream more than once.
 TICKETS: Final = 8192
 
@@ -39,6 +42,11 @@ class GrantKey(NamedTuple):
     def ticket(self) -> str:
         """Return the text of a ticket to the grant: JSON, written by hand for the same reason as a place."""
         return f'["{self.grant_id}", {_json_string(str(self.user_id))}, {_json_string(self.subject)}]'
+
+
+def key_of(grant: UpstreamGrant) -> GrantKey:
+    """Return what the tokens of *grant* are sealed for."""
+    return GrantKey(grant.pk, grant.provider, grant.user_id, grant.subject)
 
 
 def place_of(session_id: Any, provider: str, column: str) -> Place:

@@ -31,7 +31,7 @@ from django_lazyauth.tokens.writes import Insert, Upsert, Writes
 
 from .cipher import get_cipher
 from .leave import delete, leave_unused, lock
-from .places import GRANT_COLUMNS, GrantKey, place_of, seal_ticket
+from .places import GRANT_COLUMNS, GrantKey, key_of, place_of, seal_ticket
 from .read import SEALED_COLUMNS, database, read, stored_of
 from .tokens import Binding, GrantTerms, UpstreamBundle, UpstreamTokens
 
@@ -94,10 +94,6 @@ def store(bundle: UpstreamBundle, terms: GrantTerms = NO_TERMS) -> None:
             _write(bundle, joined, is_new=False)
 
 
-def _key_of(grant: UpstreamGrant) -> GrantKey:
-    return GrantKey(grant.pk, grant.provider, grant.user_id, grant.subject)
-
-
 @sensitive_variables()
 def _new_grant(bundle: UpstreamBundle, terms: GrantTerms) -> UpstreamGrant:
     grant = UpstreamGrant(
@@ -107,8 +103,9 @@ def _new_grant(bundle: UpstreamBundle, terms: GrantTerms) -> UpstreamGrant:
         upstream_client=terms.upstream_client,
         subject=bundle.subject,
         is_standing=terms.is_standing and bool(bundle.refresh_token),
+        revocation=terms.revocation,
     )
-    for name, value in grant_columns(bundle, _key_of(grant)).items():
+    for name, value in grant_columns(bundle, key_of(grant)).items():
         setattr(grant, name, value)
     return grant
 
@@ -152,7 +149,7 @@ def _take_access_token(grant: UpstreamGrant, bundle: UpstreamBundle) -> None:
     changes: dict[str, Any] = {"updated_at": timezone.now()}
     is_leased = grant.lease_until is not None and grant.lease_until > timezone.now()
     if not is_leased and _ends_later(bundle.expires_at, grant.expires_at):
-        columns = grant_columns(bundle, _key_of(grant))
+        columns = grant_columns(bundle, key_of(grant))
         changes |= {name: columns[name] for name in ("access_token", "token_type", "expires_at")}
         changes |= {"version": F("version") + 1, "lease": ""}
     # A change in any case: see `leave.lock`.
@@ -178,7 +175,7 @@ def _write(bundle: UpstreamBundle, grant: UpstreamGrant, *, is_new: bool) -> Non
         client_id=bundle.client_id,
         subject=bundle.subject,
         grant=grant,
-        ticket=seal_ticket(bundle.session_id, _key_of(grant)),
+        ticket=seal_ticket(bundle.session_id, key_of(grant)),
         upstream_sid=bundle.upstream_sid or None,
         retain_until=timezone.now() + lazyauth_settings.vault_retention,
     )
@@ -238,7 +235,7 @@ def _succeed(stood: UpstreamToken, grant: UpstreamGrant, bundle: UpstreamBundle)
         with suppress(SealBroken):
             kept = before.bundle()
             carried = bundle.with_refresh_token(kept.refresh_token, kept.refresh_expires_at)
-            changes |= grant_columns(carried, _key_of(grant))
+            changes |= grant_columns(carried, key_of(grant))
     UpstreamGrant.objects.using(database()).filter(pk=grant.pk).update(**changes)
 
 

@@ -98,10 +98,13 @@ class GrantTerms:
         upstream_client: The client id of this site at the upstream.
         is_standing: The grant outlives the person's sign-in there, and their sessions share it. Without a refresh
             token no grant does.
+        revocation: What ends at the upstream with a refresh token that is revoked: ``token``, its own family; or
+            ``grant``, all that the person allowed this site there. ``none``: nothing is revoked.
     """
 
     upstream_client: str = ""
     is_standing: bool = False
+    revocation: str = "grant"
 
 
 class Binding(NamedTuple):

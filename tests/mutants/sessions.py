@@ -97,7 +97,7 @@ MUTATIONS = (
     Mutation(
         "end-deletes-upstream-tokens",
         "sessions/end.py",
-        "        leave.delete(session_id)\n",
+        "        leave.delete(session_id, withdrawn=withdrawn)\n",
         "",
         ("grants/test_invariants.py::test_i2_a_replay_ends_what_came_of_the_code",),
         "The end of a session deletes its upstream tokens.",
@@ -150,7 +150,7 @@ MUTATIONS = (
     Mutation(
         "deactivation-ends-what-came-before-its-commit",
         "sessions/end.py",
-        "        transaction.on_commit(partial(_end_all, instance.pk), using=_database(), robust=True)",
+        "        transaction.on_commit(partial(_end_all, instance.pk, withdrawn=True), using=_database(), robust=True)",
         "        pass",
         ("sessions/test_doors.py::test_what_is_issued_until_a_deactivation_commits_ends_after_it",),
         "What is issued until a deactivation commits ends after it.",

@@ -8,6 +8,7 @@ PASSWORD = "providers/password.py"
 PASSWORDS = "providers/test_password.py::"
 OPENID = "providers/test_openid.py::"
 REFRESHES = "vault/test_refresh.py::"
+REVOCATIONS = "upstream/test_revocations.py::"
 GRANTS = "vault/test_grants.py::"
 FETCH = "kit/test_fetch.py::"
 FAILURES = "upstream/test_failures.py::"
@@ -367,10 +368,26 @@ MUTATIONS = (
     Mutation(
         "grant-that-others-live-on",
         "vault/leave.py",
-        "filter(pk__in=keys).unused().delete()[0]",
-        "filter(pk__in=keys).delete()[0]",
+        "filter(pk__in=keys, state__in=SETTLED).unused()",
+        "filter(pk__in=keys, state__in=SETTLED)",
         (GRANTS + "test_the_end_of_one_session_leaves_the_others_able_to_refresh",),
         "The end of a session leaves the grant to the others.",
+    ),
+    Mutation(
+        "sign-out-revokes-no-whole-grant",
+        "vault/leave.py",
+        "    kinds = [Revocation.TOKEN, Revocation.GRANT] if withdrawn else [Revocation.TOKEN]",
+        "    kinds = [Revocation.TOKEN, Revocation.GRANT]",
+        (REVOCATIONS + "test_a_sign_out_revokes_nothing_of_kind_grant",),
+        "A sign-out leaves what the person allowed at the upstream.",
+    ),
+    Mutation(
+        "revocation-while-others-live-on-it",
+        "upstream/revocations.py",
+        "    if kind == Revocation.GRANT and _is_lived_on(grant, provider):",
+        "    if kind == Revocation.GRANT and not grant.is_withdrawn:",
+        (REVOCATIONS + "test_nothing_is_revoked_while_another_session_lives_on_a_grant_of_the_same_account",),
+        "A revocation ends no grant that a session lives on.",
     ),
     Mutation(
         "bundle-of-another-client",
@@ -399,8 +416,8 @@ MUTATIONS = (
     Mutation(
         "refresh-by-the-holder-of-the-lease",
         "vault/lease.py",
-        "        return self._rows().filter(version=self.version, lease=self.token)",
-        "        return self._rows().filter(version=self.version)",
+        "        return self._rows().filter(version=self.version, lease=self.token, state__in=SETTLED)",
+        "        return self._rows().filter(version=self.version, state__in=SETTLED)",
         (REFRESHES + "test_a_holder_who_stood_still_for_too_long_writes_nothing",),
         "Who lost the lease writes nothing.",
     ),

@@ -69,7 +69,7 @@ def assert_nothing_lives():
     assert not RefreshToken.objects.filter(revoked__isnull=True, access_token__isnull=False).exists()
     assert not AccessToken.objects.exists()
     assert not UpstreamToken.objects.exists()
-    assert not UpstreamGrant.objects.exists()
+    assert not UpstreamGrant.objects.exclude(state="leaving").exists()
     assert not DeferredRegistration.objects.exists()
     assert not PendingAuthorization.objects.filter(status=Status.CODE_ISSUED).exists()
 

@@ -48,6 +48,10 @@ class Session:
         success = leg(self.upstream, pending_of(self.application), self.provider, **levers)
         get_provider(self.provider).finalize(success.commit, user=self.user, session_id=self.session_id)
 
+    def revokes_tokens(self, lazyauth) -> None:
+        """Say that a refresh token there is a family of its own."""
+        lazyauth(PROVIDERS={"acme": self.upstream.config(revocation="token")})
+
     def fresh(self, **changes):
         return fresh_token(**self.binding | changes)
 

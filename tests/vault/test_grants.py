@@ -237,7 +237,8 @@ def test_grants_go_with_people_and_clients(offline):
     client.delete()
     assert UpstreamGrant.objects.get() == offline.rows.get()
     offline.user.delete()
-    assert not UpstreamGrant.objects.exists()
+    assert UpstreamGrant.objects.get().state == GrantState.LEAVING, "what they allowed is revoked"
+    assert not UpstreamToken.objects.exists()
 
 
 def test_the_sweep_finds_grants_whose_sessions_were_deleted_by_hand(offline):

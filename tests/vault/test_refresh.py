@@ -375,7 +375,8 @@ class Meanwhile:
         monkeypatch.setattr(token_requests, "post_grant", post_grant)
 
 
-def test_a_sign_out_during_a_refresh_is_never_undone(session, monkeypatch):
+def test_a_sign_out_during_a_refresh_is_never_undone(session, monkeypatch, lazyauth):
+    session.revokes_tokens(lazyauth)
     session.expire()
     Meanwhile(monkeypatch, lambda: sessions.end_session(session.session_id))
     with pytest.raises(BundleNotFound):
@@ -386,7 +387,10 @@ def test_a_sign_out_during_a_refresh_is_never_undone(session, monkeypatch):
     assert revoked["form"]["token"].startswith("rt-")
 
 
-def test_a_newer_sign_in_during_a_refresh_wins_and_the_refreshed_tokens_are_revoked(session, monkeypatch):
+def test_a_newer_sign_in_during_a_refresh_wins_and_the_refreshed_tokens_are_revoked(
+    session, monkeypatch, lazyauth
+):
+    session.revokes_tokens(lazyauth)
     old = session.expire()
     Meanwhile(monkeypatch, session.sign_in)
     credential = session.fresh()

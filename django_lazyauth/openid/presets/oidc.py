@@ -48,6 +48,7 @@ OIDC: Final[Mapping[str, Preset]] = {
         {
             "display_name": "Amazon Cognito",
             "scopes": OPENID,
+            "revocation": "token",
             "claims": {"name": ["name", "given_name", '["cognito:username"]', "username"]},
         },
         "The issuer is `https://cognito-idp.<region>.amazonaws.com/<pool>`.",
@@ -58,6 +59,7 @@ OIDC: Final[Mapping[str, Preset]] = {
             "display_name": "GitLab",
             "issuer": "https://gitlab.com",
             "scopes": OPENID,
+            "revocation": "token",
             "algorithms": ["RS256"],
         },
         "For a server of your own, give its `issuer`.",
@@ -87,7 +89,7 @@ OIDC: Final[Mapping[str, Preset]] = {
     ),
     "keycloak": Preset(
         "2026-11",
-        {"display_name": "Keycloak", "scopes": OPENID},
+        {"display_name": "Keycloak", "scopes": OPENID, "revocation": "token"},
         "The issuer is `https://<host>/realms/<realm>`.",
     ),
     "line": Preset(
@@ -137,7 +139,12 @@ OIDC: Final[Mapping[str, Preset]] = {
     ),
     "okta": Preset(
         "2026-11",
-        {"display_name": "Okta", "scopes": [*OPENID, "offline_access"], "algorithms": ["RS256"]},
+        {
+            "display_name": "Okta",
+            "scopes": [*OPENID, "offline_access"],
+            "algorithms": ["RS256"],
+            "revocation": "token",
+        },
         "The issuer is `https://<org>.okta.com`, or `https://<org>.okta.com/oauth2/<server>`.",
     ),
     "salesforce": Preset(
