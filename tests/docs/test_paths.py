@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 from django.utils import timezone
 
-from django_lazyauth.models import UpstreamGrant, UpstreamToken
+from django_lazyauth.models import ProviderIdentity, SealedSuccessor, UpstreamGrant, UpstreamToken
+from django_lazyauth.sign_in import identities
 from django_lazyauth.upstream.fresh_token import fresh_token
 from tests.docs.calls import PACKAGE, recorded
 from tests.docs.test_docs import ROOT
@@ -91,6 +92,26 @@ def test_the_path_of_a_refresh(upstream, client_):
     form = {"grant_type": "refresh_token", "refresh_token": token, "client_id": client_.client_id}
     with on_the_path("A refresh of ours"):
         assert post_form(make_browser(), "/token", form).status_code == 200
+
+
+def test_the_path_of_a_replay(upstream, client_):
+    token = tokens_of(upstream, client_)["refresh_token"]
+    form = {"grant_type": "refresh_token", "refresh_token": token, "client_id": client_.client_id}
+    assert post_form(make_browser(), "/token", form).status_code == 200
+    # What the sweep does once the grace has ended.
+    SealedSuccessor.objects.all().delete()
+    with on_the_path("A replay"):
+        assert post_form(make_browser(), "/token", form).json()["error"] == "invalid_grant"
+
+
+def test_the_path_of_a_disconnected_account(upstream, client_):
+    tokens_of(upstream, client_)
+    identity = ProviderIdentity.objects.select_related("user").get()
+    # Another way in, so that this one is not the last.
+    ProviderIdentity.objects.create(user=identity.user, provider="acme", subject="person-2")
+    with on_the_path("A disconnected account"):
+        identities.unlink(identity.user, identity.pk)
+    assert not UpstreamToken.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
