@@ -52,7 +52,7 @@ def refresh_provider(name: str) -> None:
 def fetch(name: str, key: str, token: str) -> None:
     """Fetch what an SSO domain says, or the keys of an issuer (``DISCOVERY_RUNNER = "celery"``)."""
     from django_lazyauth.kit import cached_fetch
-    from django_lazyauth.openid import discovery  # noqa: F401 - a cache is found by name once it was imported
+    from django_lazyauth.openid import sso_discovery  # noqa: F401 - a cache is found by name once it was imported
     from django_lazyauth.resource_server import keys  # noqa: F401 - its cache is registered by the import
 
     cached_fetch.run_by_name(name, key, token)
@@ -61,20 +61,20 @@ def fetch(name: str, key: str, token: str) -> None:
 @shared_task(name="django_lazyauth.deliver_logout", ignore_result=True)
 def deliver_logout(session_id: str) -> None:
     """Notify the client that a session ended. After a failure, send the next try."""
-    from django_lazyauth.sessions import backchannel, delivery
+    from django_lazyauth.sessions import backchannel, logout_queue
 
     pause = backchannel.deliver_session(session_id)
     if pause is not None and pause <= LONGEST_COUNTDOWN:
-        delivery.send_message(session_id, countdown=pause.total_seconds())
+        logout_queue.send_message(session_id, countdown=pause.total_seconds())
 
 
 @shared_task(name="django_lazyauth.deliver_logouts", ignore_result=True)
 def deliver_logouts() -> None:
     """Send a message for each notification that is due: a lost message, or a later try."""
-    from django_lazyauth.sessions import backchannel, delivery
+    from django_lazyauth.sessions import backchannel, logout_queue
 
     for session_id in backchannel.due_sessions():
-        delivery.send_message(session_id)
+        logout_queue.send_message(session_id)
 
 
 def schedule(

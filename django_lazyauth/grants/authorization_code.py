@@ -26,7 +26,7 @@ from django_lazyauth.errors import (
 )
 from django_lazyauth.kit.retry import is_conflict
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity, Status
-from django_lazyauth.models.authorization_code import LockedCode, lock_code
+from django_lazyauth.models.locked_code import LockedCode, lock_code
 from django_lazyauth.providers.registry import get_provider, is_on
 from django_lazyauth.sessions import browser, end
 from django_lazyauth.sign_in import deferred as registration

@@ -3,8 +3,8 @@
 A descriptor comes from the settings, or from discovery, which fills the same fields. This module fetches nothing and
 uses neither Django nor the database.
 
-Not here: which keys there are (:mod:`.provider_keys`), and what the provider publishes about itself
-(:mod:`django_lazyauth.openid.keys`).
+Not here: which keys there are (:mod:`.provider_settings`), and what the provider publishes about itself
+(:mod:`django_lazyauth.openid.stored_keys`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from django_lazyauth.errors import LazyAuthError
 
 from .people.keys import People, people_from
 from .presets import LOGOS, PRESETS
-from .provider_keys import KEYS, GrantOf, Revocation, UserInfo
 from .provider_kinds import PLACEHOLDER, REQUIRED, SECRET_ALGORITHMS, Key, Wrong, is_a
+from .provider_settings import KEYS, GrantOf, Revocation, UserInfo
 from .requests.authentication import AuthMethod, can_sign
 from .requests.keys import Requests, requests_from
 from .rules import Rule, paths_of

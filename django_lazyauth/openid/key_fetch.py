@@ -3,7 +3,7 @@
 A failing or empty answer keeps what is stored. Of all processes together one refreshes: a conditional UPDATE decides
 which one, and what it started is over after :data:`CLAIM` although the process was killed.
 
-Not here: when what is stored is fresh enough (:mod:`.keys`), and transactions. Each write is one statement.
+Not here: when what is stored is fresh enough (:mod:`.stored_keys`), and transactions. Each write is one statement.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A ``read`` function raises for a wrong value: anything, or :class:`Wrong` with m
 (I13).
 ``issubclass(type(value), …)`` stands where ``isinstance`` would believe what an object claims about itself.
 
-Not here: which keys there are (:mod:`.provider_keys`). Django is not imported.
+Not here: which keys there are (:mod:`.provider_settings`). Django is not imported.
 """
 
 from __future__ import annotations

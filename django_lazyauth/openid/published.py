@@ -1,7 +1,7 @@
 """What a provider publishes about itself: its metadata and its key set, fetched and checked.
 
-Not here: where they are kept (:mod:`.keys` in the database, :mod:`.discovery` in the cache), and whether a document
-names the right issuer.
+Not here: where they are kept (:mod:`.stored_keys` in the database, :mod:`.sso_discovery` in the cache), and whether a
+document names the right issuer.
 """
 
 from __future__ import annotations

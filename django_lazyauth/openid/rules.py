@@ -6,7 +6,7 @@ A rule is a path, a list of rules of which the first usable value counts, ``{"va
 
 A rule is parsed when the configuration is read. Its evaluation raises nothing, whatever JSON it meets.
 
-Not here: which keys hold rules (:mod:`.provider_keys`), and what makes a value usable as an address or a name
+Not here: which keys hold rules (:mod:`.provider_settings`), and what makes a value usable as an address or a name
 (:mod:`django_lazyauth.providers.profile`).
 """
 

@@ -8,11 +8,11 @@ from typing import Final
 from django_lazyauth.kit.results import Failed, Pending, Ready, Result, SourceFailed
 from django_lazyauth.kit.wait import wait_for
 
-from . import discovery, keys
+from . import sso_discovery, stored_keys
 from .descriptor import ProviderDescriptor
-from .discovery import DiscoveredProvider
 from .domains import SsoDomain
-from .keys import StoredProvider
+from .sso_discovery import DiscoveredProvider
+from .stored_keys import StoredProvider
 
 #: Seconds that a sign-in waits for the keys of its token: the longest time of one fetch.
 RENEWAL_WAIT: Final = 5.0
@@ -58,12 +58,12 @@ def load(source: KeySource, *, refetch: bool = False, wait: bool = False) -> Res
     match source:
         case StoredKeys(descriptor):
             try:
-                stored = keys.refetch(descriptor) if refetch else keys.load_or_fetch(descriptor)
+                stored = stored_keys.refetch(descriptor) if refetch else stored_keys.load_or_fetch(descriptor)
             except SourceFailed as failure:
                 return Failed(failure.reason)
             return Failed("not_ready") if stored is None else Ready(Published(descriptor, stored))
         case DiscoveredKeys(domain):
-            found = _renew(domain, wait=wait) if refetch else discovery.fetch_if_due(domain)
+            found = _renew(domain, wait=wait) if refetch else sso_discovery.fetch_if_due(domain)
             if isinstance(found, Ready):
                 provider = found.value
                 return Ready(Published(provider.descriptor, provider.published, provider.name))
@@ -72,6 +72,8 @@ def load(source: KeySource, *, refetch: bool = False, wait: bool = False) -> Res
 
 def _renew(domain: SsoDomain, *, wait: bool) -> Result[DiscoveredProvider]:
     """Start a fetch of the keys; ``Pending`` while it runs."""
-    discovery.fetch_if_due(domain, renew_keys=True)
-    is_done = wait_for(lambda: not discovery.is_fetching_keys(domain), seconds=RENEWAL_WAIT if wait else 0)
-    return discovery.peek(domain) if is_done else Pending()
+    sso_discovery.fetch_if_due(domain, renew_keys=True)
+    is_done = wait_for(
+        lambda: not sso_discovery.is_fetching_keys(domain), seconds=RENEWAL_WAIT if wait else 0
+    )
+    return sso_discovery.peek(domain) if is_done else Pending()

@@ -21,7 +21,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
 from django_lazyauth.kit.results import Failed, Pending, Ready, Result
-from django_lazyauth.openid import keys, sources
+from django_lazyauth.openid import sources, stored_keys
 from django_lazyauth.openid.descriptor import DescriptorError
 from django_lazyauth.openid.jose import LEEWAY, Reason
 from django_lazyauth.openid.people.admission import earlier_subjects, misses_a_path
@@ -98,7 +98,7 @@ class OpenIDProvider(CodeFlow):
 
     def token_endpoint_failed(self) -> None:
         if isinstance(self.source, StoredKeys) and not self.descriptor.token_endpoint:
-            keys.endpoint_failed(self.descriptor)
+            stored_keys.endpoint_failed(self.descriptor)
 
     def endpoints(self) -> Endpoints:
         stored, descriptor = self.published.stored, self.descriptor

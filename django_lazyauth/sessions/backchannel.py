@@ -3,7 +3,7 @@
 Each delivery is a row. A worker claims a row and tries once, outside any transaction. After a failure the row waits
 twice as long as before, until the client accepts the token, refuses it, or ``BACKCHANNEL_LOGOUT_ATTEMPTS`` is reached.
 
-Not here: how a row is written and which process delivers it (``delivery``).
+Not here: how a row is written and which process delivers it (:mod:`.logout_queue`).
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from django_lazyauth.tokens import family
 from django_lazyauth.toolkit import clients
 from django_lazyauth.vault import leave
 
-from . import delivery, flows
+from . import flows, logout_queue
 
 #: The id of no session (RFC 9562 §5.9).
 NIL = UUID(int=0)
@@ -59,7 +59,7 @@ def end_session(session_id: UUID, *, withdrawn: bool = False) -> bool:
             resumed_at=timezone.now()
         )
         if member is not None:
-            delivery.note(session_id, member.application, subject=str(member.user_id))
+            logout_queue.note(session_id, member.application, subject=str(member.user_id))
     return member is not None
 
 

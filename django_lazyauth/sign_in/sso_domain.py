@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from django_lazyauth.kit.results import Failed, Pending, Ready
-from django_lazyauth.openid import discovery, domains
+from django_lazyauth.openid import domains, sso_discovery
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.openid.domains import DomainInvalid, SsoDomain
 
@@ -44,7 +44,7 @@ def discover(name: str) -> None:
     """Start the discovery of a domain. Domains that are not on the allowlist are ignored."""
     domain = _find(name)
     if domain is not None:
-        discovery.fetch_if_due(domain)
+        sso_discovery.fetch_if_due(domain)
 
 
 def state_of(name: str) -> DomainState:
@@ -52,7 +52,7 @@ def state_of(name: str) -> DomainState:
     domain = _find(name)
     if domain is None:
         return DomainState("not_allowed")
-    match discovery.peek(domain):
+    match sso_discovery.peek(domain):
         case Ready(found):
             return DomainState(
                 "resolved",

@@ -3,7 +3,7 @@
 A sign-in reads the row, and writes it once a minute at most unless something changed. Providers without keys get a row
 by it. Nothing is kept of SSO domains: their names come from strangers.
 
-Not here: whether keys and metadata could be fetched, which the same row says (``openid/keys``).
+Not here: whether keys and metadata could be fetched, which the same row says (``openid/stored_keys``).
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from django_lazyauth.conf.nested import Chain, ResourceServerSettings, SsoDocume
 from django_lazyauth.conf.setting import Setting
 from django_lazyauth.conf.table import ROWS
 from django_lazyauth.openid.presets import PRESETS
-from django_lazyauth.openid.provider_keys import KEYS, TYPES
 from django_lazyauth.openid.provider_kinds import REQUIRED, Key
+from django_lazyauth.openid.provider_settings import KEYS, TYPES
 
 NESTED: dict[str, type[Table]] = {
     table.setting: table for table in (Chain, ResourceServerSettings, SsoDocument, SwapSettings)

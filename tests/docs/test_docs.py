@@ -18,7 +18,7 @@ from django.test import Client
 
 from django_lazyauth import conf
 from django_lazyauth.errors import BundleNotFound
-from django_lazyauth.openid.provider_keys import KEYS
+from django_lazyauth.openid.provider_settings import KEYS
 from django_lazyauth.toolkit.clients import get_client_model
 from tests.docs import reference
 from tests.settings import SIGNING_KEY

@@ -16,7 +16,7 @@ from django_lazyauth.models import (
     ProviderIdentity,
     UpstreamToken,
 )
-from django_lazyauth.models.authorization_code import lock_code
+from django_lazyauth.models.locked_code import lock_code
 from django_lazyauth.tokens.writes import Insert, Writes
 from tests.benchmarks.cost import counting
 from tests.support.journey import code_for, make_browser, redeem

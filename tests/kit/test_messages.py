@@ -10,7 +10,7 @@ import pytest
 
 from django_lazyauth.kit import background
 from django_lazyauth.models import LogoutDelivery
-from django_lazyauth.sessions import delivery
+from django_lazyauth.sessions import logout_queue
 from tests.conftest import register
 from tests.support.outages import closed_port
 
@@ -74,7 +74,7 @@ def test_many_callers_do_not_wait_for_each_other(broker):
     """One person may have hundreds of sessions, and ending them all is one request."""
     started = time.monotonic()
     for _ in range(300):
-        delivery.send(str(uuid4()))
+        logout_queue.send(str(uuid4()))
     assert time.monotonic() - started < 0.5
 
 
@@ -92,6 +92,6 @@ def test_a_session_ends_at_once_and_its_client_is_told_later(broker, lazyauth):
     )
     started = time.monotonic()
     with transaction.atomic():
-        delivery.note(uuid4(), client, subject="1")
+        logout_queue.note(uuid4(), client, subject="1")
     assert time.monotonic() - started < 0.5
     assert LogoutDelivery.objects.due().count() == 1

@@ -353,7 +353,7 @@ MUTATIONS = (
     # -- many at once ----------------------------------------------------------------------------------------
     Mutation(
         "code-is-locked",
-        "models/authorization_code.py",
+        "models/locked_code.py",
         '        .select_for_update(of=("self",) if lock else ())\n',
         "",
         ("races/test_one_code.py::test_i1_holds_twenty_times_in_a_row",),

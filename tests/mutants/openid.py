@@ -381,7 +381,7 @@ MUTATIONS = (
     ),
     Mutation(
         "unknown-key-is-fetched-once",
-        "openid/keys.py",
+        "openid/stored_keys.py",
         "        Q(unknown_kid_at__isnull=True) | Q(unknown_kid_at__lte=now - REFETCH_INTERVAL)\n",
         "        Q(unknown_kid_at__isnull=True) | Q(unknown_kid_at__lte=now)\n",
         ("openid/test_keys.py::TestUnknownKid::test_the_next_one_within_30_s_fetches_nothing",),
@@ -417,7 +417,7 @@ MUTATIONS = (
     ),
     Mutation(
         "old-keys-are-not-believed",
-        "openid/keys.py",
+        "openid/stored_keys.py",
         "    if _believed_until(stored) <= timezone.now():",
         "    if _believed_until(stored) == timezone.now():",
         ("openid/test_key_freshness.py::test_keys_of_a_day_ago_are_not_believed_and_the_first_answer_heals",),
@@ -425,7 +425,7 @@ MUTATIONS = (
     ),
     Mutation(
         "withdrawn-key",
-        "openid/keys.py",
+        "openid/stored_keys.py",
         "    is_stale = now < min(fresh_until + STALE, _believed_until(stored))",
         "    is_stale = now < _believed_until(stored)",
         ("openid/test_key_freshness.py::test_a_withdrawn_key_is_refused_after_two_hours_without_cron",),
@@ -433,7 +433,7 @@ MUTATIONS = (
     ),
     Mutation(
         "discovered-issuer",
-        "openid/discovery.py",
+        "openid/sso_discovery.py",
         '    if not isinstance(issuer, str) or issuer not in (prefix, f"{prefix}/"):',
         "    if not isinstance(issuer, str):",
         ("openid/test_discovery.py::test_bad_metadata",),
@@ -442,7 +442,7 @@ MUTATIONS = (
     ),
     Mutation(
         "discovered-password-page",
-        "openid/discovery.py",
+        "openid/sso_discovery.py",
         "    if _authority(authorization_endpoint) != _authority(metadata_url):",
         "    if not _authority(authorization_endpoint):",
         ("openid/test_discovery.py::test_bad_metadata",),
@@ -451,7 +451,7 @@ MUTATIONS = (
     ),
     Mutation(
         "discovered-by-a-stranger",
-        "openid/discovery.py",
+        "openid/sso_discovery.py",
         "        policy = fetch.STRANGER",
         "        policy = fetch.OPERATOR",
         ("openid/test_discovery.py::test_a_bad_document_of_the_domain",),

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_settings, read_keys
-from django_lazyauth.openid.provider_keys import (
+from django_lazyauth.openid.provider_kinds import ALGORITHMS, OWN_PARAMETERS, UPSTREAMS
+from django_lazyauth.openid.provider_settings import (
     CLAIMS,
     EMAILS,
     KEYS,
@@ -21,7 +22,6 @@ from django_lazyauth.openid.provider_keys import (
     EmailsConfig,
     ProviderConfig,
 )
-from django_lazyauth.openid.provider_kinds import ALGORITHMS, OWN_PARAMETERS, UPSTREAMS
 from django_lazyauth.openid.requests.authentication import methods_to_try
 from django_lazyauth.openid.requests.config import (
     AnswerErrorConfig,
@@ -449,5 +449,5 @@ def test_the_type_for_checkers_has_the_keys_of_the_table():
 
 def test_settings_may_import_the_type():
     """Nothing of Django is imported for it."""
-    code = "import sys, django_lazyauth.openid.provider_keys; sys.exit('django' in sys.modules)"
+    code = "import sys, django_lazyauth.openid.provider_settings; sys.exit('django' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,7 +8,7 @@ import pytest
 
 from django_lazyauth.kit import fetch
 from django_lazyauth.kit.results import Failed, Pending, Ready
-from django_lazyauth.openid import discovery, domains, sources
+from django_lazyauth.openid import domains, sources, sso_discovery
 from django_lazyauth.openid.published import policy_of
 from django_lazyauth.openid.requests.authentication import methods_to_try
 from django_lazyauth.openid.sources import DiscoveredKeys
@@ -22,8 +22,8 @@ def discover(name="acme.example", *, seconds=10):
     domain = domains.find(name)
     ends_at = time.monotonic() + seconds
     while time.monotonic() < ends_at:
-        discovery.fetch_if_due(domain)
-        found = discovery.peek(domain)
+        sso_discovery.fetch_if_due(domain)
+        found = sso_discovery.peek(domain)
         if not isinstance(found, Pending):
             return found
         time.sleep(0.02)
@@ -142,7 +142,7 @@ def test_a_configured_domain_must_be_its_issuer(sso, lazyauth):
 def test_peek_fetches_nothing(sso):
     domain = domains.find("acme.example")
     for _ in range(5):
-        assert discovery.peek(domain) == Pending()
+        assert sso_discovery.peek(domain) == Pending()
     assert sso.requests() == []
 
 
@@ -151,8 +151,8 @@ def test_stale_keys_serve_while_the_domain_is_down(sso, monkeypatch):
     discover()
     sso.control(down=True)
     later = time.time() + 3700
-    monkeypatch.setattr(discovery.configurations, "clock", lambda: later)
-    monkeypatch.setattr(discovery.key_sets, "clock", lambda: later)
+    monkeypatch.setattr(sso_discovery.configurations, "clock", lambda: later)
+    monkeypatch.setattr(sso_discovery.key_sets, "clock", lambda: later)
     domain = domains.find("acme.example")
     assert isinstance(discover(), Ready)
     assert isinstance(sources.load(DiscoveredKeys(domain)), Ready)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
 from django_lazyauth.kit.results import SourceFailed
 from django_lazyauth.models import ProviderKeySet
-from django_lazyauth.openid import key_fetch, keys
+from django_lazyauth.openid import key_fetch, stored_keys
 from django_lazyauth.providers.registry import get_provider
 from tests.support.celery_workers import WORKER, broker, celery, wait_for
 from tests.support.site_processes import SiteProcess
@@ -39,7 +39,7 @@ def kids(stored):
 
 
 def stored_kids():
-    return kids(keys.load(descriptor()))
+    return kids(stored_keys.load(descriptor()))
 
 
 def fetches(upstream):
@@ -64,7 +64,7 @@ def seeded(upstream):
 def test_fresh_keys_are_not_fetched(seeded):
     age(minutes=4)
     before = stored_kids()
-    assert kids(keys.load_or_fetch(descriptor())) == before
+    assert kids(stored_keys.load_or_fetch(descriptor())) == before
     assert fetches(seeded) == 1
 
 
@@ -73,7 +73,7 @@ def test_stale_keys_are_served_at_once_and_refreshed_behind(seeded):
     before = stored_kids()
     seeded.control(hold_documents=True)
     began = time.monotonic()
-    assert [kids(keys.load_or_fetch(descriptor())) for _ in range(20)] == [before] * 20
+    assert [kids(stored_keys.load_or_fetch(descriptor())) for _ in range(20)] == [before] * 20
     assert time.monotonic() - began < 1
     seeded.control(hold_documents=False)
     wait_for(lambda: stored_kids() != before)
@@ -83,7 +83,7 @@ def test_stale_keys_are_served_at_once_and_refreshed_behind(seeded):
 def test_old_keys_are_refreshed_before_they_are_used(seeded):
     age(hours=1, minutes=6)
     before = stored_kids()
-    assert before.isdisjoint(kids(keys.load_or_fetch(descriptor())))
+    assert before.isdisjoint(kids(stored_keys.load_or_fetch(descriptor())))
     assert fetches(seeded) == 2
 
 
@@ -92,7 +92,7 @@ def test_nobody_waits_longer_than_two_seconds_for_old_keys(seeded):
     before = stored_kids()
     seeded.control(hold_documents=True)
     began = time.monotonic()
-    assert kids(keys.load_or_fetch(descriptor())) == before
+    assert kids(stored_keys.load_or_fetch(descriptor())) == before
     assert 1.5 < time.monotonic() - began < 3.5
     seeded.control(hold_documents=False)
     wait_for(lambda: stored_kids() != before)
@@ -102,11 +102,11 @@ def test_old_keys_are_used_while_the_provider_is_down_and_nobody_waits_for_the_n
     age(hours=3)
     before = stored_kids()
     seeded.control(down=True)
-    assert kids(keys.load_or_fetch(descriptor())) == before
+    assert kids(stored_keys.load_or_fetch(descriptor())) == before
     assert row().failures == 1
     assert row().last_error in {"connect", "broken"}
     asked, began = len(seeded.requests()), time.monotonic()
-    assert [kids(keys.load_or_fetch(descriptor())) for _ in range(10)] == [before] * 10
+    assert [kids(stored_keys.load_or_fetch(descriptor())) for _ in range(10)] == [before] * 10
     assert time.monotonic() - began < 1
     assert len(seeded.requests()) == asked
 
@@ -114,10 +114,10 @@ def test_old_keys_are_used_while_the_provider_is_down_and_nobody_waits_for_the_n
 def test_a_refresh_of_a_killed_process_is_replaced_after_a_minute(seeded):
     age(hours=3)
     ProviderKeySet.objects.update(refreshing_until=timezone.now() + timedelta(seconds=30))
-    keys.load_or_fetch(descriptor())
+    stored_keys.load_or_fetch(descriptor())
     assert fetches(seeded) == 1
     ProviderKeySet.objects.update(refreshing_until=timezone.now() - timedelta(seconds=1))
-    keys.load_or_fetch(descriptor())
+    stored_keys.load_or_fetch(descriptor())
     assert fetches(seeded) == 2
 
 
@@ -128,7 +128,7 @@ def test_keys_of_a_day_ago_are_not_believed_and_the_first_answer_heals(seeded):
     with pytest.raises(ProviderUnavailable, match="keys_stale"):
         get_provider("acme").prepare()
     with pytest.raises(SourceFailed, match="keys_stale"):
-        keys.load_or_fetch(descriptor())
+        stored_keys.load_or_fetch(descriptor())
     seeded.control(down=False)
     ProviderKeySet.objects.update(next_refresh_at=timezone.now())
     assert get_provider("acme").prepare() is None
@@ -139,7 +139,7 @@ def test_an_unchanged_key_set_is_believed_again(upstream):
     """RFC 9110 §15.4.5: 304 is an answer."""
     key_fetch.refresh(descriptor())
     age(hours=25)
-    assert keys.load_or_fetch(descriptor()) is not None
+    assert stored_keys.load_or_fetch(descriptor()) is not None
     assert upstream.requests(JWKS)[1]["headers"]["if-none-match"]
     assert timezone.now() - row().fetched_at < timedelta(minutes=1)
 
@@ -149,7 +149,7 @@ def test_how_long_keys_are_believed_can_be_an_hour(seeded, lazyauth):
     age(hours=1, seconds=1)
     seeded.control(down=True)
     with pytest.raises(SourceFailed, match="keys_stale"):
-        keys.load_or_fetch(descriptor())
+        stored_keys.load_or_fetch(descriptor())
 
 
 def test_a_withdrawn_key_is_refused_after_two_hours_without_cron(upstream):
@@ -169,7 +169,7 @@ def test_a_withdrawn_key_is_refused_after_two_hours_without_cron(upstream):
 def test_a_row_of_an_earlier_version_is_refreshed(seeded):
     ProviderKeySet.objects.update(fresh_until=None, next_refresh_at=timezone.now())
     before = stored_kids()
-    assert kids(keys.load_or_fetch(descriptor())) == before
+    assert kids(stored_keys.load_or_fetch(descriptor())) == before
     wait_for(lambda: stored_kids() != before)
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django_lazyauth.errors import IdentityRejected
 from django_lazyauth.kit.results import SourceFailed
 from django_lazyauth.models import ProviderKeySet
-from django_lazyauth.openid import key_fetch, keys
+from django_lazyauth.openid import key_fetch, stored_keys
 from django_lazyauth.openid.key_fetch import Outcome, backoff, max_age
 from django_lazyauth.openid.published import KEY_MEMBERS
 from django_lazyauth.providers import key_refresh
@@ -39,7 +39,7 @@ class TestRefresh:
     def test_what_is_needed_is_stored(self, upstream):
         """OpenID Connect Discovery §4."""
         assert key_fetch.refresh(descriptor()) is Outcome.STORED
-        stored = keys.load(descriptor())
+        stored = stored_keys.load(descriptor())
         assert len(stored.keys) == 2
         assert stored.endpoint("token_endpoint", descriptor()) == f"{upstream.issuer}/token"
         assert stored.sends_issuer
@@ -49,7 +49,7 @@ class TestRefresh:
     def test_loading_is_one_select(self, upstream, django_assert_num_queries):
         key_fetch.refresh(descriptor())
         with django_assert_num_queries(1):
-            keys.load(descriptor())
+            stored_keys.load(descriptor())
         assert len(upstream.requests()) == 2
 
     def test_nothing_is_fetched_before_it_is_due(self, upstream):
@@ -111,7 +111,7 @@ class TestRefresh:
             good.fetched_at,
         )
         assert row().failures == 1
-        assert len(keys.load(descriptor()).keys) == 2
+        assert len(stored_keys.load(descriptor()).keys) == 2
 
     def test_failures_are_backed_off_and_forgotten_with_the_first_success(self, upstream):
         """Spec: 60 s × 2ⁿ to 15 min."""
@@ -132,13 +132,13 @@ class TestRefresh:
         """Spec: never pending once seeded."""
         key_fetch.refresh(descriptor())
         upstream.control(down=True)
-        assert len(keys.load_or_fetch(descriptor()).keys) == 2
+        assert len(stored_keys.load_or_fetch(descriptor()).keys) == 2
 
     def test_keys_of_another_issuer_are_not_ours(self, upstream, lazyauth):
         """I9: a changed configuration starts from nothing."""
         key_fetch.refresh(descriptor())
         lazyauth(PROVIDERS={"acme": upstream.config(issuer="https://other.example")})
-        assert keys.load(descriptor()) is None
+        assert stored_keys.load(descriptor()) is None
 
     def test_a_template_matches_the_metadatas_own_placeholder(self, upstream, lazyauth):
         """I19: the metadata says {tenantid} where tokens say tid."""
@@ -170,9 +170,9 @@ def test_a_missing_max_age_is_a_quarter_of_an_hour(header):
 class TestUnknownKid:
     def test_one_fetch_brings_the_new_keys(self, upstream):
         """I15: and it is the key set alone that is asked for."""
-        before = {key.kid for key in keys.load_or_fetch(descriptor()).keys.keys}
+        before = {key.kid for key in stored_keys.load_or_fetch(descriptor()).keys.keys}
         upstream.control(rotate_keys=True)
-        renewed = keys.refetch(descriptor())
+        renewed = stored_keys.refetch(descriptor())
         assert before.isdisjoint(key.kid for key in renewed.keys.keys)
         assert (len(upstream.requests(JWKS)), len(upstream.requests(METADATA))) == (2, 1)
 
@@ -180,38 +180,38 @@ class TestUnknownKid:
         """I15."""
         key_fetch.refresh(descriptor())
         for _ in range(20):
-            assert keys.refetch(descriptor()) is not None
+            assert stored_keys.refetch(descriptor()) is not None
         assert len(upstream.requests(JWKS)) == 2
 
     def test_after_30_s_it_is_asked_again(self, upstream):
         """I15."""
         key_fetch.refresh(descriptor())
-        keys.refetch(descriptor())
+        stored_keys.refetch(descriptor())
         ProviderKeySet.objects.update(unknown_kid_at=timezone.now() - timedelta(seconds=31))
-        keys.refetch(descriptor())
+        stored_keys.refetch(descriptor())
         assert len(upstream.requests(JWKS)) == 3
 
     def test_a_failure_counts_as_the_one_fetch_and_keeps_the_keys(self, upstream, caplog):
         """I15."""
         key_fetch.refresh(descriptor())
         upstream.control(down=True)
-        assert len(keys.refetch(descriptor()).keys) == 2
+        assert len(stored_keys.refetch(descriptor()).keys) == 2
         ProviderKeySet.objects.update(unknown_kid_at=timezone.now() - timedelta(seconds=10))
-        keys.refetch(descriptor())
+        stored_keys.refetch(descriptor())
         assert len(upstream.requests(JWKS)) == 2
         assert "acme" in caplog.text
 
     def test_a_fetch_for_a_token_is_not_conditional(self, upstream):
         """Some servers keep the ETag of a file that changed."""
         key_fetch.refresh(descriptor())
-        keys.refetch(descriptor())
+        stored_keys.refetch(descriptor())
         assert "if-none-match" not in upstream.requests(JWKS)[1]["headers"]
 
     def test_a_fetch_for_a_token_puts_no_refresh_off(self, upstream):
         """Else bad tokens could keep the metadata as it is for ever."""
         key_fetch.refresh(descriptor())
         before = row()
-        keys.refetch(descriptor())
+        stored_keys.refetch(descriptor())
         assert row().fetched_at > before.fetched_at
         assert (row().fresh_until, row().next_refresh_at) == (before.fresh_until, before.next_refresh_at)
 
@@ -226,7 +226,7 @@ class TestUnknownKid:
     def test_unknown_keys_and_bad_signatures_share_one_fetch(self, upstream):
         """I15: one counter."""
         key_fetch.refresh(descriptor())
-        keys.refetch(descriptor())
+        stored_keys.refetch(descriptor())
         upstream.control(rotate_keys="same_kid")
         for _ in range(3):
             with pytest.raises(IdentityRejected, match="signature"):
@@ -234,19 +234,19 @@ class TestUnknownKid:
         assert len(upstream.requests(JWKS)) == 2
 
     def test_an_unseeded_provider_is_no_error(self, upstream):
-        assert keys.refetch(descriptor()) is None
+        assert stored_keys.refetch(descriptor()) is None
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_threads_one_fetches_and_all_get_the_new_keys(upstream):
     """I15: a conditional UPDATE decides, so processes are no different from threads."""
-    before = {key.kid for key in keys.load_or_fetch(descriptor()).keys.keys}
+    before = {key.kid for key in stored_keys.load_or_fetch(descriptor()).keys.keys}
     upstream.control(rotate_keys=True)
     found = []
 
     def run():
         try:
-            found.append({key.kid for key in keys.refetch(descriptor()).keys.keys})
+            found.append({key.kid for key in stored_keys.refetch(descriptor()).keys.keys})
         finally:
             connection.close()
 

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import transaction
 
-from django_lazyauth.models.authorization_code import lock_code
+from django_lazyauth.models.locked_code import lock_code
 from tests.support.journey import code_for, redeem
 from tests.support.processes import together, until
 from tests.support.providers import BelievingProvider

@@ -15,7 +15,7 @@ from django.utils import timezone
 from oauth2_provider.models import get_application_model
 
 from django_lazyauth.models import DeliveryState, LogoutDelivery
-from django_lazyauth.sessions import backchannel, delivery, end
+from django_lazyauth.sessions import backchannel, end, logout_queue
 from django_lazyauth.upkeep.sweep import sweep
 from tests.sessions.conftest import signed_in_at, wants_to_hear
 from tests.support.journey import get, make_browser, post_form
@@ -49,7 +49,7 @@ def second_site(here, trail):
 def by_hand(monkeypatch):
     """Nobody is woken: the test decides who tries, and when."""
     woken = []
-    monkeypatch.setattr(delivery, "send", woken.append)
+    monkeypatch.setattr(logout_queue, "send", woken.append)
     return woken
 
 
@@ -339,7 +339,7 @@ def test_a_strangers_address_leads_to_no_internal_host(ada, second_site, by_hand
         wants_to_hear(ada.client, uri)
         LogoutDelivery.objects.all().delete()
         client = get_application_model().objects.select_related("lazyauth_registration").get()
-        delivery.note(uuid4(), client, subject="1")
+        logout_queue.note(uuid4(), client, subject="1")
         backchannel.deliver_due()
         assert LogoutDelivery.objects.get().last_error == reason
     assert second_site.heard() == []

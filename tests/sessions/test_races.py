@@ -77,7 +77,7 @@ def test_a_refresh_under_way_does_not_outrun_the_end_of_all_sessions(trail):
 
 def test_whoever_ends_it_first_the_client_is_told_once(trail, monkeypatch):
     """Four ends of one session at once: one row."""
-    monkeypatch.setattr("django_lazyauth.sessions.delivery.send", lambda session_id: None)
+    monkeypatch.setattr("django_lazyauth.sessions.logout_queue.send", lambda session_id: None)
     wants_to_hear(trail, "https://client.example/out")
     for trial in range(1, TRIALS + 1):
         ada = signed_in_at(trail)

@@ -8,7 +8,7 @@ from django.core.cache import cache
 from oauth2_provider.models import get_application_model
 
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, Status
-from django_lazyauth.openid import discovery
+from django_lazyauth.openid import sso_discovery
 from tests.support.journey import (
     consent,
     form_of,
@@ -249,11 +249,11 @@ def test_keys_that_the_domain_rotated_are_fetched_while_the_person_waits(sso, cl
     browser = make_browser()
     left = to_upstream(browser, client_)
     sso.control(rotate_keys=True)
-    discovery.key_sets.clock, clock = (lambda: clock() + 31), discovery.key_sets.clock
+    sso_discovery.key_sets.clock, clock = (lambda: clock() + 31), sso_discovery.key_sets.clock
     try:
         returned = follow_waiting(browser, back(browser, sso, left, sub="ada"))
     finally:
-        discovery.key_sets.clock = clock
+        sso_discovery.key_sets.clock = clock
     assert returned.status_code in {200, 303}
     assert PendingAuthorization.objects.get().status == Status.AUTHENTICATED
     assert len(sso.requests("/jwks")) == 2

@@ -102,10 +102,10 @@ def test_the_names_of_the_tasks_are_those_that_messages_carry():
     """``tasks.py`` may import neither room before the apps are loaded, so the names stand twice."""
     from django_lazyauth import tasks
     from django_lazyauth.kit import cached_fetch
-    from django_lazyauth.sessions import delivery
+    from django_lazyauth.sessions import logout_queue
 
     assert tasks.fetch.name == cached_fetch.TASK
-    assert tasks.deliver_logout.name == delivery.TASK
+    assert tasks.deliver_logout.name == logout_queue.TASK
     registered = {task.name for task in vars(tasks).values() if hasattr(task, "apply_async")}
     assert {entry["task"] for entry in tasks.schedule().values()} <= registered
 

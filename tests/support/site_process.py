@@ -27,7 +27,7 @@ from django.db import connections
 from django_lazyauth.errors import IdentityRejected
 from django_lazyauth.kit.background import start_task
 from django_lazyauth.kit.results import Ready
-from django_lazyauth.openid import discovery, domains, sources
+from django_lazyauth.openid import domains, sources, sso_discovery
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sessions import end
 
@@ -58,8 +58,8 @@ def fetch_if_due(name, *, seconds=30):
     """Do what each request does: drive, peek, come again."""
     domain, ends_at = domains.find(name), time.monotonic() + seconds
     while time.monotonic() < ends_at:
-        discovery.fetch_if_due(domain)
-        found = discovery.peek(domain)
+        sso_discovery.fetch_if_due(domain)
+        found = sso_discovery.peek(domain)
         if isinstance(found, Ready):
             return "ready"
         time.sleep(0.05)
@@ -67,7 +67,7 @@ def fetch_if_due(name, *, seconds=30):
 
 
 def drive_once(name):
-    discovery.fetch_if_due(domains.find(name))
+    sso_discovery.fetch_if_due(domains.find(name))
     return "driven"
 
 
@@ -96,7 +96,7 @@ def bad_tokens(provider_name, count, kid=None):
 
 def answer(job):
     shift = job.get("clock_ahead", 0)
-    for cached in (discovery.configurations, discovery.key_sets):
+    for cached in (sso_discovery.configurations, sso_discovery.key_sets):
         cached.clock = lambda: time.time() + shift
     match job["do"]:
         case "drive":
@@ -116,10 +116,10 @@ def answer(job):
         case "end_session":
             return end.end_session(UUID(job["session_id"]))
         case "name":
-            found = discovery.peek(domains.find(job["domain"]))
+            found = sso_discovery.peek(domains.find(job["domain"]))
             return found.value.name if isinstance(found, Ready) else repr(found)
         case "is_ready":
-            return isinstance(discovery.peek(domains.find(job["domain"])), Ready)
+            return isinstance(sso_discovery.peek(domains.find(job["domain"])), Ready)
     raise AssertionError(job)
 
 

@@ -1,6 +1,6 @@
 """The rows of the keys that say whose tokens and which people this site takes, and the value that is made of them.
 
-Not here: where address and name are, and the other keys (:mod:`django_lazyauth.openid.provider_keys`).
+Not here: where address and name are, and the other keys (:mod:`django_lazyauth.openid.provider_settings`).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A new provider is a new row here or a dict in the settings, never a class. A val
 code of others confirms it. A provider without a flag that proves control of an address has ``states_email_verified``
 False.
 
-Not here: what a key means (:mod:`django_lazyauth.openid.provider_keys`).
+Not here: what a key means (:mod:`django_lazyauth.openid.provider_settings`).
 """
 
 from __future__ import annotations

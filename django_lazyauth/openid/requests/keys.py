@@ -1,6 +1,6 @@
 """The rows of the keys that say what our requests to a provider look like, and the value that is made of them.
 
-Not here: the other keys (:mod:`django_lazyauth.openid.provider_keys`).
+Not here: the other keys (:mod:`django_lazyauth.openid.provider_settings`).
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ from . import domains, published
 from .descriptor import SSO_PREFIX, DescriptorError, ProviderDescriptor, descriptor_from_settings
 from .domains import SsoDomain
 from .key_set import KeySet, KeySetInvalid
-from .keys import StoredProvider
 from .provider_kinds import ALGORITHMS, IDENTIFIER_LIMIT, SCOPE_LIMIT, SHOWN_NAME_LIMIT
+from .stored_keys import StoredProvider
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 #: Requested unless the provider says that it does not support them.

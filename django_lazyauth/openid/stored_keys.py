@@ -10,7 +10,8 @@ The life of a row that nobody refreshes::
 So a key that its provider withdrew is refused after two hours at the latest, without cron and Celery. Of all processes
 together, one fetches per 30 s for tokens that the stored keys cannot verify (I15).
 
-Not here: how it is fetched and stored (:mod:`.key_fetch`), and keys of domains found by discovery (:mod:`.discovery`).
+Not here: how it is fetched and stored (:mod:`.key_fetch`), and keys of domains found by discovery
+(:mod:`.sso_discovery`).
 """
 
 from __future__ import annotations
