@@ -34,6 +34,13 @@ class ProviderIdentity(models.Model):
         default=False,
         help_text=_("The person signed in with it on purpose, and with no other since."),
     )
+    signed_out_at = models.DateTimeField(
+        _("signed out at"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("The provider said so. Sign-ins of browsers on this site from before have ended."),
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
     class Meta:

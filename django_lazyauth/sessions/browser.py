@@ -71,13 +71,15 @@ def log_in(request: HttpRequest, user: AbstractBaseUser, how: SignIn) -> None:
         "amr": how.amr,
         "acr": how.acr,
         "identity": how.identity_id,
+        "since": timezone.now().timestamp(),
     }
 
 
 def current_user(request: HttpRequest) -> AbstractBaseUser | None:
     """Return the active user who is signed in in this browser.
 
-    A sign-in by an identity that the person disconnected since has ended: the browser is signed out (I21).
+    A sign-in by an identity that the person disconnected since, or that its provider signed out since, has ended: the
+    browser is signed out (I21).
     """
     user = request.user
     if not isinstance(user, AbstractBaseUser) or not user.is_active:
@@ -87,10 +89,16 @@ def current_user(request: HttpRequest) -> AbstractBaseUser | None:
         identity = ProviderIdentity.objects.using(router.db_for_write(ProviderIdentity)).filter(
             pk=identity_id
         )
-        if not identity.filter(user_id=user.pk).exists():
+        if not identity.filter(user_id=user.pk).exclude(signed_out_at__gt=_since(request)).exists():
             logout(request)
             return None
     return user
+
+
+def _since(request: HttpRequest) -> datetime:
+    """Return when this browser was signed in. A session of an earlier release knows ``auth_time`` only."""
+    kept = request.session[SESSION_KEY]
+    return datetime.fromtimestamp(kept.get("since", kept["auth_time"]), tz=UTC)
 
 
 def kept_session(request: HttpRequest) -> str:

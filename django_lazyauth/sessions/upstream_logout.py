@@ -129,6 +129,8 @@ def _end_session_there(name: str, accounts: str, logout: VerifiedLogout) -> int:
     connected = _connected(name, accounts, theirs)
     begun = {session for session, _ in theirs if session not in connected}
     ended = _end_sessions({*begun, *flow_ids, *_begun_beside(begun)})
+    rows = PendingAuthorization.objects.using(flows.database()).filter(pk__in=begun)
+    _end_browsers(set(rows.values_list("identity_id", flat=True)) - {None})
     leave.leave(pointers.filter(provider=name, session_id__in=connected))
     return ended
 
@@ -170,8 +172,15 @@ def _end_person(name: str, accounts: str, subject: str) -> int:
             flows.signed_in_with(identity), status=Status.EXCHANGED
         )
         ended = _end_sessions(begun.values_list("pk", flat=True))
+        _end_browsers([identity.pk])
     leave.leave(UpstreamToken.objects.filter(provider=name, subject=subject))
     return ended
+
+
+def _end_browsers(identity_ids: Iterable[Any]) -> None:
+    """End the sign-ins of browsers on this site (:func:`.browser.current_user`)."""
+    rows = ProviderIdentity.objects.using(flows.database()).filter(pk__in=sorted(identity_ids))
+    rows.update(signed_out_at=timezone.now())
 
 
 def _end_sessions(session_ids: Iterable[UUID]) -> int:

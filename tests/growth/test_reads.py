@@ -141,7 +141,8 @@ def test_a_sweep_is_bounded_where_nearly_nothing_has_expired(client_, large_site
         counts = {swept.kind: swept.count for swept in sweep(batch_size=500)}
     assert_bounded(reads)
     assert counts["pending authorizations"] == 2
-    assert len(reads) < 65
+    # A few for each kind of row, however many rows there are.
+    assert len(reads) < 75
     left = PendingAuthorization.objects.get(pk=looked_at[1])
     assert left.expires_at > timezone.now()
 

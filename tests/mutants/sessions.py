@@ -48,6 +48,15 @@ MUTATIONS = (
         "I25",
     ),
     Mutation(
+        "browser-of-an-identity-that-was-signed-out",
+        BROWSER,
+        ".exclude(signed_out_at__gt=_since(request))",
+        "",
+        (UPSTREAM_TESTS + "test_i21_the_browser_is_signed_out_here_and_can_sign_in_again",),
+        "Who signs out at the provider is signed out on this site.",
+        "I21",
+    ),
+    Mutation(
         "logout-token-flows",
         UPSTREAM,
         "    flows.end_flows(waiting)\n",

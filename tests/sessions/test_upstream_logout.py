@@ -87,6 +87,25 @@ def test_what_the_browser_signed_in_to_without_asking_the_provider_again_ends_to
     assert (ada.is_alive(), beside.is_alive()) == (False, False)
 
 
+@pytest.mark.parametrize("named", [{"sid": "s-1"}, {"sub": "person-1"}])
+def test_i21_the_browser_is_signed_out_here_and_can_sign_in_again(upstream, trail, maps, named):
+    """Otherwise the next client would get a session without anybody asking the provider."""
+    ada = sign_in(upstream, trail)
+    bob = sign_in(upstream, trail, sid="s-2", sub="person-2")
+    for one in (ada, bob):
+        get(one.browser, "/account/sessions")
+        assert "_auth_user_id" in one.browser.session
+    send(upstream.logout_token(**named))
+    for one in (ada, bob):
+        get(one.browser, f"/authorize?{maps.authorize_query()}")
+    assert "_auth_user_id" not in ada.browser.session
+    assert "_auth_user_id" in bob.browser.session
+    again = sign_in(upstream, maps, ada.browser, sid="s-3")
+    get(ada.browser, "/account/sessions")
+    assert "_auth_user_id" in ada.browser.session
+    assert again.is_alive()
+
+
 def test_our_client_is_told(upstream, trail):
     wants_to_hear(trail, "https://client.example/hear")
     ada = sign_in(upstream, trail)
