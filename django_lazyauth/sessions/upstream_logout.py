@@ -128,7 +128,7 @@ def _end_session_there(name: str, accounts: str, logout: VerifiedLogout) -> int:
         raise _refused(name, "sid")
     connected = _connected(name, accounts, theirs)
     begun = {session for session, _ in theirs if session not in connected}
-    ended = _end_sessions({*begun, *flow_ids, *_begun_beside(begun)})
+    ended = _end_sessions({*begun, *flow_ids, *_begun_beside(name, begun)})
     rows = PendingAuthorization.objects.using(flows.database()).filter(pk__in=begun)
     _end_browsers(set(rows.values_list("identity_id", flat=True)) - {None})
     leave.leave(pointers.filter(provider=name, session_id__in=connected))
@@ -150,15 +150,20 @@ def _connected(name: str, accounts: str, sessions: Iterable[tuple[UUID, Any]]) -
     }
 
 
-def _begun_beside(session_ids: Iterable[UUID]) -> set[UUID]:
-    """Return the requests that were answered by the same sign-in in the browser, at this client or at others."""
+def _begun_beside(name: str, session_ids: Iterable[UUID]) -> set[UUID]:
+    """Return the requests that were answered by the same sign-in in the browser, at this client or at others.
+
+    Those that asked the provider themselves have a ``sid`` of their own. Two sign-ins may have one ``auth_time``: it
+    has whole seconds.
+    """
     rows = PendingAuthorization.objects.using(flows.database())
     signed_in = rows.filter(pk__in=list(session_ids), identity_id__isnull=False, auth_time__isnull=False)
     found: set[UUID] = set()
     for user, identity, moment in set(signed_in.values_list("user_id", "identity_id", "auth_time")):
         beside = rows.filter(user_id=user, identity_id=identity, auth_time=moment)
-        found.update(beside.values_list("pk", flat=True))
-    return found
+        found.update(beside.filter(deferred__isnull=True).values_list("pk", flat=True))
+    asked = UpstreamToken.objects.using(flows.database()).filter(provider=name, session_id__in=found)
+    return found - set(asked.values_list("session_id", flat=True))
 
 
 def _end_person(name: str, accounts: str, subject: str) -> int:

@@ -57,6 +57,14 @@ MUTATIONS = (
         "I21",
     ),
     Mutation(
+        "logout-token-own-sid",
+        UPSTREAM,
+        '    return found - set(asked.values_list("session_id", flat=True))',
+        "    return found",
+        (UPSTREAM_TESTS + "test_the_session_of_a_sid_ends_and_no_other",),
+        "A sid ends no session of another one.",
+    ),
+    Mutation(
         "logout-token-flows",
         UPSTREAM,
         "    flows.end_flows(waiting)\n",

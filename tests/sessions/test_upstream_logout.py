@@ -66,6 +66,8 @@ def is_taken(answer) -> bool:
 def test_the_session_of_a_sid_ends_and_no_other(upstream, trail):
     """§2.7."""
     ada, elsewhere = sign_in(upstream, trail, sid="s-1"), sign_in(upstream, trail, sid="s-2")
+    # Both in the same second, as ``auth_time`` tells it.
+    PendingAuthorization.objects.update(auth_time=timezone.now())
     assert is_taken(send(upstream.logout_token(sid="s-1", sub="person-1")))
     assert (ada.is_alive(), elsewhere.is_alive()) == (False, True)
     assert UpstreamToken.objects.get().upstream_sid == "s-2"
