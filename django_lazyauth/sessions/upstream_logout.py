@@ -122,7 +122,6 @@ def _end_session_there(name: str, accounts: str, logout: VerifiedLogout) -> int:
     tenant = {"subject__startswith": f"{logout.tenant}:"} if logout.tenant else {}
     waiting = flows.signed_in_at(accounts, upstream_sid=logout.sid, **tenant)
     flow_ids = list(waiting.values_list("pk", flat=True))
-    flows.end_flows(waiting)
     theirs = list(pointers.filter(provider=name, **tenant).values_list("session_id", "user_id"))
     if not theirs and not flow_ids and pointers.exists():
         raise _refused(name, "sid")

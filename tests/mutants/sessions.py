@@ -67,8 +67,8 @@ MUTATIONS = (
     Mutation(
         "logout-token-flows",
         UPSTREAM,
-        "    flows.end_flows(waiting)\n",
-        "",
+        "_end_sessions({*begun, *flow_ids, ",
+        "_end_sessions({*begun, ",
         (UPSTREAM_TESTS + "test_i21_a_code_that_waits_is_good_for_nothing_any_more",),
         "A code of a session that ended at the provider is good for nothing.",
         "I21",
