@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connections, router
 from django.db.models import F, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.db.transaction import TransactionManagementError
 
 from django_lazyauth.conf import lazyauth_settings
@@ -56,9 +57,7 @@ def find(token: str) -> RefreshToken | None:
 
 
 def lock(token: str) -> LockedToken | None:
-    """Return the row of *token*, locked until commit: of two that use a token at once, one waits.
-
-    One query, and one more for a session that DOT began.
+    """Return the row of *token*, locked until commit: of two that use a token at once, one waits. One query.
 
     Raises:
         TransactionManagementError: No transaction is open that could hold the lock.
@@ -70,16 +69,8 @@ def lock(token: str) -> LockedToken | None:
     if found is None:
         return None
     row, (auth_time, amr, acr, scope, resources) = found
-    authentication = Authentication(auth_time, tuple(amr or ()), acr or "")
-    if scope is None:
-        return LockedToken(row, authentication, _grant_of_family(row, using))
-    return LockedToken(row, authentication, Granted(tuple(scope.split()), tuple(resources or ())))
-
-
-def _grant_of_family(row: RefreshToken, using: str) -> Granted | None:
-    """Return the grant of a session that DOT began, as :func:`write_down` kept it. One query."""
-    kept = FamilyGrant.objects.using(using).filter(pk=row.token_family).first()
-    return None if kept is None else Granted(tuple(kept.scope.split()), tuple(kept.resource))
+    granted = None if scope is None else Granted(tuple(scope.split()), tuple(resources or ()))
+    return LockedToken(row, Authentication(auth_time, tuple(amr or ()), acr or ""), granted)
 
 
 @cache
@@ -87,9 +78,14 @@ def _select(using: str) -> PreparedSelect[Any]:
     """Each refresh runs it, so it is compiled once (benchmark "refresh")."""
     of_self = ("self",) if connections[using].features.has_select_for_update_of else ()
     session = PendingAuthorization.objects.filter(pk=OuterRef("token_family"))
+    of_family = FamilyGrant.objects.filter(pk=OuterRef("token_family"))
     annotations: dict[str, Any] = {
-        f"session_{name}": Subquery(session.values(name)[:1]) for name in (*_AUTHENTICATION, *_GRANTED)
+        f"session_{name}": Subquery(session.values(name)[:1]) for name in _AUTHENTICATION
     }
+    for name in _GRANTED:
+        annotations[f"session_{name}"] = Coalesce(
+            Subquery(session.values(name)[:1]), Subquery(of_family.values(name)[:1])
+        )
     return PreparedSelect(
         get_refresh_token_model()
         .objects.using(using)
