@@ -157,7 +157,7 @@ def items(
 ) -> Kind[tuple[T, ...]]:
     def read(value: Any) -> tuple[T, ...]:
         wanted(is_a(value, *types))
-        return tuple(item(one) for one in value)
+        return tuple(map(item, value))
 
     return Kind(words, read)
 
@@ -186,8 +186,10 @@ def optional(kind: Kind[T]) -> Kind[T | None]:
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
+    if type(value) is dict:  # The usual case, on each call to an upstream.
+        return value
     wanted(is_a(value, Mapping))
-    return value if type(value) is dict else dict(value)
+    return dict(value)
 
 
 def shown_text(value: Any) -> str:

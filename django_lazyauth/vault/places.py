@@ -23,7 +23,7 @@ OWN_COLUMNS: Final = ("id_token",)
 TICKET: Final = "ticket"
 #: Stands where a contract wants a session and none is left (RFC 9562 §5.9).
 NO_SESSION: Final = UUID(int=0)
-#: Tickets that a process remembers, of some 500 bytes each. A session calls its upstream more than once.
+#: Tickets that a process remembers, of some 1,500 bytes each. A session calls its upstream more than once.
 TICKETS: Final = 8192
 
 
@@ -60,11 +60,14 @@ def seal_ticket(session_id: UUID, key: GrantKey) -> str:
 
 
 @lru_cache(maxsize=TICKETS)
-def check_ticket(ticket: str, session_id: UUID, key: GrantKey) -> None:
-    """Check that *ticket* leads this session to this grant. That is true for ever, so a process checks each once.
+def check_ticket(ticket: str, session_id: UUID, key: GrantKey) -> Place:
+    """Check that *ticket* leads this session to this grant, and return the place of its access token.
+
+    That is true for ever, so a process checks each ticket once.
 
     Raises:
         SealBroken: It does not. No process remembers that.
     """
     if get_cipher().open(ticket, place_of(session_id, key.provider, TICKET)) != key.ticket():
         raise SealBroken("the ticket is for another grant")
+    return key.place("access_token")

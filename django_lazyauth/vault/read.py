@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -23,7 +23,7 @@ from django_lazyauth.kit.times import known_time
 from django_lazyauth.models import GrantState, UpstreamGrant, UpstreamToken
 
 from .cipher import Place, get_cipher
-from .places import GRANT_COLUMNS, GrantKey, check_ticket, place_of
+from .places import GRANT_COLUMNS, TICKETS, GrantKey, check_ticket, place_of
 from .tokens import TOKEN_FIELDS, Binding, UpstreamBundle
 
 SEALED_COLUMNS: Final = ("access_token", "refresh_token", "id_token")
@@ -64,9 +64,9 @@ def credential_of(bundle: UpstreamBundle) -> UpstreamCredential:
     )
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class StoredBundle:
-    """A row and its grant as they were read, with the tokens still sealed.
+    """A row and its grant as they were read, with the tokens still sealed. :func:`_bundle` knows the order.
 
     Attributes:
         pk: Of the session's row.
@@ -110,11 +110,10 @@ class StoredBundle:
             SealBroken: It cannot be opened, or the grant is not the session's. The person has to sign in at the
                 upstream again.
         """
-        cipher = get_cipher()
         return UpstreamCredential(
             self.binding.provider,
             self.subject,
-            cipher.open(self.access_token, self._place(self.checked(), "access_token")),
+            get_cipher().open(self.access_token, self._access_place()),
             self.token_type,
             self.scope,
             self.expires_at,
@@ -153,6 +152,12 @@ class StoredBundle:
             check_ticket(self.ticket, self.binding.session_id, key)
         return key
 
+    def _access_place(self) -> Place:
+        key = self.key
+        if key is None:
+            return self._place(None, "access_token")
+        return check_ticket(self.ticket, self.binding.session_id, key)
+
     def _place(self, key: GrantKey | None, column: str) -> Place:
         if key is None or column not in GRANT_COLUMNS:
             return place_of(self.binding.session_id, self.binding.provider, column)
@@ -173,12 +178,12 @@ def read(binding: Binding) -> StoredBundle:
     connection = connections[database()]
     prepare_session, prepare_user, prepare_client = _preparers()
     session_id, provider, user_id, client_id = binding
-    parameters = (
-        prepare_session(session_id, connection),
-        provider,
-        user_id if type(user_id) is int else prepare_user(user_id, connection),
-        client_id if type(client_id) is int else prepare_client(client_id, connection),
-    )
+    parameters = {
+        "session": prepare_session(session_id, connection),
+        "provider": provider,
+        "user": user_id if type(user_id) is int else prepare_user(user_id, connection),
+        "client": client_id if type(client_id) is int else prepare_client(client_id, connection),
+    }
     with connection.cursor() as cursor:
         cursor.execute(_select(connection.alias), parameters)
         row = cursor.fetchone()
@@ -190,23 +195,28 @@ def read(binding: Binding) -> StoredBundle:
 def _bundle(binding: Binding, row: tuple[Any, ...], connection: BaseDatabaseWrapper) -> StoredBundle:
     pk, subject, grant, ticket, id_token, was_dead, state, *shared = row
     access, refresh, kind, scope, expires, refresh_expires, version, lease = shared
+    # By position: with names it takes three times as long.
     return StoredBundle(
-        binding=binding,
-        pk=pk,
-        subject=subject,
-        grant_id=UUID(grant) if isinstance(grant, str) else grant,
-        ticket=ticket or "",
-        access_token=access,
-        refresh_token=refresh,
-        id_token=id_token,
-        token_type=kind,
-        scope=scope,
-        expires_at=_aware(expires, connection) if expires is not None else None,
-        refresh_expires_at=_aware(refresh_expires, connection) if refresh_expires is not None else None,
-        is_dead=bool(was_dead) if state is None else state != GrantState.LIVE,
-        version=version,
-        leased_until=_aware(lease, connection) if lease is not None else None,
+        binding,
+        pk,
+        subject,
+        _uuid(grant) if isinstance(grant, str) else grant,
+        ticket or "",
+        access,
+        refresh,
+        id_token,
+        kind,
+        scope,
+        _aware(expires, connection) if expires is not None else None,
+        _aware(refresh_expires, connection) if refresh_expires is not None else None,
+        bool(was_dead) if state is None else state != GrantState.LIVE,
+        version,
+        _aware(lease, connection) if lease is not None else None,
     )
+
+
+#: SQLite and MySQL give a text. A session reads the same one each time.
+_uuid = lru_cache(maxsize=TICKETS)(UUID)
 
 
 @sensitive_variables()
@@ -250,12 +260,13 @@ def _select(alias: str) -> str:
         ]
     )
     # The unique key finds the row. User and client are compared in a CASE, so that no planner considers their
-    # indexes, which it would do on each call.
+    # indexes, which it would do on each call. The parameters have names, because Django looks for "%s" with a regular
+    # expression on SQLite, at each character and on each call.
     return (
         f"SELECT {columns} FROM {quote(meta.db_table)} t"  # noqa: S608 - names of our own tables, no value
         f" LEFT JOIN {quote(grants.db_table)} g ON {granted('id')} = {own('grant')}"
-        f" WHERE {session} = %s AND {provider} = %s"
-        f" AND CASE WHEN {user} = %s AND {client} = %s THEN 1 ELSE 0 END = 1"
+        f" WHERE {session} = %(session)s AND {provider} = %(provider)s"
+        f" AND CASE WHEN {user} = %(user)s AND {client} = %(client)s THEN 1 ELSE 0 END = 1"
     )
 
 

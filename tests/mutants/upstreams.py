@@ -392,8 +392,8 @@ MUTATIONS = (
     Mutation(
         "bundle-of-another-client",
         "vault/read.py",
-        "CASE WHEN {user} = %s AND {client} = %s THEN 1 ELSE 0 END = 1",
-        "CASE WHEN {user} = %s OR {client} = %s THEN 1 ELSE 0 END = 1",
+        "CASE WHEN {user} = %(user)s AND {client} = %(client)s THEN 1 ELSE 0 END = 1",
+        "CASE WHEN {user} = %(user)s OR {client} = %(client)s THEN 1 ELSE 0 END = 1",
         (REFRESHES + "test_a_wrong_part_of_the_binding_finds_nothing_and_asks_nobody",),
         "Upstream tokens are for the user and client of their session only.",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -30,10 +31,10 @@ def test_what_was_sealed_opens_at_its_place(text):
 @pytest.mark.parametrize(
     "elsewhere",
     [
-        PLACE._replace(model="DeferredRegistration"),
-        PLACE._replace(session_id=OTHER),
-        PLACE._replace(provider="googl"),
-        PLACE._replace(column="refresh_token"),
+        replace(PLACE, model="DeferredRegistration"),
+        replace(PLACE, session_id=OTHER),
+        replace(PLACE, provider="googl"),
+        replace(PLACE, column="refresh_token"),
     ],
     ids=["model", "session", "provider", "column"],
 )
@@ -47,11 +48,11 @@ def test_a_value_moved_elsewhere_does_not_open(elsewhere):
 @pytest.mark.parametrize("owner", [(), ("8", "ada"), ("7", "grace"), ("7ada",)], ids=str)
 def test_a_token_of_a_grant_opens_for_its_own_person_only(owner):
     """I12."""
-    cipher, place = AesGcmCipher(), PLACE._replace(model="UpstreamGrant", owner=("7", "ada"))
+    cipher, place = AesGcmCipher(), replace(PLACE, model="UpstreamGrant", owner=("7", "ada"))
     sealed = cipher.seal("token", place)
     assert cipher.open(sealed, place) == "token"
     with pytest.raises(SealBroken):
-        cipher.open(sealed, place._replace(owner=owner))
+        cipher.open(sealed, replace(place, owner=owner))
 
 
 @given(st.integers(min_value=0), st.integers(min_value=0, max_value=255))

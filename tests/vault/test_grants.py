@@ -300,6 +300,19 @@ def test_i12_a_row_that_points_to_another_grant_of_the_same_person_opens_nothing
         other.fresh()
 
 
+def test_i12_a_ticket_that_was_checked_before_opens_no_other_grant(offline):
+    """A process remembers the tickets that it checked."""
+    other = offline.another()
+    other.sign_in()
+    mine, theirs = offline.rows.get(), other.rows.get()
+    assert offline.fresh().access_token != other.fresh().access_token
+    rows_of(other).update(grant=mine)
+    with pytest.raises(RefreshExpired):
+        other.fresh()
+    rows_of(other).update(grant=theirs)
+    assert other.fresh().access_token == other.bundle().access_token
+
+
 def test_i12_a_token_opens_in_its_own_grant_only(offline, thief):
     for column in ("access_token", "refresh_token"):
         stolen = getattr(offline.rows.get(), column)
