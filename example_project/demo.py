@@ -66,6 +66,14 @@ COUNTS = {
 }
 
 
+#: The tokens stand in the grant that the session lives on. A row of an earlier release holds them itself.
+SEALED = """
+SELECT coalesce(grants.version, sessions.version), coalesce(grants.access_token, sessions.access_token),
+    coalesce(grants.refresh_token, sessions.refresh_token)
+FROM lazyauth_upstreamtoken sessions LEFT JOIN lazyauth_upstreamgrant grants ON grants.id = sessions.grant_id
+"""
+
+
 def read_standing(database: Path) -> Standing:
     now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
     with closing(sqlite3.connect(database, timeout=10)) as connection:
@@ -75,10 +83,9 @@ def read_standing(database: Path) -> Standing:
 
 
 def read_vault_version(database: Path) -> int:
-    """Return how often the one bundle in the vault was renewed, and that its tokens are sealed."""
+    """Return how often the tokens of the one session were renewed, and check that they are sealed."""
     with closing(sqlite3.connect(database, timeout=10)) as connection:
-        row = connection.execute("SELECT version, access_token, refresh_token FROM lazyauth_upstreamtoken")
-        version, *tokens = row.fetchone()
+        version, *tokens = connection.execute(SEALED).fetchone()
     check(all(token.startswith("v1.") for token in tokens), "The upstream tokens should be sealed.")
     return int(version)
 

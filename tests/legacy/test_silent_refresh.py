@@ -32,6 +32,7 @@ from django_lazyauth.models import LegacyUpstreamToken, UpstreamToken
 from django_lazyauth.vault import store
 row = UpstreamToken.objects.get()
 bundle = store.get(row.session_id, row.provider, user_id=row.user_id, client_id=row.client_id)
+store.delete(row.session_id)
 if os.environ["LEGACY_SOURCE"] == "table":
     LegacyUpstreamToken.objects.create(
         session_id=str(row.session_id), provider="oidc", user_id=row.user_id, client_id=row.client_id,
@@ -47,7 +48,6 @@ else:
     }
     server = redis.Redis.from_url(os.environ["LAZYAUTH_LEGACY_REDIS_URL"])
     server.set(os.environ["LEGACY_PREFIX"] + f"upstream:{row.session_id}", json.dumps(value), ex=3600)
-row.delete()
 """
 
 

@@ -14,6 +14,7 @@ from oauth2_provider.models import AccessToken
 
 from django_lazyauth.api import asgi
 from django_lazyauth.conf import SwapSettings
+from django_lazyauth.models import GrantState, UpstreamToken
 from django_lazyauth.upstream.swap import provider_for
 from django_lazyauth.upstream.swap_paths import AmbiguousPath
 from tests.conftest import register
@@ -125,9 +126,9 @@ def test_what_cannot_be_swapped_is_refused_also_where_strangers_pass(holder, ser
         assert status == 503
         assert {name.lower(): value for name, value in answered.items()}["retry-after"] == "5"
         assert call(port, headers=ours)[0] == 401
-        holder.rows.update(is_dead=False, refresh_token="")
+        holder.rows.update(state=GrantState.LIVE, refresh_token="")
         assert call(port, headers=ours)[0] == 409
-        holder.rows.delete()
+        UpstreamToken.objects.all().delete()
         assert call(port, headers=ours)[0] == 403
         # Two headers: which one the tool server would read is anybody's guess.
         assert call(port, headers=[*ours, ("Authorization", "Bearer unknown")])[0] == 400

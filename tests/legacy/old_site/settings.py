@@ -122,7 +122,8 @@ if IS_AFTER and "OLD_SITE_MORE" in os.environ:
         "google": {"preset": "google", **KEYS},
         "github": {"preset": "github", **KEYS},
         "microsoft": {"preset": "microsoft", **KEYS},
-        "microsoft-graph": {"preset": "microsoft", **KEYS},
+        # Two on purpose: the old apps had people of both.
+        "microsoft-graph": {"preset": "microsoft", "accounts_of": False, **KEYS},
         "keycloak": {"issuer": "https://keycloak.example", **KEYS},
         "discord": {
             "type": "oauth2",
