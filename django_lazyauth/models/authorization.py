@@ -301,7 +301,7 @@ class DeferredRegistration(models.Model):
     provider = ExactCharField(_("provider"), max_length=PROVIDER_LENGTH)
     subject = ExactCharField(_("subject"), max_length=255)
     # NULL, so that a process of an earlier release can still write its rows while a site is upgraded.
-    upstream_sid = ExactCharField(  # type: ignore[misc]  # see above; it is read in queries only
+    upstream_sid = ExactCharField(  # type: ignore[misc]  # the class promises a text; only queries read this one
         _("upstream session"), max_length=255, null=True, blank=True
     )
     commit = models.TextField(_("sealed payload"))

@@ -46,8 +46,8 @@ class UpstreamToken(models.Model):
         verbose_name=_("grant"),
     )
     # NULL, so that a process of an earlier release can still write its rows while a site is upgraded.
-    ticket = models.TextField(_("sealed ticket"), null=True, blank=True)  # noqa: DJ001 - see above
-    upstream_sid = ExactCharField(  # type: ignore[misc]  # the same; it is read in queries only
+    ticket = models.TextField(_("sealed ticket"), null=True, blank=True)  # noqa: DJ001 - for the reason above
+    upstream_sid = ExactCharField(  # type: ignore[misc]  # the class promises a text; only queries read this one
         _("upstream session"), max_length=255, null=True, blank=True
     )
     access_token = models.TextField(_("sealed access token"), blank=True)

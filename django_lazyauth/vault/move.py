@@ -8,13 +8,12 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import GrantState, UpstreamGrant, UpstreamToken
-from django_lazyauth.models.fields import uuid7
 from django_lazyauth.tokens.writes import Insert, Writes
 
 from .leave import leave_unused, lock
 from .places import key_of, seal_ticket
 from .read import StoredBundle, database, stored_of
-from .store import EMPTIED, grant_columns
+from .store import EMPTIED, new_grant
 from .tokens import GrantTerms
 
 
@@ -34,24 +33,15 @@ def to_grant(pk: int, terms: GrantTerms) -> bool:
         row = rows.select_for_update().first()
         if row is None or (row.lease_until is not None and row.lease_until > timezone.now()):
             return False
-        tokens = stored_of(row).bundle()
-        grant = UpstreamGrant(
-            pk=uuid7(),
-            user_id=row.user_id,
-            provider=row.provider,
-            upstream_client=terms.upstream_client,
-            subject=row.subject,
-            is_standing=terms.is_standing and bool(tokens.refresh_token),
-            revocation=terms.revocation,
+        grant = new_grant(
+            stored_of(row).bundle(),
+            terms,
             state=GrantState.DEAD if row.is_dead else GrantState.LIVE,
             version=row.version,
             created_at=row.created_at,
         )
-        key = key_of(grant)
-        for name, value in grant_columns(tokens, key).items():
-            setattr(grant, name, value)
         Writes((Insert(grant),)).run()
-        rows.update(grant=grant, ticket=seal_ticket(row.session_id, key), **EMPTIED)
+        rows.update(grant=grant, ticket=seal_ticket(row.session_id, key_of(grant)), **EMPTIED)
     return True
 
 

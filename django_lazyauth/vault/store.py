@@ -88,14 +88,15 @@ def store(bundle: UpstreamBundle, terms: GrantTerms = NO_TERMS) -> None:
     with transaction.atomic(using=database(), savepoint=False):
         joined = None if bundle.refresh_token else _joined(bundle, terms)
         if joined is None:
-            _write(bundle, _new_grant(bundle, terms), is_new=True)
+            _write(bundle, new_grant(bundle, terms), is_new=True)
         else:
             _take_access_token(joined, bundle)
             _write(bundle, joined, is_new=False)
 
 
 @sensitive_variables()
-def _new_grant(bundle: UpstreamBundle, terms: GrantTerms) -> UpstreamGrant:
+def new_grant(bundle: UpstreamBundle, terms: GrantTerms, **values: Any) -> UpstreamGrant:
+    """Return an unsaved grant with the tokens of *bundle*; *values* are further columns."""
     grant = UpstreamGrant(
         pk=uuid7(),
         user_id=bundle.user_id,
@@ -104,6 +105,7 @@ def _new_grant(bundle: UpstreamBundle, terms: GrantTerms) -> UpstreamGrant:
         subject=bundle.subject,
         is_standing=terms.is_standing and bool(bundle.refresh_token),
         revocation=terms.revocation,
+        **values,
     )
     for name, value in grant_columns(bundle, key_of(grant)).items():
         setattr(grant, name, value)

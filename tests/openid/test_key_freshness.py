@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -17,7 +16,7 @@ from django_lazyauth.models import ProviderKeySet
 from django_lazyauth.openid import key_fetch, stored_keys
 from django_lazyauth.providers.registry import get_provider
 from tests.support.celery_workers import WORKER, broker, celery, wait_for
-from tests.support.site_processes import SiteProcess
+from tests.support.site_processes import starting
 
 __all__ = ["broker", "celery"]
 
@@ -189,15 +188,8 @@ def test_the_check_warns_at_half_of_the_time(seeded, hours, ids):
 @pytest.fixture
 def start():
     """Start processes of the site; they end with the test."""
-    with ExitStack() as stack:
-
-        def started(count, **more):
-            processes = [SiteProcess(**more) for _ in range(count)]
-            for process in processes:
-                stack.callback(process.close)
-            return [process.wait_until_up() for process in processes]
-
-        yield started
+    with starting() as start:
+        yield start
 
 
 def test_one_of_all_processes_refreshes_and_the_others_do_not_wait(seeded, start):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 
 import pytest
 
 from django_lazyauth.models import ProviderKeySet
 from django_lazyauth.openid import key_fetch
-from tests.support.site_processes import SiteProcess
+from tests.support.site_processes import starting
 
 DOCUMENTS = ("/.well-known/lazyauth-sso", "/.well-known/openid-configuration", "/jwks")
 DOMAIN = "acme.example"
@@ -18,15 +17,8 @@ DOMAIN = "acme.example"
 @pytest.fixture
 def start():
     """Start processes of the site; they end with the test."""
-    with ExitStack() as stack:
-
-        def started(count, **more):
-            processes = [SiteProcess(**more) for _ in range(count)]
-            for process in processes:
-                stack.callback(process.close)
-            return [process.wait_until_up() for process in processes]
-
-        yield started
+    with starting() as start:
+        yield start
 
 
 def fetches(upstream):

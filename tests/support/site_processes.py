@@ -6,12 +6,28 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def starting() -> Iterator[Callable[..., list[SiteProcess]]]:
+    """Give a function that starts so many processes of the site; they end with the block."""
+    with ExitStack() as stack:
+
+        def start(count: int, **more: str) -> list[SiteProcess]:
+            processes = [SiteProcess(**more) for _ in range(count)]
+            for process in processes:
+                stack.callback(process.close)
+            return [process.wait_until_up() for process in processes]
+
+        yield start
 
 
 def environment(**more: str) -> dict[str, str]:
