@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import time
+from types import SimpleNamespace
 
 import pytest
 from django.core.cache import cache
 
+from django_lazyauth.kit import throttle
 from tests.support.journey import REDIRECT_URI, OAuthClient
 from tests.support.providers import BelievingProvider
 
@@ -16,6 +19,13 @@ def _clean_slate():
     cache.clear()
     BelievingProvider.before_finalize.clear()
     BelievingProvider.finalized.clear()
+
+
+@pytest.fixture(autouse=True)
+def _one_throttle_window(monkeypatch):
+    """Windows begin at multiples of their length, so a test that counts attempts would fail around each full minute."""
+    began = time.time()
+    monkeypatch.setattr(throttle, "time", SimpleNamespace(time=lambda: began))
 
 
 @pytest.fixture(autouse=True)

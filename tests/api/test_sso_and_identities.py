@@ -94,9 +94,8 @@ class TestDiscovery:
 
     def test_a_network_that_drives_too_much_is_told_to_wait(self, sso):
         """Threat model: a flood → 429 per network."""
-        codes = [send(make_browser(), "/sso/evil.example/discover").status_code for _ in range(61)]
-        assert codes[:30] == [202] * 30
-        assert codes[-1] == 429
+        codes = [send(make_browser(), "/sso/evil.example/discover").status_code for _ in range(31)]
+        assert codes == [202] * 30 + [429]
 
     def test_while_nobody_counts_nothing_is_driven(self, sso, settings, caplog):
         """Threat model: Redis down → sign-in works, this fails closed, and says why."""

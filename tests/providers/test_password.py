@@ -6,9 +6,9 @@ import json
 import logging
 import re
 import smtplib
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -27,6 +27,7 @@ from django.views.debug import ExceptionReporter
 from oauth2_provider.models import get_application_model
 
 from django_lazyauth.errors import ProviderUnavailable, RegistrationRefused
+from django_lazyauth.kit import throttle
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity
 from django_lazyauth.providers import password as module
 from django_lazyauth.providers.base import Page, Success
@@ -399,7 +400,7 @@ def test_being_locked_out_looks_the_same_for_an_address_that_nobody_has(begin_fl
 
 def test_the_lock_ends_when_it_says_so(begin_flow, alice, monkeypatch):
     now = module.ACCOUNT_FAILURES.window.total_seconds() * 2_000_000 + 420
-    monkeypatch.setattr(time, "time", lambda: now)
+    monkeypatch.setattr(throttle, "time", SimpleNamespace(time=lambda: now))
     for _ in range(10):
         begin_flow().sign_in(ALICE, "wrong")
     assert "Try again in 8 minutes" in html(begin_flow().sign_in(ALICE, OLD))
