@@ -134,12 +134,12 @@ class ProviderAdmin(ReadOnlyAdmin):
         if request.method != "POST":
             return self._confirm(request, row, title=_("Refresh %s now") % row, button=_("Refresh now"))
         report = rooms.key_refresh.refresh_provider(row.pk, force=True)
-        self.log_change(request, row, "Refreshed." if report.ok else f"Refresh failed: {report.reason}")
+        self.log_change(request, row, "Refreshed." if report.ok else f"Refresh failed: {report.detail}")
         if report.ok:
             self.message_user(request, _("The metadata and keys of %s were fetched.") % row, messages.SUCCESS)
         else:
             text = _("The metadata and keys of %(provider)s could not be fetched: %(reason)s")
-            self.message_user(request, text % {"provider": row, "reason": report.reason}, messages.ERROR)
+            self.message_user(request, text % {"provider": row, "reason": report.detail}, messages.ERROR)
         return HttpResponseRedirect(self._url("change", row.pk))
 
     def try_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:

@@ -38,7 +38,9 @@ from django_lazyauth.kit.cors import ANY_ORIGIN, allow_origin, preflight
 from django_lazyauth.kit.http import outside_transactions
 from django_lazyauth.kit.network import network_of
 from django_lazyauth.kit.throttle import Throttle, Verdict
+from django_lazyauth.openid.jose import CONFIGURED_TOKEN_LIMIT
 from django_lazyauth.sessions import browser
+from django_lazyauth.sign_in.native_token import TokenRefused
 from django_lazyauth.web.json_endpoint import RETRY_AFTER_UNAVAILABLE, failure_response, forbid_caching
 from django_lazyauth.web.request_input import hidden_from_reports
 
@@ -63,7 +65,6 @@ class ShortJSONParser(BaseParser):
     """Reads JSON and nothing else, and a bounded number of bytes of it."""
 
     media_type = "application/json"
-    #: Bytes. An ID token of 16 KiB and a domain fit.
     max_bytes: ClassVar[int] = 32 * 1024
 
     def parse(
@@ -85,6 +86,12 @@ class ShortJSONParser(BaseParser):
 
     def not_json(self) -> Exception:
         return ParseError("The body is not JSON.")
+
+
+class IdTokenParser(ShortJSONParser):
+    """Reads an ID token and a domain. How long the token of a provider may be is decided when it is known."""
+
+    max_bytes = CONFIGURED_TOKEN_LIMIT + 4 * 1024
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -167,6 +174,10 @@ class JSONView(OwnView):
     def handle_exception(self, exc: Exception) -> Any:
         if isinstance(exc, APIException):
             return super().handle_exception(exc)
+        if isinstance(exc, TokenRefused):
+            answer = self.handle_exception(exc.cause)
+            answer.data["reference"] = exc.reference
+            return answer
         if isinstance(exc, IdentityRejected):
             return refusal(exc.reason)
         if isinstance(exc, ProviderUnavailable):

@@ -14,7 +14,7 @@ from django_lazyauth.sign_in import native_token
 from django_lazyauth.web import binding
 from django_lazyauth.web.flow import next_step, own_pending
 
-from .base import JSONView, described, pending_response
+from .base import IdTokenParser, JSONView, described, pending_response
 from .serializers import (
     AuthenticatedSerializer,
     IdTokenSerializer,
@@ -34,6 +34,7 @@ class IdTokenView(JSONView):
     """
 
     is_shared = False
+    parser_classes = (IdTokenParser,)
 
     @described(
         summary="Nonce for an ID token",

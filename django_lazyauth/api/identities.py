@@ -22,7 +22,7 @@ from django_lazyauth.sign_in.identities import (
     ReauthenticationRequired,
 )
 
-from .base import PersonView, described, pending_response, person_of
+from .base import IdTokenParser, PersonView, described, pending_response, person_of
 from .serializers import (
     IdentityListSerializer,
     IdentitySerializer,
@@ -55,6 +55,7 @@ def link_nonce(request: Request) -> str:
 class IdentitiesView(PersonView):
     """All identities of the person."""
 
+    parser_classes = (IdTokenParser,)
     refusals = REFUSALS
 
     @described(

@@ -22,6 +22,7 @@ from django_lazyauth.clients.metadata import (
     MAX_SCOPE_LENGTH,
     RESPONSE_TYPES,
 )
+from django_lazyauth.openid.jose import CONFIGURED_TOKEN_LIMIT
 
 if TYPE_CHECKING:
     Serializer = serializers.Serializer[Any]
@@ -39,6 +40,9 @@ class StateSerializer(Serializer):
 class RejectedSerializer(Serializer):
     state = serializers.ChoiceField(["rejected"])
     reason = serializers.CharField(help_text="One word: which check failed.")
+    reference = serializers.CharField(
+        required=False, help_text="Of the line in the log of this site, where a provider is concerned."
+    )
 
 
 class DomainSerializer(Serializer):
@@ -60,7 +64,7 @@ class FailedSerializer(Serializer):
 
 
 class IdTokenSerializer(Serializer):
-    id_token = serializers.CharField(max_length=16 * 1024, help_text="In JWS compact form.")
+    id_token = serializers.CharField(max_length=CONFIGURED_TOKEN_LIMIT, help_text="In JWS compact form.")
     discovery_domain = serializers.CharField(
         required=False, allow_blank=True, max_length=253, help_text="Of the SSO domain that issued it."
     )

@@ -63,7 +63,7 @@ def _documents(provider: OpenIDProvider) -> Iterator[Finding]:
     elif refreshed.reason in _NO_ANSWER:
         yield unasked("metadata", f"Its metadata and keys could not be fetched ({refreshed.reason}).")
     else:
-        yield fix("metadata", f"Its metadata or keys cannot be used ({refreshed.reason}).")
+        yield fix("metadata", f"Its metadata or keys cannot be used ({refreshed.detail}).")
     if descriptor.openid_configuration or not descriptor.authorization_endpoint:
         try:
             document = published.get_document(descriptor.configuration_url, policy_of(descriptor))
@@ -153,6 +153,9 @@ def _answer(name: str, url: str, policy: fetch.Policy) -> Iterator[Finding]:
     seconds = time.monotonic() - began
     if response.status >= 500:
         yield unasked(name, f"{url} answers with HTTP {response.status}.")
+    elif (location := response.location()) and name != "authorization_endpoint":
+        # A browser follows it, and a sign-in here does not. It sends a POST, which may be answered.
+        yield note(name, f"{url} redirects to {location}, and no redirect is followed.")
     else:
         yield ok(name, f"{url} answers in {seconds:.2f} s.")
     skew = _skew(response.headers.get("date", ""))
@@ -192,6 +195,8 @@ def _client_finding(error: ProviderUnavailable, method: str, redirect_uri: str) 
         return ok("client", f"The provider knows this site by {method}.")
     if code == "redirect_uri_mismatch":
         return fix("client", f"The provider does not know the redirect URI {redirect_uri}.")
+    if error.http_status and 300 <= error.http_status < 400:
+        return fix("client", f"The token endpoint answers with {error.debug}, which is not followed.")
     match reason_of(error):
         case "down":
             return unasked("client", f"The token endpoint gave no answer ({error.detail}).")

@@ -130,11 +130,11 @@ class _Seen:
     def is_running(self, now: float) -> bool:
         return self.running is not None and not self.running.is_abandoned(now)
 
-    def is_due(self, now: float, *, renew: bool) -> bool:
+    def is_due(self, now: float, *, renew: bool, interval: float) -> bool:
         if self.is_running(now) or now < self.no_fetch_until:
             return False
         if renew and self.entry.fetched_at is not None:
-            return now >= max(self.entry.fetched_at, self.entry.failed_at) + RENEW_INTERVAL
+            return now >= max(self.entry.fetched_at, self.entry.failed_at) + interval
         return not self.entry.is_fresh(now)
 
     def result(self, now: float) -> Result[Any]:
@@ -196,26 +196,27 @@ class CachedFetch:
             self._cache_failed(error)
             return False
 
-    def fetch_if_due(self, key: str, *, renew: bool = False) -> Result[Any]:
+    def fetch_if_due(self, key: str, *, renew: bool = False, interval: float = RENEW_INTERVAL) -> Result[Any]:
         """Start a fetch if one is due, mark the entry as used, and return what :meth:`peek` would. Never waits.
 
         Args:
-            renew: The value is fresh but not enough: fetch it again, if 30 s have passed (I15).
+            renew: The value is fresh but not enough: fetch it again, if *interval* has passed (I15).
+            interval: Seconds since the last fetch.
         """
         try:
-            return self._fetch_if_due(key, _digest(key), renew=renew)
+            return self._fetch_if_due(key, _digest(key), renew=renew, interval=interval)
         except Exception as error:  # noqa: BLE001 - every cache backend raises errors of its own library.
             return self._cache_failed(error)
 
-    def _fetch_if_due(self, key: str, digest: str, *, renew: bool) -> Result[Any]:
+    def _fetch_if_due(self, key: str, digest: str, *, renew: bool, interval: float) -> Result[Any]:
         seen, now = self._look(digest), self.clock()
-        if not seen.is_due(now, renew=renew):
+        if not seen.is_due(now, renew=renew, interval=interval):
             self._start_unstarted(key, seen.running, now)
             if seen.used_at is not None and now >= seen.used_at + USE_STEP:
                 self._use(digest, now)
             return seen.result(now)
         with self._locks[int(digest[0], 16)]:
-            token = self._claim(digest, renew=renew)
+            token = self._claim(digest, renew=renew, interval=interval)
         if token is not None:
             self._start(key, token)
         return self._look(digest).result(self.clock())
@@ -226,10 +227,10 @@ class CachedFetch:
 
     # -- starting ----------------------------------------------------------------------------------------
 
-    def _claim(self, digest: str, *, renew: bool) -> str | None:
+    def _claim(self, digest: str, *, renew: bool, interval: float = RENEW_INTERVAL) -> str | None:
         """Return the token of the fetch that is due; ``None`` if another caller has it, or it is not due any more."""
         seen, now = self._look(digest), self.clock()
-        if not seen.is_due(now, renew=renew):
+        if not seen.is_due(now, renew=renew, interval=interval):
             return None
         ours = Running(uuid4().hex, now)
         name = self._key("running", digest)
@@ -242,7 +243,7 @@ class CachedFetch:
             return None
         # Another fetch may have finished between our look and our claim.
         entry = self._look(digest).entry
-        if self._seen(entry).is_due(now, renew=renew) and self._use(digest, now):
+        if self._seen(entry).is_due(now, renew=renew, interval=interval) and self._use(digest, now):
             return ours.token
         if self._decide_fate(ours.token, "released"):
             cache.delete(name)
@@ -281,6 +282,8 @@ class CachedFetch:
             value, reason = self.fetch(key), ""
         except SourceFailed as failure:
             value, reason = None, failure.reason
+            if failure.debug:
+                logger.warning("fetch of %s: %s", self.name, failure.detail)
         except Exception as error:
             logger.exception("fetch of %s: %s", self.name, type(error).__name__)
             value, reason = None, "error"

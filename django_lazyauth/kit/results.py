@@ -29,18 +29,33 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The source failed; ``reason`` is one word. No fetch is started for ``retry_after`` seconds."""
+    """The source failed; ``reason`` is one word. No fetch is started for ``retry_after`` seconds.
+
+    Attributes:
+        debug: More, for the operator only.
+    """
 
     reason: str
     retry_after: int = SOON
+    debug: str = ""
 
 
 Result = Ready[T] | Pending | Failed
 
 
 class SourceFailed(LazyAuthError):
-    """Another server gave nothing that can be used; ``reason`` is one word, safe to log and to show."""
+    """Another server gave nothing that can be used; ``reason`` is one word, safe to log and to show.
 
-    def __init__(self, reason: str) -> None:
+    Attributes:
+        debug: More, for the operator only.
+    """
+
+    def __init__(self, reason: str, *, debug: str = "") -> None:
         self.reason = reason
+        self.debug = debug
         super().__init__(reason)
+
+    @property
+    def detail(self) -> str:
+        """The reason, and what is said to the operator beside it."""
+        return f"{self.reason}: {self.debug}" if self.debug else self.reason

@@ -245,7 +245,7 @@ def _postpone(descriptor: ProviderDescriptor, failure: SourceFailed) -> None:
         last_error=failure.reason[:32],
         last_error_at=now,
     )
-    logger.warning("keys of %s: refresh failed (%s)", descriptor.name, failure.reason)
+    logger.warning("keys of %s: refresh failed (%s)", descriptor.name, failure.detail)
 
 
 def backoff(failures: int) -> timedelta:

@@ -55,6 +55,13 @@ class KeySetInvalid(LazyAuthError):
         super().__init__(reason)
 
 
+class OtherKeyType(TokenRejected):
+    """The key of this name is of another type than the algorithm of the token. Its owner may have replaced it."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.ALGORITHM)
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One public key of a key set, and the restrictions that its owner published."""
@@ -102,8 +109,9 @@ class KeySet:
         """Return the one key for this header (RFC 7515 §4.1.4).
 
         Raises:
-            TokenRejected: ``kid`` needed and missing or ambiguous, ``unknown_kid``, or ``alg``: the key is
-                not one that this algorithm signs with. No key of a set is a secret.
+            TokenRejected: ``kid`` needed and missing or ambiguous, ``unknown_kid``, or ``alg``: no key of a set is a
+                secret.
+            OtherKeyType: ``alg``: the key is not one that this algorithm signs with.
         """
         if algorithm not in KEY_OF:
             raise TokenRejected(Reason.ALGORITHM)
@@ -116,7 +124,7 @@ class KeySet:
             key for key in named if key.kind == KEY_OF[algorithm] and key.algorithm in {None, algorithm}
         ]
         if not fitting:
-            raise TokenRejected(Reason.ALGORITHM)
+            raise OtherKeyType
         if len(fitting) > 1:
             raise TokenRejected(Reason.KID)
         return fitting[0]

@@ -75,13 +75,20 @@ def get_document(url: str, policy: fetch.Policy) -> dict[str, Any]:
     """
     response = get(url, policy)
     if not response.ok:
-        raise SourceFailed("status")
+        raise _no_document(response)
     try:
         document = response.json_object()
         check_clean(document)
     except (fetch.FetchError, TokenRejected) as error:
         raise SourceFailed(str(error.reason)) from None
     return document
+
+
+def _no_document(response: fetch.Response) -> SourceFailed:
+    """Return what the status of an answer without a document means."""
+    if location := response.location():
+        return SourceFailed("redirect", debug=f"to {location}, which is not followed")
+    return SourceFailed("not_found" if response.status in (404, 410) else "status")
 
 
 def get_key_set(url: str, policy: fetch.Policy) -> dict[str, Any]:
@@ -101,7 +108,7 @@ def public_key_set(response: fetch.Response, policy: fetch.Policy) -> dict[str, 
         SourceFailed: It is not a key set, or holds no key that may be used.
     """
     if not response.ok:
-        raise SourceFailed("status")
+        raise _no_document(response)
     try:
         document = response.json_object()
         check_clean(document)

@@ -60,7 +60,7 @@ def load(source: KeySource, *, refetch: bool = False, wait: bool = False) -> Res
             try:
                 stored = stored_keys.refetch(descriptor) if refetch else stored_keys.load_or_fetch(descriptor)
             except SourceFailed as failure:
-                return Failed(failure.reason)
+                return Failed(failure.reason, debug=failure.debug)
             return Failed("not_ready") if stored is None else Ready(Published(descriptor, stored))
         case DiscoveredKeys(domain):
             found = _renew(domain, wait=wait) if refetch else sso_discovery.fetch_if_due(domain)
@@ -68,6 +68,15 @@ def load(source: KeySource, *, refetch: bool = False, wait: bool = False) -> Res
                 provider = found.value
                 return Ready(Published(provider.descriptor, provider.published, provider.name))
             return found
+
+
+def endpoint_failed(source: KeySource) -> None:
+    """Refresh the metadata in the background because its token endpoint is not there, once in 5 min. Never waits."""
+    match source:
+        case StoredKeys(descriptor):
+            stored_keys.endpoint_failed(descriptor)
+        case DiscoveredKeys(domain):
+            sso_discovery.endpoint_failed(domain)
 
 
 def _renew(domain: SsoDomain, *, wait: bool) -> Result[DiscoveredProvider]:

@@ -25,7 +25,7 @@ from .descriptor import SSO_PREFIX, DescriptorError, ProviderDescriptor, descrip
 from .domains import SsoDomain
 from .key_set import KeySet, KeySetInvalid
 from .provider_kinds import ALGORITHMS, IDENTIFIER_LIMIT, SCOPE_LIMIT, SHOWN_NAME_LIMIT
-from .stored_keys import StoredProvider
+from .stored_keys import ENDPOINT_INTERVAL, StoredProvider
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 #: Requested unless the provider says that it does not support them.
@@ -64,6 +64,11 @@ def fetch_if_due(domain: SsoDomain, *, renew_keys: bool = False) -> Result[Disco
         return found
     keys = _given_keys(domain) or key_sets.fetch_if_due(found.value["keys"], renew=renew_keys)
     return _assemble(domain, found.value, keys.value) if isinstance(keys, Ready) else keys
+
+
+def endpoint_failed(domain: SsoDomain) -> None:
+    """Fetch the documents of *domain* again because its token endpoint is not there, once in 5 min. Never waits."""
+    configurations.fetch_if_due(domain.cache_key, renew=True, interval=ENDPOINT_INTERVAL.total_seconds())
 
 
 def _given_keys(domain: SsoDomain) -> Ready[dict[str, Any]] | None:

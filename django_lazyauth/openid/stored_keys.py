@@ -127,7 +127,8 @@ def load_or_fetch(descriptor: ProviderDescriptor) -> StoredProvider | None:
     It waits up to 2 s for what another process fetches.
 
     Raises:
-        SourceFailed: ``keys_stale``: what is stored is too old, and the provider does not answer.
+        SourceFailed: ``keys_stale``: what is stored is too old, and the provider does not answer. Or nothing is stored,
+            and why the last fetch failed.
     """
     row = _find(descriptor)
     stored = None if row is None else _read(descriptor, row)
@@ -155,11 +156,15 @@ def _believed_until(stored: StoredProvider) -> datetime:
 
 
 def _fetch_first(descriptor: ProviderDescriptor) -> StoredProvider | None:
-    try:
-        key_fetch.refresh(descriptor)
-    except SourceFailed:
-        return None
-    return wait_for(lambda: load(descriptor), seconds=WAIT)
+    """Fetch what was never fetched, or wait for the process that does."""
+    key_fetch.refresh(descriptor)
+    rows = key_fetch.rows_of(descriptor)
+    is_running = rows.filter(refreshing_until__gt=timezone.now())
+    wait_for(lambda: load(descriptor) or not is_running.exists(), seconds=WAIT)
+    stored = load(descriptor)
+    if stored is None and (reason := rows.values_list("last_error", flat=True).first()):
+        raise SourceFailed(reason)
+    return stored
 
 
 def refetch(descriptor: ProviderDescriptor) -> StoredProvider | None:
@@ -179,7 +184,9 @@ def refetch(descriptor: ProviderDescriptor) -> StoredProvider | None:
         try:
             key_fetch.fetch_keys(descriptor)
         except SourceFailed as failure:
-            logger.warning("keys of %s: a token needs others, and none came (%s)", descriptor.name, failure)
+            logger.warning(
+                "keys of %s: a token needs others, and none came (%s)", descriptor.name, failure.detail
+            )
         return load(descriptor)
     claimed_at = rows.values_list("unknown_kid_at", flat=True).first()
     if claimed_at is not None and now - claimed_at < timedelta(seconds=WAIT):

@@ -30,11 +30,17 @@ class Report:
         provider: Logical name.
         outcome: ``None`` where it failed.
         reason: One word for the failure, or the hint about a wrong configuration; never a secret.
+        debug: More, for the operator.
     """
 
     provider: str
     outcome: Outcome | None
     reason: str = ""
+    debug: str = ""
+
+    @property
+    def detail(self) -> str:
+        return f"{self.reason}: {self.debug}" if self.debug else self.reason
 
     @property
     def ok(self) -> bool:
@@ -53,7 +59,7 @@ def refresh_provider(name: str, *, force: bool = False) -> Report:
     except DescriptorError as error:
         return Report(name, None, error.hint)
     except SourceFailed as error:
-        return Report(name, None, error.reason)
+        return Report(name, None, error.reason, error.debug)
 
 
 def refresh_providers(names: Iterable[str] = (), *, force: bool = False) -> list[Report]:

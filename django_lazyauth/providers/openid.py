@@ -21,9 +21,10 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
 from django_lazyauth.kit.results import Failed, Pending, Ready, Result
-from django_lazyauth.openid import sources, stored_keys
+from django_lazyauth.openid import sources
 from django_lazyauth.openid.descriptor import DescriptorError
 from django_lazyauth.openid.jose import LEEWAY, Reason
+from django_lazyauth.openid.key_set import OtherKeyType
 from django_lazyauth.openid.people.admission import earlier_subjects, misses_a_path
 from django_lazyauth.openid.provider_kinds import IDENTIFIER_LIMIT
 from django_lazyauth.openid.rules import Documents, as_text
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("django_lazyauth.upstream")
 T = TypeVar("T")
 
+#: Why a token is refused that newer keys may verify.
+_OF_KEYS: Final = (Reason.UNKNOWN_KID, Reason.SIGNATURE)
 _PLACEHOLDER: Final = re.compile(r"\\\{[A-Za-z0-9_]+\\\}")
 
 
@@ -97,8 +100,8 @@ class OpenIDProvider(CodeFlow):
         return super().begin(pending, state=state, callback_uri=callback_uri)
 
     def token_endpoint_failed(self) -> None:
-        if isinstance(self.source, StoredKeys) and not self.descriptor.token_endpoint:
-            stored_keys.endpoint_failed(self.descriptor)
+        if not self.descriptor.token_endpoint:
+            sources.endpoint_failed(self.source)
 
     def endpoints(self) -> Endpoints:
         stored, descriptor = self.published.stored, self.descriptor
@@ -300,8 +303,9 @@ class OpenIDProvider(CodeFlow):
         try:
             return verify(self.published)
         except IdTokenRejected as error:
-            # A provider may replace a key and keep its id. Both kinds of tokens share one fetch per 30 s.
-            if error.reason not in (Reason.UNKNOWN_KID, Reason.SIGNATURE):
+            # A provider may replace a key and keep its id. All such tokens share one fetch per 30 s.
+            is_of_keys = isinstance(error, OtherKeyType) or error.reason in _OF_KEYS
+            if not is_of_keys:
                 raise IdentityRejected(error.reason, stage="id_token") from None
         renewed = sources.load(self.source, refetch=True, wait=wait)
         if isinstance(renewed, Pending):
@@ -365,7 +369,7 @@ class OpenIDProvider(CodeFlow):
 
 def _published(found: Result[Published]) -> Published:
     if isinstance(found, Failed):
-        raise ProviderUnavailable(found.reason, stage="keys")
+        raise ProviderUnavailable(found.reason, stage="keys", debug=found.debug)
     if isinstance(found, Pending):
         raise ProviderUnavailable("not_ready", stage="keys")
     return found.value

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import re
 import secrets
 from collections.abc import Mapping
@@ -34,6 +35,8 @@ from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 from .base import Json, UnusableAnswer
 from .token_answers import error_of, is_token, read_tokens, unusable, with_rfc_names, without_tokens
 
+logger = logging.getLogger("django_lazyauth.upstream")
+
 #: Seconds of a token request in all.
 REFRESH_DEADLINE: Final = 10.0
 
@@ -55,9 +58,9 @@ _NO_ENDPOINT: Final = frozenset(
 
 
 def is_of_no_endpoint(error: ProviderUnavailable | RefreshTransient) -> bool:
-    """Say whether there was no answer, 404, or no JSON: at this address is no token endpoint."""
+    """Say whether there was no answer, 404, a redirect, or no JSON: at this address is no token endpoint."""
     if isinstance(error, RefreshTransient):
-        return error.code in _NO_ENDPOINT
+        return error.code in _NO_ENDPOINT or error.code.startswith("http_3")
     return error.reason == "unreachable" or (error.reason == "bad_answer" and error.http_status is not None)
 
 
@@ -105,6 +108,10 @@ def redeem(
 def _answer_to_code(requests: Requests, response: fetch.Response) -> Mapping[str, Any]:
     """Return the answer to a code unless it is an error. Raises as :func:`redeem`."""
     status = response.status
+    if location := response.location():
+        raise ProviderUnavailable(
+            "bad_answer", stage="token", http_status=status, debug=f"a redirect to {location}"
+        )
     try:
         document = response.json_object()
     except fetch.FetchError:
@@ -161,6 +168,11 @@ def renew(
 @sensitive_variables()
 def _accepted(descriptor: ProviderDescriptor, response: fetch.Response) -> Mapping[str, Any]:
     """Return the answer to a refresh unless it is an error. Raises as :func:`renew`."""
+    if location := response.location():
+        logger.warning(
+            "%s: its token endpoint redirects to %s, which is not followed", descriptor.name, location
+        )
+        raise RefreshTransient(descriptor.name, _status_code(response))
     try:
         document = response.json_object()
     except fetch.FetchError:

@@ -136,7 +136,12 @@ def _ask(descriptor: ProviderDescriptor, endpoint: str, sent: _Sent, method: str
         else:
             response = fetch.get(url, policy=policy, headers=headers, deadline=DEADLINE)
         if not response.ok:
-            raise ProviderUnavailable("bad_answer", stage="userinfo", http_status=response.status)
+            # The path may hold the access token, and a redirect repeats it.
+            location = response.location(with_path=False)
+            debug = f"a redirect to {location}" if location else ""
+            raise ProviderUnavailable(
+                "bad_answer", stage="userinfo", http_status=response.status, debug=debug
+            )
         return response.json(max_depth=DEPTH_LIMIT)
     except fetch.FetchError as error:
         raise ProviderUnavailable("unreachable", stage="userinfo", debug=error.reason) from None

@@ -64,8 +64,10 @@ _WORDS: Final[Mapping[str, str]] = {
             "mtls",
             "no_keys",
             "not_a_key_set",
+            "not_found",
             "not_https",
             "par",
+            "redirect",
             "request_object",
             "url",
         ),
@@ -111,7 +113,7 @@ def log_failed_leg(provider: str, error: ProviderError, *, stage: str, seconds: 
     """Log why *provider* could not sign the person in.
 
     Args:
-        provider: Logical name.
+        provider: Logical name; empty where no provider is concerned.
         error: What the provider raised.
         stage: What was being done, where *error* does not say it.
         seconds: How long it took.
@@ -137,7 +139,8 @@ def reason_of(error: ProviderError) -> str:
     status = error.http_status or 0
     if error.upstream_error in _IS_DOWN or status >= 500 or status == 429:
         return "down"
-    if error.upstream_error in _SET_UP_WRONGLY or (status in (401, 403, 404) and not error.upstream_error):
+    is_wrong_place = status in (401, 403, 404) or 300 <= status < 400
+    if error.upstream_error in _SET_UP_WRONGLY or (is_wrong_place and not error.upstream_error):
         return "misconfigured"
     return _WORDS.get(error.reason, "unavailable")
 
@@ -146,7 +149,7 @@ def _log(
     provider: str, error: ProviderError, *, reason: str, stage: str, seconds: float | None = None
 ) -> Failure:
     failure = Failure(reason, error.reason, secrets.token_hex(4).upper())
-    if reason not in OF_THE_PERSON:
+    if provider and reason not in OF_THE_PERSON:
         health.note_failure(provider, reason, error.reason)
     said = {
         "reference": failure.reference,

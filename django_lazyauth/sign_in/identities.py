@@ -70,8 +70,7 @@ def link(
     """Link the person that *id_token* names to *user*; say whether that is new.
 
     Raises:
-        IdentityRejected: A check of the token failed.
-        ProviderUnavailable: The provider's keys cannot be fetched.
+        TokenRefused: A check of the token failed, or the provider's keys cannot be fetched.
         IdentityTaken: It belongs to another user.
     """
     provider = provider_of(id_token, discovery_domain=discovery_domain)

@@ -7,14 +7,15 @@ or link, so a token that was made for another flow, app or person is refused.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import IdentityRejected, ProviderError
+from django_lazyauth.errors import AccessDenied, IdentityRejected, LazyAuthError, ProviderError
 from django_lazyauth.kit.results import Pending
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.openid.descriptor import SSO_PREFIX
@@ -34,14 +35,47 @@ _KEY_OF: Final[Mapping[str, str]] = {
 OPEN = (Status.REQUESTED, Status.SENT_UPSTREAM)
 
 
+class TokenRefused(LazyAuthError):
+    """An ID token that was handed over signs nobody in, and a line of the log says why.
+
+    Attributes:
+        cause: Why.
+        reference: Of that line.
+    """
+
+    def __init__(self, cause: ProviderError | AccessDenied, reference: str) -> None:
+        self.cause = cause
+        self.reference = reference
+        super().__init__(str(cause))
+
+
+@contextmanager
+def _logged(provider_name: str = "") -> Iterator[None]:
+    """Turn what a provider's token is refused for into :class:`TokenRefused`."""
+    began = time.monotonic()
+    try:
+        yield
+    except ProviderError as error:
+        error.debug = error.debug or _KEY_OF.get(error.reason, "")
+        seconds = time.monotonic() - began
+        failure = failures.log_failed_leg(provider_name, error, stage="id_token", seconds=seconds)
+        raise TokenRefused(error, failure.reference) from None
+
+
 @sensitive_variables("id_token")
 def provider_of(id_token: str, *, discovery_domain: str = "") -> OpenIDProvider:
     """Return the provider that has to have issued *id_token*: by issuer and audience, or by domain.
 
     Raises:
-        IdentityRejected: ``domain``: the domain is not on the allowlist. ``unknown_issuer``: no provider has that
+        TokenRefused: ``domain``: the domain is not on the allowlist. ``unknown_issuer``: no provider has that
             issuer, and the audience as ``client_id`` or in ``audiences``. Or the token cannot be read.
     """
+    with _logged():
+        return _provider_of(id_token, discovery_domain)
+
+
+@sensitive_variables("id_token")
+def _provider_of(id_token: str, discovery_domain: str) -> OpenIDProvider:
     if discovery_domain:
         name = sso_domain.provider_name_of(discovery_domain)
         provider = get_provider(name) if name and "@" not in discovery_domain else None
@@ -79,24 +113,20 @@ def _is_for(provider: OpenIDProvider, issuer: object, audience: object) -> bool:
 def identify(
     provider: OpenIDProvider, id_token: str, *, nonce: str, pending: PendingAuthorization | None = None
 ) -> Success | Pending:
-    """Return the person of a token that was handed over, for *pending* if there is one. A refusal is logged.
+    """Return the person of a token that was handed over, for *pending* if there is one.
 
     Raises:
-        IdentityRejected: A check of the token failed, or its person may not sign in here (``not_allowed``).
-        ProviderUnavailable: The provider's keys cannot be fetched.
+        TokenRefused: A check of the token failed, its person may not sign in here (``not_allowed``), or the provider's
+            keys cannot be fetched.
     """
-    began, max_age = time.monotonic(), pending.max_age if pending is not None else None
-    try:
+    max_age = pending.max_age if pending is not None else None
+    with _logged(provider.name):
         verified = provider.try_verify(id_token, nonce=nonce, max_age=max_age, is_native=True)
         if isinstance(verified, Pending):
             return verified
         if pending is not None:
             check_freshness(verified, pending)
         return provider.success_of_token(verified)
-    except IdentityRejected as rejected:
-        rejected.debug = rejected.debug or _KEY_OF.get(rejected.reason, "")
-        failures.log_failed_leg(provider.name, rejected, stage="id_token", seconds=time.monotonic() - began)
-        raise
 
 
 @sensitive_variables("id_token")
@@ -106,9 +136,8 @@ def sign_in_with(
     """Answer *pending* as the person that *id_token* names.
 
     Raises:
-        IdentityRejected: A check failed; ``not_a_way_in``: a chain begins with another provider.
-        ProviderUnavailable: The provider's keys cannot be fetched.
-        AccessDenied: The person may not sign in here.
+        TokenRefused: As :func:`identify`, or the person may not sign in here.
+        IdentityRejected: ``not_a_way_in``: a chain begins with another provider.
         InvalidGrant: The row expired, or moved on in another tab.
     """
     if pending.status not in OPEN or pending.link_to_id is not None or leg.is_connecting(pending):
@@ -121,4 +150,8 @@ def sign_in_with(
     if isinstance(success, Pending):
         return success
     leg.back_to(pending, Status.SENT_UPSTREAM, provider=provider.name)
-    return complete.complete(request, pending, provider, success)
+    try:
+        return complete.complete(request, pending, provider, success)
+    except AccessDenied as denied:
+        failure = failures.log_no_account(provider.name, denied.debug or denied.error)
+        raise TokenRefused(denied, failure.reference) from None

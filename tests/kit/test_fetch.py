@@ -364,6 +364,31 @@ def test_a_redirect_is_an_answer_and_not_followed(hostile, status):
     assert other.requests == []
 
 
+@pytest.mark.parametrize(
+    ("status", "location", "told", "without_path"),
+    [
+        (302, "https://u:p@id.example:8443/a?b=c#d", "https://id.example:8443/a", "https://id.example:8443"),
+        (307, "/a/b?c", "/a/b", "elsewhere"),
+        (301, "https://id.example:port/", "elsewhere", "elsewhere"),
+        (308, None, "elsewhere", "elsewhere"),
+        (
+            302,
+            "https://id.example/\N{LATIN SMALL LETTER A WITH DIAERESIS}\r\nx",
+            "https://id.example/?x",
+            "https://id.example",
+        ),
+        (302, "https://id.example/" + "x" * 500, "https://id.example/" + "x" * 181, "https://id.example"),
+        (304, "https://id.example/", "", ""),
+        (200, "https://id.example/", "", ""),
+    ],
+)
+def test_an_operator_is_told_scheme_host_and_path_of_a_redirect(status, location, told, without_path):
+    """I13: its query may hold what the request held."""
+    response = fetch.Response(status, {} if location is None else {"location": location}, b"")
+    assert response.location() == told
+    assert response.location(with_path=False) == without_path
+
+
 HUGE = b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n"
 CHUNK = b"x" * 65_536
 

@@ -391,10 +391,20 @@ MUTATIONS = (
     Mutation(
         "bad-signature-is-asked-for",
         "providers/openid.py",
-        "            if error.reason not in (Reason.UNKNOWN_KID, Reason.SIGNATURE):",
-        "            if error.reason is not Reason.UNKNOWN_KID:",
+        "_OF_KEYS: Final = (Reason.UNKNOWN_KID, Reason.SIGNATURE)",
+        "_OF_KEYS: Final = (Reason.UNKNOWN_KID,)",
         ("openid/test_keys.py::TestUnknownKid::test_a_key_that_kept_its_id_is_replaced_in_the_same_request",),
         "A key that was replaced under its id signs people in.",
+    ),
+    Mutation(
+        "key-of-another-type-is-asked-for",
+        "providers/openid.py",
+        "isinstance(error, OtherKeyType) or error.reason in _OF_KEYS",
+        "error.reason in _OF_KEYS",
+        (
+            "openid/test_keys.py::TestUnknownKid::test_a_key_whose_type_changed_is_replaced_in_the_same_request",
+        ),
+        "A key whose type changed under its id signs people in.",
     ),
     Mutation(
         "provider-that-demands-more",

@@ -613,8 +613,8 @@ MUTATIONS = (
     Mutation(
         "unknown-key-of-an-issuer-is-fetched-once",
         "kit/cached_fetch.py",
-        "+ RENEW_INTERVAL",
-        "+ 0",
+        "self.entry.failed_at) + interval",
+        "self.entry.failed_at)",
         ("kit/test_cached_fetch.py::TestRenewal::test_fresh_keys_are_fetched_again_once_per_30_s",),
         "An unknown key is asked for once in half a minute, by all processes.",
         "I15",

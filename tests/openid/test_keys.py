@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -222,6 +225,51 @@ class TestUnknownKid:
         token = upstream.id_token()
         assert get_provider("acme").verify(token, nonce="n").subject == "person-1"
         assert len(upstream.requests(JWKS)) == 2
+
+    def test_a_key_whose_type_changed_is_replaced_in_the_same_request(self, upstream):
+        """Its id stayed, and the stored key of that id signs with another algorithm."""
+        key_fetch.refresh(descriptor())
+        upstream.control(rotate_keys="other_type")
+        for algorithm in ("RS256", "ES256"):
+            upstream.control(algorithm=algorithm)
+            token = upstream.id_token()
+            assert get_provider("acme").verify(token, nonce="n").subject == "person-1"
+        assert len(upstream.requests(JWKS)) == 2
+
+    def test_a_key_of_another_type_is_asked_for_once(self, upstream):
+        """I15: one counter."""
+        key_fetch.refresh(descriptor())
+        stored_keys.refetch(descriptor())
+        upstream.control(rotate_keys="other_type")
+        for _ in range(3):
+            with pytest.raises(IdentityRejected, match="alg"):
+                get_provider("acme").verify(upstream.id_token(), nonce="n")
+        assert len(upstream.requests(JWKS)) == 2
+
+    @pytest.mark.parametrize("algorithm", ["none", "HS256", "PS512"])
+    def test_an_algorithm_that_no_key_has_is_no_reason_to_ask(self, upstream, algorithm, lazyauth, settings):
+        """I15."""
+        entry = upstream.config(algorithms=["RS256", "ES256"])
+        lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {"acme": entry})
+        key_fetch.refresh(descriptor())
+        header = json.dumps({"alg": algorithm, "kid": "rs-1"}).encode()
+        head = base64.urlsafe_b64encode(header).rstrip(b"=").decode()
+        token = ".".join([head, *upstream.id_token().split(".")[1:]])
+        with pytest.raises(IdentityRejected, match="alg"):
+            get_provider("acme").verify(token, nonce="n")
+        assert len(upstream.requests(JWKS)) == 1
+
+    @pytest.mark.slow
+    def test_i15_ten_thousand_bad_signatures_are_one_fetch_in_30_s(self, upstream):
+        key_fetch.refresh(descriptor())
+        good = upstream.id_token()
+        began = time.monotonic()
+        for number in range(10_000):
+            bad = good[:-8] + f"{number:06d}AA"
+            with pytest.raises(IdentityRejected, match="signature"):
+                get_provider("acme").verify(bad, nonce="n")
+        assert len(upstream.requests(JWKS)) <= 2 + (time.monotonic() - began) // 30
+        assert get_provider("acme").verify(good, nonce="n").subject == "person-1"
 
     def test_unknown_keys_and_bad_signatures_share_one_fetch(self, upstream):
         """I15: one counter."""

@@ -171,6 +171,46 @@ def test_so_does_one_that_answers_a_page_or_nothing(upstream, pending, answer):
     wait_for(lambda: len(upstream.requests(METADATA)) == 2)
 
 
+def test_so_does_one_that_redirects_and_the_operator_is_told_where_to(upstream, pending):
+    key_fetch.refresh(descriptor())
+    upstream.control(redirects={"/token": "https://u:p@new.example:8443/t?code=s3cret#f"})
+    with pytest.raises(ProviderUnavailable) as caught:
+        leg(upstream, pending)
+    assert caught.value.detail == "bad_answer: a redirect to https://new.example:8443/t"
+    wait_for(lambda: len(upstream.requests(METADATA)) == 2)
+
+
+def test_metadata_that_moved_are_not_followed_and_the_operator_is_told_where_to(upstream, pending, caplog):
+    """I14. Nobody else is told."""
+    upstream.control(redirects={METADATA: f"{upstream.issuer}/elsewhere?x=1"})
+    with pytest.raises(ProviderUnavailable) as caught:
+        leg(upstream, pending)
+    assert str(caught.value) == "redirect"
+    assert caught.value.detail == f"redirect: to {upstream.issuer}/elsewhere, which is not followed"
+    assert f"keys of acme: refresh failed (redirect: to {upstream.issuer}/elsewhere" in caplog.text
+    assert upstream.requests("/elsewhere") == []
+
+
+def test_a_refresh_that_is_redirected_is_tried_again_later(upstream, pending, caplog):
+    bundle = bundle_of(leg(upstream, pending).commit)
+    upstream.control(redirects={"/token": "/elsewhere?refresh_token=s3cret"})
+    with pytest.raises(RefreshTransient, match="http_302"):
+        get_provider("acme").refresh(bundle)
+    assert "acme: its token endpoint redirects to /elsewhere, which is not followed" in caplog.text
+    assert "s3cret" not in caplog.text
+    wait_for(lambda: len(upstream.requests(METADATA)) == 2)
+
+
+def test_where_userinfo_redirects_to_is_told_by_its_host_only(upstream, pending, settings):
+    """I13: its path may hold the access token, and a redirect repeats it."""
+    settings.LAZYAUTH["PROVIDERS"]["acme"] = upstream.oauth2_config()
+    upstream.control(redirects={"/user": "https://id.example/of/at-123/"})
+    with pytest.raises(ProviderUnavailable) as caught:
+        leg(upstream, pending)
+    assert (caught.value.stage, caught.value.http_status) == ("userinfo", 302)
+    assert caught.value.detail == "bad_answer: a redirect to https://id.example"
+
+
 def test_a_refused_code_is_no_reason(upstream, pending):
     key_fetch.refresh(descriptor())
     with pytest.raises(ProviderUnavailable):

@@ -154,6 +154,24 @@ def test_a_provider_that_is_down_now_is_asked_at_the_endpoints_that_are_stored(u
     assert any(text.startswith("The last fetch that failed was 0 seconds ago") for *_, text in found)
 
 
+def test_a_redirect_is_told_with_its_place(upstream):
+    upstream.control(redirects={"/token": "https://new.example/token?x=1", "/authorize": "/login"})
+    found = findings(status=1)
+    said = "The token endpoint answers with a redirect to https://new.example/token, which is not followed."
+    assert of_level("fix", found) == {"client": said}
+    assert of_level("note", found)["token_endpoint"] == (
+        f"{upstream.issuer}/token redirects to https://new.example/token, and no redirect is followed."
+    )
+    assert "authorization_endpoint" in of_level("ok", found)
+
+
+def test_metadata_that_moved_are_told_with_their_place(upstream):
+    upstream.control(redirects={"/.well-known/openid-configuration": "https://new.example/conf"})
+    assert of_level("fix", findings(status=1))["metadata"] == (
+        "Its metadata or keys cannot be used (redirect: to https://new.example/conf, which is not followed)."
+    )
+
+
 def test_offline_no_request_is_sent(upstream):
     found = findings("--offline", status=0)
     assert upstream.requests() == []

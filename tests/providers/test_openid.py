@@ -95,10 +95,15 @@ def test_an_endpoint_with_a_query_keeps_it(acme, upstream, pending):
     assert "?policy=a&" in begin(pending).url
 
 
-def test_an_upstream_never_seen_is_not_ready(upstream, pending):
+def test_an_upstream_never_seen_is_unavailable_for_the_reason_of_its_last_fetch(upstream, pending):
     upstream.control(down=True)
-    with pytest.raises(ProviderUnavailable, match="not_ready"):
-        begin(pending)
+    for _ in range(2):
+        began = time.monotonic()
+        with pytest.raises(ProviderUnavailable, match=r"connect|broken"):
+            begin(pending)
+    # The second one fetched nothing, and waited for nobody.
+    assert time.monotonic() - began < 1
+    assert len(upstream.requests("/.well-known/openid-configuration")) == 1
 
 
 def test_a_wrong_configuration_is_unavailable_and_says_so_to_the_operator(acme, pending):

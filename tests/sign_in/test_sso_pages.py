@@ -8,7 +8,8 @@ from django.core.cache import cache
 from oauth2_provider.models import get_application_model
 
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, Status
-from django_lazyauth.openid import sso_discovery
+from django_lazyauth.openid import domains, sso_discovery
+from tests.support.celery_workers import wait_for
 from tests.support.journey import (
     consent,
     form_of,
@@ -49,6 +50,36 @@ def back(browser, upstream: Upstream, response, **levers):
     callback = upstream.authorize(response.headers["Location"], **levers)
     assert callback.startswith("https://auth.example/callback/sso:acme.example?")
     return get(browser, callback.removeprefix("https://auth.example"))
+
+
+def test_a_token_endpoint_that_moved_has_the_documents_fetched_again_once_in_five_minutes(
+    sso, client_, monkeypatch
+):
+    """Spec 9: metadata stay fresh by being used."""
+    metadata = "/.well-known/openid-configuration"
+    sso.control(metadata={"token_endpoint": f"{sso.issuer}/gone"})
+    assert fails_at(sso, client_)
+    sso.control(metadata={})
+    # The documents are too young to be fetched again.
+    assert fails_at(sso, client_)
+    assert len(sso.requests(metadata)) == 1
+    now = sso_discovery.configurations.clock()
+    monkeypatch.setattr(sso_discovery.configurations, "clock", lambda: now + 301)
+    assert fails_at(sso, client_)
+    wait_for(lambda: len(sso.requests(metadata)) == 2)
+    domain = domains.find("acme.example")
+    wait_for(lambda: not sso_discovery.configurations.is_fetching(domain.cache_key))
+    browser = make_browser()
+    answer = consent(browser, back(browser, sso, to_upstream(browser, client_)))
+    assert redeem(client_, query_of(answer.headers["Location"])["code"]).status_code == 200
+    assert len(sso.requests(metadata)) == 2
+
+
+def fails_at(sso, client_):
+    """Say whether a sign-in at the domain failed."""
+    browser = make_browser()
+    page = back(browser, sso, to_upstream(browser, client_))
+    return page.status_code == 200 and not ProviderIdentity.objects.exists()
 
 
 def test_a_domain_nobody_configured_signs_its_people_in(sso, client_):

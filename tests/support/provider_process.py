@@ -31,6 +31,7 @@ DEFAULTS = {
     "header": {},  # the same for their JOSE header
     "userinfo": {},  # the same for the userinfo answer
     "metadata": {},  # the same for the discovery document
+    "redirects": {},  # path → Location: what it answers there
     "sso": {},  # the same for the document of an SSO domain
     "public_client": False,  # the client has no secret
     # Answer no document and no key set while this is set; "only_these": those that wait wait on, others pass.
@@ -90,13 +91,16 @@ class Provider:
             if not self.keys:
                 self.rotate()
 
-    def rotate(self, *, same_kid: bool = False) -> None:
+    def rotate(self, how: object = True) -> None:
         with self.lock:
-            self.generation += 0 if same_kid else 1
-            self.keys = {
-                f"rs-{self.generation}": self.spare[0],
-                f"es-{self.generation}": self.spare[1],
-            }
+            if how is True:
+                self.generation += 1
+                names = [f"rs-{self.generation}", f"es-{self.generation}"]
+            else:
+                names = list(self.keys)
+            if how == "other_type":
+                names.reverse()
+            self.keys = dict(zip(names, self.spare, strict=True))
             self.spare = (rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1()))
 
     def control(self, changes: dict[str, object]) -> None:
@@ -104,7 +108,7 @@ class Provider:
             if changes.pop("reset", False):
                 self.reset()
             if how := changes.pop("rotate_keys", False):
-                self.rotate(same_kid=how == "same_kid")
+                self.rotate(how)
             unknown = set(changes) - set(DEFAULTS)
             assert not unknown, unknown
             self.levers.update(changes)
@@ -144,7 +148,7 @@ class Provider:
     def jwks(self) -> dict[str, object]:
         members = []
         for kid, key in self.keys.items():
-            algorithm = "RS256" if kid.startswith("rs") else "ES256"
+            algorithm = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
             maker = jwt.get_algorithm_by_name(algorithm)
             members.append(
                 maker.to_jwk(key.public_key(), as_dict=True) | {"kid": kid, "alg": algorithm, "use": "sig"}
@@ -172,11 +176,12 @@ class Provider:
             return jwt.encode(
                 merge(claims, self.levers["claims"]), self.levers["hmac_secret"], algorithm=algorithm
             )
-        prefix = "rs" if algorithm == "RS256" else "es"
-        kid = f"{prefix}-{self.generation}"
-        key = self.keys[kid]
+        is_rsa = algorithm == "RS256"
+        kid, key = next(
+            (kid, key) for kid, key in self.keys.items() if isinstance(key, rsa.RSAPrivateKey) is is_rsa
+        )
         if self.levers["unpublished_key"]:
-            kid, key = f"unpublished-{secrets.token_hex(4)}", self.spare[0 if prefix == "rs" else 1]
+            kid, key = f"unpublished-{secrets.token_hex(4)}", self.spare[0 if is_rsa else 1]
         headers = merge({"kid": kid}, self.levers["header"])
         return jwt.encode(merge(claims, self.levers["claims"]), key, algorithm=algorithm, headers=headers)
 
@@ -265,8 +270,12 @@ class Handler(BaseHTTPRequestHandler):
                 }
             )
             is_down = provider.levers["down"]
+            location = provider.levers["redirects"].get(path)
         if is_down:
             self.hang_up()
+            return
+        if location:
+            self.answer(302, "", Location=location)
             return
         if path.startswith("/.well-known/") or path == "/jwks":
             provider.wait_while_held()

@@ -45,7 +45,7 @@ class Upstream:
     def control(self, **changes) -> None:
         """Pull levers (see ``provider_process.DEFAULTS``); also ``reset=True`` and ``rotate_keys=True``.
 
-        ``rotate_keys="same_kid"`` makes new keys with the old ids.
+        ``rotate_keys="same_kid"`` makes new keys with the old ids, and ``"other_type"`` gives each the other's type.
         """
         status, _, body = self._request("POST", "/_control", json.dumps(changes))
         assert status == 200, body

@@ -7,11 +7,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from django_lazyauth.errors import LazyAuthError
 
 #: Levels of arrays and objects in a JSON answer. Real documents have four.
 JSON_DEPTH_LIMIT = 32
+#: Characters of a location that an operator is told.
+LOCATION_LIMIT = 200
 
 
 class FetchError(LazyAuthError):
@@ -45,6 +48,24 @@ class Response:
     @property
     def ok(self) -> bool:
         return self.status == http.HTTPStatus.OK
+
+    def location(self, *, with_path: bool = True) -> str:
+        """Return where a redirect leads, for an operator: scheme, host and path. Empty if this is none.
+
+        Args:
+            with_path: Not where the path of the request held a secret, which the location may repeat.
+        """
+        if not 300 <= self.status < 400 or self.status == http.HTTPStatus.NOT_MODIFIED:
+            return ""
+        try:
+            parts = urlsplit(self.headers.get("location", ""))
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError:
+            return "elsewhere"
+        origin = f"{parts.scheme}://{parts.hostname}{port}" if parts.hostname else ""
+        found = (origin + (parts.path if with_path else ""))[:LOCATION_LIMIT]
+        shown = "".join(one if one.isascii() and one.isprintable() else "?" for one in found)
+        return shown or "elsewhere"
 
     def json(self, *, max_depth: int = JSON_DEPTH_LIMIT) -> Any:
         """Return the body as JSON (RFC 8259: UTF-8, no NaN).

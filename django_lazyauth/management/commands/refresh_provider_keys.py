@@ -26,7 +26,7 @@ class Command(BaseCommand):
             if report.outcome is not None:
                 self.stdout.write(f"{report.provider}: {report.outcome.value}")
             else:
-                self.stderr.write(f"{report.provider}: failed ({report.reason}); the stored keys stay")
+                self.stderr.write(f"{report.provider}: failed ({report.detail}); the stored keys stay")
         failed = sum(not report.ok for report in reports)
         if failed:
             raise CommandError(f"{failed} of {len(reports)} providers failed.", returncode=1)

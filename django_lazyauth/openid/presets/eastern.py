@@ -92,11 +92,12 @@ EASTERN: Final[Mapping[str, Preset]] = {
             "answer_ok": [0],
             "refused_grants": ["40030", "42002"],
             "subject": ["unionid", "openid"],
+            "legacy_subjects": ["openid"],
             "claims": {"name": "nickname"},
             "states_email_verified": False,
         },
-        "A stolen code is not noticed (`lazyauth.W015`). The subject of a person changes when the app joins an account "
-        "of WeChat's open platform: join first. No address.",
+        "A stolen code is not noticed (`lazyauth.W015`). When the app joins an account of WeChat's open platform, the "
+        "subject of a person changes, and people are moved as they sign in. No address.",
     ),
     "yandex": Preset(
         "2026-11",

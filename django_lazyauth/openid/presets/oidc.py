@@ -24,6 +24,8 @@ OIDC: Final[Mapping[str, Preset]] = {
                 "name": ["name", {"join": ["answer:user.name.firstName", "answer:user.name.lastName"]}]
             },
             "denials": ["user_cancelled_authorize"],
+            # The libraries for apps send a hash of it.
+            "nonce_hash": "sha256",
         },
         "`signed_secret` makes the secret: `issuer` is the team id, `key_id` that of the key. Addresses may be relays.",
     ),
@@ -176,6 +178,9 @@ OIDC: Final[Mapping[str, Preset]] = {
             "issuer": "https://id.twitch.tv/oauth2",
             "scopes": ["openid", "user:read:email"],
             "token_endpoint_auth_method": "client_secret_post",
+            # Its answers have no error code.
+            "answer_error": {"token": "message"},
+            "refused_grants": ["Invalid refresh token"],
             # Twitch gives no claim that is not asked for by name.
             "claims_parameter": {
                 "id_token": dict.fromkeys(("email", "email_verified", "picture", "preferred_username"))
