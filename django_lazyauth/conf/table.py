@@ -339,6 +339,13 @@ class LazyAuthSettings:
     )
 
     @property
+    def used_upstreams(self) -> frozenset[str]:
+        """The providers whose tokens these settings use: swapped, fetched, or connected by a chain."""
+        fetched = (names for names in self.upstream_token_clients.values())
+        chained = (chain.providers for chain in self.chains)
+        return frozenset(self.upstream_swap.paths.values()).union(*fetched, *chained)
+
+    @property
     def issuer_origin(self) -> str:
         """Scheme and authority of the issuer. Every absolute URL that we publish begins with it."""
         return issuer.origin(self.issuer)

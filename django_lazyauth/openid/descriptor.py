@@ -77,6 +77,7 @@ class ProviderDescriptor:
         type: ``oidc``, or ``oauth2`` for a provider that identifies people by its userinfo endpoint only.
         issuer: Compared exactly; ``{tid}``-style placeholders are filled from the claims of a token.
         client_id: Of this site at the provider, and the audience of its ID tokens.
+        further_scopes: Those of ``scopes`` that are neither of OpenID Connect nor of the preset.
         algorithms: The only accepted ones. A token's header cannot add one.
         token_endpoint_auth_method: OpenID Connect Core §9.
         private_key: PEM, for ``private_key_jwt``.
@@ -107,6 +108,7 @@ class ProviderDescriptor:
     token_endpoint_auth_method: AuthMethod
     subject: Rule
     claims: ClaimRules
+    further_scopes: tuple[str, ...] = ()
     emails: EmailRules | None = None
     algorithms: tuple[str, ...] = ()
     client_secret: str = field(default="", repr=False)
@@ -152,15 +154,6 @@ class ProviderDescriptor:
         return (self.issuer, *self.people.issuer_aliases)
 
     @property
-    def asks_offline(self) -> bool:
-        """Whether it is asked for refresh tokens that outlive the person's sign-in there.
-
-        Such tokens of an ``oauth2`` provider hang on no sign-in (OpenID Connect Core §11).
-        """
-        asked = {self.extra_authorize_params.get(name) for name in OFFLINE_PARAMS}
-        return self.type == "oauth2" or "offline_access" in self.scopes or "offline" in asked
-
-    @property
     def configuration_url(self) -> str:
         """URL of the metadata document (OpenID Connect Discovery §4)."""
         return self.openid_configuration or self.issuer.rstrip("/") + "/.well-known/openid-configuration"
@@ -184,6 +177,7 @@ def descriptor_from_settings(name: str, mapping: Mapping[str, Any]) -> ProviderD
         values["emails"] = EmailRules(**values["emails"])
     descriptor = ProviderDescriptor(
         name=name,
+        further_scopes=_further_scopes(values),
         requests=requests_from(values),
         people=people_from(values),
         **{key: value for key, value in values.items() if key in _FIELDS},
@@ -192,12 +186,18 @@ def descriptor_from_settings(name: str, mapping: Mapping[str, Any]) -> ProviderD
     return descriptor
 
 
-#: The parameters by which Google and Dropbox are asked for it.
-OFFLINE_PARAMS: Final = ("access_type", "token_access_type")
+def _further_scopes(values: Mapping[str, Any]) -> tuple[str, ...]:
+    usual = PRESETS[values["preset"]].entry.get("scopes", ()) if values["preset"] else ()
+    return tuple(scope for scope in values["scopes"] if scope not in (*OPENID_SCOPES, *usual))
+
+
+#: OpenID Connect Core §5.4.
+OPENID_SCOPES: Final = ("openid", "profile", "email", "address", "phone")
 #: The keys that are fields of a descriptor. The others say how the provider is shown and built.
 _FIELDS: Final = frozenset(one.name for one in fields(ProviderDescriptor)) - {
     "name",
     "is_discovered",
+    "further_scopes",
     "requests",
     "people",
 }

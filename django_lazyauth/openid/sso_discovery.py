@@ -29,7 +29,8 @@ from .stored_keys import ENDPOINT_INTERVAL, StoredProvider
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 #: Requested unless the provider says that it does not support them.
-WANTED_SCOPES: Final = ("profile", "email", "offline_access")
+WANTED_SCOPES: Final = ("profile", "email")
+OFFLINE_SCOPE: Final = "offline_access"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ def _fetch_configuration(cache_key: str) -> dict[str, Any]:
         provider = {
             "issuer": issuer,
             "client_id": client_id,
-            "scopes": _scopes(metadata),
+            **_scopes(metadata),
             "algorithms": _algorithms(metadata),
             "openid_configuration": metadata_url,
         }
@@ -204,11 +205,14 @@ def _authority(url: str) -> tuple[str, str, int | None]:
     )
 
 
-def _scopes(metadata: Mapping[str, Any]) -> list[str]:
+def _scopes(metadata: Mapping[str, Any]) -> dict[str, list[str]]:
     supported = metadata.get("scopes_supported", ["openid", "profile", "email"])
     if not isinstance(supported, list) or len(supported) > SCOPE_LIMIT:
         raise SourceFailed("scopes")
-    return ["openid", *(scope for scope in WANTED_SCOPES if scope in supported)]
+    return {
+        "scopes": ["openid", *(scope for scope in WANTED_SCOPES if scope in supported)],
+        "offline_scopes": [OFFLINE_SCOPE] if OFFLINE_SCOPE in supported else [],
+    }
 
 
 def _algorithms(metadata: Mapping[str, Any]) -> list[str]:

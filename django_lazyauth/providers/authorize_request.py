@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
 from django.views.decorators.debug import sensitive_variables
 
+from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.requests.fill import fill_each, fill_url
-from django_lazyauth.openid.requests.keys import PROMPTS, Requests
+from django_lazyauth.openid.requests.keys import CONSENT, PROMPTS, Requests
 
 if TYPE_CHECKING:
     from django_lazyauth.models import PendingAuthorization
@@ -29,9 +30,44 @@ class SentParameters:
     nonce: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is asked of the upstream beside signing the person in.
+
+    Attributes:
+        prompts: In the words of OpenID Connect Core §3.1.2.1.
+        login_hint: By which account.
+        is_offline: Refresh tokens that outlive the person's sign-in there.
+    """
+
+    prompts: tuple[str, ...] = ()
+    login_hint: str = ""
+    is_offline: bool = False
+
+
+def wants_offline(descriptor: ProviderDescriptor) -> bool:
+    """Say whether the upstream is asked for refresh tokens that outlive the person's sign-in there."""
+    wish = descriptor.requests.offline
+    if wish != "auto":
+        return wish == "always"
+    return bool(descriptor.further_scopes) or descriptor.name in lazyauth_settings.used_upstreams
+
+
+def wishes_of(pending: PendingAuthorization, descriptor: ProviderDescriptor) -> Wishes:
+    """Return what a first request asks. A client's own ``prompt=consent`` is for this site."""
+    is_offline = wants_offline(descriptor)
+    is_asked = is_offline and descriptor.requests.offline_prompt == "always"
+    prompts = tuple(prompt for prompt in PROMPTS if prompt in pending.prompts)
+    return Wishes((*prompts, CONSENT) if is_asked else prompts, pending.login_hint, is_offline)
+
+
 @sensitive_variables()
 def authorize_url(
-    descriptor: ProviderDescriptor, endpoint: str, pending: PendingAuthorization, sent: SentParameters
+    descriptor: ProviderDescriptor,
+    endpoint: str,
+    pending: PendingAuthorization,
+    sent: SentParameters,
+    wishes: Wishes,
 ) -> str:
     """Return the authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3, OpenID Connect Core §3.1.2.1)."""
     requests = descriptor.requests
@@ -42,13 +78,14 @@ def authorize_url(
     }
     parameters = {
         **fill_each(descriptor.extra_authorize_params, filled),
-        **passed_parameters(pending, requests),
+        **(fill_each(requests.offline_params, filled) if wishes.is_offline else {}),
+        **wished_parameters(pending, requests, wishes),
         "claims": requests.claims_parameter or descriptor.extra_authorize_params.get("claims", ""),
         "response_type": "code",
         "response_mode": requests.response_mode,
         requests.client_id_parameter: descriptor.client_id,
         "redirect_uri": sent.redirect_uri,
-        requests.scope_parameter: requests.scope_separator.join(descriptor.scopes),
+        requests.scope_parameter: requests.scope_separator.join(_scopes(descriptor, wishes)),
         "state": sent.state,
         **_challenge(sent.code_verifier),
         "nonce": sent.nonce,
@@ -72,11 +109,16 @@ def _challenge(code_verifier: str) -> dict[str, str]:
     return {"code_challenge": challenge, "code_challenge_method": "S256"}
 
 
-def passed_parameters(pending: PendingAuthorization, requests: Requests) -> dict[str, str]:
-    """Return the parameters of the client that are passed to the upstream (OpenID Connect Core §3.1.2.1)."""
+def _scopes(descriptor: ProviderDescriptor, wishes: Wishes) -> list[str]:
+    offline = descriptor.requests.offline_scopes if wishes.is_offline else ()
+    return list(dict.fromkeys((*descriptor.scopes, *offline)))
+
+
+def wished_parameters(pending: PendingAuthorization, requests: Requests, wishes: Wishes) -> dict[str, str]:
+    """Return what is wished of the upstream, as parameters (OpenID Connect Core §3.1.2.1)."""
     parameters = {
-        **_prompts([prompt for prompt in PROMPTS if prompt in pending.prompts], requests.prompt_params),
-        "login_hint": pending.login_hint,
+        **_prompts(wishes.prompts, requests.prompt_params),
+        "login_hint": wishes.login_hint,
         "ui_locales": pending.ui_locales,
     }
     if pending.max_age is not None:
@@ -84,7 +126,7 @@ def passed_parameters(pending: PendingAuthorization, requests: Requests) -> dict
     return {name: value for name, value in parameters.items() if value}
 
 
-def _prompts(prompts: list[str], changed: Mapping[str, Mapping[str, str] | None]) -> dict[str, str]:
+def _prompts(prompts: Iterable[str], changed: Mapping[str, Mapping[str, str] | None]) -> dict[str, str]:
     """Return what *prompts* become. Words of one parameter are joined by spaces."""
     found: dict[str, str] = {}
     for prompt in prompts:

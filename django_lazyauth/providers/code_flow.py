@@ -41,7 +41,7 @@ from django_lazyauth.openid.rules import Documents
 from django_lazyauth.vault.store import store
 from django_lazyauth.vault.tokens import GrantTerms, UpstreamBundle, UpstreamTokens
 
-from .authorize_request import SentParameters, authorize_url
+from .authorize_request import SentParameters, authorize_url, wants_offline, wishes_of
 from .base import Json, Provider, Redirect, Success, UnusableAnswer
 from .token_requests import (
     CLIENT_UNKNOWN,
@@ -139,7 +139,8 @@ class CodeFlow(Provider):
         secrets_of_leg = {"code_verifier": verifier, "nonce": nonce}
         private |= {name: value for name, value in secrets_of_leg.items() if value}
         sent = SentParameters(state, callback_uri, verifier, nonce)
-        url = authorize_url(self.descriptor, self.endpoints().authorization, pending, sent)
+        wishes = wishes_of(pending, self.descriptor)
+        url = authorize_url(self.descriptor, self.endpoints().authorization, pending, sent, wishes)
         return Redirect(url, private)
 
     def new_nonce(self) -> str:
@@ -266,7 +267,9 @@ class CodeFlow(Provider):
 
     def grant_terms(self) -> GrantTerms:
         descriptor = self.descriptor
-        is_standing = descriptor.asks_offline and descriptor.grant == "shared"
+        # Refresh tokens of an `oauth2` provider hang on no sign-in there.
+        outlives = descriptor.type == "oauth2" or wants_offline(descriptor)
+        is_standing = outlives and descriptor.grant == "shared"
         return GrantTerms(descriptor.client_id, is_standing, descriptor.revocation)
 
     @sensitive_variables()

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import Field, fields
 from datetime import timedelta
@@ -62,15 +62,28 @@ def _providers() -> Iterator[str]:
 
 
 def _presets() -> Iterator[str]:
-    yield "| preset | type | to be given | scopes | an address counts as verified | checked | |"
-    yield "|---|---|---|---|---|---|---|"
+    titles = ("preset", "type", "to be given", "scopes", "asked for refresh tokens by")
+    yield f"| {' | '.join(titles)} | an address counts as verified | checked | |"
+    yield "|---|---|---|---|---|---|---|---|"
     for name, preset in sorted(PRESETS.items()):
         entry = preset.entry
         kind = entry.get("type", "oidc")
         given = "client" if kind == "oauth2" or "issuer" in entry else "client, `issuer`"
         scopes = " ".join(f"`{scope}`" for scope in entry.get("scopes", ())) or "none"
+        offline = _offline(entry, kind)
         verified = "if it says so" if entry.get("states_email_verified", True) else "never"
-        yield f"| `{name}` | `{kind}` | {given} | {scopes} | {verified} | {preset.checked} | {preset.note} |"
+        cells = (f"`{name}`", f"`{kind}`", given, scopes, offline, verified, preset.checked, preset.note)
+        yield f"| {' | '.join(cells)} |"
+
+
+def _offline(entry: Mapping[str, Any], kind: str) -> str:
+    if entry.get("offline") == "never":
+        return "nothing: it has none"
+    [key] = [key for key in KEYS if key.name == "offline_scopes"]
+    words = [*entry.get("offline_scopes", key.default_for(kind))]
+    words += [f"{name}={value}" for name, value in entry.get("offline_params", {}).items()]
+    asked = " ".join(f"`{word}`" for word in words) or "nothing"
+    return f"{asked}, always with consent" if entry.get("offline_prompt") == "always" else asked
 
 
 def _key(key: Key, name: str) -> str:

@@ -231,7 +231,12 @@ def test_it_is_frozen():
         ({"scope_separator": ";"}, "scope_separator"),
         ({"scope_parameter": "a b"}, "scope_parameter"),
         ({"scope_parameter": ""}, "scope_parameter"),
-        ({"prompt_params": {"consent": {}}}, "consent"),
+        ({"prompt_params": {"none": {}}}, "none"),
+        ({"offline": True}, "offline"),
+        ({"offline_scopes": "offline_access"}, "offline_scopes"),
+        ({"offline_params": {"scope": "x"}}, "offline_params"),
+        ({"offline_params": {"access_type": "{answer:x}"}}, "offline_params"),
+        ({"offline_prompt": "never"}, "offline_prompt"),
         ({"prompt_params": {"login": {"state": "x"}}}, "login"),
         ({"pkce": "plain"}, "pkce"),
         ({"nonce": False}, "nonce"),
@@ -312,14 +317,15 @@ def test_the_mapping_overrides_its_preset():
         },
     )
     assert (descriptor.issuer, descriptor.scopes) == ("https://accounts.google.com", ("openid",))
-    assert descriptor.extra_authorize_params == {"access_type": "offline", "hd": "corp.example"}
+    assert descriptor.extra_authorize_params == {"hd": "corp.example"}
+    assert descriptor.requests.offline_params == {"access_type": "offline"}
     assert descriptor.algorithms == ("RS256",)
 
 
 def test_an_empty_parameter_takes_one_of_the_preset_away():
     """RFC 6749 §3.1: a parameter without a value is none."""
-    config = {"preset": "google", "client_id": "us", "extra_authorize_params": {"access_type": ""}}
-    assert descriptor_from_settings("work", config).extra_authorize_params == {}
+    config = {"preset": "google", "client_id": "us", "offline_params": {"access_type": ""}}
+    assert descriptor_from_settings("work", config).requests.offline_params == {}
 
 
 def test_what_the_well_known_ones_need_is_there():

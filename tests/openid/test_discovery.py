@@ -125,7 +125,10 @@ def test_a_bad_key_set(sso, lever, reason):
 
 def test_a_scope_the_provider_lacks_is_not_asked_for(sso):
     sso.control(metadata={"scopes_supported": ["openid", "email", "offline_access", "admin"]})
-    assert discover().value.descriptor.scopes == ("openid", "email", "offline_access")
+    descriptor = discover().value.descriptor
+    assert descriptor.scopes == ("openid", "email")
+    assert descriptor.requests.offline_scopes == ("offline_access",)
+    assert descriptor.further_scopes == ()
 
 
 def test_what_a_stranger_chose_is_fetched_as_a_strangers(sso):

@@ -137,3 +137,42 @@ def test_a_typo_in_a_key_of_a_preset_is_named_with_its_correction(preset, path):
 @every_preset
 def test_a_preset_says_when_it_was_checked(preset):
     assert re.fullmatch(r"20\d\d-(0[1-9]|1[0-2])", PRESETS[preset].checked)
+
+
+#: What asks for refresh tokens; nothing where they come unasked, ``None`` where there are none.
+OFFLINE = {
+    "atlassian": ["offline_access"],
+    "battlenet": None,
+    "dropbox": ["token_access_type=offline"],
+    "facebook": None,
+    "google": ["access_type=offline"],
+    "reddit": ["duration=permanent"],
+    "salesforce": ["refresh_token"],
+    "x": ["offline.access"],
+    **{name: ["offline_access"] for name in ("auth0", "keycloak", "microsoft", "okta")},
+}
+
+
+@every_preset
+def test_a_preset_asks_for_refresh_tokens_as_its_provider_wants(preset):
+    provider = descriptor_from_settings("it", entry_of(preset))
+    requests = provider.requests
+    asked = [
+        *requests.offline_scopes,
+        *(f"{name}={value}" for name, value in requests.offline_params.items()),
+    ]
+    expected = OFFLINE.get(preset, [])
+    assert requests.offline == ("never" if expected is None else "auto")
+    if expected is not None:
+        assert asked == expected
+    assert provider.further_scopes == ()
+    assert (requests.offline_prompt == "always") is (preset == "atlassian")
+
+
+@pytest.mark.parametrize(
+    ("preset", "words"),
+    [("facebook", {"auth_type": "rerequest"}), ("strava", {"approval_prompt": "force"}), ("github", {})],
+)
+def test_a_preset_asks_for_consent_in_the_words_of_its_provider(preset, words):
+    provider = descriptor_from_settings("it", entry_of(preset))
+    assert provider.requests.prompt_params["consent"] == words

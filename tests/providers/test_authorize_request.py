@@ -9,6 +9,7 @@ import pytest
 
 from django_lazyauth.checks.providers import check_providers
 from django_lazyauth.errors import IdentityRejected, ProviderUnavailable
+from django_lazyauth.providers.registry import get_provider
 from tests.support.legs import CALLBACK, STATE, begin, complete, leg, pending_of
 
 pytestmark = pytest.mark.django_db
@@ -54,6 +55,66 @@ def test_a_wish_of_the_client_is_said_in_the_providers_words(acme, application, 
     acme(prompt_params=prompt_params)
     query = query_of(begin(pending_of(application, prompt="login select_account")).url)
     assert {name: query[name] for name in ("prompt", "auth_type") if name in query} == sent
+
+
+def test_a_clients_own_wish_for_consent_is_for_this_site(acme, application):
+    acme(offline="always")
+    query = query_of(begin(pending_of(application, prompt="consent select_account")).url)
+    assert query["prompt"] == "select_account"
+
+
+@pytest.mark.parametrize(
+    ("config", "used", "is_asked"),
+    [
+        ({}, {}, False),
+        ({"scopes": ["openid", "profile", "email", "address", "phone"]}, {}, False),
+        ({"scopes": ["openid", "calendar"]}, {}, True),
+        ({"scopes": ["openid", "offline_access"]}, {}, True),
+        ({"offline": "always"}, {}, True),
+        ({"scopes": ["openid", "calendar"], "offline": "never"}, {}, False),
+        ({}, {"UPSTREAM_SWAP": {"paths": {"/tools/": "acme"}}}, True),
+        ({}, {"UPSTREAM_SWAP": {"paths": {"/tools/": "demo"}}}, False),
+        ({}, {"UPSTREAM_TOKEN_CLIENTS": {"one": ["demo"], "two": ["acme"]}}, True),
+        ({}, {"CHAINS": [{"scope": "calendar", "providers": ["demo", "acme"]}]}, True),
+        ({"offline": "never"}, {"UPSTREAM_SWAP": {"paths": {"/tools/": "acme"}}}, False),
+    ],
+)
+def test_who_uses_its_tokens_asks_for_refresh_tokens(acme, lazyauth, application, config, used, is_asked):
+    acme(offline_params={"access_type": "offline", "echo": "{client_id}"}, **config)
+    lazyauth(**used)
+    query = query_of(begin(pending_of(application)).url)
+    assert ("offline_access" in query["scope"].split()) is is_asked
+    assert query["scope"].split().count("offline_access") <= 1
+    assert (query.get("access_type"), query.get("echo")) == (
+        ("offline", "lazyauth-at-acme") if is_asked else (None, None)
+    )
+    assert "prompt" not in query
+    assert get_provider("acme").grant_terms().is_standing is is_asked
+
+
+def test_the_scopes_of_a_preset_ask_for_no_refresh_token(lazyauth, application):
+    own = {"client_id": "us", "client_secret": "s"}
+    lazyauth(PROVIDERS={"hub": {"preset": "atlassian", **own}})
+    assert "offline_access" not in query_of(begin(pending_of(application), "hub").url)["scope"].split()
+    lazyauth(PROVIDERS={"hub": {"preset": "atlassian", "scopes": ["read:me", "read:jira-work"], **own}})
+    query = query_of(begin(pending_of(application, prompt="login"), "hub").url)
+    assert query["scope"] == "read:me read:jira-work offline_access"
+    # It gives one at a consent only, so each sign-in asks for it.
+    assert query["prompt"] == "login consent"
+
+
+def test_a_refresh_token_of_an_oauth_provider_hangs_on_no_sign_in(upstream, lazyauth):
+    lazyauth(PROVIDERS={"hub": upstream.oauth2_config(offline="never")})
+    assert get_provider("hub").grant_terms().is_standing
+    lazyauth(PROVIDERS={"hub": upstream.oauth2_config(offline="never", grant="session")})
+    assert not get_provider("hub").grant_terms().is_standing
+
+
+def test_consent_is_asked_for_in_the_providers_words(acme, application):
+    acme(offline="always", offline_prompt="always", prompt_params={"consent": {"approval_prompt": "force"}})
+    query = query_of(begin(pending_of(application)).url)
+    assert query["approval_prompt"] == "force"
+    assert "prompt" not in query
 
 
 def test_a_provider_that_refuses_a_verifier_gets_none(acme, upstream, pending):

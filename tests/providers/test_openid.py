@@ -83,10 +83,10 @@ def test_the_clients_wishes_are_passed_on(upstream, application):
 
 
 def test_extra_parameters_are_added_and_the_clients_wishes_win(acme, application):
-    acme(extra_authorize_params={"access_type": "offline", "prompt": "select_account"})
+    acme(extra_authorize_params={"audience": "api", "prompt": "select_account"})
     assert query_of(begin(pending_of(application)).url)["prompt"] == "select_account"
     query = query_of(begin(pending_of(application, prompt="login")).url)
-    assert (query["access_type"], query["prompt"]) == ("offline", "login")
+    assert (query["audience"], query["prompt"]) == ("api", "login")
 
 
 def test_an_endpoint_with_a_query_keeps_it(acme, upstream, pending):

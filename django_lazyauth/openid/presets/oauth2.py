@@ -18,6 +18,8 @@ OAUTH2: Final[Mapping[str, Preset]] = {
             "userinfo_endpoint": "https://api.atlassian.com/me",
             "scopes": ["read:me"],
             "extra_authorize_params": {"audience": "api.atlassian.com"},
+            "offline_scopes": ["offline_access"],
+            "offline_prompt": "always",
             "subject": "account_id",
             "claims": {"name": ["name", "nickname"]},
             "states_email_verified": False,
@@ -79,6 +81,7 @@ OAUTH2: Final[Mapping[str, Preset]] = {
             "userinfo_endpoint": "https://api.dropboxapi.com/2/users/get_current_account",
             "userinfo_method": "POST",
             "scopes": ["account_info.read"],
+            "offline_params": {"token_access_type": "offline"},
             "subject": "account_id",
             "claims": {"name": "name.display_name"},
         },
@@ -93,7 +96,12 @@ OAUTH2: Final[Mapping[str, Preset]] = {
             "userinfo_endpoint": "https://graph.facebook.com/v24.0/me?fields=id,name,email",
             "scopes": ["email", "public_profile"],
             "scope_separator": ",",
-            "prompt_params": {"login": {"auth_type": "reauthenticate"}},
+            "prompt_params": {
+                "login": {"auth_type": "reauthenticate"},
+                "consent": {"auth_type": "rerequest"},
+            },
+            # It has no refresh tokens.
+            "offline": "never",
             "subject": "id",
             "states_email_verified": False,
         },
@@ -126,6 +134,8 @@ OAUTH2: Final[Mapping[str, Preset]] = {
             "emails_endpoint": "https://api.github.com/user/emails",
             "refused_grants": ["bad_refresh_token"],
             "scopes": ["read:user", "user:email"],
+            # It has no such wish. Apps whose tokens end get a refresh token with each.
+            "prompt_params": {"consent": {}},
             "token_endpoint_auth_method": "client_secret_post",
             # A login name can be changed and then taken by another person. The number stays.
             "subject": "id",
@@ -237,6 +247,7 @@ OAUTH2: Final[Mapping[str, Preset]] = {
             "token_endpoint": "https://www.reddit.com/api/v1/access_token",
             "userinfo_endpoint": "https://oauth.reddit.com/api/v1/me",
             "scopes": ["identity"],
+            "offline_params": {"duration": "permanent"},
             "scope_separator": ",",
             "token_endpoint_auth_method": "client_secret_basic",
             "subject": "id",
@@ -268,6 +279,7 @@ OAUTH2: Final[Mapping[str, Preset]] = {
             "token_endpoint": "https://www.strava.com/api/v3/oauth/token",
             "userinfo_endpoint": "https://www.strava.com/api/v3/athlete",
             "scopes": ["read"],
+            "prompt_params": {"consent": {"approval_prompt": "force"}},
             "scope_separator": ",",
             "token_endpoint_auth_method": "client_secret_post",
             "subject": "id",
@@ -309,6 +321,7 @@ OAUTH2: Final[Mapping[str, Preset]] = {
                 "https://api.x.com/2/users/me?user.fields=confirmed_email,profile_image_url"
             ),
             "scopes": ["users.read", "tweet.read", "users.email"],
+            "offline_scopes": ["offline.access"],
             "token_endpoint_auth_method": "client_secret_basic",
             "subject": "data.id",
             "claims": {

@@ -7,6 +7,9 @@ from typing import Final
 
 from .preset import OPENID, Preset
 
+#: It gives refresh tokens unasked, or is asked by a parameter. A scope that it does not know may be an error.
+NO_SCOPE: Final = ()
+
 OIDC: Final[Mapping[str, Preset]] = {
     "apple": Preset(
         "2026-11",
@@ -14,6 +17,7 @@ OIDC: Final[Mapping[str, Preset]] = {
             "display_name": "Apple",
             "issuer": "https://appleid.apple.com",
             "scopes": ["openid", "name", "email"],
+            "offline_scopes": NO_SCOPE,
             "algorithms": ["RS256"],
             "token_endpoint_auth_method": "client_secret_post",
             # Apple requires it as soon as a scope is requested.
@@ -40,6 +44,8 @@ OIDC: Final[Mapping[str, Preset]] = {
             "display_name": "Battle.net",
             "issuer": "https://oauth.battle.net",
             "scopes": ["openid"],
+            # It has no refresh tokens.
+            "offline": "never",
             "claims": {"name": ["battle_tag", "battletag"]},
             "states_email_verified": False,
         },
@@ -50,6 +56,7 @@ OIDC: Final[Mapping[str, Preset]] = {
         {
             "display_name": "Amazon Cognito",
             "scopes": OPENID,
+            "offline_scopes": NO_SCOPE,
             "revocation": "token",
             "claims": {"name": ["name", "given_name", '["cognito:username"]', "username"]},
         },
@@ -61,6 +68,7 @@ OIDC: Final[Mapping[str, Preset]] = {
             "display_name": "GitLab",
             "issuer": "https://gitlab.com",
             "scopes": OPENID,
+            "offline_scopes": NO_SCOPE,
             "revocation": "token",
             "algorithms": ["RS256"],
         },
@@ -76,7 +84,8 @@ OIDC: Final[Mapping[str, Preset]] = {
             "scopes": OPENID,
             "algorithms": ["RS256"],
             # Google's form of offline_access. It gives a refresh token at the first consent only.
-            "extra_authorize_params": {"access_type": "offline"},
+            "offline_scopes": NO_SCOPE,
+            "offline_params": {"access_type": "offline"},
         },
     ),
     "huggingface": Preset(
@@ -85,6 +94,7 @@ OIDC: Final[Mapping[str, Preset]] = {
             "display_name": "Hugging Face",
             "issuer": "https://huggingface.co",
             "scopes": OPENID,
+            "offline_scopes": NO_SCOPE,
             "claims": {"name": ["name", "preferred_username"]},
             "nonce": "optional",
         },
@@ -100,6 +110,7 @@ OIDC: Final[Mapping[str, Preset]] = {
             "display_name": "LINE",
             "issuer": "https://access.line.me",
             "scopes": OPENID,
+            "offline_scopes": NO_SCOPE,
             # With the channel secret in a browser, with a key in an app.
             "algorithms": ["HS256", "ES256"],
             "token_endpoint_auth_method": "client_secret_post",
@@ -116,6 +127,7 @@ OIDC: Final[Mapping[str, Preset]] = {
             "issuer_aliases": ["https://www.linkedin.com"],
             "openid_configuration": "https://www.linkedin.com/oauth/.well-known/openid-configuration",
             "scopes": OPENID,
+            "offline_scopes": NO_SCOPE,
             "token_endpoint_auth_method": "client_secret_post",
             # A code_verifier is answered with an error, and ID tokens hold no nonce.
             "pkce": "none",
@@ -132,7 +144,7 @@ OIDC: Final[Mapping[str, Preset]] = {
             "openid_configuration": (
                 "https://login.microsoftonline.com/common/v2.0/.well-known/openid-configuration"
             ),
-            "scopes": [*OPENID, "offline_access"],
+            "scopes": OPENID,
             "algorithms": ["RS256"],
             # An administrator of any tenant can set any address.
             "states_email_verified": False,
@@ -143,7 +155,7 @@ OIDC: Final[Mapping[str, Preset]] = {
         "2026-11",
         {
             "display_name": "Okta",
-            "scopes": [*OPENID, "offline_access"],
+            "scopes": OPENID,
             "algorithms": ["RS256"],
             "revocation": "token",
         },
@@ -151,7 +163,12 @@ OIDC: Final[Mapping[str, Preset]] = {
     ),
     "salesforce": Preset(
         "2026-11",
-        {"display_name": "Salesforce", "issuer": "https://login.salesforce.com", "scopes": OPENID},
+        {
+            "display_name": "Salesforce",
+            "issuer": "https://login.salesforce.com",
+            "scopes": OPENID,
+            "offline_scopes": ["refresh_token"],
+        },
         "For My Domain, give its `issuer`.",
     ),
     "slack": Preset(
@@ -162,6 +179,7 @@ OIDC: Final[Mapping[str, Preset]] = {
             # It says with status 200 that it failed.
             "answer_error": {"token": "error", "userinfo": "error"},
             "scopes": OPENID,
+            "offline_scopes": NO_SCOPE,
             # A user id is unique within its workspace only.
             "subject": {
                 "join": ['["https://slack.com/team_id"]', '["https://slack.com/user_id"]'],
@@ -177,6 +195,7 @@ OIDC: Final[Mapping[str, Preset]] = {
             "display_name": "Twitch",
             "issuer": "https://id.twitch.tv/oauth2",
             "scopes": ["openid", "user:read:email"],
+            "offline_scopes": NO_SCOPE,
             "token_endpoint_auth_method": "client_secret_post",
             # Its answers have no error code.
             "answer_error": {"token": "message"},
@@ -194,6 +213,7 @@ OIDC: Final[Mapping[str, Preset]] = {
             "display_name": "Yahoo",
             "issuer": "https://api.login.yahoo.com",
             "scopes": OPENID,
+            "offline_scopes": NO_SCOPE,
             "token_endpoint_auth_method": "client_secret_basic",
         },
     ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
-from .keys import Nonce, Pkce
+from .keys import Nonce, Offline, OfflinePrompt, Pkce
 
 
 class PromptsConfig(TypedDict, total=False):
@@ -17,6 +17,7 @@ class PromptsConfig(TypedDict, total=False):
     login: Mapping[str, str] | None
     select_account: Mapping[str, str] | None
     create: Mapping[str, str] | None
+    consent: Mapping[str, str] | None
 
 
 class TokenResponseConfig(TypedDict, total=False):
@@ -54,6 +55,10 @@ class RequestsConfig(TypedDict, total=False):
     scope_separator: Literal[" ", ","] | None
     scope_parameter: str | None
     prompt_params: PromptsConfig | None
+    offline: Offline | None
+    offline_scopes: list[str] | tuple[str, ...] | None
+    offline_params: Mapping[str, str | None] | None
+    offline_prompt: OfflinePrompt | None
     pkce: Pkce | None
     nonce: Nonce | None
     claims_parameter: Mapping[str, Any] | None

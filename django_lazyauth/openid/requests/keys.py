@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
-from django_lazyauth.openid.provider_kinds import REQUIRED, Key, Kind, choice, text
+from django_lazyauth.openid.provider_kinds import OWN_PARAMETERS, REQUIRED, SCOPES, Key, Kind, choice, text
 from django_lazyauth.openid.rules import Path, parse_path
 
 from . import kinds
@@ -17,9 +17,13 @@ from .fill import NAMES
 
 Pkce = Literal["S256", "none"]
 Nonce = Literal["required", "optional", "none"]
+Offline = Literal["auto", "always", "never"]
+OfflinePrompt = Literal["once", "always"]
 
-#: What a client may wish of the upstream. ``consent`` is asked by this site, and ``none`` by nobody.
+#: What a client may wish of the upstream. ``none`` is asked of nobody.
 PROMPTS: Final = ("login", "select_account", "create")
+#: What this site may wish: the upstream asks for consent, although it was given.
+CONSENT: Final = "consent"
 #: Placeholders of a request that a browser of the person takes part in.
 OF_THE_PERSON: Final = ("client_id", "redirect_uri", "state")
 
@@ -29,7 +33,8 @@ AUTHORIZE_KEYS: Final = (
     Key(
         "prompt_params",
         Kind("a dict", dict),
-        "What each wish of a client becomes in the request. An empty dict: it is not sent.",
+        "What each wish becomes in the request. An empty dict: it is not sent. `consent` is a wish of this site, for "
+        "[refresh tokens](#refresh-tokens), and never one of a client.",
         default_text="`prompt` with the same word",
         members=tuple(
             Key(
@@ -39,7 +44,7 @@ AUTHORIZE_KEYS: Final = (
                 None,
                 default_text=f'`{{"prompt": "{name}"}}`',
             )
-            for name in PROMPTS
+            for name in (*PROMPTS, CONSENT)
         ),
     ),
     Key(
@@ -237,7 +242,38 @@ USERINFO_KEYS: Final = (
     Key("userinfo_body", kinds.JSON, "Sent as JSON with a `POST`, such as a query of GraphQL."),
 )
 
-REQUEST_KEYS: Final = (*AUTHORIZE_KEYS, *TOKEN_KEYS, *ANSWER_KEYS, *USERINFO_KEYS)
+OFFLINE_KEYS: Final = (
+    Key(
+        "offline",
+        choice(*get_args(Offline)),
+        "Whether it is asked for [refresh tokens](#refresh-tokens) that outlive the person's sign-in there. `auto`: if "
+        "`UPSTREAM_SWAP`, `UPSTREAM_TOKEN_CLIENTS` or `CHAINS` name it, or `scopes` go beyond those of OpenID Connect "
+        "and of its preset.",
+        "auto",
+    ),
+    Key(
+        "offline_scopes",
+        SCOPES,
+        "The scopes that ask for them.",
+        (),
+        {"oidc": ("offline_access",)},
+    ),
+    Key(
+        "offline_params",
+        kinds.parameters(OWN_PARAMETERS, *OF_THE_PERSON),
+        'The parameters of the authorization request that do, such as `{"access_type": "offline"}`.',
+        {},
+    ),
+    Key(
+        "offline_prompt",
+        choice(*get_args(OfflinePrompt)),
+        "When the person is asked for consent because of them. `once`: if the answer brought none and there is none. "
+        "`always`: at each sign-in.",
+        "once",
+    ),
+)
+
+REQUEST_KEYS: Final = (*AUTHORIZE_KEYS, *OFFLINE_KEYS, *TOKEN_KEYS, *ANSWER_KEYS, *USERINFO_KEYS)
 
 
 def placeholders_in(templates: Mapping[str, str]) -> Iterator[str]:
@@ -268,6 +304,10 @@ class Requests:
     scope_separator: str = " "
     scope_parameter: str = "scope"
     prompt_params: Mapping[str, Mapping[str, str] | None] = field(default_factory=dict, hash=False)
+    offline: Offline = "auto"
+    offline_scopes: tuple[str, ...] = ()
+    offline_params: Mapping[str, str] = field(default_factory=dict, hash=False)
+    offline_prompt: OfflinePrompt = "once"
     pkce: Pkce = "S256"
     nonce: Nonce = "required"
     claims_parameter: str = ""
@@ -297,6 +337,11 @@ class Requests:
     userinfo_auth: Literal["none", "client"] = "none"
     userinfo_params: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     userinfo_body: str = ""
+
+    @property
+    def asks_again(self) -> bool:
+        """Whether a request for consent could bring the refresh token that an answer lacks."""
+        return self.offline_prompt == "once" and self.prompt_params.get(CONSENT) != {}
 
     @property
     def notices_a_stolen_code(self) -> bool:
