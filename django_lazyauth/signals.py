@@ -6,8 +6,10 @@
     everything back. Put outside effects (mail, webhooks) into ``transaction.on_commit``.
 ``identity_updated``
     What is kept of a person's account at a provider changed: ``user``, ``identity``, ``changed`` (a set of names of
-    fields; today ``subject`` only, see ``legacy_subjects``), ``session_id`` (``None`` where the account was being
-    linked). Sent inside the transaction that writes it: a receiver that raises rolls everything back.
+    its fields: ``email``, ``email_verified``, ``name`` and ``claims`` of somebody who came back; ``subject`` alone of
+    somebody who was found by an earlier one), ``session_id`` (``None`` where the account was being linked). Sent inside
+    the transaction that writes it: a receiver that raises rolls everything back. One that raises
+    :class:`~django_lazyauth.errors.RegistrationRefused` says why the person may not sign in.
 ``finalize_failed``
     The exchange of a code was rolled back by an exception: ``session_id``, ``client_id``, ``provider``,
     ``error_class`` (the exception's class name, never its text), ``attempts``. The code stays redeemable. It is also

@@ -27,6 +27,7 @@ class ProviderIdentityAdmin(EndsSessions):
         "connected_domain",
         "is_default",
         "created_at",
+        "seen_at",
     )
     list_filter = (ProviderFilter, "email_verified")
     list_select_related = ("user",)

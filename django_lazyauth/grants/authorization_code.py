@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -30,6 +31,7 @@ from django_lazyauth.models.locked_code import LockedCode, lock_code
 from django_lazyauth.providers.registry import get_provider, is_on
 from django_lazyauth.sessions import browser, end
 from django_lazyauth.sign_in import deferred as registration
+from django_lazyauth.sign_in import returning
 from django_lazyauth.tokens.grantee import Authentication, Grantee
 from django_lazyauth.tokens.id import has_verified_email
 from django_lazyauth.tokens.issue import issue
@@ -188,7 +190,7 @@ def _write_deferred(locked: LockedCode, row: DeferredRegistration) -> _Person:
     pending = locked.pending
     deferred = registration.open_deferred(row)
     provider = get_provider(row.provider)
-    person = _Person(locked.user) if locked.user is not None else _register(locked, deferred)
+    person = _Person(locked.user) if locked.user is not None else _register(locked, deferred, row.created_at)
     changed_password = False
     if deferred.commit is not None:
         changed_password = end.finalize(provider, deferred.commit, user=person.user, session_id=pending.pk)
@@ -197,13 +199,17 @@ def _write_deferred(locked: LockedCode, row: DeferredRegistration) -> _Person:
     return _Person(person.user, person.identity, person.steps, changed_password)
 
 
-def _register(locked: LockedCode, deferred: registration.Deferred) -> _Person:
+def _register(locked: LockedCode, deferred: registration.Deferred, seen_at: datetime) -> _Person:
+    """Write the person who signed in at *seen_at*, or find who was written since then."""
     pending, identity = locked.pending, None
+    user: AbstractBaseUser
     if locked.known_identity_id is not None:
-        user = registration.known_user(deferred.identity)
+        link = registration.known_person(deferred.identity)
+        returning.rewrite(link, deferred.identity, session_id=pending.pk, seen_at=seen_at)
+        user = link.user
     else:
         user, identity = registration.write_person(
-            deferred.identity, session_id=pending.pk, client=pending.client
+            deferred.identity, session_id=pending.pk, client=pending.client, seen_at=seen_at
         )
     consent = consent_of(user.pk, client=pending.client, scopes=pending.scopes, resources=pending.resource)
     return _Person(user, identity, (consent,))

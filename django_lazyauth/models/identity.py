@@ -12,7 +12,10 @@ from .fields import PROVIDER_LENGTH, ExactCharField
 
 
 class ProviderIdentity(models.Model):
-    """Links a person at a provider to a user here. The e-mail address is for display and links nobody (I6)."""
+    """Links a person at a provider to a user here. The e-mail address is for display and links nobody (I6).
+
+    What the provider says is of the last sign-in (``sign_in/returning.py``).
+    """
 
     id = models.BigAutoField(primary_key=True)
     user = models.ForeignKey(
@@ -27,6 +30,14 @@ class ProviderIdentity(models.Model):
     email = models.CharField(_("e-mail address"), max_length=256, blank=True)
     email_verified = models.BooleanField(_("e-mail address verified"), default=False)
     name = models.CharField(_("name"), max_length=128, blank=True)
+    # NULL here and below, so that a process of an earlier release can still write its rows while a site is upgraded.
+    claims = models.JSONField(
+        _("claims"),
+        null=True,
+        blank=True,
+        default=dict,
+        help_text=_("Those that the provider's keep_claims names, by their paths."),
+    )
     sso_domain = models.CharField(_("SSO domain"), max_length=253, blank=True)
     sso_name = models.CharField(_("SSO name"), max_length=128, blank=True)
     is_default = models.BooleanField(
@@ -42,6 +53,13 @@ class ProviderIdentity(models.Model):
         help_text=_("The provider said so. Sign-ins of browsers on this site from before have ended."),
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    seen_at = models.DateTimeField(
+        _("last used at"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("When the person last signed in with it."),
+    )
 
     class Meta:
         verbose_name = _("identity")

@@ -45,6 +45,9 @@ class Identity:
         sso_domain: The domain of the provider; empty for a configured provider.
         sso_name: The name that the domain gives itself.
         legacy_subjects: What ``subject`` may have been earlier (key ``legacy_subjects``), the preferred one first.
+        kept: The claims that are kept with the account here (key ``keep_claims``): path → value.
+        is_partial: The provider was not heard out, so what is missing may exist: UserInfo did not answer, or an app
+            handed over an ID token.
     """
 
     provider: str
@@ -58,6 +61,8 @@ class Identity:
     sso_name: str = ""
     legacy_subjects: Sequence[str] = ()
     raw: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    kept: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    is_partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

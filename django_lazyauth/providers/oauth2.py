@@ -74,6 +74,7 @@ class OAuth2Provider(CodeFlow):
             name=profile.name,
             claims=profile.claims,
             raw=profile.raw,
+            kept=profile.kept,
             legacy_subjects=earlier_subjects(self.descriptor.people, documents),
         )
         return Success(identity)

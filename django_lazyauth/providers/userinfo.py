@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import ProviderDescriptor
-from django_lazyauth.openid.people.admission import misses_a_path
+from django_lazyauth.openid.people.admission import misses_a_path, misses_a_wish
 from django_lazyauth.openid.published import policy_of
 from django_lazyauth.openid.requests.fill import fill_each, fill_url
 from django_lazyauth.openid.rules import Documents, Rule, find, parse_path, paths_of
@@ -29,13 +29,16 @@ DEADLINE: Final = 5.0
 def wants_userinfo(descriptor: ProviderDescriptor, documents: Documents, profile: Profile) -> bool:
     """Say whether UserInfo is asked.
 
-    With ``auto`` it is if address or name is missing whose scope was requested, or what a rule or ``allow`` names.
+    With ``auto`` it is if address or name is missing whose scope was requested, or what a rule, ``allow`` or
+    ``keep_claims`` names.
     """
     if descriptor.userinfo != "auto":
         return descriptor.userinfo == "always"
     rules = descriptor.claims
     scopes = {"email" if not profile.email else "", "profile" if not profile.name else ""}
-    if scopes & set(descriptor.scopes) or misses_a_path(descriptor.people, documents):
+    if scopes & set(descriptor.scopes):
+        return True
+    if misses_a_path(descriptor.people, documents) or misses_a_wish(descriptor.people, documents):
         return True
     if any(_names_userinfo(rule) for rule in descriptor.people.legacy_subjects):
         return True

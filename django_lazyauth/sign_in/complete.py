@@ -5,6 +5,7 @@ Not here: how a provider's answer is checked (:mod:`.callback`, :mod:`.native_to
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -15,11 +16,11 @@ from django.utils import timezone
 
 from django_lazyauth.errors import AccessDenied, RegistrationRefused
 from django_lazyauth.kit.retry import retries_on_conflict
-from django_lazyauth.models import PendingAuthorization, Status
+from django_lazyauth.models import PendingAuthorization, ProviderIdentity, Status
 from django_lazyauth.providers.base import Provider, Success
 from django_lazyauth.sessions import browser, end
 
-from . import default_identity
+from . import default_identity, returning
 from .deferred import Deactivated, Leg, Taken, defer, known_identity, load_user, mode_of, write_person
 from .leg import back_to, end_leg
 
@@ -79,7 +80,9 @@ def _write(
 ) -> tuple[AbstractBaseUser | None, int | None]:
     """Return the user, ``None`` where the exchange writes them, and the key of their identity, if there is one."""
     with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
-        user, identity_id = _user_of(pending, provider, success)
+        person = _person_of(pending, provider, success)
+        user, link = person.user, person.link
+        identity_id = link.pk if link is not None else None
         end_leg(
             pending,
             user=user,
@@ -89,8 +92,10 @@ def _write(
             amr=list(success.amr),
             acr=success.acr,
         )
-        if user is not None:
-            default_identity.promote(user, success.identity)
+        if link is not None:
+            default_identity.promote(link)
+        if link is not None and not person.is_new:
+            returning.rewrite(link, success.identity, session_id=pending.pk, seen_at=timezone.now())
         if user is None or (success.commit is not None and mode_of(provider) == "lazy"):
             _defer(pending, provider, success)
         elif success.commit is not None:
@@ -108,23 +113,39 @@ def _defer(pending: PendingAuthorization, provider: Provider, success: Success) 
         defer(pending, success.identity, None, legs=(leg,), upstream_sid=sid)
 
 
-def _user_of(
-    pending: PendingAuthorization, provider: Provider, success: Success
-) -> tuple[AbstractBaseUser | None, int | None]:
-    """Return user and identity, written now if the provider is ``immediate``."""
-    identity = known_identity(success.identity, session_id=pending.pk)
-    user: AbstractBaseUser | None = identity.user if identity is not None else None
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """Who signed in.
+
+    Attributes:
+        user: ``None`` where the exchange writes them.
+        link: Their account at the provider. A user of the site who has a local password may have none.
+        is_new: Both were written just now.
+    """
+
+    user: AbstractBaseUser | None
+    link: ProviderIdentity | None
+    is_new: bool = False
+
+
+def _person_of(pending: PendingAuthorization, provider: Provider, success: Success) -> _Person:
+    """Return the person, written now if the provider is ``immediate``."""
+    link = known_identity(success.identity, session_id=pending.pk)
+    user: AbstractBaseUser | None = link.user if link is not None else None
     if success.user is not None:
         # The provider knows its user by something else. They may have been deleted since.
         user = load_user(success.user.pk)
-        identity = identity if identity is not None and identity.user == user else None
+        link = link if link is not None and link.user == user else None
     if user is not None and not user.is_active:
         raise Deactivated
     if pending.subject_hint and (user is None or str(user.pk) != pending.subject_hint):
         raise SomebodyElse("The client asked for somebody else.", debug="somebody_else")
     if user is None and mode_of(provider) == "immediate":
-        user, identity = write_person(success.identity, session_id=pending.pk, client=pending.client)
-    return user, identity.pk if identity is not None else None
+        user, link = write_person(
+            success.identity, session_id=pending.pk, client=pending.client, seen_at=timezone.now()
+        )
+        return _Person(user, link, is_new=True)
+    return _Person(user, link)
 
 
 def adopt_signed_in(

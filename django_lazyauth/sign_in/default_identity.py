@@ -7,22 +7,16 @@ the oldest account.
 
 from __future__ import annotations
 
-from django.contrib.auth.base_user import AbstractBaseUser
-
 from django_lazyauth.models import ProviderIdentity
-from django_lazyauth.providers.base import Identity
 
 
-def promote(user: AbstractBaseUser, identity: Identity) -> None:
-    """Make the account of *identity* the default one of *user*, in the caller's transaction.
-
-    One query where it is the default already, or where the person signed in with a local password.
-    """
-    accounts = ProviderIdentity.objects.filter(user_id=user.pk)
-    chosen = accounts.filter(provider=identity.provider, subject=identity.subject)
-    if not chosen.filter(is_default=False).exists():
+def promote(link: ProviderIdentity) -> None:
+    """Make *link* the default account of its user, in the caller's transaction. No query where it is that already."""
+    if link.is_default:
         return
+    accounts = ProviderIdentity.objects.filter(user_id=link.user_id)
     # Locked in one order: of two concurrent sign-ins the later one wins, and neither fails.
     list(accounts.select_for_update().order_by("pk").values_list("pk", flat=True))
     accounts.filter(is_default=True).update(is_default=False)
-    chosen.update(is_default=True)
+    accounts.filter(pk=link.pk).update(is_default=True)
+    link.is_default = True

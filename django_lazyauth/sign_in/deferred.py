@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
@@ -140,8 +141,8 @@ def _move(link: ProviderIdentity, identity: Identity, session_id: UUID | None) -
     )
 
 
-def known_user(identity: Identity) -> AbstractBaseUser:
-    """Return the user of an identity that was written since the callback. One query.
+def known_person(identity: Identity) -> ProviderIdentity:
+    """Return the row, with its user, of an identity that was written since the callback. One query.
 
     Raises:
         Deactivated: The user may not sign in, or was deleted at this moment.
@@ -150,7 +151,7 @@ def known_user(identity: Identity) -> AbstractBaseUser:
     link = known_identity(identity)
     if link is None or not link.user.is_active:
         raise Deactivated
-    return cast(AbstractBaseUser, link.user)
+    return link
 
 
 def load_user(pk: Any) -> AbstractBaseUser:
@@ -166,7 +167,7 @@ def load_user(pk: Any) -> AbstractBaseUser:
 
 
 def write_person(
-    identity: Identity, *, session_id: UUID, client: Any
+    identity: Identity, *, session_id: UUID, client: Any, seen_at: datetime
 ) -> tuple[AbstractBaseUser, ProviderIdentity]:
     """Write the user and identity of a person who has no user yet, and send ``user_registered``.
 
@@ -180,7 +181,7 @@ def write_person(
         user = resolver.find(identity) or resolver.create(identity)
         if not user.is_active:
             raise Deactivated
-        link = identity_row(user, identity)
+        link = identity_row(user, identity, seen_at=seen_at)
         Writes((Insert(link),)).run()
     except IntegrityError as error:
         if is_unique_violation(error):
@@ -190,8 +191,10 @@ def write_person(
     return user, link
 
 
-def identity_row(user: AbstractBaseUser, identity: Identity) -> ProviderIdentity:
-    """Return the unsaved row that links *identity* to *user*."""
+def identity_row(
+    user: AbstractBaseUser, identity: Identity, *, seen_at: datetime | None = None
+) -> ProviderIdentity:
+    """Return the unsaved row that links *identity* to *user*, who signed in with it at *seen_at*, if at all."""
     return ProviderIdentity(
         user=user,  # type: ignore[misc]  # the host's user model
         provider=identity.provider,
@@ -200,6 +203,8 @@ def identity_row(user: AbstractBaseUser, identity: Identity) -> ProviderIdentity
         email=identity.email,
         email_verified=identity.email_verified,
         name=identity.name,
+        claims=dict(identity.kept),
+        seen_at=seen_at,
         sso_domain=identity.sso_domain,
         sso_name=identity.sso_name,
     )

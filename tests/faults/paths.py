@@ -1,4 +1,4 @@
-"""Twelve paths, each prepared up to its last request: what is sent then, and what nobody else may see of it."""
+"""Paths, each prepared up to its last request: what is sent then, and what nobody else may see of it."""
 
 from __future__ import annotations
 
@@ -61,12 +61,14 @@ class World:
     def client(self) -> OAuthClient:
         return OAuthClient(self.client_id, CONFIDENTIAL_SECRET, scope="openid email upstream:acme")
 
-    def at_callback(self, client: OAuthClient) -> tuple[Any, str]:
-        """Return a browser that the upstream has just sent back, and where to."""
+    def at_callback(self, client: OAuthClient, sub: str = "") -> tuple[Any, str]:
+        """Return a browser that the upstream has just sent back, and where to. Without *sub* it is somebody new."""
         browser = make_browser()
         browser.raise_request_exception = False
         redirect = start(browser, client, provider="acme")
-        back = urlsplit(self.upstream.authorize(redirect.headers["Location"], sub=f"person-{next(_numbers)}"))
+        back = urlsplit(
+            self.upstream.authorize(redirect.headers["Location"], sub=sub or f"person-{next(_numbers)}")
+        )
         return browser, f"{back.path}?{back.query}"
 
     def code(self, client: OAuthClient) -> str:
@@ -93,6 +95,17 @@ def callback(world: World) -> Attempt:
 def callback_immediate(world: World) -> Attempt:
     world.lazyauth(REGISTRATION="immediate")
     return callback(world)
+
+
+def callback_returning(world: World) -> Attempt:
+    """Somebody comes back, of whom the provider says something else now."""
+    client, sub = world.client(), f"person-{next(_numbers)}"
+    browser, url = world.at_callback(client, sub)
+    code = query_of(consent(browser, get(browser, url)).headers["Location"])["code"]
+    assert redeem(client, code).status_code == 200
+    world.upstream.control(claims={"name": f"Name {next(_numbers)}"})
+    browser, url = world.at_callback(client, sub)
+    return Attempt(lambda: get(browser, url), [])
 
 
 def exchange(world: World) -> Attempt:
@@ -187,6 +200,7 @@ def identity_link(world: World) -> Attempt:
 PATHS: dict[str, Callable[[World], Attempt]] = {
     "callback, lazy": callback,
     "callback, immediate": callback_immediate,
+    "callback, returning": callback_returning,
     "exchange": exchange,
     "refresh": refresh,
     "vault refresh": vault_refresh,

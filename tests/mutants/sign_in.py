@@ -10,6 +10,23 @@ AUTHORIZE = "web/test_authorize.py::"
 REPEATED = "web/test_repeated.py::"
 
 MUTATIONS = (
+    # -- returning people --------------------------------------------------------------------------------------
+    Mutation(
+        "later-word-stays",
+        "sign_in/returning.py",
+        "    if link.seen_at is not None and link.seen_at > seen_at:",
+        "    if link.seen_at is None:",
+        ("upstream/test_returning.py::test_an_exchange_does_not_undo_a_later_sign_in",),
+        "An exchange does not undo what a later sign-in wrote.",
+    ),
+    Mutation(
+        "an-outage-takes-no-address",
+        "sign_in/returning.py",
+        "    if identity.is_partial:",
+        "    if identity is None:",
+        ("upstream/test_returning.py::test_a_userinfo_that_does_not_answer_takes_nothing_away",),
+        "A UserInfo that does not answer takes nobody's address away.",
+    ),
     # -- the request -----------------------------------------------------------------------------------------
     Mutation(
         "pkce-is-required",

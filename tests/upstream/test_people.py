@@ -162,7 +162,8 @@ def told():
 def grace(django_user_model):
     """Somebody whom other software knew by another claim."""
     user = django_user_model.objects.create_user("grace")
-    ProviderIdentity.objects.create(user=user, provider="acme", subject="old-7")
+    said = {"email": "person-1@acme.example", "email_verified": True, "name": "Name of person-1"}
+    ProviderIdentity.objects.create(user=user, provider="acme", subject="old-7", **said)
     return user
 
 

@@ -27,6 +27,13 @@ def misses_a_path(people: People, documents: Documents) -> bool:
     return any(_value(path, documents) is None for path, _ in people.allow)
 
 
+def misses_a_wish(people: People, documents: Documents) -> bool:
+    """Say whether UserInfo could have what *documents* do not, and what ``keep_claims`` names."""
+    return any(
+        path.source in ("", "userinfo") and _value(path, documents) is None for _, path in people.keep_claims
+    )
+
+
 def _holds(path: Path, values: tuple[str | int | bool, ...], documents: Documents) -> bool:
     found = _value(path, documents)
     return any(is_one_of(values, one) for one in (found if is_a(found, list) else [found]))

@@ -81,6 +81,13 @@ PEOPLE_KEYS: Final = (
         (),
     ),
     Key(
+        "keep_claims",
+        kinds.KEPT_CLAIMS,
+        "Claims that are kept with a person's account here, [as of the last sign-in](#returning-people). Nothing else "
+        "of what the provider says is kept but address and name.",
+        (),
+    ),
+    Key(
         "accounts_of",
         kinds.ACCOUNTS_OF,
         "Another provider of the same issuer, whose accounts [these are too](#two-providers-of-one-issuer). `False`: "
@@ -103,6 +110,7 @@ class PeopleConfig(TypedDict, total=False):
     tenants: list[str] | tuple[str, ...] | None
     accounts_of: str | Literal[False] | None
     legacy_subjects: Sequence[str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any]] | None
+    keep_claims: list[str] | tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,7 @@ class People:
     tenants: tuple[str, ...] = ()
     legacy_subjects: tuple[Rule, ...] = ()
     accounts_of: str | Literal[False] = ""
+    keep_claims: tuple[tuple[str, Path], ...] = ()
 
 
 def people_from(values: Mapping[str, Any]) -> People:

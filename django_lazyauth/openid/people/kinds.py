@@ -15,6 +15,8 @@ ALIASES_LIMIT: Final = 4
 #: Paths of ``allow``, values of each, and tenants.
 PATHS_LIMIT: Final = 8
 VALUES_LIMIT: Final = 256
+#: Paths of ``keep_claims``.
+KEPT_LIMIT: Final = 16
 #: Rules for earlier subjects.
 LEGACY_LIMIT: Final = 3
 
@@ -53,6 +55,17 @@ ALLOW: Final = Kind(
     f"a dict of at most {PATHS_LIMIT} paths, each with a list of one to {VALUES_LIMIT} texts, integers, True or False",
     _allow,
 )
+
+
+def _kept(value: Any) -> tuple[tuple[str, Path], ...]:
+    wanted(is_a(value, list, tuple) and len(value) <= KEPT_LIMIT and all(is_a(name, str) for name in value))
+    found = tuple((str(name), parse_path(name)) for name in dict.fromkeys(value))
+    if any(path.source == "answer" for _, path in found):
+        raise Wrong('cannot look at "answer:", which is in the hands of the browser')
+    return found
+
+
+KEPT_CLAIMS: Final = Kind(f"a list of at most {KEPT_LIMIT} [paths](#rules)", _kept)
 
 
 def _legacy(value: Any) -> tuple[Rule, ...]:

@@ -72,11 +72,14 @@ def test_sign_in(real, ada, client_):
 
 
 def test_again_with_changed_claims(real, ada, client_):
-    """Who has another name and address is the same user."""
+    """Who has another name and address is the same user, whose identity says so."""
     sign_in(ada, client_)
     real.knows(ada.sub, email=f"new-{ada.sub}@people.example", email_verified=True, name="Ada King")
     sign_in(ada, client_)
-    assert get_user_model().objects.count() == ProviderIdentity.objects.count() == 1
+    assert get_user_model().objects.count() == 1
+    identity = ProviderIdentity.objects.get()
+    assert (identity.email, identity.name) == (f"new-{ada.sub}@people.example", "Ada King")
+    assert identity.email_verified is real.software.verifies_email
     assert UpstreamToken.objects.filter(provider=NAME).count() == 2
 
 

@@ -1,0 +1,74 @@
+"""Sign-ins of one person at once, of whom the provider says different things: the last word stands whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from django_lazyauth.models import ProviderIdentity
+from tests.support.journey import code_for, come_back, make_browser, redeem, start
+from tests.support.processes import together
+from tests.support.providers import BelievingProvider
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
+
+
+class Telling(BelievingProvider):
+    """``code=<subject>.<word>``: everything that is said of the subject has the word."""
+
+    def complete(self, request, pending, private):
+        success = super().complete(request, pending, private)
+        subject, _, word = success.identity.subject.partition(".")
+        identity = replace(
+            success.identity,
+            subject=subject,
+            email=f"{word}@people.example",
+            name=word,
+            claims={},
+            kept={"word": word},
+        )
+        return replace(success, identity=identity)
+
+
+@pytest.fixture
+def telling(lazyauth, settings):
+    lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {"demo": {"class": f"{__name__}.Telling"}})
+
+
+def said():
+    return ProviderIdentity.objects.values_list("email", "name", "claims").get()
+
+
+def one_of(words):
+    return [(f"{word}@people.example", word, {"word": word}) for word in words]
+
+
+@pytest.mark.usefixtures("telling")
+def test_callbacks_of_one_person_with_different_claims_end_in_one_of_them(client_):
+    assert redeem(client_, code_for(client_, subject="ada.first")).status_code == 200
+    for number in range(5):
+        words = [f"round{number}-{place}" for place in range(4)]
+        browsers = [make_browser() for _ in words]
+        doors = [start(browser, client_) for browser in browsers]
+        answers = together(
+            *[
+                partial(come_back, browser, door, subject=f"ada.{word}")
+                for browser, door, word in zip(browsers, doors, words, strict=True)
+            ]
+        )
+        assert [answer.status_code for answer in answers] == [303] * 4
+        assert said() in one_of(words)
+    assert get_user_model().objects.count() == 1
+
+
+@pytest.mark.usefixtures("telling")
+def test_exchanges_of_one_new_person_with_different_claims_end_in_one_of_them(client_):
+    words = [f"word{place}" for place in range(4)]
+    codes = [code_for(client_, subject=f"ada.{word}") for word in words]
+    answers = together(*[partial(redeem, client_, code) for code in codes])
+    assert [answer.status_code for answer in answers] == [200] * 4, [answer.content for answer in answers]
+    assert said() in one_of(words)
+    assert get_user_model().objects.count() == 1
