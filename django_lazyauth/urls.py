@@ -42,6 +42,7 @@ urlpatterns = [
     re_path(r"^userinfo/?$", endpoints.userinfo_view, name="userinfo"),
     re_path(r"^logout/?$", logout.end_session_view, name="end-session"),
     path("logout/confirm", logout.confirm_logout_view, name="confirm-logout"),
+    re_path(r"^logout/signed-out/?$", logout.signed_out_view, name="signed-out"),
     re_path(r"^account/sessions/?$", account.account_view, name="account"),
     path("account/sign-in", account.account_sign_in_view, name="account-sign-in"),
     path("account/return", account.account_return_view, name="account-return"),

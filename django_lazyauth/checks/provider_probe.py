@@ -46,6 +46,10 @@ def probe(provider: CodeFlow, redirect_uri: str) -> Iterator[Finding]:
     except ProviderUnavailable as error:
         yield unasked("endpoints", f"Its endpoints are not known ({error.detail}).")
         return
+    if provider.descriptor.logout.upstream_logout != "never" and not endpoints.end_session:
+        yield fix(
+            "end_session_endpoint", '"upstream_logout" does nothing: it names no address to sign out at.'
+        )
     yield from _answers(provider, endpoints)
     if isinstance(provider, OpenIDProvider):
         yield from _keys(provider)

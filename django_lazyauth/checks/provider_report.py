@@ -24,6 +24,7 @@ from django_lazyauth.providers.base import Provider
 from django_lazyauth.providers.code_flow import CodeFlow
 from django_lazyauth.providers.openid import OpenIDProvider
 from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.sessions.sign_out_there import return_uri
 from django_lazyauth.sign_in.leg import callback_uri
 
 from .finding import Finding, Report, fix, note, ok
@@ -76,6 +77,8 @@ def _registered(provider: Provider) -> Iterator[Finding]:
     if isinstance(provider, OpenIDProvider) and provider.descriptor.people.backchannel_logout:
         uri = lazyauth_settings.issuer_origin + reverse("lazyauth:upstream-logout", args=[provider.name])
         yield note("backchannel_logout_uri", f"May be registered at the provider: {uri}")
+    if isinstance(provider, CodeFlow) and provider.descriptor.logout.upstream_logout != "never":
+        yield note("post_logout_redirect_uri", f"To be registered at the provider: {return_uri()}")
 
 
 @sensitive_variables()

@@ -23,6 +23,7 @@ from .provider_kinds import PLACEHOLDER, REQUIRED, SECRET_ALGORITHMS, Key, Wrong
 from .provider_settings import KEYS, GrantOf, Revocation, UserInfo
 from .requests.authentication import AuthMethod, can_sign
 from .requests.keys import Requests, requests_from
+from .requests.logout import Logout, logout_from
 from .rules import Rule, paths_of
 
 ProviderType = Literal["oidc", "oauth2"]
@@ -98,6 +99,7 @@ class ProviderDescriptor:
         revocation: What ends there with a refresh token that is revoked.
         requests: What our requests to it look like.
         people: Whose tokens and which people this site takes.
+        logout: How a sign-out goes on there.
     """
 
     name: str
@@ -132,6 +134,7 @@ class ProviderDescriptor:
     ca_file: str = ""
     requests: Requests = field(default_factory=Requests)
     people: People = field(default_factory=People)
+    logout: Logout = field(default_factory=Logout)
 
     @property
     def fetches_keys(self) -> bool:
@@ -180,6 +183,7 @@ def descriptor_from_settings(name: str, mapping: Mapping[str, Any]) -> ProviderD
         further_scopes=_further_scopes(values),
         requests=requests_from(values),
         people=people_from(values),
+        logout=logout_from(values),
         **{key: value for key, value in values.items() if key in _FIELDS},
     )
     _check_whole(descriptor)
@@ -200,6 +204,7 @@ _FIELDS: Final = frozenset(one.name for one in fields(ProviderDescriptor)) - {
     "further_scopes",
     "requests",
     "people",
+    "logout",
 }
 _TYPES: Final = get_args(ProviderType)
 
@@ -224,6 +229,8 @@ def _check_credentials(name: str, values: Mapping[str, Any]) -> None:
 
 def _check_whole(descriptor: ProviderDescriptor) -> None:
     """Check the combinations of keys."""
+    if descriptor.type == "oauth2" and descriptor.logout.is_without_endpoint:
+        raise DescriptorError(descriptor.name, '"upstream_logout" needs "end_session_endpoint"')
     if complaint := descriptor.requests.complaint():
         raise DescriptorError(descriptor.name, complaint)
     _check_sources(descriptor)

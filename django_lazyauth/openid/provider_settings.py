@@ -22,6 +22,7 @@ from .requests import kinds as request_kinds
 from .requests.authentication import AuthMethod
 from .requests.config import RequestsConfig
 from .requests.keys import OF_THE_PERSON, REQUEST_KEYS
+from .requests.logout import LOGOUT_KEYS, LogoutConfig
 from .rules import parse_path
 
 AnyType = Literal["oidc", "oauth2", "password"]
@@ -282,6 +283,7 @@ KEYS: Final = (
     ),
     *PEOPLE_KEYS,
     *REQUEST_KEYS,
+    *LOGOUT_KEYS,
 )
 
 
@@ -310,7 +312,7 @@ class EmailsConfig(TypedDict, total=False):
 _Class = TypedDict("_Class", {"class": "str | type[Any] | None"}, total=False)
 
 
-class ProviderConfig(_Class, PeopleConfig, RequestsConfig, total=False):
+class ProviderConfig(_Class, PeopleConfig, RequestsConfig, LogoutConfig, total=False):
     """An entry of ``LAZYAUTH["PROVIDERS"]``, for type checkers. ``None`` is as if the key was not there."""
 
     preset: str | None

@@ -90,6 +90,7 @@ class Endpoints:
     token: str
     userinfo: str = ""
     revocation: str = ""
+    end_session: str = ""
     sends_issuer: bool = False
     auth_methods: tuple[str, ...] = ()
 
@@ -131,6 +132,11 @@ class CodeFlow(Provider):
             return descriptor_from_settings(self.name, self.config)
         except DescriptorError as error:
             raise ProviderUnavailable("misconfigured", stage="configuration", debug=error.hint) from None
+
+    @property
+    def accounts(self) -> str:
+        """The name that identities are kept under."""
+        return self.name
 
     def begin(self, pending: PendingAuthorization, *, state: str, callback_uri: str) -> Redirect:
         verifier = secrets.token_urlsafe(48) if self.descriptor.requests.pkce == "S256" else ""

@@ -40,6 +40,7 @@ class OAuth2Provider(CodeFlow):
             descriptor.token_endpoint,
             descriptor.userinfo_endpoint,
             descriptor.revocation_endpoint,
+            descriptor.logout.end_session_endpoint,
         )
 
     @sensitive_variables()

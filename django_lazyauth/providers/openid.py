@@ -110,6 +110,7 @@ class OpenIDProvider(CodeFlow):
             token=stored.endpoint("token_endpoint", descriptor),
             userinfo=stored.endpoint("userinfo_endpoint", descriptor),
             revocation=stored.endpoint("revocation_endpoint", descriptor),
+            end_session=descriptor.logout.address(stored.configuration),
             sends_issuer=stored.sends_issuer,
             auth_methods=stored.auth_methods,
         )

@@ -27,7 +27,10 @@ from django_lazyauth.tokens.logout_token import Hint, read_hint
 from django_lazyauth.toolkit import clients
 
 from . import end
+from .sign_out_there import SignOutThere, sign_out_there
 
+#: Where the browser's session keeps a sign-out that goes on at a provider, until the person comes back.
+SESSION_KEY = "django_lazyauth_logout"
 SALT = "django_lazyauth.logout"
 MAX_LENGTH = 16 * 1024
 
@@ -41,6 +44,7 @@ class LogoutRequest:
         hint: The claims of its ID token; ``None`` without an ID token of ours.
         redirect_uri: Where the person goes afterwards: a URI that *client* registered, or empty.
         account: Primary key of who was signed in when the page asked, or empty.
+        identity_id: The account at a provider that they were signed in with.
     """
 
     client: clients.Client | None = None
@@ -49,6 +53,7 @@ class LogoutRequest:
     state: str = field(default="", repr=False)
     ui_locales: str = ""
     account: str = ""
+    identity_id: int | None = None
 
     @property
     def return_url(self) -> str:
@@ -57,7 +62,7 @@ class LogoutRequest:
             return self.redirect_uri
         return with_parameters(self.redirect_uri, {"state": self.state})
 
-    def dumps(self, *, binding_digest: str, account: str = "") -> str:
+    def dumps(self, *, binding_digest: str) -> str:
         """Return the request as a signed value for a form. It is bound to the browser that sent the request."""
         hint = self.hint
         return signing.dumps(
@@ -68,7 +73,8 @@ class LogoutRequest:
                 "st": self.state,
                 "ul": self.ui_locales,
                 "b": binding_digest,
-                "u": account,
+                "u": self.account,
+                "i": self.identity_id,
             },
             salt=SALT,
             compress=True,
@@ -122,7 +128,14 @@ def load(text: str, *, binding: str) -> LogoutRequest:
     if data["h"] is not None:
         subject, client_id, session_id = data["h"]
         hint = Hint(subject, client_id, UUID(session_id) if session_id else None)
-    return replace(checked, hint=hint, account=data.get("u", ""))
+    return replace(checked, hint=hint, account=data.get("u", ""), identity_id=data.get("i"))
+
+
+def asked_of(request: HttpRequest, asked: LogoutRequest, user: AbstractBaseUser | None) -> LogoutRequest:
+    """Return the request with who is asked: the browser is signed out when the same form comes again (I23)."""
+    if user is None:
+        return asked
+    return replace(asked, account=str(user.pk), identity_id=browser.sign_in_of(request).identity_id)
 
 
 # -- the end -------------------------------------------------------------------------------------------------
@@ -138,18 +151,48 @@ def is_own(asked: LogoutRequest, user: AbstractBaseUser | None) -> bool:
 
 def sign_out(
     request: HttpRequest, asked: LogoutRequest, user: AbstractBaseUser | None, *, bindings: Iterable[str]
-) -> None:
-    """End the client's session, and this browser's sign-in on the site.
+) -> SignOutThere | None:
+    """End the client's session, and this browser's sign-in on the site. Return where the person may go on.
 
     Without an ID token, or with another person's, *user*'s own sessions at the client end.
     """
-    hint = asked.hint
-    if hint is not None and hint.session_id is not None and (user is None or hint.subject == str(user.pk)):
-        _end_session_of(hint, hint.session_id)
+    asked = asked_of(request, asked, user)
+    hint, named = asked.hint, None
+    if hint is not None and asked.account in ("", hint.subject):
+        named = hint.session_id
+    there = sign_out_there(
+        session_id=named,
+        subject=hint.subject if hint is not None else "",
+        identity_id=asked.identity_id,
+        is_known=bool(asked.account),
+    )
+    if hint is not None and named is not None:
+        _end_session_of(hint, named)
     elif user is not None and asked.client is not None:
         end.end_sessions_at(user, asked.client)
     browser.forget(list(bindings))
     leave_site(request)
+    if there is not None:
+        # In the session that begins now. Nothing of the client goes to the provider.
+        request.session[SESSION_KEY] = replace(asked, hint=None, account="", identity_id=None).dumps(
+            binding_digest=digest(there.state)
+        )
+    return there
+
+
+def come_back(request: HttpRequest, state: str) -> LogoutRequest:
+    """Return the request that a provider sends the person back from, as often as they ask.
+
+    An empty one where this browser was sent to no provider, with another state, or too long ago: a stranger's link
+    leads to the page that says "signed out", and nowhere else.
+    """
+    kept = request.session.get(SESSION_KEY)
+    if not isinstance(kept, str) or not state:
+        return LogoutRequest()
+    try:
+        return load(kept, binding=state)
+    except InvalidRequest:
+        return LogoutRequest()
 
 
 def _end_session_of(hint: Hint, session_id: UUID) -> None:

@@ -14,6 +14,7 @@ from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.models.fields import digest, uuid7
 from django_lazyauth.sessions import logout
 from django_lazyauth.sessions.logout import LogoutRequest
+from django_lazyauth.sessions.sign_out_there import SignOutThere
 from django_lazyauth.tokens.logout_token import MAX_HINT_LENGTH
 from django_lazyauth.toolkit import clients
 
@@ -87,7 +88,7 @@ def _ask(request: HttpRequest, asked: LogoutRequest, user: AbstractBaseUser | No
             "account": name_of_user(user) if user else "",
             "post_url": reverse("lazyauth:confirm-logout"),
             "flow": flow,
-            "signed_request": asked.dumps(binding_digest=digest(secret), account=_account(user)),
+            "signed_request": logout.asked_of(request, asked, user).dumps(binding_digest=digest(secret)),
             "form_token": binding.form_token(secret, _purpose(_account(user))),
         },
         ui_locales=asked.ui_locales,
@@ -123,15 +124,29 @@ def confirm_logout_view(request: HttpRequest) -> HttpResponse:
 
 
 def _sign_out(request: HttpRequest, asked: LogoutRequest, user: AbstractBaseUser | None) -> HttpResponse:
-    logout.sign_out(request, asked, user, bindings=binding.all_secrets(request).values())
+    there = logout.sign_out(request, asked, user, bindings=binding.all_secrets(request).values())
+    if there is not None:
+        return _show_signed_out(request, asked, there) if there.is_asked else go(there.url)
+    return _finish(request, asked)
+
+
+@page_view("GET", "HEAD")
+def signed_out_view(request: HttpRequest) -> HttpResponse:
+    """Take up somebody who signed out at a provider too (§3). The address of the client was kept here."""
+    return _finish(request, logout.come_back(request, request.GET.get("state", "")))
+
+
+def _finish(request: HttpRequest, asked: LogoutRequest) -> HttpResponse:
     return go(asked.return_url) if asked.redirect_uri else _show_signed_out(request, asked)
 
 
-def _show_signed_out(request: HttpRequest, asked: LogoutRequest) -> HttpResponse:
-    """Say that the person is signed out. Whether to go on to the client's address is their decision."""
+def _show_signed_out(
+    request: HttpRequest, asked: LogoutRequest, there: SignOutThere | None = None
+) -> HttpResponse:
+    """Say that the person is signed out. Whether to go on to the provider or the client is their decision."""
     return show(
         request,
         "django_lazyauth/signed_out.html",
-        {"client": _card(asked), "return_url": asked.return_url},
+        {"client": _card(asked), "return_url": asked.return_url, "there": there},
         ui_locales=asked.ui_locales,
     )

@@ -283,11 +283,30 @@ MUTATIONS = (
     Mutation(
         "hint-of-somebody-else-ends-nothing-of-theirs",
         LOGOUT,
-        "    if hint is not None and hint.session_id is not None"
-        " and (user is None or hint.subject == str(user.pk)):",
-        "    if hint is not None and hint.session_id is not None:",
+        '    if hint is not None and asked.account in ("", hint.subject):',
+        "    if hint is not None:",
         ("sessions/test_rp_logout.py::test_somebody_elses_id_token_ends_nothing_of_theirs",),
         "An ID token of somebody else ends nothing of theirs.",
+    ),
+    Mutation(
+        "id-token-of-a-provider-for-a-stranger",
+        LOGOUT,
+        "        is_known=bool(asked.account),\n",
+        "        is_known=True,\n",
+        (
+            "sessions/test_sign_out_there.py::"
+            "test_i13_who_only_has_an_id_token_of_ours_gets_none_of_the_provider",
+        ),
+        "A provider's ID token goes to no browser where its person is not signed in.",
+        "I13",
+    ),
+    Mutation(
+        "state-of-a-logout",
+        LOGOUT,
+        '    if not hmac.compare_digest(data["b"], digest(binding)):',
+        '    if not data["b"]:',
+        ("sessions/test_sign_out_there.py::test_a_state_of_nobody_leads_to_the_page_and_nowhere_else",),
+        "Who comes back from a provider with another state is led nowhere.",
     ),
     Mutation(
         "hint-of-another-client",

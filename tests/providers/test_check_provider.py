@@ -308,3 +308,20 @@ def test_without_names_every_provider_is_asked_and_what_must_be_fixed_counts_fir
     states = {report["provider"]: report["state"] for report in json.loads(text)["providers"]}
     assert states == {"demo": "ok", "other": "ok", "acme": "unasked", "wrong": "fix"}
     assert status == 1
+
+
+def test_the_addresses_of_both_sign_outs_are_named_where_they_are_used(configure, upstream):
+    configure(upstream_logout="ask", end_session_endpoint=f"{upstream.issuer}/bye")
+    notes = of_level("note", findings("--offline", status=0))
+    uri = "https://auth.example/upstream-logout/acme"
+    assert notes["backchannel_logout_uri"] == f"May be registered at the provider: {uri}"
+    uri = "https://auth.example/logout/signed-out"
+    assert notes["post_logout_redirect_uri"] == f"To be registered at the provider: {uri}"
+    configure(backchannel_logout=False)
+    notes = of_level("note", findings("--offline", status=0))
+    assert not {"backchannel_logout_uri", "post_logout_redirect_uri"} & set(notes)
+
+
+def test_a_sign_out_that_leads_nowhere_is_to_be_fixed(configure):
+    configure(upstream_logout="always")
+    assert "end_session_endpoint" in of_level("fix", findings(status=1))

@@ -411,3 +411,14 @@ def test_the_metadata_names_the_endpoint():
     assert found["end_session_endpoint"] == f"{ISSUER}/logout"
     assert found["backchannel_logout_supported"] is True
     assert found["backchannel_logout_session_supported"] is True
+
+
+def test_i23_a_second_press_ends_no_session_of_the_person_that_the_id_token_names(ada, trail):
+    """Somebody else is signed in and confirms. When the form comes again, nobody is."""
+    grace = signed_in_at(trail, subject="grace")
+    get(grace.browser, f"/authorize?{trail.authorize_query()}")
+    question = end_session(grace.browser, id_token_hint=ada.id_token)
+    submit(grace.browser, question, decision="leave")
+    submit(grace.browser, question, decision="leave")
+    assert ada.is_alive()
+    assert not grace.is_alive()

@@ -59,6 +59,7 @@ OIDC: Final[Mapping[str, Preset]] = {
             "offline_scopes": NO_SCOPE,
             "revocation": "token",
             "claims": {"name": ["name", "given_name", '["cognito:username"]', "username"]},
+            "upstream_logout_params": {"logout_uri": "{redirect_uri}"},
         },
         "The issuer is `https://cognito-idp.<region>.amazonaws.com/<pool>`.",
     ),

@@ -21,6 +21,7 @@ CLIENT_ID = "lazyauth-at-real"
 #: Form-encoding changes some of it (RFC 6749 §2.3.1).
 CLIENT_SECRET = "a-secret/of+forty%characters-or-more-0123"
 REDIRECT_URI = f"https://auth.example/callback/{NAME}"
+SIGNED_OUT_URI = "https://auth.example/logout/signed-out"
 
 
 #: Name of the test → what the table calls it.
@@ -35,6 +36,7 @@ SCENARIOS = {
     "test_new_key_with_the_old_id": "new key, old id",
     "test_userinfo": "UserInfo",
     "test_client_authentication": "client authentication",
+    "test_sign_out": "sign-out",
 }
 
 
@@ -47,7 +49,7 @@ class Software:
         version: Of its package, on npm or PyPI.
         command: Installs it and returns what starts it.
         fields: What people type into its pages; ``SUBJECT`` stands for who they are.
-        agree, refuse: What they press there; see :class:`.Person`.
+        agree, refuse, leave: What they press there; see :class:`.Person`.
         config: Keys of our entry beside issuer, client id and secret.
         verifies_email: It says that addresses are verified.
         asks_userinfo: Its ID tokens lack what we asked for.
@@ -61,6 +63,7 @@ class Software:
     fields: Mapping[str, str]
     agree: str = ""
     refuse: str = ""
+    leave: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
     verifies_email: bool = True
     asks_userinfo: bool = False
@@ -109,7 +112,13 @@ class Running:
 
     def person(self, sub: str) -> Person:
         software = self.software
-        return Person(sub, fields=dict(software.fields), agree=software.agree, refuse=software.refuse)
+        return Person(
+            sub,
+            fields=dict(software.fields),
+            agree=software.agree,
+            refuse=software.refuse,
+            leave=software.leave,
+        )
 
     def entry(self) -> dict[str, Any]:
         """Return what stands in ``LAZYAUTH["PROVIDERS"]``."""
@@ -134,7 +143,15 @@ class Running:
 def _node(script: str, *more: str) -> Callable[[], list[str]]:
     def command() -> list[str]:
         folder: Path = packages.install_from_npm()
-        return ["node", str(folder / script), CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, *more]
+        return [
+            "node",
+            str(folder / script),
+            CLIENT_ID,
+            CLIENT_SECRET,
+            REDIRECT_URI,
+            SIGNED_OUT_URI,
+            *more,
+        ]
 
     return command
 
@@ -148,6 +165,7 @@ def _python(script: str, *more: str) -> Callable[[], list[str]]:
             CLIENT_ID,
             CLIENT_SECRET,
             REDIRECT_URI,
+            SIGNED_OUT_URI,
             *more,
         ]
 
@@ -162,6 +180,7 @@ def _oidc_provider(*, conform: bool) -> Software:
         command=_node("oidc_provider.mjs", word),
         fields={"login": "SUBJECT", "password": "any"},
         refuse="/abort",
+        leave="logout=yes",
         asks_userinfo=conform,
         # It gives a refresh token to those only who were asked (OpenID Connect Core §11).
         config={
@@ -171,12 +190,17 @@ def _oidc_provider(*, conform: bool) -> Software:
     )
 
 
+ASKS_EACH_TIME = "It keeps nobody signed in."
+
 OAUTH2_MOCK_SERVER = Software(
     name="oauth2-mock-server",
     version=packages.NPM["oauth2-mock-server"],
     command=_node("oauth2_mock_server.mjs"),
     fields={},
-    cannot={"test_cancel": "It has no page: it signs people in at once, and nobody can refuse."},
+    cannot={
+        "test_cancel": "It has no page: it signs people in at once, and nobody can refuse.",
+        "test_sign_out": ASKS_EACH_TIME,
+    },
 )
 
 OIDC_PROVIDER_MOCK = Software(
@@ -188,6 +212,7 @@ OIDC_PROVIDER_MOCK = Software(
     cannot={
         "test_cancel": "It leaves `state` out of its refusal (RFC 6749 §4.1.2.1): nothing says whose sign-in it was.",
         "test_rotation": "It keeps the refresh token.",
+        "test_sign_out": ASKS_EACH_TIME,
         "test_new_key_with_the_old_id": "Its key ids are digests of the keys.",
     },
 )
@@ -199,6 +224,7 @@ AUTHLIB = Software(
     fields={"login": "SUBJECT"},
     refuse="action=cancel",
     hides_method=True,
+    cannot={"test_sign_out": ASKS_EACH_TIME},
 )
 
 CANAILLE = Software(
@@ -221,6 +247,7 @@ ALLAUTH = Software(
     fields={"login": "SUBJECT", "password": "a password of allauth"},
     agree="action=grant",
     refuse="action=cancel",
+    leave="action=logout",
     # It does not decode what RFC 6749 §2.3.1 lets clients encode.
     config={"basic_encoding": "raw"},
     cannot={"test_new_key_with_the_old_id": "Its key ids are digests of the keys."},

@@ -13,7 +13,7 @@ from django_lazyauth.upstream.fresh_token import fresh_token
 from django_lazyauth.vault import store
 from tests.support.journey import consent, get, make_browser, query_of, redeem, start
 
-from .software import NAME
+from .software import NAME, SIGNED_OUT_URI
 
 # The first test of all installs the packages.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services, pytest.mark.timeout(600)]
@@ -151,3 +151,22 @@ def test_client_authentication(real, ada, client_):
     assert real.count("token_endpoint") == (2 if real.software.hides_method else 1)
     sign_in(ada, client_)
     assert real.count("token_endpoint") == 1
+
+
+def test_sign_out(real, ada, client_, lazyauth, settings):
+    """RP-Initiated Logout 1.0: who signs out here goes on there, and is asked the next time."""
+    entry = real.entry() | {"upstream_logout": "always"}
+    lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {NAME: entry})
+    browser, answer = go(ada, client_)
+    code = query_of(consent(browser, answer).headers["Location"])["code"]
+    id_token = redeem(client_, code).json()["id_token"]
+    go(ada, client_)
+    assert ada.logins == 1, "the provider knows the browser"
+    get(browser, f"/authorize?{client_.authorize_query()}")
+    leaving = get(browser, f"/logout?id_token_hint={id_token}")
+    assert leaving.headers["Location"].startswith(real.metadata["end_session_endpoint"])
+    back = urlsplit(ada.sign_out(leaving.headers["Location"]))
+    assert f"{back.scheme}://{back.netloc}{back.path}" == SIGNED_OUT_URI
+    assert "You are signed out" in get(browser, f"{back.path}?{back.query}").content.decode()
+    go(ada, client_)
+    assert ada.logins == 2

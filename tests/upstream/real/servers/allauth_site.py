@@ -12,7 +12,7 @@ from django.core.wsgi import get_wsgi_application
 from django.urls import include, path
 from process import serve
 
-CLIENT_ID, CLIENT_SECRET, REDIRECT_URI = sys.argv[1:]
+CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, SIGNED_OUT_URI = sys.argv[1:]
 folder = tempfile.TemporaryDirectory()
 
 settings.configure(
@@ -101,6 +101,7 @@ def register():
         redirect_uris=REDIRECT_URI,
     )
     client.set_secret(CLIENT_SECRET)
+    client.set_post_logout_redirect_uris([SIGNED_OUT_URI])
     client.save()
 
 

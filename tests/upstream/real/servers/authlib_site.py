@@ -18,7 +18,7 @@ from authlib.oidc.core import AuthorizationCodeMixin, OpenIDCode
 from flask import Flask, jsonify, request
 from process import serve
 
-CLIENT_ID, CLIENT_SECRET, REDIRECT_URI = sys.argv[1:]
+CLIENT_ID, CLIENT_SECRET, REDIRECT_URI = sys.argv[1:4]
 PAGE = """<form method=post><input name=login><button name=action value=allow>Sign in</button>
 <button name=action value=cancel>Cancel</button></form>"""
 

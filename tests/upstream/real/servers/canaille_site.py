@@ -8,7 +8,7 @@ from canaille.app import models
 from canaille.backends import Backend
 from process import serve
 
-CLIENT_ID, CLIENT_SECRET, REDIRECT_URI = sys.argv[1:]
+CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, SIGNED_OUT_URI = sys.argv[1:]
 
 
 class Site:
@@ -29,6 +29,7 @@ class Site:
             client_id_issued_at=datetime.now(UTC),
             client_name="The site of the tests",
             redirect_uris=[REDIRECT_URI],
+            post_logout_redirect_uris=[SIGNED_OUT_URI],
             token_endpoint_auth_method="client_secret_basic",
             grant_types=["authorization_code", "refresh_token"],
             response_types=["code"],

@@ -3,7 +3,7 @@ import { Provider } from "oidc-provider";
 
 import { serve } from "./process.mjs";
 
-const [clientId, clientSecret, redirectUri, conformIdTokenClaims] = process.argv.slice(2);
+const [clientId, clientSecret, redirectUri, signedOutUri, conformIdTokenClaims] = process.argv.slice(2);
 
 await serve(({ issuer, key, people }) =>
   new Provider(issuer, {
@@ -13,6 +13,7 @@ await serve(({ issuer, key, people }) =>
         client_id: clientId,
         client_secret: clientSecret,
         redirect_uris: [redirectUri],
+        post_logout_redirect_uris: [signedOutUri],
         grant_types: ["authorization_code", "refresh_token"],
       },
     ],
