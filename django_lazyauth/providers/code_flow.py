@@ -298,6 +298,11 @@ class CodeFlow(Provider):
                 raise RefreshUnavailable(self.name, error.reason) from None
             raise RefreshTransient(self.name, error.reason) from None
 
+    @property
+    def revokes_by_access_token(self) -> bool:
+        """Whether a revocation names the access token, and not the refresh token (RFC 7009)."""
+        return self.descriptor.requests.revocation_request is not None
+
     @sensitive_variables()
     def revoke(self, bundle: UpstreamBundle) -> None:
         """Revoke the refresh token, or the access token if there is no refresh token (RFC 7009 §2.1)."""

@@ -28,6 +28,7 @@ from django_lazyauth.openid.published import policy_of
 from django_lazyauth.openid.requests.fill import fill_each, fill_url
 from django_lazyauth.openid.requests.kept import split_kept, with_kept
 from django_lazyauth.openid.requests.keys import Requests
+from django_lazyauth.openid.requests.revocation import RevocationRequest
 from django_lazyauth.openid.requests.signing import assertion, secret_of
 from django_lazyauth.openid.rules import Documents, as_text
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
@@ -230,19 +231,62 @@ def post_revocation(
 ) -> None:
     """POST the refresh token, or the access token if there is no refresh token (RFC 7009 §2.1).
 
+    The key ``revocation_request`` says another request, which names the access token.
+
     Raises as :func:`post_grant`, and:
         ProviderUnavailable: ``down``: the upstream could not do it now (RFC 7009 §2.2.1).
     """
     refresh_token, _ = split_kept(bundle.refresh_token)
-    kind = "refresh_token" if refresh_token else "access_token"
-    fields = {"token": refresh_token or bundle.access_token, "token_type_hint": kind}
+    filled = {
+        "client_id": descriptor.client_id,
+        "access_token": bundle.access_token,
+        "refresh_token": refresh_token,
+    }
     if descriptor.revocation_endpoint:
-        filled = {"client_id": descriptor.client_id, "access_token": bundle.access_token}
         endpoint = fill_url(endpoint, filled)
-    sent, headers = authenticated(descriptor, endpoint, fields)
-    answer = fetch.post_form(endpoint, sent, headers=headers, policy=policy_of(descriptor), deadline=deadline)
+    policy, request = policy_of(descriptor), descriptor.requests.revocation_request
+    if request is None:
+        kind = "refresh_token" if refresh_token else "access_token"
+        fields = {"token": refresh_token or bundle.access_token, "token_type_hint": kind}
+        sent, headers = authenticated(descriptor, endpoint, fields)
+        answer = fetch.post_form(endpoint, sent, headers=headers, policy=policy, deadline=deadline)
+    else:
+        endpoint, body, headers = _revocation(descriptor, request, endpoint, filled)
+        send = fetch.post if request.method == "POST" else fetch.delete
+        answer = send(endpoint, body, headers=headers, policy=policy, deadline=deadline)
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise ProviderUnavailable("down", debug=f"revocation endpoint: HTTP {answer.status}")
+
+
+@sensitive_variables()
+def _revocation(
+    descriptor: ProviderDescriptor, request: RevocationRequest, endpoint: str, filled: Mapping[str, str]
+) -> tuple[str, bytes | None, dict[str, str]]:
+    """Return address, body and headers of a revocation of its own shape.
+
+    Raises:
+        ProviderUnavailable: ``misconfigured``: the private key cannot be used.
+    """
+    place, name = request.place
+    sent = fill_each(request.body, filled)
+    if place == "form":
+        sent[name] = filled["access_token"]
+    if request.auth == "none" or request.is_in_header:
+        headers = headers_of(descriptor)
+    elif request.auth == "basic":
+        by_basic = replace(descriptor, token_endpoint_auth_method="client_secret_basic")
+        sent, headers = authenticated(by_basic, endpoint, sent)
+    else:
+        sent, headers = authenticated(descriptor, endpoint, sent)
+    if request.is_in_header:
+        headers["Authorization"] = f"{name or 'Bearer'} {filled['access_token']}"
+    elif place == "query":
+        endpoint = with_query(endpoint, {name: filled["access_token"]})
+    if not sent:
+        return endpoint, None, headers
+    if request.body:
+        return endpoint, json.dumps(sent).encode(), headers | {"Content-Type": "application/json"}
+    return endpoint, urlencode(sent).encode(), headers | {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @sensitive_variables()

@@ -12,6 +12,7 @@ Not here: which grants wait (:mod:`django_lazyauth.vault.leave`).
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -23,15 +24,16 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from django_lazyauth.errors import ProviderError, SealBroken
+from django_lazyauth.errors import ProviderError, RefreshExpired, RefreshUnavailable, SealBroken
 from django_lazyauth.kit.background import Threads
 from django_lazyauth.models import GrantState, Revocation, UpstreamGrant
-from django_lazyauth.providers.base import CanRevoke, Provider
+from django_lazyauth.providers.base import CanRevoke, Provider, UnusableAnswer
 from django_lazyauth.providers.code_flow import CodeFlow
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.vault.cipher import get_cipher
 from django_lazyauth.vault.places import NO_SESSION, key_of
 from django_lazyauth.vault.read import database
+from django_lazyauth.vault.store import grant_columns
 from django_lazyauth.vault.tokens import UpstreamBundle
 
 logger = logging.getLogger("django_lazyauth.vault")
@@ -116,29 +118,76 @@ def _revoke(grant: UpstreamGrant) -> str:
         provider = get_provider(grant.provider)
     except (ProviderError, ImproperlyConfigured):
         return "not_configured"
+    flow = provider if isinstance(provider, CodeFlow) else None
     kind = provider.grant_terms().revocation
     is_asked_for = kind == Revocation.TOKEN or (kind == Revocation.GRANT and grant.is_withdrawn)
     if not is_asked_for or not isinstance(provider, CanRevoke):
         return "not_asked_for"
     if kind == Revocation.GRANT and _is_lived_on(grant, provider):
         return "others_live_on_it"
-    key = key_of(grant)
     try:
-        token = get_cipher().open(grant.refresh_token, key.place("refresh_token"))
+        bundle = _opened(grant)
     except SealBroken:
         return "sealed"
-    provider.revoke(
-        UpstreamBundle(
-            session_id=NO_SESSION,
-            provider=grant.provider,
-            user_id=grant.user_id,
-            client_id=None,
-            subject=grant.subject,
-            access_token="",
-            refresh_token=token,
-        )
-    )
+    if flow is not None and flow.revokes_by_access_token:
+        if grant.expires_at is not None and grant.expires_at <= timezone.now():
+            try:
+                bundle = _renewed(grant, flow, bundle)
+            except RefreshExpired:
+                return "refresh_refused"
+    elif bundle.refresh_token:
+        # An access token ends by itself.
+        bundle = replace(bundle, access_token="")
+    else:
+        return "not_asked_for"
+    provider.revoke(bundle)
     return "revoked"
+
+
+@sensitive_variables()
+def _opened(grant: UpstreamGrant) -> UpstreamBundle:
+    """Return the tokens of a grant that no session has.
+
+    Raises:
+        SealBroken: One cannot be opened.
+    """
+    key, cipher = key_of(grant), get_cipher()
+
+    def opened(column: str) -> str:
+        sealed = getattr(grant, column)
+        return cipher.open(sealed, key.place(column)) if sealed else ""
+
+    return UpstreamBundle(
+        session_id=NO_SESSION,
+        provider=grant.provider,
+        user_id=grant.user_id,
+        client_id=None,
+        subject=grant.subject,
+        scope=grant.scope,
+        refresh_expires_at=grant.refresh_expires_at,
+        access_token=opened("access_token"),
+        refresh_token=opened("refresh_token"),
+    )
+
+
+@sensitive_variables()
+def _renewed(grant: UpstreamGrant, provider: CodeFlow, bundle: UpstreamBundle) -> UpstreamBundle:
+    """Renew the access token by which a grant is revoked. Nobody else does: no session has the grant.
+
+    What came is kept, because the next attempt could not spend the same refresh token again.
+
+    Raises:
+        RefreshExpired: The upstream has ended the grant itself.
+        RefreshError: It renews nothing now.
+    """
+    if not bundle.refresh_token:
+        return bundle
+    answer = provider.refresh(bundle)
+    if isinstance(answer, UnusableAnswer):
+        raise RefreshUnavailable(grant.provider, answer.reason)
+    renewed = bundle.renewed_by(answer)
+    _waiting().filter(pk=grant.pk).update(**grant_columns(renewed, key_of(grant)))
+    return renewed
 
 
 def _is_lived_on(grant: UpstreamGrant, provider: Provider) -> bool:

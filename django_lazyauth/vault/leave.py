@@ -129,14 +129,15 @@ def leave_unused(grant_ids: Iterable[UUID], *, withdrawn: bool = False) -> int:
     """Let those of these locked grants go that no session lives on. Return how many.
 
     What a sign-out may revoke is the token's own family only: nobody who signs out of one site wants to be asked for
-    consent again by the upstream.
+    consent again by the upstream. Who leaves revokes what they allowed, also where there is no refresh token.
     """
     keys = list(grant_ids)
     if not keys:
         return 0
     kinds = [Revocation.TOKEN, Revocation.GRANT] if withdrawn else [Revocation.TOKEN]
     grants = UpstreamGrant.objects.using(database()).filter(pk__in=keys, state__in=SETTLED).unused()
-    revocable = grants.filter(state=GrantState.LIVE, revocation__in=kinds).exclude(refresh_token="")
+    nothing_to_revoke = Q(refresh_token="", access_token="") if withdrawn else Q(refresh_token="")
+    revocable = grants.filter(state=GrantState.LIVE, revocation__in=kinds).exclude(nothing_to_revoke)
     leaving = revocable.update(
         state=GrantState.LEAVING, is_withdrawn=withdrawn, next_attempt_at=Now(), lease_until=None
     )

@@ -382,6 +382,14 @@ MUTATIONS = (
         "A sign-out leaves what the person allowed at the upstream.",
     ),
     Mutation(
+        "revocation-renews-and-keeps",
+        "upstream/revocations.py",
+        "    _waiting().filter(pk=grant.pk).update(**grant_columns(renewed, key_of(grant)))\n",
+        "",
+        ("upstream/test_revocation_requests.py::test_what_was_renewed_is_kept_sealed_for_the_next_attempt",),
+        "A refresh token that was spent to revoke is not spent again.",
+    ),
+    Mutation(
         "revocation-while-others-live-on-it",
         "upstream/revocations.py",
         "    if kind == Revocation.GRANT and _is_lived_on(grant, provider):",

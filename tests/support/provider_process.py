@@ -254,6 +254,9 @@ class Handler(BaseHTTPRequestHandler):
             is_json = self.headers.get("Content-Type", "") == "application/json"
             self.dispatch(json.loads(raw) if is_json else dict(parse_qsl(raw, keep_blank_values=True)))
 
+    def do_DELETE(self) -> None:
+        self.do_POST()
+
     def dispatch(self, form: dict[str, str]) -> None:
         path, provider = urlsplit(self.path).path, self.provider
         if path == "/_log":

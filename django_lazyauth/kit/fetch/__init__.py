@@ -9,7 +9,7 @@ later. The caller checks the status. An error never holds a URL's query, a heade
 
 from .addresses import OPERATOR, STRANGER, Policy, check_url, is_global_address
 from .answer import FetchError, Response
-from .request import get, post, post_form
+from .request import delete, get, post, post_form
 
 __all__ = [
     "OPERATOR",
@@ -18,6 +18,7 @@ __all__ = [
     "Policy",
     "Response",
     "check_url",
+    "delete",
     "get",
     "is_global_address",
     "post",

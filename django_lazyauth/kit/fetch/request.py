@@ -101,6 +101,20 @@ def post(
 
 
 @sensitive_variables()
+def delete(
+    url: str,
+    body: bytes | None,
+    *,
+    policy: Policy,
+    headers: Mapping[str, str] | None = None,
+    deadline: float = 10.0,
+) -> Response:
+    """DELETE *url*, with *body* where there is one. Arguments as :func:`post`."""
+    merged = {"Accept": "application/json", **(headers or {})}
+    return _send("DELETE", url, body, merged, policy=policy, limit=None, deadline=deadline)
+
+
+@sensitive_variables()
 def _send(
     method: str,
     url: str,

@@ -54,6 +54,8 @@ OAUTH2: Final[Mapping[str, Preset]] = {
             "subject": "id",
             "claims": {"email": "login"},
             "states_email_verified": False,
+            "revocation_endpoint": "https://api.box.com/oauth2/revoke",
+            "revocation": "token",
         },
         "The scopes are those of the app in Box's console.",
     ),
@@ -69,6 +71,8 @@ OAUTH2: Final[Mapping[str, Preset]] = {
             "prompt_params": {"login": {"prompt": "consent"}},
             "subject": "id",
             "claims": {"email_verified": "verified", "name": ["global_name", "username"]},
+            # All that the person allowed goes with the token.
+            "revocation_endpoint": "https://discord.com/api/oauth2/token/revoke",
         },
     ),
     "dropbox": Preset(
@@ -84,6 +88,8 @@ OAUTH2: Final[Mapping[str, Preset]] = {
             "offline_params": {"token_access_type": "offline"},
             "subject": "account_id",
             "claims": {"name": "name.display_name"},
+            "revocation_endpoint": "https://api.dropboxapi.com/2/auth/token/revoke",
+            "revocation_request": {"token": "bearer"},
         },
     ),
     "facebook": Preset(
@@ -104,6 +110,8 @@ OAUTH2: Final[Mapping[str, Preset]] = {
             "offline": "never",
             "subject": "id",
             "states_email_verified": False,
+            "revocation_endpoint": "https://graph.facebook.com/v24.0/me/permissions",
+            "revocation_request": {"method": "DELETE", "token": "bearer"},
         },
         "An app that demands `appsecret_proof` needs a `class`.",
     ),
@@ -140,6 +148,13 @@ OAUTH2: Final[Mapping[str, Preset]] = {
             # A login name can be changed and then taken by another person. The number stays.
             "subject": "id",
             "claims": {"name": ["name", "login"]},
+            # All that the person allowed, whatever the token is of.
+            "revocation_endpoint": "https://api.github.com/applications/{client_id}/grant",
+            "revocation_request": {
+                "method": "DELETE",
+                "auth": "basic",
+                "body": {"access_token": "{access_token}"},
+            },
         },
     ),
     "hubspot": Preset(
@@ -196,6 +211,8 @@ OAUTH2: Final[Mapping[str, Preset]] = {
             "subject": {"join": ["token:owner.user.id", "token:workspace_id"], "with": ":", "all": True},
             "claims": {"email": "token:owner.user.person.email", "name": "token:owner.user.name"},
             "states_email_verified": False,
+            "revocation_endpoint": "https://api.notion.com/v1/oauth/revoke",
+            "revocation_request": {"auth": "basic", "body": {"token": "{access_token}"}},
         },
         "The subject is user and workspace.",
     ),
@@ -218,6 +235,7 @@ OAUTH2: Final[Mapping[str, Preset]] = {
                 "email_verified": "data.attributes.is_email_verified",
                 "name": "data.attributes.full_name",
             },
+            "revocation_endpoint": "https://www.patreon.com/oauth2/revoke",
         },
     ),
     "paypal": Preset(
@@ -285,6 +303,8 @@ OAUTH2: Final[Mapping[str, Preset]] = {
             "subject": "id",
             "claims": {"name": {"join": ["firstname", "lastname"]}},
             "states_email_verified": False,
+            "revocation_endpoint": "https://www.strava.com/oauth/deauthorize",
+            "revocation_request": {"token": "form:access_token"},
         },
         "No address.",
     ),
@@ -307,6 +327,8 @@ OAUTH2: Final[Mapping[str, Preset]] = {
             "subject": "data.user.open_id",
             "claims": {"name": "data.user.display_name"},
             "states_email_verified": False,
+            "revocation_endpoint": "https://open.tiktokapis.com/v2/oauth/revoke/",
+            "revocation_request": {"token": "form:token"},
         },
         "No address. `client_id` is TikTok's client key.",
     ),
@@ -329,6 +351,7 @@ OAUTH2: Final[Mapping[str, Preset]] = {
                 "email_verified": {"value": True},
                 "name": ["data.name", "data.username"],
             },
+            "revocation_endpoint": "https://api.x.com/2/oauth2/revoke",
         },
     ),
     "zoom": Preset(
@@ -345,6 +368,7 @@ OAUTH2: Final[Mapping[str, Preset]] = {
                 "name": ["display_name", {"join": ["first_name", "last_name"]}],
             },
             "truthy": [1],
+            "revocation_endpoint": "https://zoom.us/oauth/revoke",
         },
         "The scopes are those of the app in Zoom's console.",
     ),

@@ -28,6 +28,7 @@ OIDC: Final[Mapping[str, Preset]] = {
                 "name": ["name", {"join": ["answer:user.name.firstName", "answer:user.name.lastName"]}]
             },
             "denials": ["user_cancelled_authorize"],
+            "revocation_endpoint": "https://appleid.apple.com/auth/revoke",
             # The libraries for apps send a hash of it.
             "nonce_hash": "sha256",
         },
@@ -116,6 +117,8 @@ OIDC: Final[Mapping[str, Preset]] = {
             "algorithms": ["HS256", "ES256"],
             "token_endpoint_auth_method": "client_secret_post",
             "states_email_verified": False,
+            "revocation_endpoint": "https://api.line.me/oauth2/v2.1/revoke",
+            "revocation_request": {"token": "form:access_token"},
         },
         "The client is a channel of LINE Login.",
     ),
@@ -187,6 +190,8 @@ OIDC: Final[Mapping[str, Preset]] = {
                 "with": ":",
                 "all": True,
             },
+            "revocation_endpoint": "https://slack.com/api/auth.revoke",
+            "revocation_request": {"token": "bearer"},
         },
         "The subject is workspace and user.",
     ),
@@ -206,6 +211,8 @@ OIDC: Final[Mapping[str, Preset]] = {
                 "id_token": dict.fromkeys(("email", "email_verified", "picture", "preferred_username"))
             },
             "claims": {"name": "preferred_username"},
+            "revocation_endpoint": "https://id.twitch.tv/oauth2/revoke",
+            "revocation_request": {"token": "form:token"},
         },
     ),
     "yahoo": Preset(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
 from .keys import Nonce, Offline, OfflinePrompt, Pkce
+from .revocation import RevocationRequestConfig
 
 
 class PromptsConfig(TypedDict, total=False):
@@ -87,3 +88,4 @@ class RequestsConfig(TypedDict, total=False):
     userinfo_auth: Literal["none", "client"] | None
     userinfo_params: Mapping[str, str | None] | None
     userinfo_body: Mapping[str, Any] | None
+    revocation_request: RevocationRequestConfig | None

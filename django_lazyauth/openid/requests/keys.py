@@ -14,6 +14,7 @@ from django_lazyauth.openid.rules import Path, parse_path
 
 from . import kinds
 from .fill import NAMES
+from .revocation import REVOCATION_KEYS, RevocationRequest
 
 Pkce = Literal["S256", "none"]
 Nonce = Literal["required", "optional", "none"]
@@ -273,7 +274,14 @@ OFFLINE_KEYS: Final = (
     ),
 )
 
-REQUEST_KEYS: Final = (*AUTHORIZE_KEYS, *OFFLINE_KEYS, *TOKEN_KEYS, *ANSWER_KEYS, *USERINFO_KEYS)
+REQUEST_KEYS: Final = (
+    *AUTHORIZE_KEYS,
+    *OFFLINE_KEYS,
+    *TOKEN_KEYS,
+    *ANSWER_KEYS,
+    *USERINFO_KEYS,
+    *REVOCATION_KEYS,
+)
 
 
 def placeholders_in(templates: Mapping[str, str]) -> Iterator[str]:
@@ -337,6 +345,7 @@ class Requests:
     userinfo_auth: Literal["none", "client"] = "none"
     userinfo_params: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     userinfo_body: str = ""
+    revocation_request: RevocationRequest | None = None
 
     @property
     def asks_again(self) -> bool:
@@ -369,7 +378,7 @@ class Requests:
             return '"userinfo_body" leaves no form for "userinfo_token"'
         if self.userinfo_auth == "client" and place in ("bearer", "header"):
             return '"userinfo_auth" "client" needs "userinfo_token" in a parameter'
-        return ""
+        return self.revocation_request.complaint() if self.revocation_request is not None else ""
 
 
 def requests_from(values: Mapping[str, Any]) -> Requests:
@@ -381,4 +390,6 @@ def requests_from(values: Mapping[str, Any]) -> Requests:
         found["nonce"] = "none"
     if found["signed_secret"] is not None:
         found["signed_secret"] = SignedSecret(**found["signed_secret"])
+    if found["revocation_request"] is not None:
+        found["revocation_request"] = RevocationRequest(**found["revocation_request"])
     return Requests(**found)
