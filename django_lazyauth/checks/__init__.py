@@ -62,9 +62,17 @@ def check_provider_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
     return database.check_provider_keys(app_configs, **kwargs)
 
 
+def check_subject_rules(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the people of each provider are found by its rule."""
+    from . import database
+
+    return database.check_subject_rules(app_configs, **kwargs)
+
+
 def register_checks() -> None:
     """Register the checks. The app config calls it once."""
     register(check_settings, TAG)
     register(check_deployment, TAG, deploy=True)
     register(check_pooler, Tags.database)
     register(check_provider_keys, Tags.database)
+    register(check_subject_rules, Tags.database)

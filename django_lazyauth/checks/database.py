@@ -14,9 +14,11 @@ from django.db import DatabaseError, connections, router
 from django.utils import timezone
 
 from django_lazyauth.conf.messages import readable
+from django_lazyauth.errors import ProviderError
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, ProviderKeySet, UpstreamToken
-from django_lazyauth.providers.registry import upstream_types
+from django_lazyauth.providers.registry import get_provider, upstream_types
 from django_lazyauth.toolkit.clients import token_models
+from django_lazyauth.upstream import subject_rule
 
 
 def check_databases() -> Iterator[CheckMessage]:
@@ -100,6 +102,28 @@ def check_provider_keys(
         )
         for row in rows
     ]
+
+
+def check_subject_rules(
+    app_configs: Any, *, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Report a provider whose people would all become second users."""
+    if router.db_for_write(ProviderKeySet) not in (databases or ()):
+        return []
+    return [message for name in readable("providers") or {} for message in subject_rule_of(name)]
+
+
+def subject_rule_of(name: str) -> list[CheckMessage]:
+    """Return what is wrong with the rule of one provider and the identities that exist."""
+    try:
+        has_changed = subject_rule.has_changed(get_provider(name))
+    except (DatabaseError, ProviderError):
+        return []  # Before the first migration, or E008 reports why it cannot be set up.
+    if not has_changed:
+        return []
+    text = f'The "subject" of provider {name!r} changed, and people have accounts by the earlier rule.'
+    hint = 'Name the earlier rule in "legacy_subjects": people are moved as they sign in. Or put it back.'
+    return [Error(text, hint=hint, id="lazyauth.E023")]
 
 
 def _is_behind_pooler(connection: Any) -> bool:

@@ -27,6 +27,7 @@ from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sessions.sign_out_there import return_uri
 from django_lazyauth.sign_in.leg import callback_uri
 
+from .database import subject_rule_of
 from .finding import Finding, Report, fix, note, ok
 from .provider_probe import probe
 from .providers import SOON, check_entry
@@ -63,7 +64,7 @@ def _report(name: str, entry: Mapping[str, Any] | None, *, offline: bool) -> Rep
 
 def _configuration(name: str, entry: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield what ``manage.py check`` says of the entry."""
-    messages = check_entry(name, entry)
+    messages = [*check_entry(name, entry), *subject_rule_of(name)]
     for message in messages:
         text = f"{message.id}: {message.msg}" + (f" {message.hint}" if message.hint else "")
         yield (fix if message.level >= ERROR else note)("configuration", text)

@@ -40,6 +40,8 @@ class ProviderKeySet(models.Model):
     failed_at = models.DateTimeField(_("last failed sign-in"), null=True, blank=True)
     #: Two words of ours: the reason, and the finer one.
     failure = models.CharField(_("why it failed"), max_length=64, blank=True)
+    #: The rules with which people signed in, as :func:`.rules.written` writes them (``upstream/subject_rule``).
+    subject_rules = models.JSONField(default=list, blank=True, editable=False)
     endpoint_failed_at = models.DateTimeField(_("last fetch for a broken endpoint"), null=True, blank=True)
 
     class Meta:

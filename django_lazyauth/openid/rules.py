@@ -12,6 +12,7 @@ Not here: which keys hold rules (:mod:`.provider_settings`), and what makes a va
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ RULE_LIMIT: Final = 16
 SOURCES: Final = ("id_token", "userinfo", "token", "answer")
 
 _SOURCE: Final = re.compile(r"([A-Za-z_]+):")
+_NAME: Final = re.compile(r"[A-Za-z0-9_@$-]+")
 _SEGMENT: Final = re.compile(
     r"""(?P<name>[A-Za-z0-9_@$-]+)
     |\["(?P<quoted>[^"\\\x00-\x1f]+)"\]
@@ -214,6 +216,33 @@ def _is_unambiguous(join: Join, documents: Documents) -> bool:
 def is_one_of(truthy: Collection[Any], value: Any) -> bool:
     """Say whether *value* is one of *truthy*, of the same type: 1 is not True."""
     return any(type(value) is type(one) and value == one for one in truthy)
+
+
+def written(rule: Rule) -> Any:
+    """Return *rule* as JSON of the configuration. Equal rules are written alike, however the operator wrote them."""
+    match rule:
+        case Path():
+            return (f"{rule.source}:" if rule.source else "") + "".join(map(_written, rule.segments)).lstrip(
+                "."
+            )
+        case Join(paths, separator, needs_all):
+            return {"join": [written(path) for path in paths], "with": separator, "all": needs_all}
+        case Constant(value):
+            return {"value": value}
+        case _:
+            return [written(one) for one in rule]
+
+
+def _written(segment: Segment) -> str:
+    match segment:
+        case str():
+            return f".{segment}" if _NAME.fullmatch(segment) else f'["{segment}"]'
+        case int():
+            return f"[{segment}]"
+        case Each():
+            return "[*]"
+        case Where(member, value):
+            return f"[{member}={json.dumps(value, ensure_ascii=False)}]"
 
 
 def paths_of(rule: Rule) -> tuple[Path, ...]:

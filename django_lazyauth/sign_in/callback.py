@@ -25,7 +25,7 @@ from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.base import Page, Provider, Redirect, Success
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
-from django_lazyauth.upstream import health
+from django_lazyauth.upstream import health, subject_rule
 
 from . import chain, complete, failures, leg, linking, sso_domain
 from .failures import Failure
@@ -87,11 +87,18 @@ def begin(
     """
     began = time.monotonic()
     try:
-        return leg.send_to_provider(pending, get_provider(provider_name), connect=connect)
+        return leg.send_to_provider(pending, _usable(provider_name), connect=connect)
     except ProviderError as error:
         seconds = time.monotonic() - began
         failure = failures.log_failed_leg(provider_name, error, stage="begin", seconds=seconds)
         raise SignInFailed(pending, failure, went_on=not leg.reopen(pending)) from None
+
+
+def _usable(provider_name: str) -> Provider:
+    """Return the provider, unless it would not find its people."""
+    provider = get_provider(provider_name)
+    subject_rule.require_known(provider)
+    return provider
 
 
 def session_of(state: str) -> PendingAuthorization:
@@ -153,7 +160,7 @@ def receive(
         raise leg.SignInEnded
     if pending.provider == provider_name:
         with _failing(pending, stage="callback"):
-            waiting = get_provider(provider_name).prepare()
+            waiting = _usable(provider_name).prepare()
         if waiting is not None:
             return waiting
     PendingAuthorization.objects.consume_state(pending)
@@ -166,7 +173,7 @@ def receive(
         step = provider.complete(request, pending, leg.open_private(pending))
         if isinstance(step, Page):
             raise ProviderError("unexpected_page")
-        health.note_success(provider_name)
+        health.note_success(provider_name, subject_rule.rule_of(provider))
         if pending.link_to_id is not None:
             return linking.complete(request, pending, step)
         return _complete(request, pending, provider, step)

@@ -24,6 +24,7 @@ from django_lazyauth.openid.verify import IdTokenRejected, read_unverified
 from django_lazyauth.providers.base import Success
 from django_lazyauth.providers.openid import OpenIDProvider, check_freshness
 from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.upstream import health, subject_rule
 
 from . import chain, complete, failures, leg, sso_domain
 
@@ -121,12 +122,15 @@ def identify(
     """
     max_age = pending.max_age if pending is not None else None
     with _logged(provider.name):
+        subject_rule.require_known(provider)
         verified = provider.try_verify(id_token, nonce=nonce, max_age=max_age, is_native=True)
         if isinstance(verified, Pending):
             return verified
         if pending is not None:
             check_freshness(verified, pending)
-        return provider.success_of_token(verified)
+        success = provider.success_of_token(verified)
+    health.note_success(provider.name, subject_rule.rule_of(provider))
+    return success
 
 
 @sensitive_variables("id_token")

@@ -24,11 +24,17 @@ logger = logging.getLogger("django_lazyauth.upstream")
 #: How exact the two times are. It also bounds how often the row is written.
 RESOLUTION: Final = timedelta(minutes=1)
 FAILURE_LENGTH: Final = 64
+#: Rules of the subject in one row.
+RULES_KEPT: Final = 8
 
 
-def note_success(provider: str) -> None:
-    """Note that *provider* said who somebody is. A database that fails here fails nobody."""
-    _note(provider, "signed_in_at", {})
+def note_success(provider: str, subject_rule: Any = None) -> None:
+    """Note that *provider* said who somebody is. A database that fails here fails nobody.
+
+    Args:
+        subject_rule: What names its people, as the row keeps it; nothing for a provider without one.
+    """
+    _note(provider, "signed_in_at", {}, subject_rule)
 
 
 def note_failure(provider: str, reason: str, detail: str) -> None:
@@ -37,14 +43,18 @@ def note_failure(provider: str, reason: str, detail: str) -> None:
     _note(provider, "failed_at", {"failure": words[:FAILURE_LENGTH]})
 
 
-def _note(provider: str, column: str, values: dict[str, Any]) -> None:
+def _note(provider: str, column: str, values: dict[str, Any], subject_rule: Any = None) -> None:
     if provider.startswith(SSO_PREFIX):
         return
     using = router.db_for_write(ProviderKeySet)
     rows = ProviderKeySet.objects.using(using).filter(pk=provider)
     now = timezone.now()
     try:
-        known: Any = rows.values("signed_in_at", "failed_at", "failure").first()
+        known: Any = rows.values("signed_in_at", "failed_at", "failure", "subject_rules").first()
+        if subject_rule is not None and subject_rule not in (
+            earlier := known["subject_rules"] if known else []
+        ):
+            values = {**values, "subject_rules": [*earlier, subject_rule][-RULES_KEPT:]}
         if known is None:
             row = ProviderKeySet(provider=provider, **{column: now}, **values)
             ProviderKeySet.objects.using(using).bulk_create([row], ignore_conflicts=True)

@@ -619,6 +619,14 @@ MUTATIONS = (
         "I14",
     ),
     Mutation(
+        "changed-subject-keeps-everybody-out",
+        "upstream/subject_rule.py",
+        "    if has_changed(provider):",
+        "    if False:",
+        ("upstream/test_subject_rule.py::test_a_changed_rule_is_an_error_and_sends_nobody_there",),
+        "With another rule everybody would become a second user.",
+    ),
+    Mutation(
         "unknown-key-of-an-issuer-is-fetched-once",
         "kit/cached_fetch.py",
         "self.entry.failed_at) + interval",
