@@ -59,6 +59,7 @@ class ProviderAdmin(ReadOnlyAdmin):
                 )
             },
         ),
+        (_("Refresh tokens"), {"fields": ("asked_in_vain", "asked_in_vain_at")}),
         (_("As published"), {"classes": ("collapse",), "fields": ("configuration", "jwks")}),
     )
 

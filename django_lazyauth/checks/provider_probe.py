@@ -22,6 +22,7 @@ from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.jose import KEY_OF, MAC_OF
 from django_lazyauth.openid.published import policy_of
 from django_lazyauth.providers import key_refresh
+from django_lazyauth.providers.authorize_request import wants_offline
 from django_lazyauth.providers.code_flow import CodeFlow, Endpoints
 from django_lazyauth.providers.openid import OpenIDProvider
 from django_lazyauth.sign_in.failures import reason_of
@@ -99,9 +100,23 @@ def _offers(descriptor: ProviderDescriptor, document: Mapping[str, Any]) -> Iter
         )
     elif "pushed_authorization_request_endpoint" in document:
         yield note("par", "It offers pushed authorization requests (RFC 9126). This site does not use them.")
+    yield from _offers_offline(descriptor, document)
     signs = document.get("id_token_signing_alg_values_supported")
     if isinstance(signs, list) and not set(descriptor.algorithms) & {_shown(name) for name in signs}:
         yield fix("algorithms", "It signs ID tokens with no algorithm that the entry allows.")
+
+
+def _offers_offline(descriptor: ProviderDescriptor, document: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield the scopes for refresh tokens that it does not list. It need not list what it knows (RFC 8414 §2)."""
+    listed = document.get("scopes_supported")
+    if not isinstance(listed, list) or not wants_offline(descriptor):
+        return
+    unlisted = [scope for scope in descriptor.requests.offline_scopes if scope not in listed]
+    if unlisted:
+        text = (
+            f"It does not list the scope {', '.join(unlisted)}. If it refuses that, set offline_scopes to []."
+        )
+        yield note("offline", text)
 
 
 def _sends(is_sent: bool) -> str:

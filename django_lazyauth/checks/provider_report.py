@@ -19,13 +19,16 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import ProviderKeySet
+from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.requests.signing import end_of
+from django_lazyauth.providers.authorize_request import wants_offline
 from django_lazyauth.providers.base import Provider
 from django_lazyauth.providers.code_flow import CodeFlow
 from django_lazyauth.providers.openid import OpenIDProvider
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sessions.sign_out_there import return_uri
 from django_lazyauth.sign_in.leg import callback_uri
+from django_lazyauth.upstream import health
 
 from .database import subject_rule_of
 from .finding import Finding, Report, fix, note, ok
@@ -56,6 +59,7 @@ def _report(name: str, entry: Mapping[str, Any] | None, *, offline: bool) -> Rep
     found += _registered(provider)
     if isinstance(provider, CodeFlow):
         found += _secret(provider.descriptor.client_secret)
+        found.append(_offline(provider.descriptor))
         if not offline:
             found += probe(provider, callback_uri(provider))
     found += _stored(name)
@@ -96,6 +100,27 @@ def _secret(secret: str) -> Iterator[Finding]:
         )
 
 
+def _offline(descriptor: ProviderDescriptor) -> Finding:
+    """Return whether refresh tokens are asked for, and how."""
+    if not wants_offline(descriptor):
+        return note("offline", "It is not asked for refresh tokens: no setting uses its tokens.")
+    requests = descriptor.requests
+    params = (f"{name}={value}" for name, value in requests.offline_params.items())
+    asked = ", ".join((*requests.offline_scopes, *params)) or "nothing of its own"
+    when = {"once": "if it gives none", "always": "at each sign-in"}[requests.offline_prompt]
+    return note("offline", f"It is asked for refresh tokens by {asked}, and for consent {when}.")
+
+
+def _asked_in_vain(row: ProviderKeySet) -> Iterator[Finding]:
+    if not row.asked_in_vain:
+        return
+    text = f"{row.asked_in_vain} answers in a row brought no refresh token although people were asked for consent."
+    ends_at = health.rests_until(row)
+    if ends_at is not None:
+        text += f" Nobody is asked for it until {ends_at.isoformat(timespec='minutes')}."
+    yield note("consent", text)
+
+
 def _stored(name: str) -> Iterator[Finding]:
     """Yield what the provider's row says."""
     row = ProviderKeySet.objects.filter(pk=name).first()
@@ -114,6 +139,7 @@ def _stored(name: str) -> Iterator[Finding]:
         )
     if row.method_found:
         yield note("method", f"The method that worked at its token endpoint: {row.method_found}")
+    yield from _asked_in_vain(row)
     if row.signed_in_at is not None:
         yield note("sign_in", f"Somebody signed in {_age(row.signed_in_at)} ago.")
     if row.failed_at is not None:

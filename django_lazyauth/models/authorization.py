@@ -178,6 +178,8 @@ class PendingAuthorization(models.Model):
     )
     is_deferred = models.BooleanField(_("registration deferred"), default=False)
     auth_time = models.DateTimeField(_("authenticated at"), null=True, blank=True)
+    #: Once in an authorization (``sign_in/asking_again``).
+    asked_again_at = models.DateTimeField(_("asked for consent once more at"), null=True, blank=True)
     amr = models.JSONField(_("authentication methods"), default=list, blank=True)
     acr = models.CharField(_("authentication context"), max_length=255, blank=True)
     consented_at = models.DateTimeField(_("consented at"), null=True, blank=True)

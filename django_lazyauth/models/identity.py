@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -9,6 +11,16 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from .fields import PROVIDER_LENGTH, ExactCharField
+
+
+class ProviderIdentityQuerySet(models.QuerySet["ProviderIdentity"]):
+    def ask_again(self, user_id: Any, subject: str) -> None:
+        """Let the person be asked for consent once more, because the refresh token that they have is dead.
+
+        A grant may be of another provider name than its identity (key ``accounts_of``).
+        """
+        asked = self.filter(user_id=user_id, subject=subject, asked_again_at__isnull=False)
+        asked.update(asked_again_at=None)
 
 
 class ProviderIdentity(models.Model):
@@ -52,6 +64,10 @@ class ProviderIdentity(models.Model):
         editable=False,
         help_text=_("The provider said so. Sign-ins of browsers on this site from before have ended."),
     )
+    #: NULL too where what it brought has ended (``sign_in/asking_again``).
+    asked_again_at = models.DateTimeField(
+        _("asked for consent once more at"), null=True, blank=True, editable=False
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     seen_at = models.DateTimeField(
         _("last used at"),
@@ -60,6 +76,8 @@ class ProviderIdentity(models.Model):
         editable=False,
         help_text=_("When the person last signed in with it."),
     )
+
+    objects = ProviderIdentityQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("identity")

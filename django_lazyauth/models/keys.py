@@ -42,11 +42,20 @@ class ProviderKeySet(models.Model):
     failure = models.CharField(_("why it failed"), max_length=64, blank=True)
     #: The rules with which people signed in, as :func:`.rules.written` writes them (``upstream/subject_rule``).
     subject_rules = models.JSONField(default=list, blank=True, editable=False)
+    #: Answers in a row that people were asked for consent for, and that brought no refresh token.
+    asked_in_vain = models.PositiveIntegerField(_("asked for consent in vain"), default=0, db_default=0)
+    asked_in_vain_at = models.DateTimeField(_("last asked in vain at"), null=True, blank=True)
     endpoint_failed_at = models.DateTimeField(_("last fetch for a broken endpoint"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("provider")
         verbose_name_plural = _("providers")
+        constraints = [
+            models.CheckConstraint(
+                name="lazyauth_provider_asked_at_a_time",
+                condition=models.Q(asked_in_vain=0) | models.Q(asked_in_vain_at__isnull=False),
+            )
+        ]
 
     def __str__(self) -> str:
         return self.provider

@@ -1,23 +1,38 @@
-"""The authorization request to an upstream: the address that a browser is sent to."""
+"""The authorization request to an upstream, and the address that a browser comes back by."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import ProviderDenied, ProviderError, ProviderUnavailable
+from django_lazyauth.kit.http import without_empty
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.requests.fill import fill_each, fill_url
 from django_lazyauth.openid.requests.keys import CONSENT, PROMPTS, Requests
 
 if TYPE_CHECKING:
+    from django.http import HttpRequest
+
     from django_lazyauth.models import PendingAuthorization
+
+#: Characters of a code; RFC 6749 sets none, real ones have a few hundred.
+CODE_LIMIT: Final = 4096
+#: The upstream wanted something of the person, and could not ask (OpenID Connect Core §3.1.2.6).
+NEEDS_INTERACTION: Final = frozenset(
+    {"account_selection_required", "consent_required", "interaction_required", "login_required"}
+)
+#: The upstream failed (RFC 6749 §4.1.2.1).
+DOWN: Final = frozenset({"server_error", "temporarily_unavailable"})
+#: Begins the codes of Apple and LinkedIn for a person who cancelled.
+_CANCELLED: Final = "user_cancelled_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,11 @@ def wishes_of(pending: PendingAuthorization, descriptor: ProviderDescriptor) -> 
     is_asked = is_offline and descriptor.requests.offline_prompt == "always"
     prompts = tuple(prompt for prompt in PROMPTS if prompt in pending.prompts)
     return Wishes((*prompts, CONSENT) if is_asked else prompts, pending.login_hint, is_offline)
+
+
+def wishes_again(descriptor: ProviderDescriptor, login_hint: str) -> Wishes:
+    """Return what a second request asks. What the client wished was done at the first."""
+    return Wishes((CONSENT,), login_hint, wants_offline(descriptor))
 
 
 @sensitive_variables()
@@ -135,3 +155,40 @@ def _prompts(prompts: Iterable[str], changed: Mapping[str, Mapping[str, str] | N
             words = [*found.get(name, "").split(), *value.split()]
             found[name] = " ".join(dict.fromkeys(words))
     return found
+
+
+# -- the answer ------------------------------------------------------------------------------------------------
+
+
+def read_callback(request: HttpRequest) -> dict[str, str]:
+    """Return the parameters of the authorization response; none may be repeated (RFC 6749 §3.1)."""
+    given = without_empty(request.GET)
+    if any(len(values) != 1 for _, values in given.lists()):
+        raise ProviderUnavailable("malformed_callback", stage="authorization")
+    return {name: str(value) for name, value in given.items()}
+
+
+def read_code(answer: Mapping[str, str], denials: Collection[str] = ()) -> str:
+    """Return the code of an authorization response. *denials* are further words for a refusal.
+
+    Raises:
+        ProviderDenied: ``cancelled``: the person refused; ``needs_interaction``: the upstream could not ask them.
+        ProviderUnavailable: ``down``, ``misconfigured``, or there is no code.
+    """
+    error = answer.get("error")
+    if error is not None:
+        raise _failure(error, denials)
+    code = answer.get("code", "")
+    if not 0 < len(code) <= CODE_LIMIT or not code.isprintable():
+        raise ProviderUnavailable("malformed_callback", stage="authorization")
+    return code
+
+
+def _failure(error: str, denials: Collection[str]) -> ProviderError:
+    """Return what the error code of an authorization response means (RFC 6749 §4.1.2.1)."""
+    if error == "access_denied" or error.startswith(_CANCELLED) or error in denials:
+        return ProviderDenied("cancelled", stage="authorization", upstream_error=error)
+    if error in NEEDS_INTERACTION:
+        return ProviderDenied("needs_interaction", stage="authorization", upstream_error=error)
+    reason = "down" if error in DOWN else "misconfigured"
+    return ProviderUnavailable(reason, stage="authorization", upstream_error=error)

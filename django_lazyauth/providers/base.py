@@ -257,6 +257,23 @@ class CanRefresh(Protocol):
 
 
 @runtime_checkable
+class CanAskAgain(Protocol):
+    """A provider that may give a refresh token if it asks the person for consent once more."""
+
+    def lacks_refresh_token(self, commit: Json) -> bool:
+        """Say whether *commit* should hold a refresh token and does not, and asking once more could bring one."""
+
+    def begin_again(
+        self, pending: PendingAuthorization, *, state: str, callback_uri: str, login_hint: str
+    ) -> Redirect:
+        """Send the person there for consent, with new secrets. Otherwise as ``begin``.
+
+        Args:
+            login_hint: By which account: the person is to choose no other.
+        """
+
+
+@runtime_checkable
 class CanRevoke(Protocol):
     """A provider that can revoke its tokens."""
 

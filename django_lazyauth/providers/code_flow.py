@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
@@ -18,15 +18,12 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import (
     IdentityRejected,
-    ProviderDenied,
-    ProviderError,
     ProviderUnavailable,
     RefreshExpired,
     RefreshTransient,
     RefreshUnavailable,
 )
 from django_lazyauth.kit import fetch
-from django_lazyauth.kit.http import without_empty
 from django_lazyauth.openid.descriptor import (
     SSO_PREFIX,
     DescriptorError,
@@ -41,7 +38,16 @@ from django_lazyauth.openid.rules import Documents
 from django_lazyauth.vault.store import store
 from django_lazyauth.vault.tokens import GrantTerms, UpstreamBundle, UpstreamTokens
 
-from .authorize_request import SentParameters, authorize_url, wants_offline, wishes_of
+from .authorize_request import (
+    SentParameters,
+    Wishes,
+    authorize_url,
+    read_callback,
+    read_code,
+    wants_offline,
+    wishes_again,
+    wishes_of,
+)
 from .base import Json, Provider, Redirect, Success, UnusableAnswer
 from .token_requests import (
     CLIENT_UNKNOWN,
@@ -62,19 +68,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Characters of a code; RFC 6749 sets none, real ones have a few hundred.
-CODE_LIMIT: Final = 4096
 #: Seconds of a revocation: a caller that already has its token waits for it.
 REVOCATION_DEADLINE: Final = 5.0
-
-#: The upstream wanted something of the person, and could not ask (OpenID Connect Core §3.1.2.6).
-NEEDS_INTERACTION: Final = frozenset(
-    {"account_selection_required", "consent_required", "interaction_required", "login_required"}
-)
-#: The upstream failed (RFC 6749 §4.1.2.1).
-DOWN: Final = frozenset({"server_error", "temporarily_unavailable"})
-#: Begins the codes of Apple and LinkedIn for a person who cancelled.
-_CANCELLED: Final = "user_cancelled_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +134,28 @@ class CodeFlow(Provider):
         return self.name
 
     def begin(self, pending: PendingAuthorization, *, state: str, callback_uri: str) -> Redirect:
+        return self._request(pending, state, callback_uri, wishes_of(pending, self.descriptor))
+
+    def begin_again(
+        self, pending: PendingAuthorization, *, state: str, callback_uri: str, login_hint: str
+    ) -> Redirect:
+        return self._request(pending, state, callback_uri, wishes_again(self.descriptor, login_hint))
+
+    @sensitive_variables()
+    def lacks_refresh_token(self, commit: Json) -> bool:
+        # A token without an end needs none.
+        may_end = not commit["refresh_token"] and bool(commit["expires_at"])
+        return may_end and self.descriptor.requests.asks_again and wants_offline(self.descriptor)
+
+    def _request(
+        self, pending: PendingAuthorization, state: str, callback_uri: str, wishes: Wishes
+    ) -> Redirect:
         verifier = secrets.token_urlsafe(48) if self.descriptor.requests.pkce == "S256" else ""
         nonce = self.new_nonce()
         private: Json = {"issuer": self.descriptor.issuer, "redirect_uri": callback_uri}
         secrets_of_leg = {"code_verifier": verifier, "nonce": nonce}
         private |= {name: value for name, value in secrets_of_leg.items() if value}
         sent = SentParameters(state, callback_uri, verifier, nonce)
-        wishes = wishes_of(pending, self.descriptor)
         url = authorize_url(self.descriptor, self.endpoints().authorization, pending, sent, wishes)
         return Redirect(url, private)
 
@@ -359,37 +369,3 @@ class CodeFlow(Provider):
 
     def names_issuer(self, issuer: str) -> bool:
         return issuer == self.descriptor.issuer
-
-
-def read_callback(request: HttpRequest) -> dict[str, str]:
-    """Return the parameters of the authorization response; none may be repeated (RFC 6749 §3.1)."""
-    given = without_empty(request.GET)
-    if any(len(values) != 1 for _, values in given.lists()):
-        raise ProviderUnavailable("malformed_callback", stage="authorization")
-    return {name: str(value) for name, value in given.items()}
-
-
-def read_code(answer: Mapping[str, str], denials: Collection[str] = ()) -> str:
-    """Return the code of an authorization response. *denials* are further words for a refusal.
-
-    Raises:
-        ProviderDenied: ``cancelled``: the person refused; ``needs_interaction``: the upstream could not ask them.
-        ProviderUnavailable: ``down``, ``misconfigured``, or there is no code.
-    """
-    error = answer.get("error")
-    if error is not None:
-        raise _failure(error, denials)
-    code = answer.get("code", "")
-    if not 0 < len(code) <= CODE_LIMIT or not code.isprintable():
-        raise ProviderUnavailable("malformed_callback", stage="authorization")
-    return code
-
-
-def _failure(error: str, denials: Collection[str]) -> ProviderError:
-    """Return what the error code of an authorization response means (RFC 6749 §4.1.2.1)."""
-    if error == "access_denied" or error.startswith(_CANCELLED) or error in denials:
-        return ProviderDenied("cancelled", stage="authorization", upstream_error=error)
-    if error in NEEDS_INTERACTION:
-        return ProviderDenied("needs_interaction", stage="authorization", upstream_error=error)
-    reason = "down" if error in DOWN else "misconfigured"
-    return ProviderUnavailable(reason, stage="authorization", upstream_error=error)

@@ -27,7 +27,7 @@ from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
 from django_lazyauth.upstream import health, subject_rule
 
-from . import chain, complete, failures, leg, linking, sso_domain
+from . import asking_again, chain, complete, failures, leg, linking, sso_domain
 from .failures import Failure
 from .linking import Linked
 
@@ -139,11 +139,11 @@ def require_same_browser(pending: PendingAuthorization, binding: str) -> None:
 
 def receive(
     request: HttpRequest, pending: PendingAuthorization, *, provider_name: str, binding: str
-) -> PendingAuthorization | Pending | Linked:
-    """Handle the callback of *pending*, and return the row with its person, or how an account was linked.
+) -> PendingAuthorization | Pending | Linked | Redirect:
+    """Handle the callback of *pending*: return the row with its person, or how an account was linked.
 
-    Returns ``Pending`` while keys or metadata have to be fetched to check the answer. Nothing was spent then, and
-    the same callback may come again.
+    ``Redirect``: the person is asked once more (:mod:`.asking_again`). ``Pending``: keys or metadata are being fetched.
+    Nothing was spent then, and the same callback may come again.
 
     Args:
         provider_name: The provider whose address the callback came to.
@@ -170,13 +170,13 @@ def receive(
         )
     with _failing(pending, stage="callback"):
         provider = get_provider(provider_name)
-        step = provider.complete(request, pending, leg.open_private(pending))
+        step = asking_again.complete(request, pending, provider, leg.open_private(pending))
         if isinstance(step, Page):
             raise ProviderError("unexpected_page")
         health.note_success(provider_name, subject_rule.rule_of(provider))
         if pending.link_to_id is not None:
             return linking.complete(request, pending, step)
-        return _complete(request, pending, provider, step)
+        return asking_again.begin(pending, provider, step) or _complete(request, pending, provider, step)
 
 
 def answer_page(
@@ -228,8 +228,11 @@ def _failing(pending: PendingAuthorization, *, stage: str, reopens: bool = True)
 
 
 def _has_another_way(pending: PendingAuthorization) -> bool:
-    """Say whether the person may sign in with another provider than that of *pending*. A link leads to no client."""
-    if pending.link_to_id is not None or sso_domain.is_offered():
+    """Say whether the person may sign in otherwise than at the provider of *pending*. A link leads to no client.
+
+    Who cancelled only the second question may sign in there without it.
+    """
+    if pending.link_to_id is not None or pending.asked_again_at is not None or sso_domain.is_offered():
         return True
     return any(provider.name != pending.provider for provider in chain.choices(pending))
 

@@ -20,7 +20,7 @@ from django_lazyauth.models import PendingAuthorization, ProviderIdentity, Statu
 from django_lazyauth.providers.base import Provider, Success
 from django_lazyauth.sessions import browser, end
 
-from . import default_identity, returning
+from . import returning
 from .deferred import Deactivated, Leg, Taken, defer, known_identity, load_user, mode_of, write_person
 from .leg import back_to, end_leg
 
@@ -93,7 +93,7 @@ def _write(
             acr=success.acr,
         )
         if link is not None:
-            default_identity.promote(link)
+            returning.promote(link)
         if link is not None and not person.is_new:
             returning.rewrite(link, success.identity, session_id=pending.pk, seen_at=timezone.now())
         if user is None or (success.commit is not None and mode_of(provider) == "lazy"):

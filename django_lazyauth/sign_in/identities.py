@@ -59,7 +59,7 @@ def require_fresh(request: HttpRequest) -> None:
 
 
 def of_user(user: AbstractBaseUser) -> list[ProviderIdentity]:
-    """Return the identities of *user*: the default account first (:mod:`.default_identity`), then the oldest."""
+    """Return the identities of *user*: the default account first (:func:`.returning.promote`), then the oldest."""
     return list(ProviderIdentity.objects.filter(user_id=user.pk).order_by("-is_default", "pk"))
 
 

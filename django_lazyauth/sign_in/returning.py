@@ -1,5 +1,9 @@
 """What is kept of a person's account at a provider is written anew at each sign-in with it.
 
+The account becomes their default one, too: the account page and the identities API list it first. Only a sign-in at the
+provider changes that. An existing session, ``prompt=none``, a connected account of a chain and every refresh leave it
+alone. Before the first such sign-in it is the oldest account.
+
 Always in the transaction that signs in or exchanges.
 """
 
@@ -57,3 +61,15 @@ def _said_now(link: ProviderIdentity, identity: Identity) -> dict[str, Any]:
         "name": identity.name or link.name,
         "claims": kept,
     }
+
+
+def promote(link: ProviderIdentity) -> None:
+    """Make *link* the default account of its user, in the caller's transaction. No query where it is that already."""
+    if link.is_default:
+        return
+    accounts = ProviderIdentity.objects.filter(user_id=link.user_id)
+    # Locked in one order: of two concurrent sign-ins the later one wins, and neither fails.
+    list(accounts.select_for_update().order_by("pk").values_list("pk", flat=True))
+    accounts.filter(is_default=True).update(is_default=False)
+    accounts.filter(pk=link.pk).update(is_default=True)
+    link.is_default = True

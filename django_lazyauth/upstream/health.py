@@ -1,5 +1,7 @@
 """Did the last person get through at a provider? Kept in the provider's row, for the admin and ``check_provider``.
 
+The row also counts how often people were asked for consent once more and that brought no refresh token.
+
 A sign-in reads the row, and writes it once a minute at most unless something changed. Providers without keys get a row
 by it. Nothing is kept of SSO domains: their names come from strangers.
 
@@ -9,10 +11,13 @@ Not here: whether keys and metadata could be fetched, which the same row says (`
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import DatabaseError, InterfaceError, router
+from django.db.models import F
 from django.utils import timezone
 
 from django_lazyauth.kit.retry import drop_if_broken
@@ -26,6 +31,9 @@ RESOLUTION: Final = timedelta(minutes=1)
 FAILURE_LENGTH: Final = 64
 #: Rules of the subject in one row.
 RULES_KEPT: Final = 8
+#: A provider that gave no refresh token so often in a row is not asked again for that long.
+IN_VAIN: Final = 3
+REST: Final = timedelta(hours=24)
 
 
 def note_success(provider: str, subject_rule: Any = None) -> None:
@@ -49,7 +57,7 @@ def _note(provider: str, column: str, values: dict[str, Any], subject_rule: Any 
     using = router.db_for_write(ProviderKeySet)
     rows = ProviderKeySet.objects.using(using).filter(pk=provider)
     now = timezone.now()
-    try:
+    with _failing_nobody(provider, using):
         known: Any = rows.values("signed_in_at", "failed_at", "failure", "subject_rules").first()
         if subject_rule is not None and subject_rule not in (
             earlier := known["subject_rules"] if known else []
@@ -61,6 +69,12 @@ def _note(provider: str, column: str, values: dict[str, Any], subject_rule: Any 
         elif _says_something_new(known, column, values, now - RESOLUTION):
             # Of processes that read the same row one writes.
             rows.filter(**{column: known[column]}).update(**{column: now}, **values)
+
+
+@contextmanager
+def _failing_nobody(provider: str, using: str) -> Iterator[None]:
+    try:
+        yield
     except (DatabaseError, InterfaceError) as error:
         drop_if_broken(using)
         logger.warning("%s: how a sign-in went was not noted: %s", provider, type(error).__name__)
@@ -76,3 +90,32 @@ def _says_something_new(known: dict[str, Any], column: str, values: dict[str, An
         or (other is not None and other > noted)
         or any(known[name] != value for name, value in values.items())
     )
+
+
+# -- asked for consent once more -----------------------------------------------------------------------------
+
+
+def brings_refresh_tokens(provider: str) -> bool:
+    """Say whether people may be asked for consent once more at *provider*."""
+    using = router.db_for_write(ProviderKeySet)
+    row = ProviderKeySet.objects.using(using).filter(pk=provider).first()
+    return row is None or rests_until(row) is None
+
+
+def rests_until(row: ProviderKeySet) -> datetime | None:
+    """Return until when nobody is asked for consent once more there; ``None`` where people are."""
+    if row.asked_in_vain < IN_VAIN or row.asked_in_vain_at is None:
+        return None
+    ends_at: datetime = row.asked_in_vain_at + REST
+    return ends_at if ends_at > timezone.now() else None
+
+
+def note_asked_again(provider: str, *, brought: bool) -> None:
+    """Note whether asking once more brought a refresh token. A database that fails here fails nobody."""
+    using = router.db_for_write(ProviderKeySet)
+    rows = ProviderKeySet.objects.using(using).filter(pk=provider)
+    with _failing_nobody(provider, using):
+        if brought:
+            rows.filter(asked_in_vain__gt=0).update(asked_in_vain=0)
+        else:
+            rows.update(asked_in_vain=F("asked_in_vain") + 1, asked_in_vain_at=timezone.now())

@@ -26,7 +26,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import ProviderError, RefreshExpired, RefreshUnavailable, SealBroken
 from django_lazyauth.kit.background import Threads
-from django_lazyauth.models import GrantState, Revocation, UpstreamGrant
+from django_lazyauth.models import GrantState, ProviderIdentity, Revocation, UpstreamGrant
 from django_lazyauth.providers.base import CanRevoke, Provider, UnusableAnswer
 from django_lazyauth.providers.code_flow import CodeFlow
 from django_lazyauth.providers.registry import get_provider
@@ -103,6 +103,8 @@ def _attempt(grant: UpstreamGrant) -> bool:
             return False
         logger.warning("an upstream refresh token was not revoked (%s, provider %s)", outcome, grant.provider)
     else:
+        if outcome == "revoked":
+            ProviderIdentity.objects.ask_again(grant.user_id, grant.subject)
         logger.info("upstream grant left", extra={"provider": grant.provider, "outcome": outcome})
     return bool(row.delete()[0])
 

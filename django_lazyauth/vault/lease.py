@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from django_lazyauth.models import GrantState, UpstreamGrant, UpstreamToken
+from django_lazyauth.models import GrantState, ProviderIdentity, UpstreamGrant, UpstreamToken
 
 from .cipher import get_cipher
 from .leave import SETTLED
@@ -94,7 +94,10 @@ class Lease:
 
     def mark_dead(self) -> bool:
         """Record that the refresh token is of no use any more, and end the lease; ``False`` as :meth:`write`."""
-        return bool(self._held().update(state=GrantState.DEAD, lease_until=None, updated_at=timezone.now()))
+        dead = self._held().update(state=GrantState.DEAD, lease_until=None, updated_at=timezone.now())
+        if dead:
+            ProviderIdentity.objects.ask_again(self.key.user_id, self.key.subject)
+        return bool(dead)
 
     def release(self) -> None:
         """End the lease; the grant stays as it is."""

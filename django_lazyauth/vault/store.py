@@ -115,6 +115,20 @@ def new_grant(bundle: UpstreamBundle, terms: GrantTerms, **values: Any) -> Upstr
 # -- joining ---------------------------------------------------------------------------------------------------
 
 
+def can_join(terms: GrantTerms, user_id: Any, provider: str, subject: str, scope: str) -> bool:
+    """Say whether a session without a refresh token would now live on a grant that has one."""
+    if not terms.is_standing:
+        return False
+    grants = UpstreamGrant.objects.using(database()).joinable()
+    return grants.filter(
+        _standing(terms, scope), user_id=user_id, provider=provider, subject=subject
+    ).exists()
+
+
+def _standing(terms: GrantTerms, scope: str) -> Q:
+    return Q(is_standing=True, upstream_client=terms.upstream_client, scope_digest=scope_digest(scope))
+
+
 def _joined(bundle: UpstreamBundle, terms: GrantTerms) -> UpstreamGrant | None:
     """Return the grant that a session without a refresh token lives on, locked: its own, or a standing one.
 
@@ -130,11 +144,7 @@ def _joined(bundle: UpstreamBundle, terms: GrantTerms) -> UpstreamGrant | None:
     )
     is_theirs = Q(pk__in=own.values("grant_id"))
     if terms.is_standing:
-        is_theirs |= Q(
-            is_standing=True,
-            upstream_client=terms.upstream_client,
-            scope_digest=scope_digest(bundle.scope),
-        )
+        is_theirs |= _standing(terms, bundle.scope)
     grants = UpstreamGrant.objects.using(database()).filter(
         is_theirs,
         state=GrantState.LIVE,

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django_lazyauth.errors import InvalidGrant, InvalidRequest
 from django_lazyauth.kit.results import Pending
 from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.providers.base import Redirect
 from django_lazyauth.sign_in import callback
 from django_lazyauth.sign_in.linking import Linked
 
@@ -75,6 +76,8 @@ def _receive(request: HttpRequest, pending: PendingAuthorization, secret: str, p
         return Acted(page, Keep.PLACE)
     if isinstance(result, Pending):
         return Acted(show_waiting(request, pending, result), Keep.NOTHING)
+    if isinstance(result, Redirect):
+        return acted(go(result.url))
     if isinstance(result, Linked):
         return acted(back_to_account(request, pending, result.value))
     response = next_step(request, result)

@@ -73,6 +73,17 @@ def test_the_path_of_a_code(upstream, client_):
         assert redeem(client_, code).status_code == 200
 
 
+def test_the_path_of_a_missing_refresh_token(upstream, client_, lazyauth, settings):
+    config = upstream.config(offline="always")
+    lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {"acme": config}, REGISTRATION="immediate")
+    tokens_of(upstream, client_)
+    UpstreamGrant.objects.update(is_standing=False)
+    upstream.control(omit_refresh_token=True)
+    with on_the_path("No refresh token"):
+        _, answer = signed_in(upstream, client_)
+    assert answer.headers["Location"].startswith(upstream.issuer)
+
+
 def test_the_path_of_a_state(upstream, client_):
     browser = make_browser()
     with on_the_path("A state"):

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from django.contrib.auth import get_user_model
 
-from django_lazyauth.models import PendingAuthorization, ProviderIdentity, UpstreamToken
+from django_lazyauth.models import PendingAuthorization, ProviderIdentity, UpstreamGrant, UpstreamToken
 from django_lazyauth.upstream.fresh_token import fresh_token
 from tests.api.test_sso_and_identities import CSRF, send, token_for
 from tests.api.test_sso_and_identities import sign_in as signed_in_browser
@@ -62,21 +62,23 @@ class World:
         return OAuthClient(self.client_id, CONFIDENTIAL_SECRET, scope="openid email upstream:acme")
 
     def at_callback(self, client: OAuthClient, sub: str = "") -> tuple[Any, str]:
-        """Return a browser that the upstream has just sent back, and where to. Without *sub* it is somebody new."""
+        """Return a browser that the upstream has just sent back, and where to; a new person unless *sub* says who."""
         browser = make_browser()
         browser.raise_request_exception = False
         redirect = start(browser, client, provider="acme")
-        back = urlsplit(
-            self.upstream.authorize(redirect.headers["Location"], sub=sub or f"person-{next(_numbers)}")
-        )
-        return browser, f"{back.path}?{back.query}"
+        return browser, self.back(redirect, sub or f"person-{next(_numbers)}")
 
-    def code(self, client: OAuthClient) -> str:
-        browser, url = self.at_callback(client)
+    def back(self, redirect: Any, sub: str) -> str:
+        """Return where the upstream sends the browser that *redirect* sent there."""
+        back = urlsplit(self.upstream.authorize(redirect.headers["Location"], sub=sub))
+        return f"{back.path}?{back.query}"
+
+    def code(self, client: OAuthClient, sub: str = "") -> str:
+        browser, url = self.at_callback(client, sub)
         return query_of(consent(browser, get(browser, url)).headers["Location"])["code"]
 
-    def tokens(self, client: OAuthClient) -> dict[str, Any]:
-        answer = redeem(client, self.code(client))
+    def tokens(self, client: OAuthClient, sub: str = "") -> dict[str, Any]:
+        answer = redeem(client, self.code(client, sub))
         assert answer.status_code == 200, answer.content
         return answer.json()
 
@@ -105,6 +107,34 @@ def callback_returning(world: World) -> Attempt:
     assert redeem(client, code).status_code == 200
     world.upstream.control(claims={"name": f"Name {next(_numbers)}"})
     browser, url = world.at_callback(client, sub)
+    return Attempt(lambda: get(browser, url), [])
+
+
+def _without_refresh_token(world: World, browser: Any, url: str) -> Any:
+    world.upstream.control(omit_refresh_token=True)
+    try:
+        return get(browser, url)
+    finally:
+        world.upstream.control(omit_refresh_token=False)
+
+
+def asked_again(world: World) -> Attempt:
+    """A known person comes back without a refresh token, and is sent on for consent."""
+    world.lazyauth(REGISTRATION="immediate")
+    sub = f"person-{next(_numbers)}"
+    world.tokens(world.client(), sub)
+    UpstreamGrant.objects.filter(subject=sub).update(is_standing=False)
+    browser, url = world.at_callback(world.client(), sub)
+    return Attempt(lambda: _without_refresh_token(world, browser, url), [])
+
+
+def second_answer(world: World) -> Attempt:
+    """Somebody comes back after they were asked for consent."""
+    sub = f"person-{next(_numbers)}"
+    browser, url = world.at_callback(world.client(), sub)
+    redirect = _without_refresh_token(world, browser, url)
+    assert query_of(redirect.headers["Location"])["prompt"] == "consent"
+    url = world.back(redirect, sub)
     return Attempt(lambda: get(browser, url), [])
 
 
@@ -201,6 +231,8 @@ PATHS: dict[str, Callable[[World], Attempt]] = {
     "callback, lazy": callback,
     "callback, immediate": callback_immediate,
     "callback, returning": callback_returning,
+    "callback, asked again": asked_again,
+    "callback, second answer": second_answer,
     "exchange": exchange,
     "refresh": refresh,
     "vault refresh": vault_refresh,

@@ -9,6 +9,9 @@ INVARIANTS = "grants/test_invariants.py::"
 AUTHORIZE = "web/test_authorize.py::"
 REPEATED = "web/test_repeated.py::"
 
+ASKING = "sign_in/asking_again.py"
+ASKED = "sign_in/test_asking_again.py::"
+
 MUTATIONS = (
     # -- returning people --------------------------------------------------------------------------------------
     Mutation(
@@ -26,6 +29,41 @@ MUTATIONS = (
         "    if identity is None:",
         ("upstream/test_returning.py::test_a_userinfo_that_does_not_answer_takes_nothing_away",),
         "A UserInfo that does not answer takes nobody's address away.",
+    ),
+    # -- asked for consent once more --------------------------------------------------------------------------
+    Mutation(
+        "asked-again-once-in-an-authorization",
+        ASKING,
+        "        pending.asked_again_at is not None\n        or not",
+        "        not",
+        (ASKED + "test_who_cancels_the_second_question_is_told_so_and_may_sign_in_without_it",),
+        "Nobody is asked for consent twice in one authorization.",
+    ),
+    Mutation(
+        "asked-again-once-in-30-days",
+        ASKING,
+        "filter(is_due, pk=link.pk)",
+        "filter(pk=link.pk)",
+        (ASKED + "test_of_two_flows_of_one_person_one_is_asked",),
+        "A known person is asked for consent once in 30 days.",
+    ),
+    Mutation(
+        "asked-again-is-the-same-account",
+        ASKING,
+        "    if _key(second.identity) != _key(first.identity):",
+        "    if not _key(second.identity):",
+        (ASKED + "test_a_second_answer_of_another_account_signs_nobody_in",),
+        "The consent of one account signs in no other.",
+        "I9",
+    ),
+    Mutation(
+        "asked-again-answer-is-checked",
+        ASKING,
+        'NO_ANSWER: Final = frozenset({"down", "misconfigured", "needs_interaction"})',
+        'NO_ANSWER: Final = frozenset({"down", "misconfigured", "needs_interaction", "refused"})',
+        (ASKED + "test_i9_the_second_answer_is_checked_as_the_first_was",),
+        "An answer that is not the provider's counts for nothing, also the second one.",
+        "I9",
     ),
     # -- the request -----------------------------------------------------------------------------------------
     Mutation(

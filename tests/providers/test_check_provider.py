@@ -325,3 +325,39 @@ def test_the_addresses_of_both_sign_outs_are_named_where_they_are_used(configure
 def test_a_sign_out_that_leads_nowhere_is_to_be_fixed(configure):
     configure(upstream_logout="always")
     assert "end_session_endpoint" in of_level("fix", findings(status=1))
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({}, "It is not asked for refresh tokens: no setting uses its tokens."),
+        (
+            {"offline": "always"},
+            "It is asked for refresh tokens by offline_access, and for consent if it gives none.",
+        ),
+        (
+            {
+                "offline": "always",
+                "offline_scopes": [],
+                "offline_params": {"access_type": "offline"},
+                "offline_prompt": "always",
+            },
+            "It is asked for refresh tokens by access_type=offline, and for consent at each sign-in.",
+        ),
+    ],
+)
+def test_it_says_how_refresh_tokens_are_asked_for(configure, config, said):
+    configure(**config)
+    assert of_level("note", findings("--offline", status=0))["offline"] == said
+
+
+def test_it_says_that_the_scope_for_refresh_tokens_is_not_listed(upstream, configure):
+    """RFC 8414 §2."""
+    configure(offline="always")
+    texts = {text for _, about, text in findings(status=0) if about == "offline"}
+    assert len(texts) == 1
+    upstream.control(metadata={"scopes_supported": ["openid"]})
+    more = {text for _, about, text in findings(status=0) if about == "offline"} - texts
+    assert more == {
+        "It does not list the scope offline_access. If it refuses that, set offline_scopes to []."
+    }

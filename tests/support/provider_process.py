@@ -53,6 +53,9 @@ DEFAULTS = {
     "secret_key": "",  # PEM: the secret is a JWT that this key verifies
     "raw_basic": False,  # it does not decode what HTTP Basic holds
     "omit_refresh_token": False,
+    # Who consented before, at a provider like Google: it gives a refresh token with a consent only, asks for one at the
+    # first sign-in and with prompt=consent, and keeps the token. None: a provider that gives one with each sign-in.
+    "consented": None,
     "keep_refresh_token": False,  # do not rotate it
     "expires_in": 3600,
     "refresh_expires_in": None,
@@ -204,6 +207,14 @@ class Provider:
         if self.levers["omit_refresh_token"]:
             del answer["refresh_token"]
         return answer
+
+    def asks_consent(self, query: dict[str, str]) -> bool:
+        """Say whether a person sees a page of consent, as at Google; they agree."""
+        consented = self.levers["consented"]
+        is_asked = consented is None or query.get("prompt") == "consent" or query["sub"] not in consented
+        if is_asked and consented is not None:
+            consented.append(query["sub"])
+        return is_asked and (consented is None or query.get("access_type") == "offline")
 
 
 def merge(document: dict, changes: dict) -> dict:
@@ -383,7 +394,7 @@ class Handler(BaseHTTPRequestHandler):
             known = self.provider.grants.get(form.get("refresh_token", ""))
             if known is None or known["client_id"] != client_id:
                 raise GrantError("invalid_grant")
-            if self.provider.levers["keep_refresh_token"]:
+            if self.provider.levers["keep_refresh_token"] or self.provider.levers["consented"] is not None:
                 answer = self.provider.tokens(client_id, known["sub"], None, known["scope"])
                 answer.pop("refresh_token", None)
                 return answer
@@ -399,7 +410,10 @@ class Handler(BaseHTTPRequestHandler):
             or known.get("code_challenge", "") != (challenge if verifier else "")
         ):
             raise GrantError("invalid_grant")
-        return self.provider.tokens(client_id, known["sub"], known.get("nonce"), known.get("scope", ""))
+        answer = self.provider.tokens(client_id, known["sub"], known.get("nonce"), known.get("scope", ""))
+        if not self.provider.asks_consent(known):
+            answer.pop("refresh_token", None)
+        return answer
 
     def client(self, form: dict[str, str]) -> str:
         """Authenticate the client by Basic, form or assertion (whose signature the test itself checks)."""
