@@ -50,7 +50,8 @@ def refresh_provider(name: str) -> None:
 
 @shared_task(name="django_lazyauth.fetch", ignore_result=True)
 def fetch(name: str, key: str, token: str) -> None:
-    """Fetch what an SSO domain says, or the keys of an issuer (``DISCOVERY_RUNNER = "celery"``)."""
+    """Fetch what an SSO domain says, or the keys of an issuer or a client (``DISCOVERY_RUNNER = "celery"``)."""
+    from django_lazyauth.clients.by_key import keys as client_keys  # noqa: F401 - the import registers its cache
     from django_lazyauth.kit import cached_fetch
     from django_lazyauth.openid import sso_discovery  # noqa: F401 - a cache is found by name once it was imported
     from django_lazyauth.resource_server import keys  # noqa: F401 - its cache is registered by the import

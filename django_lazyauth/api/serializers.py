@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
+from django_lazyauth.clients.by_key.assertion import ALGORITHMS
 from django_lazyauth.clients.members import (
     APPLICATION_TYPES,
     MAX_CONTACTS,
@@ -17,12 +18,12 @@ from django_lazyauth.clients.members import (
     MAX_URI_LENGTH,
 )
 from django_lazyauth.clients.metadata import (
-    AUTHENTICATION_METHODS,
     GRANT_TYPES,
     MAX_SCOPE_LENGTH,
     RESPONSE_TYPES,
 )
 from django_lazyauth.openid.jose import CONFIGURED_TOKEN_LIMIT
+from django_lazyauth.toolkit.client_methods import METHODS
 
 if TYPE_CHECKING:
     Serializer = serializers.Serializer[Any]
@@ -146,7 +147,13 @@ class ClientMetadataSerializer(Serializer):
     """What a client may say about itself (RFC 7591 §2). Names and links may carry a language tag, too."""
 
     redirect_uris = _uris(min_length=1)
-    token_endpoint_auth_method = serializers.ChoiceField(AUTHENTICATION_METHODS, required=False)
+    token_endpoint_auth_method = serializers.ChoiceField(METHODS, required=False)
+    token_endpoint_auth_methods_supported = serializers.ListField(
+        # As text: OpenAPI gives one choice set two names.
+        child=serializers.CharField(max_length=MAX_TEXT_LENGTH),
+        required=False,
+    )
+    token_endpoint_auth_signing_alg = serializers.ChoiceField(ALGORITHMS, required=False)
     grant_types = serializers.ListField(child=serializers.ChoiceField(GRANT_TYPES), required=False)
     response_types = serializers.ListField(child=serializers.ChoiceField(RESPONSE_TYPES), required=False)
     client_name = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)

@@ -1,5 +1,7 @@
 """Which client does a request come from, and does it prove it (RFC 6749 §2.3, §3.2.1)?
 
+A secret is checked on rows that the caller read. A key is checked before any transaction (:mod:`.by_key`).
+
 Not here: whether a client may do what it asks for.
 """
 
@@ -8,18 +10,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
+from django.utils import timezone
 
 from django_lazyauth.errors import InvalidClient, InvalidRequest
 from django_lazyauth.kit.http import MalformedCredentials, parse_basic, without_empty
 from django_lazyauth.kit.text import has_bad_characters
-from django_lazyauth.toolkit import clients
+from django_lazyauth.openid.jose import TokenRejected
+from django_lazyauth.toolkit import client_methods, clients
 
+from .by_key.assertion import ASSERTION_TYPE, Assertion, read_assertion
+from .by_key.prove import prove_by_key, refused
 from .secrets import secret_proves, upgrade_secret
 
 
-class TwoClients(InvalidRequest):
-    """The header names one client, and the form another (RFC 6749 §2.3: one authentication method a request)."""
+class Ambiguous(InvalidRequest):
+    """The request says in two ways who it comes from (RFC 6749 §2.3: one authentication method a request)."""
+
+
+class TwoClients(Ambiguous):
+    """It names two clients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +53,19 @@ class Credentials:
         basic: ``None`` without a Basic header.
         client_id: Of the form; empty without one.
         client_secret: Of the form; empty without one.
+        assertion: Signed with the client's key; ``None`` without one. Its signature was not checked.
     """
 
     basic: Basic | None = None
     client_id: str = ""
     client_secret: str = field(default="", repr=False)
+    assertion: Assertion | None = None
 
     @property
     def named(self) -> str:
-        """The client that the request says it comes from: the header's, else the form's. May be empty."""
+        """The client that the request says it comes from: header's, assertion's, else the form's. May be empty."""
+        if self.assertion is not None:
+            return self.assertion.client_id
         return (self.basic.client_id if self.basic else "") or self.client_id
 
     @property
@@ -83,43 +97,86 @@ def credentials_of(http_request: HttpRequest) -> Credentials:
     """Return what the header and the form of *http_request* say about its client.
 
     Raises:
-        InvalidClient: The header holds what no client can have.
-        TwoClients: Header and form name different clients. Neither is looked up, so the answer tells nothing of them.
+        InvalidClient: The header holds what no client can have, or the assertion can be nobody's.
+        Ambiguous: There are two methods, or two clients are named. No client is looked up, so the answer tells nothing
+            of them.
     """
     form = without_empty(http_request.POST)
     basic = read_basic(http_request.headers.get("Authorization", ""))
-    client_id = form.get("client_id", "")
+    client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
     if basic is not None and client_id and basic.client_id != client_id:
         raise TwoClients("The header and the form name two clients.")
-    return Credentials(basic, client_id, form.get("client_secret", ""))
+    holds_assertion = "client_assertion" in form or "client_assertion_type" in form
+    if sum((basic is not None, bool(secret), holds_assertion)) > 1:
+        raise Ambiguous("The request holds credentials of two kinds.")
+    return Credentials(basic, client_id, secret, _assertion_of(form) if holds_assertion else None)
 
 
-def authenticate(credentials: Credentials, known: clients.Client | None = None) -> clients.Client:
+def _assertion_of(form: QueryDict) -> Assertion:
+    """Return the assertion of a form (RFC 7521 §4.2). One that was sent must hold: nothing else is tried."""
+    sent, kind = form.get("client_assertion"), form.get("client_assertion_type")
+    if sent is None or kind is None:
+        raise Ambiguous("client_assertion and client_assertion_type come together.")
+    if kind != ASSERTION_TYPE:
+        raise refused("client_assertion_type")
+    try:
+        assertion = read_assertion(sent, timezone.now())
+    except TokenRejected as rejected:
+        raise refused(rejected.reason) from None
+    if form.get("client_id", assertion.client_id) != assertion.client_id:
+        raise TwoClients("The assertion and the form name two clients.")
+    return assertion
+
+
+def authenticate_by_key(credentials: Credentials) -> clients.Client | None:
+    """Return the client that signed the assertion of a request, which is spent; ``None`` without an assertion.
+
+    It may wait for the client's keys, and writes a row: no transaction may be open.
+
+    Raises:
+        InvalidClient: The assertion does not hold.
+        TemporarilyUnavailable: The client's keys cannot be read now.
+        TooManyRequests: A stranger's client sends too many.
+    """
+    return prove_by_key(credentials.assertion) if credentials.assertion is not None else None
+
+
+def authenticate(
+    credentials: Credentials, known: clients.Client | None = None, *, by_key: clients.Client | None = None
+) -> clients.Client:
     """Return the client that a request comes from.
 
-    A confidential client proves itself with its secret. So does every client that sends credentials. A public
-    client that sends none is taken at its word.
+    A confidential client proves itself. So does every client that sends credentials. A public client that sends none is
+    taken at its word.
 
     Args:
         known: A client that was loaded already. If it is the one that is named, no query is made.
+        by_key: What :func:`authenticate_by_key` returned for the same credentials, before the caller's transaction.
 
     Raises:
         InvalidClient: The client is unknown, disabled, or failed to authenticate.
     """
-    if credentials.basic is None and not credentials.client_secret:
+    if credentials.assertion is None and credentials.basic is None and not credentials.client_secret:
         client = _load(credentials.client_id, known)
-        if client is None or clients.is_confidential(client):
+        if client is None or client_methods.must_prove(client):
             raise InvalidClient
         return client
-    return prove(credentials, known)
+    return prove(credentials, known, by_key=by_key)
 
 
-def prove(credentials: Credentials, known: clients.Client | None = None) -> clients.Client:
-    """Return the client whose secret a request holds. There is no other way in.
+def prove(
+    credentials: Credentials, known: clients.Client | None = None, *, by_key: clients.Client | None = None
+) -> clients.Client:
+    """Return the client whose key or secret a request holds. There is no other way in.
+
+    Args:
+        known, by_key: As for :func:`authenticate`.
 
     Raises:
         InvalidClient: The client is unknown, disabled, or failed to authenticate.
     """
+    if credentials.assertion is not None:
+        return _as_known(by_key, known)
     client = _proved(credentials, known)
     if client is None:
         raise InvalidClient
@@ -131,7 +188,7 @@ def prove(credentials: Credentials, known: clients.Client | None = None) -> clie
 def _proved(credentials: Credentials, known: clients.Client | None) -> clients.Client | None:
     for client_id, secrets in credentials.attempts:
         client = known = _load(client_id, known)
-        if client is None:
+        if client is None or not client_methods.may_use_secret(client):
             continue
         for secret in secrets:
             if secret_proves(secret, client):
@@ -140,10 +197,21 @@ def _proved(credentials: Credentials, known: clients.Client | None) -> clients.C
     return None
 
 
+def _as_known(by_key: clients.Client | None, known: clients.Client | None) -> clients.Client:
+    """Return the client that proved itself with its key, as it stands in the transaction of the caller."""
+    if by_key is None:
+        raise InvalidClient
+    if known is None or known.client_id != by_key.client_id:
+        return by_key
+    if not clients.is_usable(known):
+        raise InvalidClient
+    return known
+
+
 def authenticate_confidential(
     credentials: Credentials, known: clients.Client | None = None
 ) -> clients.Client | None:
-    """Return the confidential client that a request comes from, or ``None``.
+    """Return the client that proved itself with a secret, or ``None``.
 
     A public client is refused even with a secret: anybody may hold it.
     """

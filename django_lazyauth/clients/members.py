@@ -17,7 +17,10 @@ from urllib.parse import urlsplit
 
 from django_lazyauth.errors import InvalidClientMetadata, InvalidRedirectUri
 from django_lazyauth.kit.text import has_bad_characters
+from django_lazyauth.openid.key_set import STRANGERS, KeySet, KeySetInvalid
+from django_lazyauth.toolkit.client_methods import ALGORITHM_MEMBER
 
+from .by_key.assertion import ALGORITHMS
 from .redirects import LOOPBACK, is_safe_redirect_uri
 
 Json = Any
@@ -158,6 +161,7 @@ def optional_members(members: Mapping[str, Json], own_hosts: set[str], policy: P
         "id_token_signed_response_alg": lambda: _one_of(
             members, "id_token_signed_response_alg", policy.signing_algorithms
         ),
+        ALGORITHM_MEMBER: lambda: _one_of(members, ALGORITHM_MEMBER, ALGORITHMS),
         "post_logout_redirect_uris": lambda: _post_logout_redirect_uris(members, policy),
         "backchannel_logout_uri": lambda: _backchannel_logout_uri(members, policy),
         "backchannel_logout_session_required": lambda: _session_required(members),
@@ -165,7 +169,7 @@ def optional_members(members: Mapping[str, Json], own_hosts: set[str], policy: P
     found = {name: usable(read) for name, read in parts.items()}
     return (
         {name: value for name, value in found.items() if value is not None and value != []}
-        | (usable(lambda: _keys(members)) or {})
+        | (usable(lambda: public_keys(members, policy)) or {})
         | _localized(members, own_hosts)
     )
 
@@ -233,12 +237,19 @@ def _localized(members: Mapping[str, Json], own_hosts: set[str]) -> dict[str, Js
     return found
 
 
-def _keys(members: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the client's public keys: a key set or its URL, never both (RFC 7591 §2)."""
+def public_keys(members: Mapping[str, Json], policy: Policy) -> dict[str, Json]:
+    """Return the client's public keys: a key set or its URL, never both (RFC 7591 §2).
+
+    Raises:
+        InvalidClientMetadata: Both, or what must not be published.
+        Unusable: A key set that assertions cannot be checked with, or a URL that is not fetched.
+    """
     if "jwks" in members and "jwks_uri" in members:
         raise InvalidClientMetadata("jwks and jwks_uri exclude each other.")
     if "jwks_uri" in members:
-        return {"jwks_uri": web_uri(members, "jwks_uri", schemes=("https",))}
+        uri = text_of(members, "jwks_uri", MAX_URI_LENGTH) or ""
+        schemes = ("http", "https") if policy.allows_loopback and LOOPBACK.match(uri) else ("https",)
+        return {"jwks_uri": web_uri(members, "jwks_uri", schemes=schemes)}
     if "jwks" not in members:
         return {}
     jwks = members["jwks"]
@@ -253,6 +264,15 @@ def _keys(members: Mapping[str, Json]) -> dict[str, Json]:
     if len(keys) > MAX_KEYS or any(key.get("kty") not in KEY_TYPES for key in keys):
         raise Unusable(f"jwks must hold at most {MAX_KEYS} keys of known types.")
     return {"jwks": {"keys": [dict(key) for key in keys]}}
+
+
+def has_keys(members: Mapping[str, Json], policy: Policy) -> bool:
+    """Say whether assertions of the client can be checked: with one of its keys, or with those at its address."""
+    found = usable(lambda: public_keys(members, policy)) or {}
+    try:
+        return "jwks_uri" in found or len(KeySet.from_jwks(found.get("jwks"), STRANGERS)) > 0
+    except KeySetInvalid:
+        return False
 
 
 def _is_key(key: Json) -> bool:

@@ -15,6 +15,16 @@ from dataclasses import dataclass, field, replace
 
 from django_lazyauth.errors import InvalidClientMetadata, InvalidRedirectUri
 from django_lazyauth.kit.text import has_bad_characters
+from django_lazyauth.toolkit.client_methods import (
+    BY_KEY,
+    BY_SECRET,
+    METHOD_MEMBER,
+    METHODS,
+    METHODS_MEMBER,
+    NO_METHOD,
+    has_secret_by,
+    is_public_by,
+)
 
 from .members import (
     MAX_REDIRECT_URIS,
@@ -22,6 +32,7 @@ from .members import (
     Policy,
     base_of,
     check_redirect_uri,
+    has_keys,
     host_in,
     is_redirect_uri,
     optional_members,
@@ -30,12 +41,11 @@ from .members import (
     usable,
 )
 
-AUTHENTICATION_METHODS = ("client_secret_basic", "client_secret_post", "none")
 #: Grants that a self-registered client may use: none works without a person.
 GRANT_TYPES = ("authorization_code", "refresh_token")
 RESPONSE_TYPES = ("code",)
 #: A document holds no secret: anybody can read it.
-METHODS_OF_DOCUMENTS = ("none",)
+METHODS_OF_DOCUMENTS = (BY_KEY, NO_METHOD)
 #: A document that holds one of these is refused (draft-ietf-oauth-client-id-metadata-document §4.1).
 SECRETS = ("client_secret", "client_secret_expires_at")
 
@@ -52,7 +62,12 @@ class ClientMetadata:
 
     @property
     def is_public(self) -> bool:
-        return bool(self.members["token_endpoint_auth_method"] == "none")
+        """Whether the client may come without credentials. It may prove itself with a key all the same."""
+        return is_public_by(self.members)
+
+    @property
+    def has_secret(self) -> bool:
+        return has_secret_by(self.members)
 
     @property
     def digest(self) -> str:
@@ -81,7 +96,7 @@ def parse_metadata(document: Json, policy: Policy) -> ClientMetadata:
     redirect_uris = _redirect_uris(members, policy)
     registered = {
         "redirect_uris": redirect_uris,
-        "token_endpoint_auth_method": _method(members, AUTHENTICATION_METHODS, default="client_secret_basic"),
+        **_methods(members, METHODS, default="client_secret_basic", is_keyed=has_keys(members, policy)),
         "grant_types": _grant_types(members),
         "response_types": _served(members, "response_types", RESPONSE_TYPES),
         "scope": _scope(members, policy) or " ".join(policy.default_scopes),
@@ -107,16 +122,17 @@ def parse_document(document: Json, client_id: str, policy: Policy) -> ClientMeta
         raise InvalidClientMetadata("A document must not hold client_secret or client_secret_expires_at.")
     policy = _for_kind(members, policy)
     redirect_uris = _usable_redirect_uris(members, policy)
+    optional = _of_right_types(members)
     registered: dict[str, Json] = {
         "redirect_uris": redirect_uris,
-        "token_endpoint_auth_method": _method(members, METHODS_OF_DOCUMENTS, default="none"),
+        **_methods(members, METHODS_OF_DOCUMENTS, default=NO_METHOD, is_keyed=has_keys(optional, policy)),
         "grant_types": _grant_types(members),
         "response_types": _served(members, "response_types", RESPONSE_TYPES),
     }
     if "scope" in members:
         registered["scope"] = usable(lambda: _scope(members, policy)) or " ".join(policy.default_scopes)
     own_hosts = {host_in(uri) for uri in (client_id, *redirect_uris)}
-    return ClientMetadata(registered | optional_members(_of_right_types(members), own_hosts, policy))
+    return ClientMetadata(registered | optional_members(optional, own_hosts, policy))
 
 
 def parse_replacement(document: Json, policy: Policy) -> ReplacedMetadata:
@@ -179,23 +195,36 @@ def _served(members: Mapping[str, Json], name: str, served: tuple[str, ...]) -> 
     return kept
 
 
-def _method(members: Mapping[str, Json], served: tuple[str, ...], *, default: str) -> str:
-    """Return how the client authenticates: the served one that it prefers (OpenID Connect RP Metadata Choices)."""
-    stated = members.get("token_endpoint_auth_method")
+def _methods(
+    members: Mapping[str, Json], served: tuple[str, ...], *, default: str, is_keyed: bool
+) -> dict[str, Json]:
+    """Return how the client may authenticate: the served ones of those that it names, the preferred one first.
+
+    Several remain where a client can do several (OpenID Connect RP Metadata Choices §2): ChatGPT names ``none`` for
+    servers without keys, and sends an assertion where it can. A secret and ``none`` exclude each other, as a client
+    that may leave its secret away has none.
+    """
+    stated = members.get(METHOD_MEMBER)
     if stated is not None and not isinstance(stated, str):
-        raise InvalidClientMetadata("token_endpoint_auth_method must be a string.")
-    methods = [
-        *([stated] if stated else []),
-        *(texts_of(members, "token_endpoint_auth_methods_supported") or []),
-    ]
-    if not methods:
-        return default
-    for method in methods:
-        if method in served:
-            return method
-    raise InvalidClientMetadata(
-        f"token_endpoint_auth_method is none that is served for this client: {', '.join(served)}."
-    )
+        raise InvalidClientMetadata(f"{METHOD_MEMBER} must be a string.")
+    named = dict.fromkeys([*([stated] if stated else []), *(texts_of(members, METHODS_MEMBER) or [])])
+    if not named:
+        return {METHOD_MEMBER: default}
+    kept = [method for method in named if method in served]
+    if BY_KEY in kept and not is_keyed:
+        kept.remove(BY_KEY)
+        if not kept:
+            raise InvalidClientMetadata(
+                f"{METHOD_MEMBER} {BY_KEY} needs a jwks or jwks_uri that can be used."
+            )
+    if not kept:
+        raise InvalidClientMetadata(
+            f"{METHOD_MEMBER} is none that is served for this client: {', '.join(served)}."
+        )
+    first = next((method for method in kept if method != BY_KEY), "")
+    excluded = {NO_METHOD} if first in BY_SECRET else set(BY_SECRET)
+    kept = [method for method in kept if method not in excluded]
+    return {METHOD_MEMBER: kept[0]} | ({METHODS_MEMBER: kept} if len(kept) > 1 else {})
 
 
 def _grant_types(members: Mapping[str, Json]) -> list[str]:

@@ -140,7 +140,7 @@ def _find_repeated(repeat_key: str) -> RegisteredClient | None:
 
 
 def _register(metadata: ClientMetadata, **attributes: Any) -> dict[str, Any]:
-    credentials = Credentials.new(with_secret=not metadata.is_public)
+    credentials = Credentials.new(with_secret=metadata.has_secret)
     now = timezone.now()
     attrs = ClientAttributes(
         client_id=uuid7().hex,

@@ -75,7 +75,7 @@ def replace(client_id: str, token: str, *, read_document: Callable[[], Any]) -> 
     if spent is not None:
         return _answer_again(client, replacement.metadata, spent)
     credentials = next_credentials(client.client_id, token)
-    if replacement.metadata.is_public or client.secret_digest:
+    if not replacement.metadata.has_secret or client.secret_digest:
         credentials = credentials.without_secret()
     try:
         updated = _update(store, client, replacement.metadata, credentials)
@@ -138,7 +138,7 @@ def _succeeded(client_id: str, token: str) -> tuple[RegisteredClient, Credential
 def _new_secret_digest(metadata: ClientMetadata, credentials: Credentials) -> str | None:
     if credentials.secret:
         return digest_secret(credentials.secret)
-    return "" if metadata.is_public else None
+    return None if metadata.has_secret else ""
 
 
 def _check_claims(client: RegisteredClient, replacement: ReplacedMetadata) -> None:

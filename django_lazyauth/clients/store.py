@@ -35,6 +35,7 @@ from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import ClientRegistration, ClientSource
 from django_lazyauth.signals import client_deleted
 from django_lazyauth.toolkit import clients
+from django_lazyauth.toolkit.client_methods import is_public_by
 from django_lazyauth.toolkit.clients import ClientFields
 
 logger = logging.getLogger("django_lazyauth.registration")
@@ -293,7 +294,7 @@ def _fields(attrs: ClientAttributes) -> ClientFields:
         name=metadata.get("client_name", ""),
         redirect_uris=tuple(metadata["redirect_uris"]),
         post_logout_redirect_uris=tuple(metadata.get("post_logout_redirect_uris", ())),
-        is_public=metadata["token_endpoint_auth_method"] == "none",
+        is_public=is_public_by(metadata),
         secret_digest=attrs.secret_digest,
     )
 

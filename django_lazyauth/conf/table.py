@@ -327,6 +327,13 @@ class LazyAuthSettings:
         "only.",
         default=False,
     )
+    assertion_audience_compat = Setting(
+        kinds.items("a list of client ids", kinds.text),
+        "Clients that an operator made and whose assertions may name the URL of an endpoint as `aud`. Those of all "
+        "others must name the issuer. For libraries that cannot. See "
+        "[keys instead of secrets](concepts/client-keys.md).",
+        default=(),
+    )
     introspection_clients = Setting(
         _NAMES_BY_CLIENT,
         "Client id → resource indicators that it is: it may introspect access tokens for one of them (RFC 7662 §2).",

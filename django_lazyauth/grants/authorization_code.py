@@ -37,6 +37,7 @@ from django_lazyauth.tokens.id import has_verified_email
 from django_lazyauth.tokens.issue import issue
 from django_lazyauth.tokens.writes import Delete, Insert, Step, Update, Writes
 from django_lazyauth.toolkit import clients
+from django_lazyauth.toolkit.client_methods import BY_KEY
 from django_lazyauth.toolkit.scopes import narrow
 
 from .checks import authenticated_client, chosen_resources
@@ -55,7 +56,7 @@ def authorization_code(form: Form, prepared: Prepared) -> Outcome:
     locked = lock_code(form.require("code"))
     pending = locked.pending if locked else None
     try:
-        return _redeem(form, locked)
+        return _redeem(form, prepared, locked)
     except _Unfinishable as refusal:
         return Outcome(TokenAnswer.of_error(refusal), discarded=pending)
     except OAuthError as refusal:
@@ -73,8 +74,8 @@ def authorization_code(form: Form, prepared: Prepared) -> Outcome:
         return Outcome(TokenAnswer(""), pending=pending).failed(error)
 
 
-def _redeem(form: Form, locked: LockedCode | None) -> Outcome:
-    client = authenticated_client(form, GRANT_TYPE, locked.pending.client if locked else None)
+def _redeem(form: Form, prepared: Prepared, locked: LockedCode | None) -> Outcome:
+    client = authenticated_client(form, prepared, GRANT_TYPE, locked.pending.client if locked else None)
     if locked is None or not _is_good(locked, client):
         raise InvalidGrant
     pending = locked.pending
@@ -99,7 +100,7 @@ def _redeem(form: Form, locked: LockedCode | None) -> Outcome:
         has_refresh_token=True,
     )
     issued = issue(grantee)
-    Writes((*person.steps, *map(Insert, issued.rows), *_spend(locked, person))).run()
+    Writes((*person.steps, *map(Insert, issued.rows), *_spend(locked, person, prepared))).run()
     if person.changed_password:
         # The change was made in this browser, and it ended the browser's own sign-in too.
         browser.let_resume(pending)
@@ -225,7 +226,7 @@ def _identity_id(locked: LockedCode, person: _Person) -> int | None:
 # -- the code --------------------------------------------------------------------------------------------------
 
 
-def _spend(locked: LockedCode, person: _Person) -> list[Step]:
+def _spend(locked: LockedCode, person: _Person, prepared: Prepared) -> list[Step]:
     """Return the steps that spend the code, and drop what waited for it."""
     now = timezone.now()
     spent = Update(
@@ -239,6 +240,7 @@ def _spend(locked: LockedCode, person: _Person) -> list[Step]:
             # From now on: when the sweep looks at the row.
             "expires_at": now + lazyauth_settings.code_retention,
             "private": "",
+            **({"client_auth": BY_KEY} if prepared.by_key is not None else {}),
         },
         where={"session_id": locked.pending.pk, "status": Status.CODE_ISSUED},
     )

@@ -11,10 +11,12 @@ from django_lazyauth.errors import InvalidTarget, UnauthorizedClient
 from django_lazyauth.openid.resource_indicators import are_sound_resources, lies_below
 from django_lazyauth.toolkit import clients
 
-from .contract import Form
+from .contract import Form, Prepared
 
 
-def authenticated_client(form: Form, grant_type: str, known: clients.Client | None = None) -> clients.Client:
+def authenticated_client(
+    form: Form, prepared: Prepared, grant_type: str, known: clients.Client | None = None
+) -> clients.Client:
     """Return the client of *form*, which may use this grant (RFC 6749 §3.2.1).
 
     Args:
@@ -24,17 +26,17 @@ def authenticated_client(form: Form, grant_type: str, known: clients.Client | No
         InvalidClient: It is unknown, disabled, or failed to authenticate.
         UnauthorizedClient: It may not use this grant.
     """
-    return _may_use(authenticate(form.credentials, known), grant_type)
+    return _may_use(authenticate(form.credentials, known, by_key=prepared.by_key), grant_type)
 
 
-def proved_client(form: Form, grant_type: str) -> clients.Client:
-    """Return the client of *form*, which has proved with its secret who it is, and may use this grant.
+def proved_client(form: Form, prepared: Prepared, grant_type: str) -> clients.Client:
+    """Return the client of *form*, which has proved who it is, and may use this grant.
 
     Raises:
         InvalidClient: It is unknown, disabled, or failed to authenticate.
         UnauthorizedClient: It may not use this grant.
     """
-    return _may_use(prove(form.credentials), grant_type)
+    return _may_use(prove(form.credentials, by_key=prepared.by_key), grant_type)
 
 
 def _may_use(client: clients.Client, grant_type: str) -> clients.Client:

@@ -22,7 +22,7 @@ GRANT_TYPE: Final = "client_credentials"
 
 def client_credentials(form: Form, prepared: Prepared) -> Outcome:
     """Answer a token request of a client that acts for itself (RFC 6749 §4.4.2)."""
-    client = proved_client(form, GRANT_TYPE)
+    client = proved_client(form, prepared, GRANT_TYPE)
     grantee = Grantee(
         client=client,
         user=None,

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from django_lazyauth.clients.authenticate import Credentials, TwoClients, credentials_of
+from django_lazyauth.clients.authenticate import Ambiguous, Credentials, credentials_of
 from django_lazyauth.errors import (
     InvalidClient,
     InvalidRequest,
@@ -27,10 +27,13 @@ from django_lazyauth.kit.http import without_empty
 from django_lazyauth.kit.retry import is_outage
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.openid.jose import TOKEN_LIMIT
+from django_lazyauth.toolkit.clients import Client
 from django_lazyauth.toolkit.models import AccessToken
 
-#: Characters of one parameter.
+#: Characters of one parameter, and of those that may be longer.
 MAX_PARAMETER_LENGTH: Final = 8 * 1024
+MAX_LENGTH_OF: Final = {"client_assertion": TOKEN_LIMIT}
 #: The challenge for a client that failed to authenticate (RFC 6749 §5.2).
 REALM: Final = 'Basic realm="token"'
 #: Parameters that a request may repeat (RFC 8707 §2).
@@ -75,9 +78,9 @@ def read_form(http_request: HttpRequest) -> Form:
     """Return the form of a request to the token, revocation or introspection endpoint.
 
     Raises:
-        InvalidRequest: Parameters in the URL, another content type, credentials of two clients, or a parameter that
-            is repeated, too long or holds characters that no database can.
-        InvalidClient: Credentials in the header that no client can have.
+        InvalidRequest: Parameters in the URL, another content type, credentials of two clients or two kinds, or a
+            parameter that is repeated, too long or holds characters that no database can.
+        InvalidClient: Credentials that no client can have.
     """
     if http_request.GET:
         raise InvalidRequest("Parameters belong into the body of the request.")
@@ -87,7 +90,8 @@ def read_form(http_request: HttpRequest) -> Form:
     for name, values in form.lists():
         if len(values) > 1 and name not in REPEATABLE:
             raise InvalidRequest("A parameter is repeated.")
-        too_long = any(len(value) > MAX_PARAMETER_LENGTH for value in values)
+        limit = MAX_LENGTH_OF.get(name, MAX_PARAMETER_LENGTH)
+        too_long = any(len(value) > limit for value in values)
         if too_long or any(map(has_bad_characters, (name, *values))):
             raise InvalidRequest("A parameter is too long or holds characters that it cannot hold.")
     return Form(
@@ -104,7 +108,7 @@ def client_id_of(http_request: HttpRequest) -> str:
         return credentials_of(http_request).named
     except InvalidClient:
         return str(http_request.POST.get("client_id", ""))
-    except TwoClients:
+    except Ambiguous:
         return ""
 
 
@@ -115,8 +119,13 @@ def client_id_of(http_request: HttpRequest) -> str:
 class Prepared:
     """What was settled before any transaction: what fetches, and what can be used once.
 
-    Today that is nothing. Client secrets are checked in the transaction of the grant, on rows that it has read.
+    Client secrets are checked in the transaction of the grant, on rows that it has read.
+
+    Attributes:
+        by_key: The client that proved itself with its key; ``None`` where the request holds no assertion.
     """
+
+    by_key: Client | None = None
 
 
 # -- what comes back ---------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Final
 from django.db import router, transaction
 from django.http import HttpRequest
 
+from django_lazyauth.clients.authenticate import authenticate_by_key
 from django_lazyauth.errors import InvalidGrant, OAuthError, UnsupportedGrantType
 from django_lazyauth.kit.log import log_failure
 from django_lazyauth.kit.retry import is_conflict, is_outage, retry_on_conflict
@@ -65,7 +66,7 @@ def _grant_of(form: Form) -> Grant:
 
 def _prepare(form: Form) -> Prepared:
     """Settle what needs the network or can be used once. No transaction is open."""
-    return Prepared()
+    return Prepared(by_key=authenticate_by_key(form.credentials))
 
 
 def _run(grant: Grant, form: Form, prepared: Prepared) -> Outcome:

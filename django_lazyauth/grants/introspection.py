@@ -11,7 +11,7 @@ from typing import Any, Final
 from django.http import HttpRequest
 from django.utils import timezone
 
-from django_lazyauth.clients.authenticate import authenticate_confidential
+from django_lazyauth.clients.authenticate import authenticate_by_key, authenticate_confidential
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClient, OAuthError
 from django_lazyauth.openid.resource_indicators import audience_of, same_resource
@@ -29,8 +29,9 @@ def answer_introspection_request(http_request: HttpRequest) -> TokenAnswer:
     try:
         form = read_form(http_request)
         token = form.require("token")
+        client = authenticate_by_key(form.credentials)
         bearer, named = find_bearer_beside_client(token, form.credentials.named)
-        client = authenticate_confidential(form.credentials, named)
+        client = client or authenticate_confidential(form.credentials, named)
         if client is None:
             raise InvalidClient
     except OAuthError as error:

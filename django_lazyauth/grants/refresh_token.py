@@ -14,7 +14,7 @@ from typing import Final
 
 from django.utils import timezone
 
-from django_lazyauth.errors import InvalidGrant, InvalidScope, InvalidTarget
+from django_lazyauth.errors import InvalidClient, InvalidGrant, InvalidScope, InvalidTarget
 from django_lazyauth.tokens import refresh
 from django_lazyauth.tokens.grantee import Authentication, Granted, Grantee
 from django_lazyauth.tokens.id import has_verified_email
@@ -35,10 +35,11 @@ def refresh_token(form: Form, prepared: Prepared) -> Outcome:
     """Answer a token request with a refresh token (RFC 6749 §6)."""
     token = form.require("refresh_token", "Missing refresh token parameter.")
     locked = refresh.lock(token)
-    client = authenticated_client(form, GRANT_TYPE, locked.row.application if locked else None)
+    client = authenticated_client(form, prepared, GRANT_TYPE, locked.row.application if locked else None)
     now = timezone.now()
     if locked is None or locked.row.application_id != client.pk:
         raise InvalidGrant
+    _check_key(locked, prepared)
     row = locked.row
     if row.revoked is not None:
         return _answer_again(form, client, row, token, now)
@@ -69,6 +70,12 @@ def refresh_token(form: Form, prepared: Prepared) -> Outcome:
     tokens = (spent, Insert(issued.access_token), Insert(issued.refresh_token))
     Writes((*id_token, *written_down, *tokens, *kept)).run()
     return Outcome(TokenAnswer(issued.body), access_token=issued.access_token)
+
+
+def _check_key(locked: refresh.LockedToken, prepared: Prepared) -> None:
+    """A session whose code came with an assertion is refreshed with one only, whatever the client registers later."""
+    if locked.needs_key and prepared.by_key is None:
+        raise InvalidClient("The tokens of this session are refreshed with a client assertion only.")
 
 
 def _scopes(form: Form, client: clients.Client, granted: Granted) -> tuple[str, ...]:

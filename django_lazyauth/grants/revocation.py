@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import router
 from django.http import HttpRequest
 
-from django_lazyauth.clients.authenticate import authenticate
+from django_lazyauth.clients.authenticate import authenticate, authenticate_by_key
 from django_lazyauth.errors import OAuthError, TemporarilyUnavailable
 from django_lazyauth.kit.log import log_failure
 from django_lazyauth.kit.retry import retry_on_conflict
@@ -34,7 +34,10 @@ def answer_revocation_request(http_request: HttpRequest) -> TokenAnswer:
     """
     try:
         form = read_form(http_request)
-        for session_id in retry_on_conflict(partial(_revoke, form)):
+        token = form.require("token")
+        # Before anything that is tried again: an assertion is good once.
+        by_key = authenticate_by_key(form.credentials)
+        for session_id in retry_on_conflict(partial(_revoke, form, token, by_key)):
             end.end_session(session_id)
     except OAuthError as error:
         return TokenAnswer.of_error(error)
@@ -44,14 +47,14 @@ def answer_revocation_request(http_request: HttpRequest) -> TokenAnswer:
     return TokenAnswer("{}")
 
 
-def _revoke(form: Form) -> set[UUID]:
+def _revoke(form: Form, token: str, by_key: Client | None) -> set[UUID]:
     """Revoke the token if it belongs to no session. Return the sessions that it belongs to, for the caller to end.
 
     Raises:
-        OAuthError: No token was sent, or the client failed to authenticate.
+        OAuthError: The client failed to authenticate.
     """
-    checksum = digest(form.require("token"))
-    client = authenticate(form.credentials)
+    checksum = digest(token)
+    client = authenticate(form.credentials, by_key=by_key)
     model = get_refresh_token_model()
     tokens = model.objects.using(router.db_for_write(model)).filter(application=client)
     rows = list(tokens.filter(token_checksum=checksum))

@@ -9,16 +9,16 @@ from typing import Any
 
 from django.urls import NoReverseMatch, reverse
 
+from django_lazyauth.clients.by_key.assertion import ALGORITHMS
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.tokens.id import PROTOCOL_CLAIMS, SCOPE_OF_CLAIM
 from django_lazyauth.tokens.keys import signing_algorithms
+from django_lazyauth.toolkit.client_methods import METHODS, PROVING_METHODS
 from django_lazyauth.toolkit.scopes import advertised_scopes
 from django_lazyauth.toolkit.settings import metadata_documents_enabled
 
 from .endpoint import GRANTS
 
-AUTHENTICATION_METHODS = ["client_secret_basic", "client_secret_post", "none"]
-CONFIDENTIAL_METHODS = ["client_secret_basic", "client_secret_post"]
 PROMPTS = ["none", "login", "consent", "select_account", "create"]
 
 #: Member → name of the URL that serves it. A URL that is not mounted is not advertised.
@@ -42,6 +42,17 @@ def endpoint_url(name: str) -> str | None:
         return None
 
 
+#: Endpoint that clients authenticate at → the methods that it serves (RFC 8414 §2).
+METHODS_OF = {"token": METHODS, "revocation": METHODS, "introspection": PROVING_METHODS}
+
+
+def _authentication() -> dict[str, list[str]]:
+    methods = {f"{name}_endpoint_auth_methods_supported": list(served) for name, served in METHODS_OF.items()}
+    return methods | {
+        f"{name}_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS) for name in METHODS_OF
+    }
+
+
 def server_metadata() -> dict[str, Any]:
     """Return the authorization server metadata (RFC 8414 §2, OpenID Connect Discovery §3)."""
     endpoints = {member: url for member, name in ENDPOINTS.items() if (url := endpoint_url(name))}
@@ -55,9 +66,7 @@ def server_metadata() -> dict[str, Any]:
         "response_modes_supported": ["query"],
         "grant_types_supported": list(GRANTS),
         "code_challenge_methods_supported": ["S256"],
-        "token_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
-        "revocation_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
-        "introspection_endpoint_auth_methods_supported": CONFIDENTIAL_METHODS,
+        **_authentication(),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": list(signing_algorithms()),
         "claims_supported": [*SCOPE_OF_CLAIM, *PROTOCOL_CLAIMS],

@@ -13,6 +13,7 @@ from .legacy import LEGACY_TYPES, LegacyUpstreamToken
 from .logout import DeliveryState, LogoutDelivery, UsedLogoutToken
 from .successor import SealedSuccessor
 from .sweep import SweepPosition
+from .used_proof import ProofKind, UsedProof
 from .vault import UpstreamToken
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "LogoutDelivery",
     "NamedLease",
     "PendingAuthorization",
+    "ProofKind",
     "ProviderIdentity",
     "ProviderKeySet",
     "Revocation",
@@ -40,4 +42,5 @@ __all__ = [
     "UpstreamGrant",
     "UpstreamToken",
     "UsedLogoutToken",
+    "UsedProof",
 ]

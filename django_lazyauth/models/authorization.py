@@ -182,6 +182,15 @@ class PendingAuthorization(models.Model):
     asked_again_at = models.DateTimeField(_("asked for consent once more at"), null=True, blank=True)
     amr = models.JSONField(_("authentication methods"), default=list, blank=True)
     acr = models.CharField(_("authentication context"), max_length=255, blank=True)
+    client_auth = models.CharField(
+        _("client authenticated by"),
+        max_length=32,
+        blank=True,
+        default="",
+        # So that a process of an earlier release can still write its rows while a site is upgraded.
+        db_default="",
+        help_text=_("Set where its code came with a client assertion: it is refreshed with one only."),
+    )
     consented_at = models.DateTimeField(_("consented at"), null=True, blank=True)
 
     code_digest = models.CharField(  # noqa: DJ001 - unique, so that none is NULL
@@ -251,6 +260,10 @@ class PendingAuthorization(models.Model):
                 condition=~Q(status=Status.EXCHANGED) | Q(user__isnull=False, exchanged_at__isnull=False),
             ),
             models.CheckConstraint(name="lazyauth_pending_code_needs_pkce", condition=~Q(code_challenge="")),
+            models.CheckConstraint(
+                name="lazyauth_pending_client_auth_known",
+                condition=Q(client_auth__in=["", "private_key_jwt"]),
+            ),
             models.CheckConstraint(
                 name="lazyauth_pending_link_is_no_sign_in",
                 condition=Q(link_to__isnull=True)

@@ -43,7 +43,8 @@ KEY_OF: Final = {
     "ES256": ("EC", "P-256"),
     "ES384": ("EC", "P-384"),
     "ES512": ("EC", "P-521"),
-    "EdDSA": ("OKP", "Ed25519"),
+    # Two names of one algorithm (RFC 9864 §2.2).
+    **dict.fromkeys(("EdDSA", "Ed25519"), ("OKP", "Ed25519")),
 }
 #: The hashes of algorithms whose key is a secret that both sides have (RFC 7518 §3.2). None is accepted by default.
 MAC_OF: Final = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
@@ -88,6 +89,8 @@ class Reason(StrEnum):
     SCOPE = "scope"
     SESSION = "tsid"
     REVOKED = "revoked"
+    METHOD = "method"
+    USED = "used"
     UNCLEAN = "unclean"
     KEY_SET = "key_set"
 

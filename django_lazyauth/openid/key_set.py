@@ -44,7 +44,9 @@ _CURVES: Final[Mapping[str, type[ec.EllipticCurve]]] = {
     "P-384": ec.SECP384R1,
     "P-521": ec.SECP521R1,
 }
-_ALGORITHMS: Final = {name: get_default_algorithms()[name] for name in KEY_OF}
+#: Newer name of an algorithm → the name that everybody knows (RFC 9864 §2.2).
+_KNOWN_AS: Final = {"Ed25519": "EdDSA"}
+_ALGORITHMS: Final = {name: get_default_algorithms()[_KNOWN_AS.get(name, name)] for name in KEY_OF}
 
 
 class KeySetInvalid(LazyAuthError):
@@ -105,8 +107,14 @@ class KeySet:
             raise KeySetInvalid("too_many_keys")
         return cls(keys)
 
-    def select(self, kid: str | None, algorithm: str) -> Key:
+    def select(self, kid: str | None, algorithm: str, *, needs_kid: bool = True) -> Key:
         """Return the one key for this header (RFC 7515 §4.1.4).
+
+        Args:
+            kid: The key that the header names, if it names one.
+            algorithm: That of the header.
+            needs_kid: Whether a header must name its key where there are several. If not, the only one that fits is
+                taken.
 
         Raises:
             TokenRejected: ``kid`` needed and missing or ambiguous, ``unknown_kid``, or ``alg``: no key of a set is a
@@ -115,19 +123,27 @@ class KeySet:
         """
         if algorithm not in KEY_OF:
             raise TokenRejected(Reason.ALGORITHM)
-        if kid is None and len(self.keys) > 1:
+        if needs_kid and kid is None and len(self.keys) > 1:
             raise TokenRejected(Reason.KID)
         named = self.keys if kid is None else tuple(key for key in self.keys if key.kid == kid)
         if not named:
             raise TokenRejected(Reason.UNKNOWN_KID)
         fitting = [
-            key for key in named if key.kind == KEY_OF[algorithm] and key.algorithm in {None, algorithm}
+            key
+            for key in named
+            if key.kind == KEY_OF[algorithm]
+            and (key.algorithm is None or same_algorithm(key.algorithm, algorithm))
         ]
         if not fitting:
             raise OtherKeyType
         if len(fitting) > 1:
             raise TokenRejected(Reason.KID)
         return fitting[0]
+
+
+def same_algorithm(one: str, other: str) -> bool:
+    """Say whether two names mean one algorithm."""
+    return _KNOWN_AS.get(one, one) == _KNOWN_AS.get(other, other)
 
 
 def check_signature(decoded: Decoded, key: Key, algorithm: str) -> None:

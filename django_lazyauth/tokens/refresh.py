@@ -27,8 +27,8 @@ from .writes import Save, Step, Upsert
 
 #: What using a refresh token changes in its own row.
 SPENT_FIELDS = ("revoked", "token_family", "updated")
-#: How the person signed in, kept in the row of their authorization request.
-_AUTHENTICATION = ("auth_time", "amr", "acr")
+#: How the person and the client authenticated, kept in the row of their authorization request.
+_AUTHENTICATION = ("auth_time", "amr", "acr", "client_auth")
 #: What the person granted, kept in that row, or in a row of its own for a session that DOT began.
 _GRANTED = ("scope", "resource")
 
@@ -42,11 +42,13 @@ class LockedToken:
             what bounds the client in its registration.
         authentication: How the person signed in, as far as it is still known.
         granted: What the person allowed the session; ``None`` for one that DOT began and that was not used here yet.
+        needs_key: Whether the client authenticated with its key when the session began.
     """
 
     row: RefreshToken
     authentication: Authentication
     granted: Granted | None
+    needs_key: bool = False
 
 
 def find(token: str) -> RefreshToken | None:
@@ -68,9 +70,10 @@ def lock(token: str) -> LockedToken | None:
     found = _select(using).get_annotated(digest(token))
     if found is None:
         return None
-    row, (auth_time, amr, acr, scope, resources) = found
+    row, (auth_time, amr, acr, client_auth, scope, resources) = found
     granted = None if scope is None else Granted(tuple(scope.split()), tuple(resources or ()))
-    return LockedToken(row, Authentication(auth_time, tuple(amr or ()), acr or ""), granted)
+    authentication = Authentication(auth_time, tuple(amr or ()), acr or "")
+    return LockedToken(row, authentication, granted, needs_key=bool(client_auth))
 
 
 @cache

@@ -210,9 +210,13 @@ SHOWN_TO_PEOPLE = ("client_name", "client_uri", "logo_uri", "tos_uri", "policy_u
 def metadata_digest(client: Client) -> str:
     """Return the digest of what the client says about itself to people; consent is asked anew when it changes.
 
-    That is its name, redirect URIs, links and scope. Keys and grants may change without a question.
+    That is its name, redirect URIs, links and scope. Keys, grants, and whether it proves itself with a key may change
+    without a question.
     """
-    said: list[Any] = [client.name, sorted(client.redirect_uris.split()), client.client_type]
+    kind = client.client_type
+    if is_self_registered(client) and not client.client_secret:
+        kind = AbstractApplication.CLIENT_PUBLIC
+    said: list[Any] = [client.name, sorted(client.redirect_uris.split()), kind]
     registration = registration_of(client) if is_self_registered(client) else None
     if registration is not None:
         metadata = registration.metadata

@@ -30,6 +30,7 @@ from django_lazyauth.models import (
     UpstreamGrant,
     UpstreamToken,
     UsedLogoutToken,
+    UsedProof,
 )
 from django_lazyauth.sessions import end
 from django_lazyauth.tokens import family
@@ -80,6 +81,8 @@ def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Itera
     yield Swept("logout deliveries", _delete_in_batches(finished, "updated_at", batch_size))
     used = UsedLogoutToken.objects.filter(expires_at__lt=now)
     yield Swept("used logout tokens", _delete_in_batches(used, "expires_at", batch_size))
+    proofs = UsedProof.objects.filter(expires_at__lt=now)
+    yield Swept("used proofs", _delete_in_batches(proofs, "expires_at", batch_size))
     # A family that began before its grant was written down cannot live longer than that.
     grants = FamilyGrant.objects.all().begun_before(now - lazyauth_settings.refresh_token_lifetime)
     yield Swept("grants of sessions", _delete_in_batches(grants, "created_at", batch_size))

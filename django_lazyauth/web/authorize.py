@@ -29,6 +29,7 @@ from django_lazyauth.authorize.request import (
     validate_authorization,
 )
 from django_lazyauth.clients import document, host_clients
+from django_lazyauth.clients.by_key.keys import prefetch_keys
 from django_lazyauth.clients.redirects import authorization_response
 from django_lazyauth.errors import (
     ConsentRequired,
@@ -72,6 +73,7 @@ def authorize_view(request: HttpRequest) -> HttpResponse:
         checked = _check(request)
     except AuthorizationRefused as refused:
         return _refuse(request, refused)
+    prefetch_keys(checked.client)
     binding.resume_session(request)
     user = usable_user(request, checked)
     try:

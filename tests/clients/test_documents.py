@@ -16,7 +16,9 @@ from django_lazyauth.models import ClientRegistration, PendingAuthorization
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.documents import DocumentFetcher
 from django_lazyauth.upkeep.sweep import sweep
+from tests.support.client_keys import ClientKey
 from tests.support.journey import REDIRECT_URI, OAuthClient, code_for, get, make_browser, post_form, redeem
+from tests.support.key_server import KeyServer
 
 pytestmark = pytest.mark.django_db
 
@@ -308,7 +310,53 @@ def test_a_document_as_it_is_published_signs_in_and_refreshes(documents, url):
     form = {"grant_type": REFRESH, "refresh_token": answer.json()["refresh_token"], "client_id": url}
     assert post_form(make_browser(), "/token", form).status_code == 200
     said = ClientRegistration.objects.get().metadata
-    assert (said["token_endpoint_auth_method"], said["grant_types"]) == ("none", [CODE, REFRESH])
+    assert said["grant_types"] == [CODE, REFRESH]
+    methods = said.get("token_endpoint_auth_methods_supported", [said["token_endpoint_auth_method"]])
+    stated = [document["token_endpoint_auth_method"]]
+    assert set(methods) == {*stated, *document.get("token_endpoint_auth_methods_supported", [])}
+    assert methods[0] == said["token_endpoint_auth_method"] == stated[0]
+
+
+def test_chatgpt_signs_in_and_refreshes_with_its_key(documents, lazyauth):
+    """Spec 8.1: its document names ``none`` too, and it sends an assertion. Others cannot use what it got."""
+    lazyauth(ALLOW_LOOPBACK_UPSTREAMS=True)
+    key, url = ClientKey("RS256"), "https://chatgpt.com/oauth/client.json"
+    server = KeyServer(key)
+    try:
+        document, redirect_uri = PUBLISHED[url]
+        publish(url, document | {"jwks_uri": server.url()})
+        client = OAuthClient(url, redirect_uri=redirect_uri)
+        answer = redeem(client, code_for(client), **key.form(url))
+        assert answer.status_code == 200, answer.content
+        form = {"grant_type": REFRESH, "refresh_token": answer.json()["refresh_token"], "client_id": url}
+        assert post_form(make_browser(), "/token", form).status_code == 401
+        assert post_form(make_browser(), "/token", form | key.form(url)).status_code == 200
+        assert server.asked == 1
+    finally:
+        server.close()
+
+
+def test_a_document_may_name_a_key_as_its_only_method(documents):
+    """OAuth Client ID Metadata Document §6.2. The client is confidential then."""
+    key = ClientKey("ES256")
+    client = documents(token_endpoint_auth_method="private_key_jwt", jwks=key.key_set)
+    code = code_for(client)
+    assert redeem(client, code).status_code == 401
+    assert redeem(client, code, **key.form(client.client_id)).status_code == 200
+
+
+def test_a_document_that_changes_its_method_asks_nobody_again(documents):
+    """Spec 8.1: a new method counts at the next request, and the consent stands."""
+    client = documents()
+    redeem(client, code_for(client))
+    before = clients.metadata_digest(clients.load_client(client.client_id))
+    key = ClientKey("ES256")
+    documents(token_endpoint_auth_method="private_key_jwt", jwks=key.key_set)
+    Application.objects.update(cimd_expires_at=timezone.now() - timedelta(seconds=1))
+    code = code_for(client)
+    assert clients.metadata_digest(clients.load_client(client.client_id)) == before
+    assert redeem(client, code).status_code == 401
+    assert redeem(client, code, **key.form(client.client_id)).status_code == 200
 
 
 def test_unknown_members_and_values_of_a_document_are_ignored(documents):

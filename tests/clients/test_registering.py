@@ -16,6 +16,7 @@ from django_lazyauth.signals import client_deleted, client_registered
 from django_lazyauth.upkeep.sweep import sweep
 from tests.clients.conftest import CONFIDENTIAL, PUBLIC
 from tests.conftest import register as register_manually
+from tests.support.client_keys import ClientKey
 from tests.support.journey import (
     OAuthClient,
     code_for,
@@ -735,3 +736,74 @@ def test_a_server_on_loopback_hears_of_logouts_where_upstreams_may_live_there(re
     lazyauth(ALLOW_LOOPBACK_UPSTREAMS=True)
     uri = "http://127.0.0.1:8000/out"
     assert registrar.registered({**PUBLIC, "backchannel_logout_uri": uri})["backchannel_logout_uri"] == uri
+
+
+# -- keys instead of a secret ------------------------------------------------------------------------------------
+
+KEY = ClientKey("ES256")
+BY_KEY = PUBLIC | {"token_endpoint_auth_method": "private_key_jwt", "jwks": KEY.key_set}
+
+
+def test_a_client_registers_its_key_and_gets_no_secret(registrar):
+    """RFC 7591 §2. What it registered is echoed, and it authenticates with it."""
+    body = registrar.registered(BY_KEY | {"token_endpoint_auth_signing_alg": "ES256"})
+    assert "client_secret" not in body
+    assert body["jwks"] == KEY.key_set
+    assert body["token_endpoint_auth_signing_alg"] == "ES256"
+    row = Application.objects.get()
+    assert (row.client_type, row.client_secret) == ("confidential", "")
+    client = OAuthClient(body["client_id"])
+    code = code_for(client)
+    assert redeem(client, code).status_code == 401
+    assert redeem(client, code, **KEY.form(client.client_id)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("stated", "several", "kept"),
+    [
+        ("private_key_jwt", ["none", "private_key_jwt"], ["private_key_jwt", "none"]),
+        (None, ["none", "private_key_jwt"], ["none", "private_key_jwt"]),
+        ("private_key_jwt", ["client_secret_basic"], ["private_key_jwt", "client_secret_basic"]),
+        ("client_secret_basic", ["none"], ["client_secret_basic"]),
+        ("none", ["client_secret_basic", "client_secret_post"], ["none"]),
+        ("tls_client_auth", ["client_secret_jwt", "private_key_jwt"], ["private_key_jwt"]),
+    ],
+)
+def test_of_several_methods_those_that_go_together_are_kept(registrar, stated, several, kept):
+    """OpenID Connect RP Metadata Choices §2. The answer says which. A client with a secret may not leave it away."""
+    members = {"token_endpoint_auth_method": stated, "token_endpoint_auth_methods_supported": several}
+    body = registrar.registered(BY_KEY | members)
+    assert body["token_endpoint_auth_method"] == kept[0]
+    assert body.get("token_endpoint_auth_methods_supported", [kept[0]]) == kept
+    assert ("client_secret" in body) == any(method.startswith("client_secret") for method in kept)
+    assert Application.objects.get().client_type == ("public" if "none" in kept else "confidential")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"jwks": None},
+        {"jwks": {"keys": []}},
+        {"jwks": {"keys": [{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}]}},
+        {"jwks": {"keys": [KEY.public_jwk | {"use": "enc"}]}},
+        {"jwks": None, "jwks_uri": "http://client.example/jwks"},
+        {"jwks": {"keys": [KEY.private_jwk]}},
+        {"jwks_uri": "https://client.example/jwks"},
+    ],
+    ids=lambda value: repr(value)[:60],
+)
+def test_a_method_without_keys_that_can_be_used_is_refused(registrar, keys):
+    """RFC 7591 §2: nobody could ever authenticate with it. Both, or a private key, is an error whatever the method."""
+    answer = registrar.register(BY_KEY | keys)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client_metadata")
+
+
+def test_a_client_moves_from_a_secret_to_a_key_and_back(registrar):
+    """RFC 7592 §2.2: the secret ends at once, and a new one is made."""
+    client = registrar.registered(CONFIDENTIAL)
+    moved = registrar.manage("PUT", client, CONFIDENTIAL | BY_KEY).json()
+    assert "client_secret" not in moved
+    assert Application.objects.get().client_secret == ""
+    back = registrar.manage("PUT", client | moved, CONFIDENTIAL).json()
+    assert back["client_secret"] != client["client_secret"]
+    assert "jwks" not in back

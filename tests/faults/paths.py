@@ -16,7 +16,8 @@ from django_lazyauth.upstream.fresh_token import fresh_token
 from tests.api.test_sso_and_identities import CSRF, send, token_for
 from tests.api.test_sso_and_identities import sign_in as signed_in_browser
 from tests.clients.conftest import CONFIDENTIAL, PUBLIC, Registrar
-from tests.conftest import CONFIDENTIAL_SECRET
+from tests.conftest import CONFIDENTIAL_SECRET, register
+from tests.support.client_keys import ClientKey, give_keys
 from tests.support.journey import (
     OAuthClient,
     consent,
@@ -157,6 +158,22 @@ def refresh(world: World) -> Attempt:
     return Attempt(lambda: post_form(quiet(), "/token", form), [token, CONFIDENTIAL_SECRET], may_answer=True)
 
 
+def _keyed(world: World) -> tuple[OAuthClient, ClientKey]:
+    """Return a client with a key. A new one each time: its keys are stored before the path begins."""
+    key, client_id = ClientKey("ES256"), f"keyed-{next(_numbers)}"
+    register(client_id=client_id, client_type="confidential")
+    give_keys(client_id, key)
+    return OAuthClient(client_id, scope="openid email"), key
+
+
+def exchange_by_key(world: World) -> Attempt:
+    client, key = _keyed(world)
+    code = world.code(client)
+    form = key.form(client.client_id)
+    secrets = [code, client.verifier, form["client_assertion"]]
+    return Attempt(lambda: redeem(client, code, browser=quiet(), **form), secrets, may_answer=True)
+
+
 def vault_refresh(world: World) -> Attempt:
     world.tokens(world.client())
     row = UpstreamToken.objects.latest("pk")
@@ -234,6 +251,7 @@ PATHS: dict[str, Callable[[World], Attempt]] = {
     "callback, asked again": asked_again,
     "callback, second answer": second_answer,
     "exchange": exchange,
+    "exchange by key": exchange_by_key,
     "refresh": refresh,
     "vault refresh": vault_refresh,
     "registration": registration,

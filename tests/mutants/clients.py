@@ -5,6 +5,8 @@ from __future__ import annotations
 from .mutation import Mutation
 
 AUTHENTICATE = "clients/authenticate.py"
+BY_KEY = "clients/by_key/prove.py"
+KEYS = "clients/test_client_keys.py::"
 MANAGEMENT = "clients/registration_management.py"
 REDIRECTS = "clients/redirects.py"
 MANAGING = "clients/test_managing.py::"
@@ -48,7 +50,7 @@ MUTATIONS = (
     Mutation(
         "confidential-client-without-a-secret",
         AUTHENTICATE,
-        "        if client is None or clients.is_confidential(client):",
+        "        if client is None or client_methods.must_prove(client):",
         "        if client is None:",
         (TOKEN + "test_a_confidential_client_without_its_secret_gets_nothing",),
         "A confidential client is not taken at its word.",
@@ -76,6 +78,84 @@ MUTATIONS = (
         "    return known",
         ("grants/test_rotation.py::test_i11_a_client_that_was_disabled_gets_no_retry",),
         "A disabled client gets nothing, also where its row is loaded.",
+    ),
+    # -- a client proves itself with a key -------------------------------------------------------------------
+    Mutation(
+        "assertion-once",
+        BY_KEY,
+        "    if not _spend(assertion):",
+        "    if _spend(assertion) is None:",
+        (KEYS + "test_i25_an_assertion_is_good_once",),
+        "An assertion is used once.",
+        "I25",
+    ),
+    Mutation(
+        "assertion-for-one-audience",
+        "clients/by_key/assertion.py",
+        "    if len(audience) != 1:",
+        "    if not audience:",
+        (KEYS + "test_i25_an_assertion_that_is_wrong_in_one_respect_is_refused_and_touches_nothing",),
+        "An assertion is for one audience.",
+        "I25",
+    ),
+    Mutation(
+        "assertion-for-us",
+        BY_KEY,
+        "    if assertion.audience not in _audiences(client):",
+        "    if not assertion.audience:",
+        (KEYS + "test_i25_an_assertion_that_is_wrong_in_one_respect_is_refused_and_touches_nothing",),
+        "An assertion is for our issuer.",
+        "I25",
+    ),
+    Mutation(
+        "stranger-names-the-issuer",
+        BY_KEY,
+        "    if is_compat and not clients.is_self_registered(client):",
+        "    if is_compat:",
+        (KEYS + "test_i25_a_strangers_client_names_the_issuer_whatever_the_setting_says",),
+        "A key that is used at many servers signs for the issuer only.",
+        "I25",
+    ),
+    Mutation(
+        "assertion-is-signed",
+        BY_KEY,
+        "        check_signature(assertion.decoded, _key_of(client, assertion), assertion.algorithm)",
+        "        _key_of(client, assertion)",
+        (KEYS + "test_i25_what_the_key_did_not_sign_is_refused",),
+        "An assertion is signed with the client's key.",
+        "I25",
+    ),
+    Mutation(
+        "method-decides",
+        BY_KEY,
+        "    if not client_methods.may_use_key(client):",
+        "    if client is None:",
+        (KEYS + "test_a_client_that_registered_keys_for_something_else_authenticates_with_its_secret",),
+        "A client authenticates by the methods that it registered.",
+    ),
+    Mutation(
+        "secret-beside-keys",
+        AUTHENTICATE,
+        "        if client is None or not client_methods.may_use_secret(client):",
+        "        if client is None:",
+        (KEYS + "test_a_secret_of_a_client_with_keys_is_refused",),
+        "The secret of a client with keys does nothing.",
+    ),
+    Mutation(
+        "two-methods",
+        AUTHENTICATE,
+        "    if sum((basic is not None, bool(secret), holds_assertion)) > 1:",
+        "    if sum((basic is not None, bool(secret), holds_assertion)) > 3:",
+        (KEYS + "test_two_ways_to_authenticate_are_a_malformed_request",),
+        "One request has one method (RFC 6749 §2.3).",
+    ),
+    Mutation(
+        "session-of-a-key",
+        "grants/refresh_token.py",
+        "    if locked.needs_key and prepared.by_key is None:",
+        "    if locked is None:",
+        (KEYS + "test_a_session_whose_code_came_with_an_assertion_is_refreshed_with_one_only",),
+        "A session that began with a key goes on with it.",
     ),
     # -- where answers go ------------------------------------------------------------------------------------
     Mutation(

@@ -185,8 +185,8 @@ MUTATIONS = (
     Mutation(
         "public-client-acts-for-itself",
         "grants/checks.py",
-        "    return _may_use(prove(form.credentials), grant_type)",
-        "    return _may_use(authenticate(form.credentials), grant_type)",
+        "    return _may_use(prove(form.credentials, by_key=prepared.by_key), grant_type)",
+        "    return _may_use(authenticate(form.credentials, by_key=prepared.by_key), grant_type)",
         (TOKEN + "test_a_public_client_never_acts_for_itself",),
         "A client acts for itself only with its secret.",
     ),

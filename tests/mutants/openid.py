@@ -300,9 +300,8 @@ MUTATIONS = (
     Mutation(
         "key-signs-with-its-own-kind",
         KEY_SET,
-        "            key for key in named if key.kind == KEY_OF[algorithm]"
-        " and key.algorithm in {None, algorithm}\n",
-        "            key for key in named if key.algorithm in {None, algorithm}\n",
+        "            if key.kind == KEY_OF[algorithm]\n            and (",
+        "            if (",
         (ACCESS_TOKENS + "test_a_key_that_names_no_algorithm_still_signs_with_its_own_kind_only",),
         "A key is used with its own algorithm only.",
     ),

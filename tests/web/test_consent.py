@@ -514,7 +514,7 @@ def test_more_scopes_are_asked_and_then_remembered_together(client_):
     [
         {"name": "Another name"},
         {"redirect_uris": "https://client.example/cb https://evil.test/cb"},
-        {"client_type": "confidential"},
+        {"client_type": "confidential", "client_secret": "s3cret" * 10},
     ],
 )
 @pytest.mark.parametrize("source", ["manual", "dcr", "cimd"])

@@ -68,8 +68,12 @@ def test_the_document_says_what_is_on_and_nothing_else():
     assert set(found["token_endpoint_auth_methods_supported"]) == {
         "client_secret_basic",
         "client_secret_post",
+        "private_key_jwt",
         "none",
     }
+    for endpoint in ("token", "revocation", "introspection"):
+        signing = set(found[f"{endpoint}_endpoint_auth_signing_alg_values_supported"])
+        assert signing == {"ES256", "PS256", "RS256", "EdDSA", "Ed25519"}
     assert "none" not in found["introspection_endpoint_auth_methods_supported"]
     assert {"authorization_code", "refresh_token"} <= set(found["grant_types_supported"])
     assert not {"implicit", "password"} & set(found["grant_types_supported"])

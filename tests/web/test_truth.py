@@ -18,6 +18,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from tests.conftest import CONFIDENTIAL_SECRET, register
+from tests.support.client_keys import ClientKey, give_keys
 from tests.support.journey import OAuthClient, query_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -158,7 +159,7 @@ def credentials(wire, method, client_id, settings) -> dict:
     claims = {
         "iss": client_id,
         "sub": client_id,
-        "aud": wire.document["token_endpoint"],
+        "aud": wire.document["issuer"],
         "jti": secrets.token_hex(8),
         "iat": int(time.time()),
         "exp": int(time.time()) + 60,
@@ -174,8 +175,9 @@ def credentials(wire, method, client_id, settings) -> dict:
             signed = jwt.encode(claims, CONFIDENTIAL_SECRET, algorithm="HS256")
             return {"form": assertion | {"client_assertion": signed}}
         case "private_key_jwt":
-            signed = jwt.encode(claims, settings.SIGNING_KEY, algorithm="RS256")
-            return {"form": assertion | {"client_assertion": signed}}
+            key = ClientKey("ES256")
+            give_keys(client_id, key, token_endpoint_auth_methods_supported=[method, "client_secret_post"])
+            return {"form": assertion | {"client_assertion": key.signed(claims)}}
     return {"form": {"client_id": client_id}}
 
 
@@ -385,6 +387,8 @@ def test_registration_is_named_where_somebody_may_register(wire, lazyauth, polic
 def test_a_client_may_register_for_the_methods_that_are_named(wire, method):
     """RFC 7591 §2."""
     body = {"redirect_uris": ["https://client.example/cb"], "token_endpoint_auth_method": method}
+    if method == "private_key_jwt":
+        body["jwks"] = ClientKey("ES256").key_set
     answer = wire.http.post(wire.document["registration_endpoint"], json=body)
     assert (answer.status_code == 201) == says(wire, "token_endpoint_auth_methods_supported", method)
 
@@ -410,7 +414,6 @@ def test_logout_is_as_it_says(wire):
         "id_token_encryption_alg_values_supported",
         "userinfo_signing_alg_values_supported",
         "request_object_signing_alg_values_supported",
-        "token_endpoint_auth_signing_alg_values_supported",
         "authorization_signing_alg_values_supported",
         "acr_values_supported",
     ],

@@ -1,0 +1,134 @@
+"""Which client signed this assertion, and is it used for the first time (RFC 7523 §3, I25)?
+
+Authentication by key comes before the transaction of what is asked for: it may wait for keys, and it writes a row.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Final
+
+from django.db import IntegrityError, router, transaction
+from django.urls import NoReverseMatch, reverse
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidClient, TemporarilyUnavailable, TooManyRequests
+from django_lazyauth.kit.retry import retries_on_conflict
+from django_lazyauth.kit.throttle import Throttle, Verdict
+from django_lazyauth.models import ProofKind, UsedProof
+from django_lazyauth.openid.jose import LEEWAY, Reason, TokenRejected
+from django_lazyauth.openid.key_set import Key, check_signature, same_algorithm
+from django_lazyauth.toolkit import client_methods, clients
+
+from .assertion import Assertion
+from .keys import load_keys
+
+logger = logging.getLogger("django_lazyauth.token")
+
+#: Assertions of one client that registered itself. Each leaves a row, for an hour at most.
+ASSERTIONS_OF_STRANGER: Final = Throttle("client-assertion", 300, timedelta(minutes=5))
+#: Endpoints whose URL ``ASSERTION_AUDIENCE_COMPAT`` allows as audience.
+ENDPOINTS: Final = ("token", "revoke", "introspect")
+
+
+def refused(reason: str) -> InvalidClient:
+    """Return the error for an assertion that does not hold. The log gets the reason, the client one sentence."""
+    logger.info("a client assertion was refused: %s", reason)
+    return InvalidClient("The client assertion is not valid.", debug=reason)
+
+
+def prove_by_key(assertion: Assertion) -> clients.Client:
+    """Return the client that signed *assertion*, and spend the assertion.
+
+    Raises:
+        InvalidClient: The client is unknown or disabled, has no such key, or the assertion was used before.
+        TemporarilyUnavailable: The client's keys cannot be read now.
+        TooManyRequests: The client registered itself, and sent more than 300 in 5 minutes.
+    """
+    try:
+        client = _client_of(assertion)
+        check_signature(assertion.decoded, _key_of(client, assertion), assertion.algorithm)
+    except TokenRejected as rejected:
+        raise refused(rejected.reason) from None
+    _limit(client)
+    if not _spend(assertion):
+        raise refused(Reason.USED)
+    return client
+
+
+def _client_of(assertion: Assertion) -> clients.Client:
+    client = clients.find_client(assertion.client_id)
+    if client is None:
+        raise TokenRejected(Reason.CLIENT_ID)
+    if not client_methods.may_use_key(client):
+        raise TokenRejected(Reason.METHOD)
+    if assertion.audience not in _audiences(client):
+        raise TokenRejected(Reason.AUDIENCE)
+    registered = client_methods.signing_algorithm(client)
+    if registered and not same_algorithm(registered, assertion.algorithm):
+        raise TokenRejected(Reason.ALGORITHM)
+    return client
+
+
+def _audiences(client: clients.Client) -> set[str]:
+    """Return what ``aud`` may be: our issuer.
+
+    The token endpoint's URL is refused, as a client may use one key at many servers: a hostile one could tell it that
+    our endpoint is its own, and collect assertions for us. An operator may take it from a client of theirs.
+    """
+    allowed = {lazyauth_settings.issuer}
+    is_compat = client.client_id in lazyauth_settings.assertion_audience_compat
+    if is_compat and not clients.is_self_registered(client):
+        allowed.update(map(_endpoint_url, ENDPOINTS))
+    return allowed
+
+
+def _endpoint_url(name: str) -> str:
+    try:
+        return lazyauth_settings.issuer_origin + reverse(f"lazyauth:{name}")
+    except NoReverseMatch:
+        return lazyauth_settings.issuer
+
+
+def _key_of(client: clients.Client, assertion: Assertion) -> Key:
+    keys = load_keys(client)
+    try:
+        return keys.select(assertion.key_id, assertion.algorithm, needs_kid=False)
+    except TokenRejected as rejected:
+        if rejected.reason is not Reason.UNKNOWN_KID or not client_methods.keys_uri(client):
+            raise
+    return load_keys(client, refetch=True).select(assertion.key_id, assertion.algorithm, needs_kid=False)
+
+
+def _limit(client: clients.Client) -> None:
+    """Bound the rows that strangers can have written. The signature holds, so nobody else counts for the client."""
+    if not clients.is_self_registered(client):
+        return
+    match ASSERTIONS_OF_STRANGER.judge(client.client_id):
+        case Verdict.BEYOND:
+            raise TooManyRequests(
+                "This client sent too many assertions. Try again later.",
+                retry_after=ASSERTIONS_OF_STRANGER.seconds_left(),
+            )
+        case Verdict.UNKNOWN:
+            # Without a count the limit cannot hold.
+            raise TemporarilyUnavailable("Clients cannot authenticate with keys at the moment.")
+
+
+@retries_on_conflict
+def _spend(assertion: Assertion) -> bool:
+    """Remember *assertion* in a transaction of its own; ``False`` if it was used before. Of two at once one wins."""
+    proof = UsedProof.of(
+        ProofKind.CLIENT_ASSERTION,
+        signer=assertion.client_id,
+        token_id=assertion.token_id,
+        expires_at=assertion.expires_at + timedelta(seconds=LEEWAY),
+    )
+    using = router.db_for_write(UsedProof)
+    try:
+        with transaction.atomic(using=using, durable=True):
+            proof.save(using=using, force_insert=True)
+    except IntegrityError:
+        return False
+    return True

@@ -1,0 +1,276 @@
+"""Clients whose keys are at an address that they name: how often it is asked, and what waits for the answer."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.utils import timezone
+from oauth2_provider.models import get_application_model
+
+from django_lazyauth.clients.by_key import keys
+from django_lazyauth.clients.by_key.assertion import read_assertion
+from django_lazyauth.clients.by_key.prove import prove_by_key
+from django_lazyauth.errors import InvalidClient
+from django_lazyauth.kit.fetch import sockets
+from django_lazyauth.models import UsedProof
+from tests.conftest import register
+from tests.kit.test_fetch import NON_PUBLIC_ADDRESSES
+from tests.support.client_keys import ClientKey, give_keys
+from tests.support.journey import OAuthClient, code_for, get, make_browser, post_form, redeem
+from tests.support.key_server import KeyServer
+
+pytestmark = pytest.mark.django_db
+
+KEY = ClientKey("ES256")
+
+
+@pytest.fixture
+def server(lazyauth):
+    lazyauth(ALLOW_LOOPBACK_UPSTREAMS=True)
+    running = KeyServer(KEY)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def keyed(server):
+    """A stranger's client, whose keys are at :func:`server`."""
+    return client_at(server.url())
+
+
+def client_at(url, client_id="keyed-client", source="dcr", **members) -> OAuthClient:
+    register(client_id=client_id, client_type="confidential", registration_source=source)
+    give_keys(client_id, jwks_uri=url, token_endpoint_auth_method="private_key_jwt", **members)
+    return OAuthClient(client_id)
+
+
+def knock(client, key=KEY, **changes):
+    form = {"token": "x", **key.form(client.client_id, **changes)}
+    return post_form(make_browser(), "/introspect", form)
+
+
+def test_the_keys_are_fetched_once_for_many_requests(server, keyed):
+    """Spec 2: one fetch, however many wait."""
+    answers = [knock(keyed).status_code for _ in range(5)]
+    assert answers == [200] * 5
+    assert server.asked == 1
+
+
+def test_the_fetch_begins_when_a_person_does(server, keyed):
+    """Spec 8.0: until they have signed in and consented, the keys are there."""
+    get(make_browser(), f"/authorize?{keyed.authorize_query()}")
+    deadline = time.monotonic() + 5
+    while not server.asked and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert server.asked == 1
+    assert redeem(keyed, code_for(keyed), **KEY.form(keyed.client_id)).status_code == 200
+    assert server.asked == 1
+
+
+def test_a_rotated_key_is_found_by_its_id(server, keyed):
+    """I15: a new key works at its first request, an old one ends with it."""
+    assert knock(keyed).status_code == 200
+    new = ClientKey("EdDSA", kid="key-2")
+    server.keys = [new]
+    cache_made_older(30)
+    assert knock(keyed, new).status_code == 200
+    assert knock(keyed).status_code == 401
+    assert server.asked == 2
+
+
+def cache_made_older(seconds):
+    """Let the clock of the key cache go on."""
+    before = keys.client_keys.clock
+    keys.client_keys.clock = lambda: before() + seconds
+
+
+@pytest.fixture(autouse=True)
+def _clock():
+    before = keys.client_keys.clock
+    yield
+    keys.client_keys.clock = before
+
+
+def test_i15_unknown_key_ids_cause_one_fetch_in_30_seconds(server, keyed):
+    """Each of them is refused all the same."""
+    assert knock(keyed).status_code == 200
+    assert server.asked == 1
+    cache_made_older(31)
+    for number in range(20):
+        assert knock(keyed, header={"kid": f"unknown-{number}"}).status_code == 401
+    assert server.asked == 2
+    cache_made_older(31)
+    for number in range(20):
+        assert knock(keyed, header={"kid": f"unknown-{number}"}).status_code == 401
+    assert server.asked == 3
+
+
+@pytest.mark.slow
+def test_i15_ten_thousand_unknown_key_ids_cause_one_fetch(server, keyed):
+    """Also while the fetch is under way."""
+    assert knock(keyed).status_code == 200
+    cache_made_older(31)
+    now = timezone.now()
+    refused = 0
+    for number in range(10_000):
+        assertion = read_assertion(KEY.assertion(keyed.client_id, header={"kid": f"u{number}"}), now)
+        try:
+            prove_by_key(assertion)
+        except InvalidClient:
+            refused += 1
+    assert (refused, server.asked) == (10_000, 2)
+
+
+def test_a_request_that_cannot_be_good_causes_no_fetch(server, keyed):
+    """Spec 8.0: a fetch starts only when header and unverified claims fit."""
+    for changes in (
+        {"aud": "https://evil.test"},
+        {"exp": int(time.time()) - 120},
+        {"jti": ...},
+        {"header": {"alg": "HS256"}},
+        {"header": {"jku": "https://evil.test"}},
+        {"header": {"typ": "at+jwt"}},
+    ):
+        assert knock(keyed, **changes).status_code == 401
+    assert server.asked == 0
+
+
+def test_a_slow_server_of_keys_costs_a_request_no_more_than_its_wait(server, keyed, monkeypatch):
+    """Spec 8.0: 503 with Retry-After, never 202. The code still redeems."""
+    monkeypatch.setattr(keys, "WAIT", 0.2)
+    server.delay = 1.5
+    code = code_for(keyed)
+    began = time.monotonic()
+    answer = redeem(keyed, code, **KEY.form(keyed.client_id))
+    assert time.monotonic() - began < 1.4
+    assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert not UsedProof.objects.exists()
+    monkeypatch.setattr(keys, "WAIT", 5)
+    assert redeem(keyed, code, **KEY.form(keyed.client_id)).status_code == 200
+    assert server.asked == 1
+
+
+def test_the_wait_of_a_request_is_5_seconds():
+    assert keys.WAIT == 5
+
+
+def test_nobody_waits_inside_a_transaction(transactional_db, server, keyed, monkeypatch):
+    """No transaction spans a network call."""
+    seen = []
+    real = keys.wait_for
+
+    def look(*args, **kwargs):
+        seen.append(connection.in_atomic_block)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(keys, "wait_for", look)
+    code = code_for(keyed)
+    cache.clear()
+    assert redeem(keyed, code, **KEY.form(keyed.client_id)).status_code == 200
+    assert seen == [False]
+
+
+def test_a_server_of_keys_that_is_down_is_told_as_what_it_is(server, keyed):
+    """The assertion may be good: 503, and no second try before the backoff."""
+    server.status = 500
+    for _ in range(3):
+        answer = knock(keyed)
+        assert answer.status_code == 503
+        assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert server.asked == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{}", b"x", b'{"keys": []}', b'{"keys": [{"kty": "oct", "k": "AAAA"}]}', b'{"keys": "x"}'],
+    ids=repr,
+)
+def test_an_address_without_usable_keys_proves_nothing(server, keyed, body):
+    server.body = body
+    assert knock(keyed).status_code == 401
+
+
+def test_a_key_set_of_a_stranger_is_small(server, keyed):
+    """Spec 8.0: 32 KiB and 20 keys."""
+    server.keys = [ClientKey("EdDSA", kid=f"k{number}") for number in range(21)]
+    assert knock(keyed, server.keys[0]).status_code == 401
+    other = client_at(server.url("/other"), "other")
+    server.keys = server.keys[:20]
+    assert knock(other, server.keys[0]).status_code == 200
+    third = client_at(server.url("/third"), "third")
+    server.body = json.dumps({"keys": [KEY.public_jwk], "padding": "x" * 32 * 1024}).encode()
+    assert knock(third).status_code == 401
+
+
+def test_a_private_key_at_the_address_is_not_used(server, keyed):
+    """RFC 7517 §9.2: a published private key is no longer private."""
+    server.body = json.dumps({"keys": [KEY.private_jwk]}).encode()
+    assert knock(keyed).status_code == 401
+
+
+def test_one_host_is_asked_ten_times_a_minute_whoever_names_it(server, keyed):
+    """Spec 8.0: else strangers could have us knock at somebody else's server."""
+    clients = [client_at(server.url(f"/{number}"), f"client-{number}") for number in range(12)]
+    statuses = [knock(client).status_code for client in clients]
+    assert statuses == [200] * 10 + [503] * 2
+    assert server.asked == 10
+
+
+@pytest.mark.parametrize("address", [*NON_PUBLIC_ADDRESSES[:17], "[::1]", "[fd12:3456::1]", "localhost"])
+def test_i14_keys_at_a_private_address_open_no_socket(db, monkeypatch, address):
+    """The client is refused; nothing is told of what is there."""
+    opened = []
+
+    class Forbidden(sockets.PlainSocket):
+        def __init__(self, *args, **kwargs):
+            opened.append(args)
+            raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(sockets, "PlainSocket", Forbidden)
+    client = client_at(f"https://{address}/jwks")
+    answer = knock(client)
+    assert (answer.status_code, opened) == (401, [])
+
+
+def test_an_operators_client_may_have_its_keys_inside(server, lazyauth):
+    """Decision 99: who chose the address decides what may be fetched. Both know it by different names."""
+    url = server.url()
+    assert knock(client_at(url, "ours", source="manual")).status_code == 200
+    assert knock(client_at(url, "theirs")).status_code == 200
+    assert server.asked == 2
+
+
+def test_without_a_cache_a_client_with_an_address_waits(server, keyed, settings):
+    """Threat model: Redis down. Nothing is fetched that could not be shared."""
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": "redis://127.0.0.1:1/0",
+        }
+    }
+    answer = knock(keyed)
+    assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+    assert server.asked == 0
+
+
+def test_many_requests_that_wait_share_one_fetch(transactional_db, server, keyed):
+    server.delay = 0.5
+    now = timezone.now()
+    assertions = [read_assertion(KEY.assertion(keyed.client_id), now) for _ in range(8)]
+
+    def prove(assertion):
+        try:
+            return prove_by_key(assertion).client_id
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(prove, assertions)) == {keyed.client_id}
+    assert server.asked == 1
+    assert get_application_model().objects.count() == 1
