@@ -52,6 +52,9 @@ DEFAULTS = {
     "knows_by": ["basic", "post"],  # how a client with a secret may authenticate
     "secret_key": "",  # PEM: the secret is a JWT that this key verifies
     "raw_basic": False,  # it does not decode what HTTP Basic holds
+    "refuses": [],  # parameters that are an error to it, such as code_verifier
+    "demands": [],  # parameters of a code request without which it is one
+    "one_access_token": False,  # a new access token ends the earlier ones
     "omit_refresh_token": False,
     # Who consented before, at a provider like Google: it gives a refresh token with a consent only, asks for one at the
     # first sign-in and with prompt=consent, and keeps the token. None: a provider that gives one with each sign-in.
@@ -191,6 +194,8 @@ class Provider:
     def tokens(self, client_id: str, sub: str, nonce: str | None, scope: str) -> dict[str, object]:
         access_token = f"{self.levers['prefix']}at-{secrets.token_urlsafe(16)}"
         refresh_token = f"{self.levers['prefix']}rt-{secrets.token_urlsafe(16)}"
+        if self.levers["one_access_token"]:
+            self.access.clear()
         self.access[access_token] = sub
         self.grants[refresh_token] = {"client_id": client_id, "sub": sub, "scope": scope}
         answer: dict[str, object] = {
@@ -341,7 +346,9 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(400, "which client?")
             return
         answer = {"state": query["state"], "iss": self.provider.issuer}
-        if self.provider.levers["authorize_error"]:
+        if set(query) & set(self.provider.levers["refuses"]):
+            answer["error"] = "invalid_request"
+        elif self.provider.levers["authorize_error"]:
             answer["error"] = self.provider.levers["authorize_error"]
         else:
             answer["code"] = f"code-{secrets.token_urlsafe(12)}"
@@ -390,6 +397,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def grant(self, form: dict[str, str]) -> dict[str, object]:
         client_id = self.client(form)
+        if set(form) & set(self.provider.levers["refuses"]):
+            raise GrantError("invalid_request")
         if form.get("grant_type") == "refresh_token":
             known = self.provider.grants.get(form.get("refresh_token", ""))
             if known is None or known["client_id"] != client_id:
@@ -400,6 +409,8 @@ class Handler(BaseHTTPRequestHandler):
                 return answer
             del self.provider.grants[form["refresh_token"]]
             return self.provider.tokens(client_id, known["sub"], None, known["scope"])
+        if not set(self.provider.levers["demands"]) <= set(form):
+            raise GrantError("invalid_request")
         known = self.provider.codes.pop(form.get("code", ""), None)
         verifier = form.get("code_verifier", "")
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
