@@ -370,11 +370,20 @@ def test_a_typo_in_a_key_is_named_with_its_correction(kind, name):
     assert hint == f'unknown key "{typo}"; did you mean "{name}"?'
 
 
-@pytest.mark.parametrize("name", [key.name for key in CLAIMS])
-def test_a_typo_in_a_nested_key_is_named_with_its_correction(name):
+@pytest.mark.parametrize(
+    ("kind", "outer", "name"),
+    [
+        (kind, key.name, member.name)
+        for kind in UPSTREAMS
+        for key in KEYS
+        if kind in key.types
+        for member in key.members
+    ],
+)
+def test_a_typo_in_a_nested_key_is_named_with_its_correction(kind, outer, name):
     typo = name[1:]
-    hint = hint_of({**MINIMAL, "claims": {typo: "hidden"}})
-    assert hint == f'"claims": unknown key "{typo}"; did you mean "{name}"?'
+    hint = hint_of({**SMALLEST[kind], outer: {typo: "hidden"}})
+    assert hint == f'"{outer}": unknown key "{typo}"; did you mean "{name}"?'
 
 
 @pytest.mark.parametrize("name", [key.name for key in EMAILS])
