@@ -11,10 +11,13 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.utils import timezone
 
+from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.conf.kinds import is_a
 from django_lazyauth.conf.messages import complaint, readable
+from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.openid.descriptor import DescriptorError, ProviderDescriptor
-from django_lazyauth.openid.domains import check_configuration
+from django_lazyauth.openid.domains import check_configuration, normalise
+from django_lazyauth.openid.domains import find as find_domain
 from django_lazyauth.openid.requests.signing import end_of
 from django_lazyauth.providers.base import Provider
 from django_lazyauth.providers.code_flow import CodeFlow
@@ -22,6 +25,7 @@ from django_lazyauth.providers.openid import OpenIDProvider
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sign_in.deferred import mode_of
 from django_lazyauth.users import needs_address
+from django_lazyauth.users.fields import complaints
 
 #: Before a secret that is a JWT ends, an operator is told.
 SOON: Final = timedelta(days=30)
@@ -77,6 +81,7 @@ def _entry(name: str, config: Mapping[str, Any]) -> Iterator[CheckMessage]:
     yield from found
     if not found:
         provider.check()
+        yield from _fields_of_users(provider)
         yield from _addresses(provider)
         yield from _stolen_codes(provider)
         yield from _end_of_secret(provider)
@@ -84,6 +89,21 @@ def _entry(name: str, config: Mapping[str, Any]) -> Iterator[CheckMessage]:
 
 def _wrong_registration(name: str) -> CheckMessage:
     return Error(f'Provider {_shown(name)}: registration must be "immediate" or "lazy".', id="lazyauth.E003")
+
+
+def _fields_of_users(provider: Provider) -> Iterator[CheckMessage]:
+    for text in _sync_complaints(provider):
+        yield Error(f"Provider {_shown(provider.name)} cannot be set up: {text}.", id="lazyauth.E008")
+
+
+def _sync_complaints(provider: Provider) -> Iterator[str]:
+    try:
+        provider.sync_terms()
+    except ProviderUnavailable as error:
+        yield error.debug
+        return
+    if isinstance(provider, CodeFlow):
+        yield from complaints(provider.descriptor.people)
 
 
 def _addresses(provider: Provider) -> Iterator[CheckMessage]:
@@ -157,11 +177,19 @@ def check_domains() -> Iterator[CheckMessage]:
     if readable("sso_allowed_domains") is None or readable("sso_domains") is None:
         return  # E003 reports it.
     try:
-        complaints = check_configuration()
+        found = [*check_configuration(), *_fields_of_domains()]
     except Exception as error:  # noqa: BLE001 - a check reports whatever a wrong value leads to.
-        complaints = [complaint(error)]
-    for text in complaints:
+        found = [complaint(error)]
+    for text in found:
         yield Error(f"SSO domains: {text}", id="lazyauth.E020")
+
+
+def _fields_of_domains() -> Iterator[str]:
+    for name in lazyauth_settings.sso_domains:
+        domain = find_domain(normalise(name))
+        if domain is not None and domain.descriptor is not None:
+            for text in complaints(domain.descriptor.people):
+                yield f"{_shown(name)}: {text}."
 
 
 def check_named_providers() -> Iterator[CheckMessage]:

@@ -28,6 +28,7 @@ from django_lazyauth.errors import (
 from django_lazyauth.kit.retry import is_conflict
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity, Status
 from django_lazyauth.models.locked_code import LockedCode, lock_code
+from django_lazyauth.providers.base import SyncTerms
 from django_lazyauth.providers.registry import get_provider, is_on
 from django_lazyauth.sessions import browser, end
 from django_lazyauth.sign_in import deferred as registration
@@ -191,7 +192,10 @@ def _write_deferred(locked: LockedCode, row: DeferredRegistration) -> _Person:
     pending = locked.pending
     deferred = registration.open_deferred(row)
     provider = get_provider(row.provider)
-    person = _Person(locked.user) if locked.user is not None else _register(locked, deferred, row.created_at)
+    if locked.user is not None:
+        person = _Person(locked.user)
+    else:
+        person = _register(locked, deferred, provider.sync_terms(), row.created_at)
     changed_password = False
     if deferred.commit is not None:
         changed_password = end.finalize(provider, deferred.commit, user=person.user, session_id=pending.pk)
@@ -200,17 +204,20 @@ def _write_deferred(locked: LockedCode, row: DeferredRegistration) -> _Person:
     return _Person(person.user, person.identity, person.steps, changed_password)
 
 
-def _register(locked: LockedCode, deferred: registration.Deferred, seen_at: datetime) -> _Person:
+def _register(
+    locked: LockedCode, deferred: registration.Deferred, terms: SyncTerms, seen_at: datetime
+) -> _Person:
     """Write the person who signed in at *seen_at*, or find who was written since then."""
     pending, identity = locked.pending, None
     user: AbstractBaseUser
     if locked.known_identity_id is not None:
         link = registration.known_person(deferred.identity)
-        returning.rewrite(link, deferred.identity, session_id=pending.pk, seen_at=seen_at)
+        returning.lock(link, deferred.identity, terms)
+        returning.rewrite(link, deferred.identity, terms, session_id=pending.pk, seen_at=seen_at)
         user = link.user
     else:
         user, identity = registration.write_person(
-            deferred.identity, session_id=pending.pk, client=pending.client, seen_at=seen_at
+            deferred.identity, terms, session_id=pending.pk, client=pending.client, seen_at=seen_at
         )
     consent = consent_of(user.pk, client=pending.client, scopes=pending.scopes, resources=pending.resource)
     return _Person(user, identity, (consent,))

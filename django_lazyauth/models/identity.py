@@ -50,6 +50,8 @@ class ProviderIdentity(models.Model):
         default=dict,
         help_text=_("Those that the provider's keep_claims names, by their paths."),
     )
+    # Field of the user → digest of what this account wrote there.
+    written = models.JSONField(null=True, blank=True, default=dict, editable=False)
     sso_domain = models.CharField(_("SSO domain"), max_length=253, blank=True)
     sso_name = models.CharField(_("SSO name"), max_length=128, blank=True)
     is_default = models.BooleanField(

@@ -270,8 +270,7 @@ def _check_sources(descriptor: ProviderDescriptor) -> None:
         ('"claims": "email"', descriptor.claims.email, answers),
         ('"claims": "email_verified"', descriptor.claims.email_verified, answers),
         ('"claims": "name"', descriptor.claims.name, (*answers, "answer")),
-        *(('"allow"', path, answers) for path, _ in descriptor.people.allow),
-        *(('"keep_claims"', path, answers) for _, path in descriptor.people.keep_claims),
+        *((f'"{key}"', rule, (*answers, *more)) for key, rule, more in descriptor.people.rules()),
         *(('"legacy_subjects"', rule, documents) for rule in descriptor.people.legacy_subjects),
     )
     for key, rule, sources in allowed:

@@ -7,14 +7,16 @@ is written (``immediate`` or ``lazy``), in one transaction with the user.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 from django.templatetags.static import static
+from django.utils.module_loading import import_string
 
+from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.vault.tokens import GrantTerms, UpstreamBundle, UpstreamTokens
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
     from django_lazyauth.conf import RegistrationMode
     from django_lazyauth.kit.results import Pending
-    from django_lazyauth.models import PendingAuthorization
+    from django_lazyauth.models import PendingAuthorization, ProviderIdentity
+    from django_lazyauth.openid.people.keys import People
 
 Json = dict[str, Any]
 
@@ -45,6 +48,8 @@ class Identity:
         sso_domain: The domain of the provider; empty for a configured provider.
         sso_name: The name that the domain gives itself.
         legacy_subjects: What ``subject`` may have been earlier (key ``legacy_subjects``), the preferred one first.
+        user_fields: What the fields of a user may be filled with (key ``user_fields``): field → text, number or flag.
+            ``None``: ``given_name`` and ``family_name`` of the claims.
         kept: The claims that are kept with the account here (key ``keep_claims``): path → value.
         is_partial: The provider was not heard out, so what is missing may exist: UserInfo did not answer, or an app
             handed over an ID token.
@@ -61,8 +66,57 @@ class Identity:
     sso_name: str = ""
     legacy_subjects: Sequence[str] = ()
     raw: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    user_fields: Mapping[str, Any] | None = field(default=None, repr=False)
     kept: Mapping[str, Any] = field(default_factory=dict, repr=False)
     is_partial: bool = False
+
+
+class SyncFunction(Protocol):
+    """A host's own value of the key ``sync``."""
+
+    def __call__(
+        self, user: AbstractBaseUser, identity: ProviderIdentity, changed: frozenset[str], /
+    ) -> Iterable[str] | None:
+        """Set fields of *user* and return their names, at each sign-in with *identity*. They are written then.
+
+        Runs in the transaction of the sign-in, and must not use the network.
+
+        Args:
+            changed: The fields of *identity* that say something else than before; of a new one, all that say anything.
+
+        Raises:
+            RegistrationRefused: This person may not sign in, with a reason that they may read.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SyncTerms:
+    """How a user follows their account at a provider.
+
+    Attributes:
+        sync: ``import``: the account fills a new user. ``update``: also later. Or a function of the host.
+        fields: What ``update`` may write.
+    """
+
+    sync: Literal["import", "update"] | SyncFunction = "import"
+    fields: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, people: People) -> SyncTerms:
+        """
+        Raises:
+            ProviderUnavailable: ``misconfigured``: the key ``sync`` names no function.
+        """
+        sync = people.sync
+        if isinstance(sync, str) and sync not in ("import", "update"):
+            try:
+                sync = import_string(sync)
+            except ImportError:
+                sync = None
+            if not callable(sync):
+                hint = '"sync" must be import, update, or a function or its dotted path'
+                raise ProviderUnavailable("misconfigured", stage="configuration", debug=hint)
+        return cls(sync, people.sync_fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +224,14 @@ class Provider:
             ProviderUnavailable: ``misconfigured``.
         """
         return GrantTerms()
+
+    def sync_terms(self) -> SyncTerms:
+        """Say how users follow their accounts here. No network is used.
+
+        Raises:
+            ProviderUnavailable: ``misconfigured``.
+        """
+        return SyncTerms()
 
     def prepare(self) -> Pending | None:
         """Return ``Pending`` if the next step would wait for another server.

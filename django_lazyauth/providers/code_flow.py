@@ -48,7 +48,7 @@ from .authorize_request import (
     wishes_again,
     wishes_of,
 )
-from .base import Json, Provider, Redirect, Success, UnusableAnswer
+from .base import Json, Provider, Redirect, Success, SyncTerms, UnusableAnswer
 from .token_requests import (
     CLIENT_UNKNOWN,
     REFRESH_DEADLINE,
@@ -287,6 +287,9 @@ class CodeFlow(Provider):
         outlives = descriptor.type == "oauth2" or wants_offline(descriptor)
         is_standing = outlives and descriptor.grant == "shared"
         return GrantTerms(descriptor.client_id, is_standing, descriptor.revocation)
+
+    def sync_terms(self) -> SyncTerms:
+        return SyncTerms.of(self.descriptor.people)
 
     @sensitive_variables()
     def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens | UnusableAnswer:

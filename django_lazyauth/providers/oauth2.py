@@ -75,6 +75,7 @@ class OAuth2Provider(CodeFlow):
             name=profile.name,
             claims=profile.claims,
             raw=profile.raw,
+            user_fields=profile.user_fields,
             kept=profile.kept,
             legacy_subjects=earlier_subjects(self.descriptor.people, documents),
         )

@@ -179,15 +179,12 @@ class OpenIDProvider(CodeFlow):
         check_freshness(verified, pending)
         documents = replace(answers.documents(), id_token=verified.claims)
         profile = read_profile(documents, self.descriptor)
-        if not self._asks_userinfo(endpoints, documents, profile):
+        if not (endpoints.userinfo and wants_userinfo(self.descriptor, documents, profile)):
             return self.success(verified, documents, profile)
         document = self.userinfo(verified, endpoints, tokens.access_token, documents)
         documents = replace(documents, userinfo=document)
         profile = read_profile(documents, self.descriptor)
         return self.success(verified, documents, replace(profile, is_partial=not document))
-
-    def _asks_userinfo(self, endpoints: Endpoints, documents: Documents, profile: Profile) -> bool:
-        return bool(endpoints.userinfo) and wants_userinfo(self.descriptor, documents, profile)
 
     @sensitive_variables()
     def sid_of(self, tokens: UpstreamTokens) -> str:
@@ -197,7 +194,7 @@ class OpenIDProvider(CodeFlow):
         """Return the result for a person of whom there is an ID token only. Raises as :meth:`success`."""
         documents = Documents(id_token=verified.claims)
         profile = read_profile(documents, self.descriptor)
-        is_partial = self._asks_userinfo(self.endpoints(), documents, profile)
+        is_partial = bool(self.endpoints().userinfo) and wants_userinfo(self.descriptor, documents, profile)
         return self.success(verified, documents, replace(profile, is_partial=is_partial))
 
     def success(self, verified: VerifiedIdentity, documents: Documents, profile: Profile) -> Success:
@@ -217,6 +214,7 @@ class OpenIDProvider(CodeFlow):
             name=profile.name,
             claims=profile.claims,
             raw=profile.raw,
+            user_fields=profile.user_fields,
             kept=profile.kept,
             is_partial=profile.is_partial,
             legacy_subjects=earlier_subjects(self.descriptor.people, documents, verified.tenant),

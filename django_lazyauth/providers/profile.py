@@ -13,7 +13,7 @@ import logging
 import math
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
@@ -21,7 +21,7 @@ from typing import Any, Final
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.descriptor import EmailRules, ProviderDescriptor
 from django_lazyauth.openid.provider_kinds import SHOWN_NAME_LIMIT, is_a
-from django_lazyauth.openid.rules import SOURCES, Documents, Path, Rule, as_text, find, is_one_of
+from django_lazyauth.openid.rules import SOURCES, Documents, Rule, as_text, find, is_one_of
 
 from .token_answers import TOKENS, without_names
 
@@ -64,6 +64,7 @@ class Profile:
         name: At most 128 characters.
         claims: For the host: the members of ID token and UserInfo. JSON, at most 16 KiB, of a stranger 4 KiB.
         raw: For the host: source → what it said, without tokens. The same limit.
+        user_fields: What ``user_fields`` finds: texts, numbers and flags. The same limit.
         kept: What ``keep_claims`` names, by its paths. The same limit.
         unused: Claim → why it is not used.
         is_partial: UserInfo might have said more, and did not.
@@ -74,6 +75,7 @@ class Profile:
     name: str = ""
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
     raw: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    user_fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
     kept: Mapping[str, Any] = field(default_factory=dict, repr=False)
     unused: Mapping[str, Unused] = field(default_factory=dict)
     is_partial: bool = False
@@ -90,6 +92,7 @@ def read_profile(documents: Documents, provider: ProviderDescriptor) -> Profile:
         name=_name(documents, provider, unused),
         claims=_kept(documents, limit, unused),
         raw=_raw(documents, limit),
+        user_fields=_named(provider.people.user_fields, documents, limit, unused, of=(str, int, float)),
         kept=_named(provider.people.keep_claims, documents, limit, unused),
         unused=unused,
     )
@@ -228,10 +231,18 @@ def _kept(documents: Documents, limit: int, unused: dict[str, Unused]) -> dict[s
 
 
 def _named(
-    paths: tuple[tuple[str, Path], ...], documents: Documents, limit: int, unused: dict[str, Unused]
+    rules: Iterable[tuple[str, Rule]],
+    documents: Documents,
+    limit: int,
+    unused: dict[str, Unused],
+    *,
+    of: tuple[type, ...] = (object,),
 ) -> dict[str, Any]:
-    """Return the first value of each path, under the path as it was written."""
-    found = {name: next(_values(path, documents), None) for name, path in paths}
+    """Return the first value of each rule that is one *of* these types, under the name of the rule."""
+    found = {
+        name: next((value for value in _values(rule, documents) if is_a(value, *of)), None)
+        for name, rule in rules
+    }
     return _with_members(
         {name: value for name, value in found.items() if value is not None}, {}, limit, unused
     )

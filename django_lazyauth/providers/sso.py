@@ -21,7 +21,7 @@ from django_lazyauth.openid.rules import Documents
 from django_lazyauth.openid.sources import DiscoveredKeys, KeySource
 from django_lazyauth.openid.verify import VerifiedIdentity
 
-from .base import Success
+from .base import Success, SyncTerms
 from .openid import OpenIDProvider
 from .profile import Profile
 
@@ -49,6 +49,10 @@ class SSOProvider(OpenIDProvider):
     @property
     def descriptor(self) -> ProviderDescriptor:
         return self.published.descriptor
+
+    def sync_terms(self) -> SyncTerms:
+        configured = self.domain.descriptor
+        return SyncTerms() if configured is None else SyncTerms.of(configured.people)
 
     def check(self) -> None:
         """Check nothing: the configuration comes from the domain."""

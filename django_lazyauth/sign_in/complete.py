@@ -17,7 +17,7 @@ from django.utils import timezone
 from django_lazyauth.errors import AccessDenied, RegistrationRefused
 from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, Status
-from django_lazyauth.providers.base import Provider, Success
+from django_lazyauth.providers.base import Provider, Success, SyncTerms
 from django_lazyauth.sessions import browser, end
 
 from . import returning
@@ -80,8 +80,11 @@ def _write(
 ) -> tuple[AbstractBaseUser | None, int | None]:
     """Return the user, ``None`` where the exchange writes them, and the key of their identity, if there is one."""
     with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
-        person = _person_of(pending, provider, success)
+        terms = returning.terms_of(success.identity, provider)
+        person = _person_of(pending, provider, success, terms)
         user, link = person.user, person.link
+        if link is not None and not person.is_new:
+            returning.lock(link, success.identity, terms)
         identity_id = link.pk if link is not None else None
         end_leg(
             pending,
@@ -95,7 +98,8 @@ def _write(
         if link is not None:
             returning.promote(link)
         if link is not None and not person.is_new:
-            returning.rewrite(link, success.identity, session_id=pending.pk, seen_at=timezone.now())
+            seen_at = timezone.now()
+            returning.rewrite(link, success.identity, terms, session_id=pending.pk, seen_at=seen_at)
         if user is None or (success.commit is not None and mode_of(provider) == "lazy"):
             _defer(pending, provider, success)
         elif success.commit is not None:
@@ -128,7 +132,9 @@ class _Person:
     is_new: bool = False
 
 
-def _person_of(pending: PendingAuthorization, provider: Provider, success: Success) -> _Person:
+def _person_of(
+    pending: PendingAuthorization, provider: Provider, success: Success, terms: SyncTerms
+) -> _Person:
     """Return the person, written now if the provider is ``immediate``."""
     link = known_identity(success.identity, session_id=pending.pk)
     user: AbstractBaseUser | None = link.user if link is not None else None
@@ -142,7 +148,7 @@ def _person_of(pending: PendingAuthorization, provider: Provider, success: Succe
         raise SomebodyElse("The client asked for somebody else.", debug="somebody_else")
     if user is None and mode_of(provider) == "immediate":
         user, link = write_person(
-            success.identity, session_id=pending.pk, client=pending.client, seen_at=timezone.now()
+            success.identity, terms, session_id=pending.pk, client=pending.client, seen_at=timezone.now()
         )
         return _Person(user, link, is_new=True)
     return _Person(user, link)

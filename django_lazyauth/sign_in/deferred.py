@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
@@ -18,10 +18,14 @@ from django.db import IntegrityError
 from django_lazyauth.conf import RegistrationMode, lazyauth_settings
 from django_lazyauth.errors import LazyAuthError, RegistrationRefused, SealBroken
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity
-from django_lazyauth.providers.base import Identity, Json, Provider
+from django_lazyauth.providers.base import Identity, Json, Provider, SyncTerms
 from django_lazyauth.signals import identity_updated, user_registered
 from django_lazyauth.tokens.writes import Insert, Writes
+from django_lazyauth.users import follow
 from django_lazyauth.vault.cipher import Place, get_cipher
+
+#: The fields of an identity that its provider decides.
+SAID: Final = ("email", "email_verified", "name", "claims")
 
 
 class Taken(LazyAuthError):
@@ -167,7 +171,7 @@ def load_user(pk: Any) -> AbstractBaseUser:
 
 
 def write_person(
-    identity: Identity, *, session_id: UUID, client: Any, seen_at: datetime
+    identity: Identity, terms: SyncTerms, *, session_id: UUID, client: Any, seen_at: datetime
 ) -> tuple[AbstractBaseUser, ProviderIdentity]:
     """Write the user and identity of a person who has no user yet, and send ``user_registered``.
 
@@ -182,11 +186,14 @@ def write_person(
         if not user.is_active:
             raise Deactivated
         link = identity_row(user, identity, seen_at=seen_at)
+        link.written = follow.digests_of_new(user, identity)
         Writes((Insert(link),)).run()
     except IntegrityError as error:
         if is_unique_violation(error):
             raise Taken from error
         raise
+    if callable(terms.sync):
+        follow.call(terms.sync, user, link, {name for name in SAID if getattr(link, name)})
     user_registered.send(sender=type(user), user=user, identity=link, session_id=session_id, client=client)
     return user, link
 

@@ -1,10 +1,12 @@
-"""What is kept of a person's account at a provider is written anew at each sign-in with it.
+"""What is kept of a person's account at a provider is written anew at each sign-in with it, and the user may follow.
 
 The account becomes their default one, too: the account page and the identities API list it first. Only a sign-in at the
 provider changes that. An existing session, ``prompt=none``, a connected account of a chain and every refresh leave it
 alone. Before the first such sign-in it is the oldest account.
 
 Always in the transaction that signs in or exchanges.
+
+Not here: which fields of the user follow (:mod:`django_lazyauth.users.follow`).
 """
 
 from __future__ import annotations
@@ -13,27 +15,79 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import connections, router
+from django.db.models import Q
+
 from django_lazyauth.models import ProviderIdentity
-from django_lazyauth.providers.base import Identity
+from django_lazyauth.providers.base import Identity, Provider, SyncTerms
+from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.signals import identity_updated
+from django_lazyauth.users import follow
 
-from .deferred import Taken
+from .deferred import SAID, Deactivated, Taken
 
 
-def rewrite(link: ProviderIdentity, identity: Identity, *, session_id: UUID, seen_at: datetime) -> None:
-    """Let *link* say what the provider says now, and send ``identity_updated`` if that is something else.
+def terms_of(identity: Identity, provider: Provider) -> SyncTerms:
+    """Return how the user of *identity* follows it: as the provider says whose accounts these are.
 
-    One UPDATE. An exchange may come after a later sign-in, whose word then stays.
+    Raises:
+        ProviderUnavailable: ``misconfigured``.
+    """
+    is_its_own = identity.provider == provider.name
+    return (provider if is_its_own else get_provider(identity.provider)).sync_terms()
+
+
+def lock(link: ProviderIdentity, identity: Identity, terms: SyncTerms) -> None:
+    """Lock the user and *link*, and read them again, if the user may have to follow. No query where nothing changed.
+
+    Of two sign-ins at once the later one then compares with what the earlier one wrote, so that user and account
+    never say half of each. The user comes first, as where an account is disconnected.
+
+    Raises:
+        Taken: The account was disconnected, or the user deleted, at this moment.
+        Deactivated: The user was, at this moment.
+    """
+    if terms.sync != "update" or not (_changed(link, identity) or follow.due(link, identity, terms)):
+        return
+    using = router.db_for_write(ProviderIdentity)
+    no_key = connections[using].features.has_select_for_no_key_update
+    users = type(link.user)._base_manager.using(using)
+    rows = ProviderIdentity.objects.using(using)
+    try:
+        link.user.refresh_from_db(from_queryset=users.select_for_update(no_key=no_key))
+        link.refresh_from_db(
+            fields=[*SAID, "seen_at", "is_default", "written"],
+            from_queryset=rows.select_for_update(no_key=no_key),
+        )
+    except ObjectDoesNotExist:
+        raise Taken from None
+    if not link.user.is_active:
+        raise Deactivated
+
+
+def rewrite(
+    link: ProviderIdentity, identity: Identity, terms: SyncTerms, *, session_id: UUID, seen_at: datetime
+) -> None:
+    """Let *link* say what the provider says now, send ``identity_updated``, and let the user follow.
+
+    One UPDATE where nothing changed. An exchange may come after a later sign-in, whose word then stays.
 
     Raises:
         Taken: The account was disconnected at this moment.
+        RegistrationRefused: A receiver, or the host's own ``sync``, does not let the person in.
     """
     if link.seen_at is not None and link.seen_at > seen_at:
         return
-    said = _said_now(link, identity)
-    changed = {name for name, value in said.items() if value != (getattr(link, name) or type(value)())}
-    # All of it: a concurrent sign-in may have changed another part, and half of each would be nobody's word.
-    values = {**said, "seen_at": seen_at} if changed else {"seen_at": seen_at}
+    said, changed = _said_now(link, identity), _changed(link, identity)
+    values: dict[str, Any] = {"seen_at": seen_at}
+    if terms.sync == "update" and _is_default(link):
+        written = follow.update(link, identity, terms)
+        if written != (link.written or {}):
+            values["written"] = written
+    if changed:
+        # All of it: a concurrent sign-in may have changed another part, and half of each would be nobody's word.
+        values |= said
     if not ProviderIdentity.objects.filter(pk=link.pk).update(**values):
         raise Taken
     for name, value in values.items():
@@ -42,6 +96,13 @@ def rewrite(link: ProviderIdentity, identity: Identity, *, session_id: UUID, see
         identity_updated.send(
             sender=type(link), user=link.user, identity=link, changed=changed, session_id=session_id
         )
+    if callable(terms.sync):
+        follow.call(terms.sync, link.user, link, changed)
+
+
+def _changed(link: ProviderIdentity, identity: Identity) -> set[str]:
+    said = _said_now(link, identity)
+    return {name for name, value in said.items() if value != (getattr(link, name) or type(value)())}
 
 
 def _said_now(link: ProviderIdentity, identity: Identity) -> dict[str, Any]:
@@ -55,12 +116,16 @@ def _said_now(link: ProviderIdentity, identity: Identity) -> dict[str, Any]:
         kept = {**(link.claims or {}), **kept}
         if not email:
             email, email_verified = link.email, link.email_verified
-    return {
-        "email": email,
-        "email_verified": email_verified,
-        "name": identity.name or link.name,
-        "claims": kept,
-    }
+    said = (email, email_verified, identity.name or link.name, kept)
+    return dict(zip(SAID, said, strict=True))
+
+
+def _is_default(link: ProviderIdentity) -> bool:
+    """Say whether *link* is the default account of its user."""
+    if link.is_default:
+        return True
+    others = ProviderIdentity.objects.filter(user_id=link.user_id).exclude(pk=link.pk)
+    return not others.filter(Q(is_default=True) | Q(pk__lt=link.pk)).exists()
 
 
 def promote(link: ProviderIdentity) -> None:

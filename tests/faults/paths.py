@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, UpstreamGrant, UpstreamToken
@@ -62,6 +63,10 @@ class World:
     def client(self) -> OAuthClient:
         return OAuthClient(self.client_id, CONFIDENTIAL_SECRET, scope="openid email upstream:acme")
 
+    def configure(self, **keys: Any) -> None:
+        providers = settings.LAZYAUTH["PROVIDERS"]
+        self.lazyauth(PROVIDERS=providers | {"acme": providers["acme"] | keys})
+
     def at_callback(self, client: OAuthClient, sub: str = "") -> tuple[Any, str]:
         """Return a browser that the upstream has just sent back, and where to; a new person unless *sub* says who."""
         browser = make_browser()
@@ -100,13 +105,16 @@ def callback_immediate(world: World) -> Attempt:
     return callback(world)
 
 
-def callback_returning(world: World) -> Attempt:
+def callback_returning(world: World, **claims: str) -> Attempt:
     """Somebody comes back, of whom the provider says something else now."""
     client, sub = world.client(), f"person-{next(_numbers)}"
     browser, url = world.at_callback(client, sub)
     code = query_of(consent(browser, get(browser, url)).headers["Location"])["code"]
     assert redeem(client, code).status_code == 200
-    world.upstream.control(claims={"name": f"Name {next(_numbers)}"})
+    number = next(_numbers)
+    world.upstream.control(
+        claims={name: f"{number}{text}" for name, text in ({"name": " Name"} | claims).items()}
+    )
     browser, url = world.at_callback(client, sub)
     return Attempt(lambda: get(browser, url), [])
 
@@ -137,6 +145,12 @@ def second_answer(world: World) -> Attempt:
     assert query_of(redirect.headers["Location"])["prompt"] == "consent"
     url = world.back(redirect, sub)
     return Attempt(lambda: get(browser, url), [])
+
+
+def callback_following(world: World) -> Attempt:
+    """The same, and the user follows."""
+    world.configure(sync="update", sync_fields=["first_name", "email"])
+    return callback_returning(world, given_name="first_name", email="address@acme.example")
 
 
 def exchange(world: World) -> Attempt:
@@ -250,6 +264,7 @@ PATHS: dict[str, Callable[[World], Attempt]] = {
     "callback, returning": callback_returning,
     "callback, asked again": asked_again,
     "callback, second answer": second_answer,
+    "callback, following": callback_following,
     "exchange": exchange,
     "exchange by key": exchange_by_key,
     "refresh": refresh,

@@ -9,6 +9,8 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from django_lazyauth.models import ProviderIdentity
+from django_lazyauth.providers.base import SyncTerms
+from django_lazyauth.sign_in import identities
 from tests.support.journey import code_for, come_back, make_browser, redeem, start
 from tests.support.processes import together
 from tests.support.providers import BelievingProvider
@@ -62,6 +64,60 @@ def test_callbacks_of_one_person_with_different_claims_end_in_one_of_them(client
         assert [answer.status_code for answer in answers] == [303] * 4
         assert said() in one_of(words)
     assert get_user_model().objects.count() == 1
+
+
+class Updating(Telling):
+    """Its users follow."""
+
+    def sync_terms(self):
+        return SyncTerms("update", ("first_name", "email"))
+
+    def complete(self, request, pending, private):
+        success = super().complete(request, pending, private)
+        told = {"first_name": success.identity.name}
+        return replace(success, identity=replace(success.identity, user_fields=told))
+
+
+@pytest.fixture
+def updating(lazyauth, settings):
+    lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {"demo": {"class": f"{__name__}.Updating"}})
+
+
+@pytest.mark.usefixtures("updating")
+def test_user_and_account_say_the_same_after_callbacks_at_once(client_):
+    """Whoever is last has seen what the others wrote."""
+    assert redeem(client_, code_for(client_, subject="ada.first")).status_code == 200
+    for number in range(5):
+        words = [f"round{number}-{place}" for place in range(4)]
+        browsers = [make_browser() for _ in words]
+        doors = [start(browser, client_) for browser in browsers]
+        answers = together(
+            *[
+                partial(come_back, browser, door, subject=f"ada.{word}")
+                for browser, door, word in zip(browsers, doors, words, strict=True)
+            ]
+        )
+        assert [answer.status_code for answer in answers] == [303] * 4
+        assert said() in one_of(words)
+        user = get_user_model().objects.get()
+        assert (user.email, user.first_name) == said()[:2]
+
+
+@pytest.mark.usefixtures("updating")
+def test_a_person_who_disconnects_while_they_sign_in_is_no_error(client_):
+    """The sign-in wins, and its account is disconnected afterwards; or it finds nobody, and somebody new signs in."""
+    for number in range(5):
+        assert redeem(client_, code_for(client_, subject=f"ada{number}.first")).status_code == 200
+        link = ProviderIdentity.objects.get(subject=f"ada{number}")
+        ProviderIdentity.objects.create(user=link.user, provider="other", subject=f"ada{number}")
+        browser = make_browser()
+        door = start(browser, client_)
+        answer, _ = together(
+            partial(come_back, browser, door, subject=f"ada{number}.second"),
+            partial(identities.unlink, link.user, link.pk),
+        )
+        assert answer.status_code == 303
+        assert not ProviderIdentity.objects.filter(pk=link.pk).exists()
 
 
 @pytest.mark.usefixtures("telling")

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from django_lazyauth.openid.provider_kinds import IDENTIFIER_LIMIT, is_a
-from django_lazyauth.openid.rules import Documents, Path, find, find_subject, is_one_of
+from django_lazyauth.openid.rules import Documents, Path, Rule, find, find_subject, is_one_of, paths_of
 
-from .keys import People
+from .keys import STANDARD_FIELDS, People
 
 
 def refusing_key(people: People, documents: Documents, tenant: str = "") -> str:
@@ -28,10 +28,18 @@ def misses_a_path(people: People, documents: Documents) -> bool:
 
 
 def misses_a_wish(people: People, documents: Documents) -> bool:
-    """Say whether UserInfo could have what *documents* do not, and what ``keep_claims`` names."""
-    return any(
-        path.source in ("", "userinfo") and _value(path, documents) is None for _, path in people.keep_claims
-    )
+    """Say whether UserInfo could have what *documents* do not, and what ``keep_claims`` or ``user_fields`` names.
+
+    The standard names of ``user_fields`` are no wish: where the ID token has the name, it has what belongs to it.
+    """
+    named = [rule for name, rule in people.user_fields if (name, rule) not in STANDARD_FIELDS]
+    return any(_is_missing(rule, documents) for rule in (*named, *(path for _, path in people.keep_claims)))
+
+
+def _is_missing(rule: Rule, documents: Documents) -> bool:
+    """Say whether *rule* finds nothing, and looks at something that UserInfo may hold."""
+    looks_there = any(path.source in ("", "userinfo") for path in paths_of(rule))
+    return looks_there and next(find(rule, documents), None) is None
 
 
 def _holds(path: Path, values: tuple[str | int | bool, ...], documents: Documents) -> bool:

@@ -5,16 +5,22 @@ Not here: where address and name are, and the other keys (:mod:`django_lazyauth.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, TypedDict
 
 from django_lazyauth.openid.provider_kinds import FLAG, Key, choice
-from django_lazyauth.openid.rules import Path, Rule
+from django_lazyauth.openid.rules import Path, Rule, parse_path
 
 from . import kinds
 
 NonceHash = Literal["sha256"]
+
+#: What fills the fields of a user, unless the operator says otherwise.
+STANDARD_FIELDS: Final[tuple[tuple[str, Rule], ...]] = (
+    ("first_name", parse_path("given_name")),
+    ("last_name", parse_path("family_name")),
+)
 
 PEOPLE_KEYS: Final = (
     Key(
@@ -81,6 +87,28 @@ PEOPLE_KEYS: Final = (
         (),
     ),
     Key(
+        "user_fields",
+        kinds.user_fields(dict(STANDARD_FIELDS)),
+        "What fills the fields of a [new user](#returning-people), where the user model has them. Fields that say who "
+        "somebody is or what they may do, dates and relations are errors.",
+        STANDARD_FIELDS,
+        default_text="`first_name`: `given_name`, `last_name`: `family_name`",
+    ),
+    Key(
+        "sync",
+        kinds.SYNC,
+        "`import`: `user_fields` fill a new user. `update`: also [one who comes back](#returning-people), where they "
+        "still hold what was written. Or your own function.",
+        "import",
+    ),
+    Key(
+        "sync_fields",
+        kinds.SYNC_FIELDS,
+        "What `update` may write: fields of `user_fields`, and that of the address if it is named here.",
+        None,
+        default_text="those of `user_fields`",
+    ),
+    Key(
         "keep_claims",
         kinds.KEPT_CLAIMS,
         "Claims that are kept with a person's account here, [as of the last sign-in](#returning-people). Nothing else "
@@ -110,6 +138,9 @@ class PeopleConfig(TypedDict, total=False):
     tenants: list[str] | tuple[str, ...] | None
     accounts_of: str | Literal[False] | None
     legacy_subjects: Sequence[str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any]] | None
+    user_fields: Mapping[str, str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | None] | None
+    sync: str | Callable[..., Any] | None
+    sync_fields: list[str] | tuple[str, ...] | None
     keep_claims: list[str] | tuple[str, ...] | None
 
 
@@ -126,7 +157,20 @@ class People:
     tenants: tuple[str, ...] = ()
     legacy_subjects: tuple[Rule, ...] = ()
     accounts_of: str | Literal[False] = ""
+    user_fields: tuple[tuple[str, Rule], ...] = STANDARD_FIELDS
+    sync: Any = "import"
+    sync_fields: tuple[str, ...] = tuple(name for name, _ in STANDARD_FIELDS)
     keep_claims: tuple[tuple[str, Path], ...] = ()
+
+    def rules(self) -> Iterator[tuple[str, Rule, tuple[str, ...]]]:
+        """Yield each rule about claims with its key, and with the sources that only it may name."""
+        for path, _ in self.allow:
+            yield "allow", path, ()
+        for _, path in self.keep_claims:
+            yield "keep_claims", path, ()
+        for name, rule in self.user_fields:
+            # Apple's name of a person is in nothing that is signed.
+            yield "user_fields", rule, ("answer",) if name in dict(STANDARD_FIELDS) else ()
 
 
 def people_from(values: Mapping[str, Any]) -> People:
@@ -135,4 +179,6 @@ def people_from(values: Mapping[str, Any]) -> People:
     found = {name: value for name, value in values.items() if name in names}
     if found.get("authorized_parties") is None:
         found["authorized_parties"] = found.get("audiences", ())
+    if found.get("sync_fields") is None:
+        found["sync_fields"] = tuple(name for name, _ in found.get("user_fields", STANDARD_FIELDS))
     return People(**found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,6 +18,9 @@ PATHS_LIMIT: Final = 8
 VALUES_LIMIT: Final = 256
 #: Paths of ``keep_claims``.
 KEPT_LIMIT: Final = 16
+#: Fields of a user.
+FIELDS_LIMIT: Final = 16
+_FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 #: Rules for earlier subjects.
 LEGACY_LIMIT: Final = 3
 
@@ -66,6 +70,39 @@ def _kept(value: Any) -> tuple[tuple[str, Path], ...]:
 
 
 KEPT_CLAIMS: Final = Kind(f"a list of at most {KEPT_LIMIT} [paths](#rules)", _kept)
+
+
+def _is_field(name: Any) -> bool:
+    return is_a(name, str) and _FIELD_NAME.fullmatch(name) is not None
+
+
+def user_fields(standard: Mapping[str, Rule]) -> Kind:
+    """Fields of a user, each with a rule. The *standard* ones are there unless the value names them."""
+
+    def read(value: Any) -> tuple[tuple[str, Rule], ...]:
+        wanted(is_a(value, Mapping) and len(value) <= FIELDS_LIMIT and all(map(_is_field, value)))
+        given = {str(name): parse(rule) for name, rule in value.items() if rule is not None}
+        return tuple({**standard, **given}.items())
+
+    return Kind(
+        f"a dict of at most {FIELDS_LIMIT} fields of the user model, each with a [rule](#rules)", read
+    )
+
+
+def _sync_fields(value: Any) -> tuple[str, ...]:
+    wanted(is_a(value, list, tuple) and len(value) <= FIELDS_LIMIT and all(map(_is_field, value)))
+    return tuple(dict.fromkeys(value))
+
+
+SYNC_FIELDS: Final = Kind(f"a list of at most {FIELDS_LIMIT} fields of the user model", _sync_fields)
+
+
+def _sync(value: Any) -> Any:
+    wanted(value in ("import", "update") or callable(value) or (is_a(value, str) and "." in value))
+    return value
+
+
+SYNC: Final = Kind("import, update, or a function or its dotted path", _sync)
 
 
 def _legacy(value: Any) -> tuple[Rule, ...]:

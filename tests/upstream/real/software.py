@@ -40,6 +40,14 @@ SCENARIOS = {
 }
 
 
+#: Keys of an entry whose users follow.
+UPDATES = {
+    "sync": "update",
+    "sync_fields": ["first_name", "email"],
+    "user_fields": {"first_name": "name"},
+}
+
+
 @dataclass(frozen=True)
 class Software:
     """One provider, set up in one way.
@@ -54,6 +62,7 @@ class Software:
         verifies_email: It says that addresses are verified.
         asks_userinfo: Its ID tokens lack what we asked for.
         hides_method: Nothing says that the client has to use ``client_secret_post``.
+        updates_users: Its users follow (key ``sync``).
         cannot: Name of a test → why this software cannot do it.
     """
 
@@ -68,6 +77,7 @@ class Software:
     verifies_email: bool = True
     asks_userinfo: bool = False
     hides_method: bool = False
+    updates_users: bool = False
     cannot: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -128,6 +138,7 @@ class Running:
             "client_secret": CLIENT_SECRET,
             "display_name": "Real",
             **self.software.config,
+            **(UPDATES if self.software.updates_users else {}),
         }
 
     def close(self) -> None:
@@ -182,6 +193,7 @@ def _oidc_provider(*, conform: bool) -> Software:
         refuse="/abort",
         leave="logout=yes",
         asks_userinfo=conform,
+        updates_users=conform,
         # It gives a refresh token to those only who were asked (OpenID Connect Core §11).
         config={
             "scopes": ["openid", "profile", "email", "offline_access"],

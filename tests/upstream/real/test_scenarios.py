@@ -80,6 +80,8 @@ def test_again_with_changed_claims(real, ada, client_):
     identity = ProviderIdentity.objects.get()
     assert (identity.email, identity.name) == (f"new-{ada.sub}@people.example", "Ada King")
     assert identity.email_verified is real.software.verifies_email
+    user, said = identity.user, (identity.name, identity.email)
+    assert ((user.first_name, user.email) == said) is real.software.updates_users
     assert UpstreamToken.objects.filter(provider=NAME).count() == 2
 
 

@@ -18,6 +18,8 @@ from django_lazyauth.kit.text import INVALID
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.base import Identity
 
+from .fields import is_taken, is_unique, said_of
+
 #: Characters of an address (RFC 5321 §4.5.3.1.3).
 EMAIL_LIMIT: Final = 254
 
@@ -81,11 +83,9 @@ class UserResolver:
             fields[email_field] = email or absent
         if email_field != model.USERNAME_FIELD:
             fields[model.USERNAME_FIELD] = username_for(identity)
-        for field, claim in (("first_name", "given_name"), ("last_name", "family_name")):
-            value = identity.claims.get(claim)
-            if isinstance(value, str) and value and _has_field(field):
-                fields[field] = value[: _max_length(field)]
-        return fields
+        said = said_of(identity)
+        taken = {name for name, value in said.items() if is_unique(name) and is_taken(name, value)}
+        return {name: value for name, value in said.items() if name not in taken} | fields
 
 
 def username_for(identity: Identity) -> str:
@@ -150,8 +150,3 @@ def _has_field(name: str) -> bool:
     except FieldDoesNotExist:
         return False
     return True
-
-
-def _max_length(name: str) -> int | None:
-    length: int | None = getattr(get_user_model()._meta.get_field(name), "max_length", None)
-    return length
