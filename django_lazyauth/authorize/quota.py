@@ -17,6 +17,7 @@ from django_lazyauth.errors import TemporarilyUnavailable
 from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.vault import leave
+from django_lazyauth.vault.abandoned import abandon
 
 #: Rows that one request deletes at most.
 BATCH: Final = 200
@@ -80,6 +81,7 @@ def _delete_dead(network: str) -> None:
             rows = rows.select_for_update(skip_locked=True)
         of_network = rows.filter(network=network).values_list("pk", flat=True)[:BATCH]
         keys = {*of_network, *rows.values_list("pk", flat=True)[:BATCH]}
+        abandon(keys)
         leave.delete_of_sessions(keys)
         PendingAuthorization.objects.filter(pk__in=keys).delete()
 

@@ -10,9 +10,10 @@ from django.utils import timezone
 
 from django_lazyauth.kit.log import log_failure
 from django_lazyauth.kit.retry import retries_on_conflict
-from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
+from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.sessions import end
 from django_lazyauth.signals import finalize_failed
+from django_lazyauth.vault.abandoned import abandon
 
 from .contract import Outcome
 
@@ -39,7 +40,7 @@ def _discard(pending: PendingAuthorization) -> None:
         PendingAuthorization.objects.filter(pk=pending.pk, status=Status.CODE_ISSUED).update(
             status=Status.FAILED, last_error="RegistrationRefused", private="", updated_at=timezone.now()
         )
-        DeferredRegistration.objects.filter(pk=pending.pk).delete()
+        abandon([pending.pk])
 
 
 def _count_failure(pending: PendingAuthorization, error: Exception, *, is_known: bool) -> None:

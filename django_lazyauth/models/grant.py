@@ -67,6 +67,8 @@ class UpstreamGrant(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.DO_NOTHING,
+        null=True,
+        blank=True,
         db_constraint=False,
         related_name="+",
         verbose_name=_("user"),
@@ -107,6 +109,11 @@ class UpstreamGrant(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="lazyauth_grant_state_known", condition=Q(state__in=GrantState.values)
+            ),
+            # What a sign-in gave that nobody completed leaves without a person.
+            models.CheckConstraint(
+                name="lazyauth_grant_has_a_person",
+                condition=Q(user__isnull=False) | Q(state=GrantState.LEAVING),
             ),
             models.CheckConstraint(
                 name="lazyauth_grant_standing_renews",

@@ -111,7 +111,9 @@ def _end_all(
     with transaction.atomic(using=_database()):
         family.lock(user_pk)
         # Flows first: their UPDATE waits for a concurrent exchange, whose tokens are then found below.
-        flows.end_flows(flows.of_user(user_pk, client_pk=client_pk).exclude(pk=keep or NIL))
+        flows.end_flows(
+            flows.of_user(user_pk, client_pk=client_pk).exclude(pk=keep or NIL), withdrawn=withdrawn
+        )
         sessions = family.families_of(user_pk, client_pk=client_pk)
         ended = sum(end_session(session_id, withdrawn=withdrawn) for session_id in sessions)
         family.revoke_loose(user_pk, client_pk=client_pk)
@@ -152,7 +154,7 @@ def end_identity(identity: ProviderIdentity) -> int:
     sessions ended.
     """
     with transaction.atomic(using=_database()):
-        flows.end_flows(flows.of_identity(identity))
+        flows.end_flows(flows.of_identity(identity), withdrawn=True)
         begun = PendingAuthorization.objects.using(_database()).filter(
             flows.signed_in_with(identity), status=Status.EXCHANGED
         )

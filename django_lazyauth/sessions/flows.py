@@ -25,6 +25,7 @@ from django_lazyauth.models import (
 )
 from django_lazyauth.models.authorization import OPEN, PendingAuthorizationQuerySet
 from django_lazyauth.vault import leave
+from django_lazyauth.vault.abandoned import abandon
 
 
 def database() -> str:
@@ -86,8 +87,12 @@ def _deferred_of(identities: Iterable[ProviderIdentity]) -> list[UUID]:
     return list(rows.values_list("pk", flat=True))
 
 
-def end_flows(rows: PendingAuthorizationQuerySet) -> None:
-    """End the open flows among *rows*. A code that a concurrent request redeems first stays redeemed."""
+def end_flows(rows: PendingAuthorizationQuerySet, *, withdrawn: bool = False) -> None:
+    """End the open flows among *rows*. A code that a concurrent request redeems first stays redeemed.
+
+    Args:
+        withdrawn: See :func:`.leave.leave_unused`.
+    """
     keys = list(rows.order_by("pk").values_list("pk", flat=True))
     if not keys:
         return
@@ -97,5 +102,5 @@ def end_flows(rows: PendingAuthorizationQuerySet) -> None:
         status=Status.FAILED, state_digest=None, private="", last_error="ended", updated_at=timezone.now()
     )
     ended = list(named.filter(status=Status.FAILED).values_list("pk", flat=True))
-    DeferredRegistration.objects.filter(pk__in=ended).delete()
-    leave.delete_of_sessions(ended)
+    abandon(ended, withdrawn=withdrawn)
+    leave.delete_of_sessions(ended, withdrawn=withdrawn)

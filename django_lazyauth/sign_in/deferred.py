@@ -22,7 +22,8 @@ from django_lazyauth.providers.base import Identity, Json, Provider, SyncTerms
 from django_lazyauth.signals import identity_updated, user_registered
 from django_lazyauth.tokens.writes import Insert, Writes
 from django_lazyauth.users import follow
-from django_lazyauth.vault.cipher import Place, get_cipher
+from django_lazyauth.vault.cipher import get_cipher
+from django_lazyauth.vault.places import deferral_place
 
 #: The fields of an identity that its provider decides.
 SAID: Final = ("email", "email_verified", "name", "claims")
@@ -59,10 +60,6 @@ class Deferred:
     legs: tuple[Leg, ...] = ()
 
 
-def _place(session_id: UUID, provider: str) -> Place:
-    return Place("DeferredRegistration", session_id, provider, "commit")
-
-
 def defer(
     pending: PendingAuthorization,
     identity: Identity,
@@ -85,7 +82,7 @@ def defer(
             "provider": identity.provider,
             "subject": identity.subject,
             "upstream_sid": upstream_sid or (commit or {}).get("upstream_sid") or None,
-            "commit": get_cipher().seal(payload, _place(pending.pk, identity.provider)),
+            "commit": get_cipher().seal(payload, deferral_place(pending.pk, identity.provider)),
         },
     )
 
@@ -96,7 +93,7 @@ def open_deferred(row: DeferredRegistration) -> Deferred:
     Raises:
         SealBroken: The row was moved or tampered with, or its key is gone.
     """
-    data = json.loads(get_cipher().open(row.commit, _place(row.pending_id, row.provider)))
+    data = json.loads(get_cipher().open(row.commit, deferral_place(row.pending_id, row.provider)))
     identity = Identity(**data["identity"])
     if (identity.provider, identity.subject) != (row.provider, row.subject):
         raise SealBroken("the row names another person than its payload")

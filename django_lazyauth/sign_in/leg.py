@@ -20,10 +20,11 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, SealBroken
 from django_lazyauth.kit.results import Pending
 from django_lazyauth.kit.retry import known_by, retries_on_conflict
-from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
+from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.base import Json, Page, Provider, Redirect
 from django_lazyauth.vault import store
+from django_lazyauth.vault.abandoned import abandon
 from django_lazyauth.vault.cipher import Place, get_cipher
 
 #: The columns of a row whose person is not known.
@@ -220,7 +221,7 @@ def fail_flow(pending: PendingAuthorization, *, error: str, description: str = "
 
 def forget_stored(pending: PendingAuthorization) -> None:
     """Delete what this authorization stored or deferred."""
-    DeferredRegistration.objects.filter(pk=pending.pk).delete()
+    abandon([pending.pk])
     store.delete(pending.pk)
 
 

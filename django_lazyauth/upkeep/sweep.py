@@ -40,6 +40,7 @@ from django_lazyauth.toolkit.models import get_application_model
 from django_lazyauth.upstream.revocations import revoke_due
 from django_lazyauth.users import inactive_among
 from django_lazyauth.vault import leave
+from django_lazyauth.vault.abandoned import abandon
 
 from .walk import Page, walk
 
@@ -113,8 +114,10 @@ def _sweep_pending(now: datetime, batch_size: int) -> int:
         alive = family.alive_until(keys, now)
         _postpone(alive)
         ended = [key for key in keys if key not in alive]
-        abandoned = PendingAuthorization.objects.filter(pk__in=ended).exclude(status=Status.EXCHANGED)
-        leave.delete_of_sessions(abandoned.values_list("pk", flat=True))
+        open_ones = PendingAuthorization.objects.filter(pk__in=ended).exclude(status=Status.EXCHANGED)
+        abandoned = list(open_ones.values_list("pk", flat=True))
+        abandon(abandoned)
+        leave.delete_of_sessions(abandoned)
         count += _delete(PendingAuthorization, ended)
     return count
 

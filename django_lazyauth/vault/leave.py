@@ -76,9 +76,9 @@ def delete_of_client(client_id: Any) -> None:
     leave(UpstreamToken.objects.filter(client_id=client_id))
 
 
-def delete_of_sessions(session_ids: Iterable[UUID]) -> int:
+def delete_of_sessions(session_ids: Iterable[UUID], *, withdrawn: bool = False) -> int:
     """Delete every bundle of these sessions; return how many there were."""
-    return leave(UpstreamToken.objects.filter(session_id__in=list(session_ids)))
+    return leave(UpstreamToken.objects.filter(session_id__in=list(session_ids)), withdrawn=withdrawn)
 
 
 def _delete_legacy(where: Q) -> None:
@@ -134,7 +134,7 @@ def leave_unused(grant_ids: Iterable[UUID], *, withdrawn: bool = False) -> int:
     keys = list(grant_ids)
     if not keys:
         return 0
-    kinds = [Revocation.TOKEN, Revocation.GRANT] if withdrawn else [Revocation.TOKEN]
+    kinds = kinds_revoked(withdrawn=withdrawn)
     grants = UpstreamGrant.objects.using(database()).filter(pk__in=keys, state__in=SETTLED).unused()
     nothing_to_revoke = Q(refresh_token="", access_token="") if withdrawn else Q(refresh_token="")
     revocable = grants.filter(state=GrantState.LIVE, revocation__in=kinds).exclude(nothing_to_revoke)
@@ -142,6 +142,16 @@ def leave_unused(grant_ids: Iterable[UUID], *, withdrawn: bool = False) -> int:
         state=GrantState.LEAVING, is_withdrawn=withdrawn, next_attempt_at=Now(), lease_until=None
     )
     if leaving:
-        tell = partial(upstream_grants_left.send_robust, sender=UpstreamGrant)
-        transaction.on_commit(tell, using=database(), robust=True)
+        tell_of_left()
     return leaving + grants.delete()[0]
+
+
+def kinds_revoked(*, withdrawn: bool) -> list[str]:
+    """Return the kinds of refresh tokens that are revoked when nobody holds them any more."""
+    return [Revocation.TOKEN, Revocation.GRANT] if withdrawn else [Revocation.TOKEN]
+
+
+def tell_of_left() -> None:
+    """Send ``upstream_grants_left`` after the commit."""
+    tell = partial(upstream_grants_left.send_robust, sender=UpstreamGrant)
+    transaction.on_commit(tell, using=database(), robust=True)

@@ -54,6 +54,11 @@ def place_of(session_id: Any, provider: str, column: str) -> Place:
     return Place("UpstreamToken", session_id, provider, column)
 
 
+def deferral_place(session_id: UUID, provider: str) -> Place:
+    """Return the place that what a request deferred is sealed for."""
+    return Place("DeferredRegistration", session_id, provider, "commit")
+
+
 def seal_ticket(session_id: UUID, key: GrantKey) -> str:
     """Return the ticket by which a session reaches a grant."""
     return get_cipher().seal(key.ticket(), place_of(session_id, key.provider, TICKET))

@@ -140,7 +140,9 @@ MUTATIONS = (
     Mutation(
         "end-of-all-ends-flows",
         "sessions/end.py",
-        "        flows.end_flows(flows.of_user(user_pk, client_pk=client_pk).exclude(pk=keep or NIL))\n",
+        "        flows.end_flows(\n"
+        "            flows.of_user(user_pk, client_pk=client_pk).exclude(pk=keep or NIL), withdrawn=withdrawn\n"
+        "        )\n",
         "",
         ("sessions/test_ending.py::test_what_could_become_a_session_ends_too",),
         "What could become a session ends with the sessions.",
@@ -158,7 +160,7 @@ MUTATIONS = (
     Mutation(
         "end-of-an-identity-ends-flows",
         "sessions/end.py",
-        "        flows.end_flows(flows.of_identity(identity))\n",
+        "        flows.end_flows(flows.of_identity(identity), withdrawn=True)\n",
         "",
         ("sessions/test_doors.py::TestUnlink::test_nothing_of_such_a_flow_is_kept",),
         "A flow ends with the identity that it signed in with.",

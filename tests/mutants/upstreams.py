@@ -376,10 +376,18 @@ MUTATIONS = (
     Mutation(
         "sign-out-revokes-no-whole-grant",
         "vault/leave.py",
-        "    kinds = [Revocation.TOKEN, Revocation.GRANT] if withdrawn else [Revocation.TOKEN]",
-        "    kinds = [Revocation.TOKEN, Revocation.GRANT]",
+        "    return [Revocation.TOKEN, Revocation.GRANT] if withdrawn else [Revocation.TOKEN]",
+        "    return [Revocation.TOKEN, Revocation.GRANT]",
         (REVOCATIONS + "test_a_sign_out_revokes_nothing_of_kind_grant",),
         "A sign-out leaves what the person allowed at the upstream.",
+    ),
+    Mutation(
+        "abandoned-token-in-one-row",
+        "vault/abandoned.py",
+        '        rows = list(deferred.order_by("pk").select_for_update())\n',
+        "        rows = []\n",
+        ("upstream/test_abandoned.py::test_a_registration_that_is_dropped_revokes_its_refresh_token",),
+        "What a sign-in gave that nobody completed is revoked.",
     ),
     Mutation(
         "revocation-renews-and-keeps",
