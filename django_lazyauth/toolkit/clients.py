@@ -128,16 +128,31 @@ def registered_scopes(client: Client) -> frozenset[str] | None:
 
 def may_ask_for_codes(client: Client) -> bool:
     """Say whether *client* is one of the authorization code grant (RFC 6749 §4.1.1)."""
+    stated = operators_grants(client)
+    if stated is not None:
+        return "authorization_code" in stated
     return bool(client.allows_grant_type(AbstractApplication.GRANT_AUTHORIZATION_CODE))
 
 
 def may_refresh(client: Client) -> bool:
-    """Say whether *client* registered for refresh tokens; an operator's client always may."""
+    """Say whether *client* registered for refresh tokens; an operator's client may unless its grants say otherwise."""
     if not is_self_registered(client):
-        return True
+        return "refresh_token" in (operators_grants(client) or ("refresh_token",))
     registration = registration_of(client)
     grants = registration.metadata.get("grant_types") if registration else None
     return not isinstance(grants, list) or "refresh_token" in grants
+
+
+def operators_grants(client: Client) -> list[str] | None:
+    """Return the grants that an operator listed beside *client*; ``None`` where its one grant is DOT's column.
+
+    A client that registered itself never has more grants than any stranger may have.
+    """
+    if is_self_registered(client):
+        return None
+    registration = registration_of(client)
+    grants = registration.metadata.get("grant_types") if registration else None
+    return grants if isinstance(grants, list) and grants else None
 
 
 #: Grant → the values of DOT's ``authorization_grant_type`` that allow it. Each client has one.
@@ -166,6 +181,9 @@ def may_use_grant(client: Client, grant_type: str) -> bool:
         return False
     if grant_type == "refresh_token" and not may_refresh(client):
         return False
+    stated = operators_grants(client)
+    if stated is not None:
+        return grant_type in stated
     return bool(client.allows_grant_type(*_GRANTS.get(grant_type, ())))
 
 

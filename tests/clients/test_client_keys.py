@@ -387,6 +387,47 @@ def test_a_public_client_is_introspected_by_its_key_only(both):
     assert call("/introspect", {"token": token} | KEY.form(both.client_id)).json()["active"] is True
 
 
+# -- the grants of an operator's client --------------------------------------------------------------------------
+
+
+def outcomes(client) -> dict[str, bool]:
+    """Say which grants *client* may use."""
+    own = {"grant_type": "client_credentials", "scope": "profile"}
+    answer = redeem(client, code_for(client), **KEY.form(client.client_id))
+    token = answer.json().get("refresh_token", "x")
+    return {
+        "authorization_code": answer.status_code == 200,
+        "refresh_token": refresh(client, token, **KEY.form(client.client_id)).status_code == 200,
+        "client_credentials": call("/token", own | KEY.form(client.client_id)).status_code == 200,
+    }
+
+
+def test_an_operator_lists_the_grants_of_a_client_beside_it(keyed):
+    """Spec 8.10: DOT's row has one grant. Without a list it is as before."""
+    all_of_them = ["authorization_code", "refresh_token", "client_credentials"]
+    assert outcomes(keyed) == {
+        "authorization_code": True,
+        "refresh_token": True,
+        "client_credentials": False,
+    }
+    give_keys(keyed.client_id, KEY, grant_types=all_of_them)
+    assert outcomes(keyed) == dict.fromkeys(all_of_them, True)
+    give_keys(keyed.client_id, KEY, grant_types=["authorization_code", "client_credentials"])
+    assert outcomes(keyed) == {
+        "authorization_code": True,
+        "refresh_token": False,
+        "client_credentials": True,
+    }
+
+
+def test_a_strangers_client_does_not_act_for_itself_whatever_it_registered(keyed):
+    """RFC 6749 §4.4: that is by the operator's word."""
+    get_application_model().objects.update(registration_source="dcr")
+    give_keys(keyed.client_id, KEY, grant_types=["client_credentials", "authorization_code", "refresh_token"])
+    form = {"grant_type": "client_credentials", "scope": "profile"} | KEY.form(keyed.client_id)
+    assert_refused(call("/token", form), "unauthorized_client", 400)
+
+
 # -- the audience --------------------------------------------------------------------------------------------
 
 
