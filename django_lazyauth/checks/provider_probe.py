@@ -154,7 +154,11 @@ def _answers(provider: CodeFlow, endpoints: Endpoints) -> Iterator[Finding]:
         "userinfo_endpoint": endpoints.userinfo,
         "emails_endpoint": descriptor.emails_endpoint,
         "revocation_endpoint": endpoints.revocation,
+        "refresh_endpoint": descriptor.requests.refresh_endpoint,
+        "end_session_endpoint": endpoints.end_session,
     }
+    if isinstance(provider, OpenIDProvider) and descriptor.fetches_keys:
+        each["jwks_uri"] = provider.published.stored.endpoint("jwks_uri", descriptor)
     for name, url in each.items():
         # Its path may hold what is filled in later.
         if url and "{" not in url.partition("?")[0]:

@@ -13,12 +13,13 @@ from datetime import datetime
 from typing import Any
 
 from django.core.checks import ERROR
+from django.db.models import Count
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.models import ProviderKeySet
+from django_lazyauth.models import GrantState, ProviderKeySet, UpstreamGrant
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.requests.signing import end_of
 from django_lazyauth.providers.authorize_request import wants_offline
@@ -63,6 +64,7 @@ def _report(name: str, entry: Mapping[str, Any] | None, *, offline: bool) -> Rep
         if not offline:
             found += probe(provider, callback_uri(provider))
     found += _stored(name)
+    found += _grants(name)
     return Report(name, tuple(found))
 
 
@@ -93,11 +95,9 @@ def _secret(secret: str) -> Iterator[Finding]:
     if ends_at is None:
         return
     left, day = ends_at - timezone.now(), ends_at.date().isoformat()
-    if left > SOON:
-        # The configuration's finding says the rest.
-        yield ok(
-            "client_secret", f"The client secret is a JWT that is good for {left.days} days, until {day}."
-        )
+    # One that has ended is an error of the configuration, and nothing is asked then.
+    text = f"The client secret is a JWT that is good for {left.days} days, until {day}."
+    yield (ok if left > SOON else note)("client_secret", text)
 
 
 def _offline(descriptor: ProviderDescriptor) -> Finding:
@@ -144,6 +144,18 @@ def _stored(name: str) -> Iterator[Finding]:
         yield note("sign_in", f"Somebody signed in {_age(row.signed_in_at)} ago.")
     if row.failed_at is not None:
         yield note("sign_in", f"The last sign-in that failed was {_age(row.failed_at)} ago ({row.failure}).")
+
+
+def _grants(name: str) -> Iterator[Finding]:
+    """Yield how many grants of its people are kept, in each state."""
+    rows = UpstreamGrant.objects.filter(provider=name)
+    counted = dict(rows.values_list("state").annotate(Count("pk")).order_by())
+    if counted:
+        standing = rows.filter(is_standing=True, state=GrantState.LIVE).count()
+        each = ", ".join(f"{counted.get(state, 0)} {state}" for state in GrantState.values)
+        yield note(
+            "grants", f"Grants of its people: {each}. Of the live ones {standing} outlive a sign-in there."
+        )
 
 
 def _age(moment: datetime) -> str:

@@ -9,13 +9,15 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_lazyauth.models import ProviderKeySet
+from django_lazyauth.models import ProviderKeySet, UpstreamGrant
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -247,6 +249,7 @@ def jwt_until(moment: float) -> str:
     [
         (-1, "fix", "configuration", "expired on"),
         (12.5, "note", "configuration", "expires on"),
+        (12.5, "note", "client_secret", "good for 12 days"),
         (100.5, "ok", "client_secret", "good for 100 days"),
     ],
 )
@@ -283,6 +286,77 @@ def test_what_the_row_says_is_told(upstream):
         "Somebody signed in 3 days ago.",
         "The last sign-in that failed was 4 hours ago (down: unreachable).",
     } <= set(texts)
+
+
+def test_grants_are_told_by_their_states(upstream, django_user_model):
+    assert "grants" not in of_level("note", findings("--offline", status=0))
+    user = django_user_model.objects.create_user("ada")
+
+    def add(count, **values):
+        for _ in range(count):
+            UpstreamGrant.objects.create(user=user, provider="acme", subject="1", scope_digest="", **values)
+
+    add(3)
+    add(2, is_standing=True, refresh_token="sealed")
+    add(1, state="dead")
+    add(1, state="leaving", next_attempt_at=timezone.now())
+    UpstreamGrant.objects.create(user=user, provider="other", subject="1", scope_digest="")
+    assert of_level("note", findings("--offline", status=0))["grants"] == (
+        "Grants of its people: 5 live, 1 dead, 1 leaving. Of the live ones 2 outlive a sign-in there."
+    )
+
+
+def test_each_endpoint_of_a_provider_is_asked_for_its_time(upstream):
+    upstream.control(clock=120, metadata={"end_session_endpoint": f"{upstream.issuer}/logout"})
+    asked = of_level("fix", findings(status=1))
+    names = {"authorization", "token", "userinfo", "revocation", "end_session"}
+    assert set(asked) == {f"{name}_endpoint" for name in names} | {"jwks_uri"}
+
+
+CANARY = "cAnArY-7f3a2c91"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 401, "body": {"error": "invalid_client", "error_description": CANARY}},
+        {"status": 400, "body": {"error": CANARY, "error_uri": CANARY}},
+        {"status": 200, "body": CANARY},
+        {"status": 500, "body": {"error": f"server_error {CANARY}"}},
+        {"status": 200, "body": {"access_token": CANARY, "refresh_token": CANARY, "token_type": "Bearer"}},
+    ],
+)
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "client_secret_jwt"])
+def test_i13_no_secret_is_printed_whatever_the_provider_says(upstream, configure, caplog, answer, method):
+    """Neither what we sent nor what came back is in a text, the row or the log."""
+    caplog.set_level("DEBUG")
+    configure(client_secret=CANARY * 3, token_endpoint_auth_method=method, client_id=upstream.client_id)
+    for redirects in ({}, {"/token": f"https://id.example/?code={CANARY}", "/userinfo": f"/{CANARY}"}):
+        upstream.control(token_answers=[answer] * 2, redirects=redirects)
+        texts = [run("acme")[1], run("acme", "--json")[1], run("acme", "--offline")[1]]
+        row = str(ProviderKeySet.objects.values().get())
+        shown = [text.replace(f"/{CANARY}, and no redirect", "") for text in texts]
+        assert CANARY not in "".join([*shown, row, caplog.text])
+
+
+def test_i13_no_private_key_is_printed(upstream, configure, caplog):
+    caplog.set_level("DEBUG")
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    secret_lines = pem.splitlines()[1:-1]
+    signed = {"key": pem, "key_id": "K1", "issuer": "TEAM123"}
+    broken = {"key": pem.replace("\n", ""), "key_id": "K1", "issuer": "TEAM123"}
+    for changes in (
+        {"client_secret": None, "private_key": pem},
+        {"client_secret": None, "signed_secret": signed, "token_endpoint_auth_method": "client_secret_post"},
+        {"client_secret": None, "signed_secret": broken, "token_endpoint_auth_method": "client_secret_post"},
+        {"client_secret": None, "private_key": pem[:-40]},
+    ):
+        configure(**changes)
+        text = "".join([run("acme")[1], run("acme", "--json")[1], caplog.text])
+        assert not [line for line in secret_lines if line in text]
 
 
 def test_a_provider_without_keys_is_asked_too(upstream, settings):
