@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 from django.templatetags.static import static
 from django.utils.module_loading import import_string
+from django.utils.safestring import SafeString, mark_safe
 
+import django_lazyauth
 from django_lazyauth.errors import ProviderUnavailable
+from django_lazyauth.openid.presets import LOGOS, PRESETS
 from django_lazyauth.vault.tokens import GrantTerms, UpstreamBundle, UpstreamTokens
 
 if TYPE_CHECKING:
@@ -174,6 +179,14 @@ class Page:
     is_final: bool = False
 
 
+@cache
+def _drawing(preset: str) -> SafeString:
+    """Return the file of a preset. It is of this package, holds no text of anybody, and nothing in it is fetched."""
+    svg = (Path(django_lazyauth.__file__).parent / "static" / LOGOS / f"{preset}.svg").read_text()
+    # The button is named by its words.
+    return mark_safe(svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1))  # noqa: S308 - see above
+
+
 class Provider:
     """A way to sign in. One instance serves one request; it keeps no state of its own.
 
@@ -203,6 +216,17 @@ class Provider:
         except ValueError:
             # A storage with a manifest does not know the file. The button needs no picture.
             return ""
+
+    @property
+    def drawing(self) -> SafeString:
+        """The picture of the preset as markup, so that a page with many buttons asks for no files. Else empty.
+
+        An entry that names a file of its own has that one (:attr:`logo`).
+        """
+        path = self.config.get("logo") or ""
+        folder, _, file = path.rpartition("/") if isinstance(path, str) else ("", "", "")
+        name = file.removesuffix(".svg")
+        return _drawing(name) if folder == LOGOS and name in PRESETS else mark_safe("")
 
     @property
     def registration(self) -> RegistrationMode | None:

@@ -10,11 +10,31 @@ from django.templatetags.static import static
 from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_settings
 from django_lazyauth.openid.presets import LOGOS, PRESETS
 from django_lazyauth.providers.registry import get_provider
+from tests.openid.test_presets import WITHOUT_ISSUER
 from tests.support.journey import make_browser
 from tests.web.site import ask
 
 pytestmark = pytest.mark.django_db
 CLIENT = {"client_id": "us", "client_secret": "s" * 40}
+
+
+def shown(picture):
+    """Return the file of an ``img``, or the preset whose drawing stands in the page."""
+    if picture.name == "img":
+        return picture["src"]
+    assert (picture["aria-hidden"], picture["focusable"]) == ("true", "false")
+    del picture["aria-hidden"], picture["focusable"]
+    paths = [path.get("d") for path in picture.find_all("path")]
+    return next(
+        name
+        for name in PRESETS
+        if [path.get("d") for path in BeautifulSoup(file_of(name), "html.parser").find_all("path")] == paths
+    )
+
+
+def file_of(preset):
+    with open(finders.find(f"{LOGOS}/{preset}.svg")) as picture:
+        return picture.read()
 
 
 @pytest.fixture
@@ -25,7 +45,7 @@ def pictures(client_, lazyauth):
         lazyauth(PROVIDERS=providers)
         page = BeautifulSoup(ask(make_browser(), client_).content, "html.parser")
         buttons = page.find_all("button", {"name": "provider"})
-        return {one["value"]: [image["src"] for image in one.find_all("img")] for one in buttons}
+        return {one["value"]: [shown(picture) for picture in one.find_all(["img", "svg"])] for one in buttons}
 
     return of
 
@@ -38,7 +58,7 @@ def test_a_button_has_the_picture_of_the_entry_or_the_preset(pictures):
         corp={"issuer": "https://id.corp.example", **CLIENT},
     )
     assert found == {
-        "google": ["/static/django_lazyauth/logos/google.svg"],
+        "google": ["google"],
         "work": ["/static/corp/logo.svg"],
         "plain": [],
         "corp": [],
@@ -66,9 +86,35 @@ def test_a_path_that_is_none_is_named(path):
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_every_preset_has_a_small_picture(preset):
-    file = finders.find(f"{LOGOS}/{preset}.svg")
-    with open(file) as picture:
-        svg = picture.read()
+    svg = file_of(preset)
     assert len(svg) < 1500
-    # Nothing in it is fetched, run or styled.
-    assert [word for word in ("href", "style", "script", "url(", "<!") if word in svg] == []
+    assert svg.startswith("<svg ")
+    # Nothing in it is fetched, run or styled, and two of one page share no name.
+    assert [word for word in ("href", "style", "script", "url(", "<!", " id=", " on") if word in svg] == []
+
+
+def test_a_page_with_every_preset_asks_for_as_many_files_as_one_with_none(client_, lazyauth):
+    """A person on a slow line waits for no picture, and the policy of the page stays."""
+
+    def asked(**providers):
+        lazyauth(PROVIDERS=providers)
+        page = ask(make_browser(), client_)
+        soup = BeautifulSoup(page.content, "html.parser")
+        files = [tag.get("src") or tag.get("href") for tag in soup.find_all(["img", "link", "script", "use"])]
+        assert soup.find_all(style=True) == []
+        return files, page.headers["Content-Security-Policy"], len(soup.find_all("svg")), len(page.content)
+
+    corp = {"issuer": "https://id.corp.example", **CLIENT}
+    files, policy, none, _ = asked(corp=corp, work=corp)
+    many = {
+        name: {
+            "preset": name,
+            **CLIENT,
+            **({"issuer": "https://id.corp.example"} if name in WITHOUT_ISSUER else {}),
+        }
+        for name in PRESETS
+    }
+    found, same, drawn, size = asked(**many)
+    assert (found, same) == (files, policy)
+    assert (none, drawn) == (0, len(PRESETS))
+    assert size < 40_000
