@@ -24,69 +24,17 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 
-from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import InvalidClientMetadata, InvalidRedirectUri
-from django_lazyauth.toolkit import clients
+from django_lazyauth.kit.results import Failed, Ready
+from django_lazyauth.toolkit import client_methods, clients
 from django_lazyauth.toolkit.admin import CONFIDENTIAL, GRANTS, replace_client_admin
 
 from . import rooms
 from .base import ModelAdmin, ShowsOnce
 from .client_filters import LastUsedFilter, StateFilter, VerificationFilter
+from .client_form import KEY_FIELDS, ClientForm
 from .large import LargeTable
 
 BESIDE = clients.REGISTRATION
-
-
-class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own takes no type argument at run time.
-    """A client that an operator made, with the settings that stand beside its row."""
-
-    backchannel_logout_uri = forms.CharField(
-        required=False,
-        label=_("Back-channel logout URI"),
-        help_text=_("Is told when a session ends. https, and reachable from this site."),
-        widget=forms.TextInput(attrs={"size": 80}),
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        #: What was typed as URIs of each field that our rule allows.
-        self._allowed: dict[str, str] = {}
-        super().__init__(*args, **kwargs)
-        if self.instance.pk is not None:
-            self.initial["backchannel_logout_uri"] = clients.backchannel_logout_uri(self.instance)
-
-    def clean_redirect_uris(self) -> str:
-        return self._clean_uris("redirect_uris")
-
-    def clean_post_logout_redirect_uris(self) -> str:
-        return self._clean_uris("post_logout_redirect_uris")
-
-    def _clean_uris(self, name: str) -> str:
-        """Check the URIs by the rule of registrations. A URI that breaks it would be refused at each sign-in."""
-        text = str(self.cleaned_data[name])
-        try:
-            rooms.metadata.check_redirect_uris(text.split(), rooms.registration.metadata_policy())
-        except InvalidRedirectUri as error:
-            raise forms.ValidationError(error.description) from None
-        self._allowed[name] = text
-        return text
-
-    def full_clean(self) -> None:
-        """Drop what django-oauth-toolkit says of URIs that our rule allows: it knows no scheme of an app."""
-        super().full_clean()
-        for name, text in self._allowed.items():
-            if text.strip() and name in self.errors:
-                del self.errors[name]
-                self.cleaned_data[name] = text
-
-    def clean_backchannel_logout_uri(self) -> str:
-        uri = str(self.cleaned_data["backchannel_logout_uri"])
-        try:
-            if uri:
-                allows_loopback = lazyauth_settings.allow_loopback_upstreams
-                rooms.members.check_backchannel_logout_uri(uri, allows_loopback=allows_loopback)
-        except InvalidClientMetadata as error:
-            raise forms.ValidationError(error.description) from None
-        return uri
 
 
 class ClientAdmin(ShowsOnce, LargeTable):
@@ -109,7 +57,7 @@ class ClientAdmin(ShowsOnce, LargeTable):
     search_help_text = _("Name, client id, redirect URI or network")
     # DOT's own page of a client, which need not be mounted.
     view_on_site = False
-    actions = ("verify", "withdraw_verification", "disable", "enable", "delete_selected")
+    actions = ("verify", "withdraw_verification", "disable", "enable", "fetch_keys", "delete_selected")
     raw_id_fields = ("user",)
 
     operators_fields = (
@@ -122,7 +70,16 @@ class ClientAdmin(ShowsOnce, LargeTable):
         "skip_authorization",
         "user",
     )
-    shown_fields = ("client_id", "source", "is_verified", "state", "last_used_at", "created", "updated")
+    shown_fields = (
+        "client_id",
+        "source",
+        "is_verified",
+        "state",
+        "keys",
+        "last_used_at",
+        "created",
+        "updated",
+    )
     registered_fields = ("network", "metadata")
 
     def get_search_results(
@@ -135,7 +92,10 @@ class ClientAdmin(ShowsOnce, LargeTable):
         return ("name", "client_id", "redirect_uris", f"{BESIDE}__network")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        fieldsets: list[Any] = [(None, {"fields": (*self.operators_fields, "backchannel_logout_uri")})]
+        fieldsets: list[Any] = [
+            (None, {"fields": (*self.operators_fields, "grant_types", "backchannel_logout_uri")}),
+            (_("Keys instead of a secret"), {"fields": KEY_FIELDS}),
+        ]
         if obj is not None and clients.is_self_registered(obj):
             fieldsets = [(None, {"fields": self.operators_fields})]
         if obj is not None:
@@ -204,6 +164,20 @@ class ClientAdmin(ShowsOnce, LargeTable):
             return _("unused, until %s") % registration.expires_at.date().isoformat()
         return _("works")
 
+    @admin.display(description=_("keys"), empty_value="–")
+    def keys(self, client: Any) -> Any:
+        """Say which keys the client can prove itself with, or why there are none. Fetches nothing."""
+        if not client_methods.keys_uri(client) and client_methods.given_keys(client) is None:
+            return None
+        match rooms.client_keys.known_keys(client):
+            case Ready(found):
+                text: Any = ngettext("%d key", "%d keys", len(found)) % len(found)
+            case Failed(reason):
+                text = _("cannot be used: %s") % reason
+            case _:
+                text = _("not fetched yet")
+        return text if client_methods.may_use_key(client) else _("%s, which its method does not use") % text
+
     @admin.display(description=_("last used"), ordering=f"{BESIDE}__last_used_at")
     def last_used_at(self, client: Any) -> Any:
         registration = clients.registration_of(client)
@@ -253,6 +227,15 @@ class ClientAdmin(ShowsOnce, LargeTable):
         count = rooms.operator_actions.enable(queryset.values_list("pk", flat=True))
         self.message_user(request, ngettext("%d client works.", "%d clients work.", count) % count)
 
+    @admin.action(description=_("Fetch their keys now"), permissions=["change"])
+    def fetch_keys(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        chosen = [client for client in queryset if client_methods.keys_uri(client)]
+        for client in chosen:
+            rooms.client_keys.prefetch_keys(client, refetch=True)
+        count = len(chosen)
+        said = ngettext("The keys of %d client are fetched.", "The keys of %d clients are fetched.", count)
+        self.message_user(request, said % count)
+
     @admin.action(description=_("Delete with all their tokens"), permissions=["delete"])
     def delete_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         """Stand in for Django's own action, whose name does not say what goes along."""
@@ -278,7 +261,7 @@ class ClientAdmin(ShowsOnce, LargeTable):
         if not change or obj.client_type != CONFIDENTIAL or "client_type" in form.changed_data:
             obj.client_secret, obj.hash_client_secret = "", False
         super().save_model(request, obj, form, change)
-        rooms.operator_actions.set_backchannel_logout_uri(obj, form.cleaned_data["backchannel_logout_uri"])
+        rooms.operator_actions.set_metadata(obj, form.metadata())
 
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
@@ -325,9 +308,11 @@ class ClientAdmin(ShowsOnce, LargeTable):
 
 
 def _lacks_secret(client: Any) -> bool:
-    """Say whether an operator's confidential client has no secret yet."""
-    is_ours = not clients.is_self_registered(client)
-    return is_ours and client.client_type == CONFIDENTIAL and not client.client_secret
+    """Say whether an operator's confidential client has no secret yet, and needs one."""
+    if clients.is_self_registered(client) or client.client_type != CONFIDENTIAL or client.client_secret:
+        return False
+    stored = clients.load_client(client.client_id)
+    return stored is not None and client_methods.may_use_secret(stored)
 
 
 replace_client_admin(ClientAdmin)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from django_lazyauth.tokens import family as family
 
 _MODULES: Final = {
+    "client_keys": "clients.by_key.keys",
     "end": "sessions.end",
     "family": "tokens.family",
     "identities": "sign_in.identities",

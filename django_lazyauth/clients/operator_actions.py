@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -65,19 +65,22 @@ def _decide(pks: list[Any], **values: Any) -> int:
         )
 
 
-def set_backchannel_logout_uri(client: clients.Client, uri: str) -> None:
-    """Set the back-channel logout URI of a client that an operator made; empty: no logout tokens are sent.
+def set_metadata(client: clients.Client, members: Mapping[str, Any]) -> None:
+    """Set members of the metadata beside a client that an operator made; ``None`` removes one.
 
     A self-registered client changes its own metadata, so nothing is set for it.
     """
-    if clients.is_self_registered(client) or uri == clients.backchannel_logout_uri(client):
+    registration = clients.registration_of(client)
+    known = registration.metadata if registration is not None else {}
+    if clients.is_self_registered(client) or all(known.get(name) == members[name] for name in members):
         return
     with transaction.atomic(using=_database()):
         row, _created = ClientRegistration.objects.get_or_create(
             client_id=client.pk, defaults={"source": ClientSource.ELSEWHERE}
         )
         row = ClientRegistration.objects.select_for_update().get(pk=row.pk)
-        row.metadata = {**row.metadata, "backchannel_logout_uri": uri}
+        changed = row.metadata | dict(members)
+        row.metadata = {name: value for name, value in changed.items() if value is not None}
         row.updated_at = timezone.now()
         row.save(update_fields=["metadata", "updated_at"])
 

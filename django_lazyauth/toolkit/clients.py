@@ -172,6 +172,10 @@ _GRANTS = {
 }
 
 
+#: Grants that an operator may list beside a client.
+OPERATORS_GRANTS = tuple(_GRANTS)
+
+
 def may_use_grant(client: Client, grant_type: str) -> bool:
     """Say whether *client* may redeem grants of this type (RFC 6749 §5.2, ``unauthorized_client``).
 

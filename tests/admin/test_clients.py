@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from io import StringIO
 
@@ -11,6 +12,7 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.urls import include, path
 from django.utils import timezone
@@ -23,7 +25,10 @@ from django_lazyauth.models import ClientRegistration, InitialAccessToken
 from django_lazyauth.signals import client_deleted
 from tests.clients.conftest import CONFIDENTIAL, PUBLIC, Registrar
 from tests.conftest import register as register_manually
-from tests.support.journey import OAuthClient, code_for, get, make_browser, redeem
+from tests.support.client_keys import ClientKey
+from tests.support.journey import OAuthClient, code_for, get, make_browser, post_form, redeem
+from tests.support.key_server import KeyServer
+from tests.support.processes import until
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
@@ -340,6 +345,104 @@ def test_a_public_client_has_no_secret_to_renew(operator, everybody):
     assert operator.get(f"{LIST}{everybody['manual'].pk}/new-secret/").status_code == 404
     assert "new-secret" not in page_of(operator, everybody["manual"]).content.decode()
     assert operator.get(f"{LIST}99999/new-secret/").status_code == 404
+
+
+# -- keys ----------------------------------------------------------------------------------------------------
+
+KEY = ClientKey("ES256")
+
+
+def keys_of(operator, row) -> str:
+    page = BeautifulSoup(page_of(operator, row).content, "html.parser")
+    return page.select_one(".field-keys .readonly").get_text()
+
+
+def test_an_operator_pastes_a_key_and_the_client_has_no_secret(operator):
+    """Spec 8.10: a set, or a single key. The page says what is known of it."""
+    for number, jwks in enumerate((KEY.key_set, KEY.public_jwk)):
+        answer = operator.post(f"{LIST}add/", fields(name=f"Client {number}", jwks=json.dumps(jwks)))
+        assert answer.status_code == 302, answer.content
+        row = Application.objects.get(name=f"Client {number}")
+        assert row.client_secret == ""
+        assert row.lazyauth_registration.metadata == {"jwks": KEY.key_set}
+        assert keys_of(operator, row) == "1 key"
+        client = OAuthClient(row.client_id)
+        assert redeem(client, code_for(client), **KEY.form(row.client_id)).status_code == 200
+    assert operator.post(f"{LIST}{row.pk}/change/", fields(jwks=json.dumps(KEY.key_set))).status_code == 302
+    # Without its key it needs a secret, which is shown once.
+    assert shown(operator.post(f"{LIST}{row.pk}/change/", fields(jwks="")))
+    assert Application.objects.get(pk=row.pk).lazyauth_registration.metadata == {}
+
+
+def test_a_client_moves_from_its_secret_to_keys_without_a_pause(operator):
+    secret = shown(operator.post(f"{LIST}add/", fields()))
+    row = Application.objects.get()
+    client = OAuthClient(row.client_id, secret)
+    change = f"{LIST}{row.pk}/change/"
+    operator.post(change, fields(jwks=json.dumps(KEY.key_set), keeps_secret="on"))
+    assert redeem(client, code_for(client)).status_code == 200
+    assert redeem(client, code_for(client), client_secret=None, **KEY.form(row.client_id)).status_code == 200
+    operator.post(change, fields(jwks=json.dumps(KEY.key_set)))
+    assert redeem(client, code_for(client)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("jwks", "no JSON"),
+        ("jwks", "[]x"),
+        ("jwks", json.dumps({"keys": []})),
+        ("jwks", json.dumps(KEY.private_jwk)),
+        ("jwks", json.dumps({"kty": "oct", "k": "AAAA"})),
+        ("jwks", json.dumps(KEY.public_jwk | {"use": "enc"})),
+        ("jwks", '"text"'),
+        ("jwks_uri", "http://client.example/jwks"),
+        ("jwks_uri", "client.example"),
+        ("jwks_uri", "https://client.example/ jwks"),
+    ],
+)
+def test_an_operator_is_told_which_keys_cannot_be_used(operator, name, value):
+    page = operator.post(f"{LIST}add/", fields(**{name: value}))
+    assert set(page.context["adminform"].form.errors) == {name}
+    assert not Application.objects.exists()
+
+
+def test_an_operator_gives_keys_or_their_address(operator):
+    page = operator.post(
+        f"{LIST}add/", fields(jwks=json.dumps(KEY.key_set), jwks_uri="https://client.example/jwks")
+    )
+    assert set(page.context["adminform"].form.errors) == {"jwks_uri"}
+
+
+def test_the_keys_at_an_address_are_shown_as_they_were_fetched_last(operator, lazyauth):
+    """Spec 8.10: the page fetches nothing, the action does."""
+    lazyauth(ALLOW_LOOPBACK_UPSTREAMS=True)
+    server = KeyServer(KEY)
+    try:
+        assert operator.post(f"{LIST}add/", fields(jwks_uri=server.url())).status_code == 302
+        row = Application.objects.get()
+        assert keys_of(operator, row) == "not fetched yet"
+        assert server.asked == 0
+        operator.post(LIST, {"action": "fetch_keys", "_selected_action": [row.pk]})
+        until(lambda: keys_of(operator, row) == "1 key")
+        assert server.asked == 1
+        server.status = 500
+        cache.clear()
+        operator.post(LIST, {"action": "fetch_keys", "_selected_action": [row.pk]})
+        until(lambda: keys_of(operator, row) == "cannot be used: status")
+    finally:
+        server.close()
+
+
+def test_an_operator_lists_the_grants_of_a_client(operator):
+    grants = ["authorization_code", "client_credentials"]
+    operator.post(f"{LIST}add/", fields(jwks=json.dumps(KEY.key_set), grant_types=grants))
+    row = Application.objects.get()
+    assert row.lazyauth_registration.metadata["grant_types"] == grants
+    own = {"grant_type": "client_credentials", "scope": "profile"} | KEY.form(row.client_id)
+    assert post_form(make_browser(), "/token", own).status_code == 200
+    form = page_of(operator, row).context["adminform"].form
+    assert form.initial["grant_types"] == grants
 
 
 # -- initial access tokens ---------------------------------------------------------------------------------

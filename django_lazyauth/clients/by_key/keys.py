@@ -71,16 +71,26 @@ def load_keys(client: Client, *, refetch: bool = False) -> KeySet:
             raise KeysAway(retry_after)
 
 
-def prefetch_keys(client: Client) -> None:
-    """Start the fetch that the token request of *client* will need. Never waits and never raises."""
+def prefetch_keys(client: Client, *, refetch: bool = False) -> None:
+    """Start the fetch that the token request of *client* will need. Never waits and never raises.
+
+    Args:
+        refetch: Also where the keys are fresh, once per 30 s.
+    """
     if client_methods.may_use_key(client) and client_methods.keys_uri(client):
-        client_keys.fetch_if_due(_cache_key(client))
+        client_keys.fetch_if_due(_cache_key(client), renew=refetch)
 
 
 def known_keys(client: Client) -> Result[KeySet]:
-    """Return what was fetched last from the address of *client*, for an operator to look at. Fetches nothing."""
-    found = client_keys.peek(_cache_key(client))
-    return Ready(_parse(found.value)) if isinstance(found, Ready) else found
+    """Return the keys of *client* as they are known, for an operator to look at. Fetches nothing."""
+    given = client_methods.given_keys(client)
+    found = Ready(given) if given is not None else client_keys.peek(_cache_key(client))
+    if not isinstance(found, Ready):
+        return found
+    try:
+        return Ready(_parse(found.value))
+    except TokenRejected as rejected:
+        return Failed(rejected.reason)
 
 
 def _parse(document: object) -> KeySet:

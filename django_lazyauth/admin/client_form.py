@@ -1,0 +1,137 @@
+"""The form of a client that an operator made: its row, and the metadata that stand beside it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidClientMetadata, InvalidRedirectUri
+from django_lazyauth.toolkit import client_methods, clients
+
+from . import rooms
+
+#: Members of the metadata that the form has a field for.
+FIELDS: Final = ("backchannel_logout_uri", "grant_types", "jwks", "jwks_uri")
+KEY_FIELDS: Final = ("jwks", "jwks_uri", "keeps_secret")
+
+
+class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own takes no type argument at run time.
+    """A client that an operator made, with the settings that stand beside its row."""
+
+    backchannel_logout_uri = forms.CharField(
+        required=False,
+        label=_("Back-channel logout URI"),
+        help_text=_("Is told when a session ends. https, and reachable from this site."),
+        widget=forms.TextInput(attrs={"size": 80}),
+    )
+
+    grant_types = forms.MultipleChoiceField(
+        required=False,
+        label=_("Grants"),
+        help_text=_("Replace the grant above. None: that one, and refresh tokens."),
+        choices=[(name, name) for name in clients.OPERATORS_GRANTS],
+        widget=forms.CheckboxSelectMultiple,
+    )
+    jwks = forms.JSONField(
+        required=False,
+        label=_("Public keys"),
+        help_text=_("A JWK or a key set, as JSON. From then on its secret does nothing."),
+        widget=forms.Textarea(attrs={"rows": 6, "cols": 80, "spellcheck": "false"}),
+    )
+    jwks_uri = forms.CharField(
+        required=False,
+        label=_("Address of its keys"),
+        help_text=_(
+            "In place of keys: where the client publishes them. https, and reachable from this site."
+        ),
+        widget=forms.TextInput(attrs={"size": 80}),
+    )
+    keeps_secret = forms.BooleanField(
+        required=False,
+        label=_("Its secret works too"),
+        help_text=_("While the client moves to keys."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        #: What was typed as URIs of each field that our rule allows.
+        self._allowed: dict[str, str] = {}
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is not None:
+            registration = clients.registration_of(self.instance)
+            known = registration.metadata if registration is not None else {}
+            self.initial.update({name: known[name] for name in FIELDS if name in known})
+            self.initial["keeps_secret"] = client_methods.METHODS_MEMBER in known
+
+    def clean_redirect_uris(self) -> str:
+        return self._clean_uris("redirect_uris")
+
+    def clean_post_logout_redirect_uris(self) -> str:
+        return self._clean_uris("post_logout_redirect_uris")
+
+    def _clean_uris(self, name: str) -> str:
+        """Check the URIs by the rule of registrations. A URI that breaks it would be refused at each sign-in."""
+        text = str(self.cleaned_data[name])
+        try:
+            rooms.metadata.check_redirect_uris(text.split(), rooms.registration.metadata_policy())
+        except InvalidRedirectUri as error:
+            raise forms.ValidationError(error.description) from None
+        self._allowed[name] = text
+        return text
+
+    def full_clean(self) -> None:
+        """Drop what django-oauth-toolkit says of URIs that our rule allows: it knows no scheme of an app."""
+        super().full_clean()
+        for name, text in self._allowed.items():
+            if text.strip() and name in self.errors:
+                del self.errors[name]
+                self.cleaned_data[name] = text
+
+    def clean_backchannel_logout_uri(self) -> str:
+        uri = str(self.cleaned_data["backchannel_logout_uri"])
+        try:
+            if uri:
+                allows_loopback = lazyauth_settings.allow_loopback_upstreams
+                rooms.members.check_backchannel_logout_uri(uri, allows_loopback=allows_loopback)
+        except InvalidClientMetadata as error:
+            raise forms.ValidationError(error.description) from None
+        return uri
+
+    def clean_jwks(self) -> dict[str, Any] | None:
+        """Check pasted keys by the rule of registrations. A single key becomes a set of one."""
+        given = self.cleaned_data["jwks"]
+        if isinstance(given, dict) and "kty" in given:
+            given = {"keys": [given]}
+        self._check_keys("jwks", given)
+        return given or None
+
+    def clean_jwks_uri(self) -> str:
+        uri = str(self.cleaned_data["jwks_uri"])
+        self._check_keys("jwks_uri", uri)
+        if uri and self.cleaned_data.get("jwks"):
+            raise forms.ValidationError(_("Either keys or their address."))
+        return uri
+
+    def _check_keys(self, name: str, value: Any) -> None:
+        if not value:
+            return
+        try:
+            is_good = rooms.members.has_keys({name: value}, rooms.registration.metadata_policy())
+        except InvalidClientMetadata as error:
+            raise forms.ValidationError(error.description) from None
+        if not is_good:
+            raise forms.ValidationError(
+                _("No key can be used here. It may be RSA of 2048 bits or more, EC P-256 or Ed25519.")
+                if name == "jwks"
+                else _("It must be an https URL.")
+            )
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the members that stand beside the client; ``None`` removes one."""
+        given = self.cleaned_data
+        has_keys = bool(given.get("jwks") or given.get("jwks_uri"))
+        methods = [client_methods.BY_KEY, *client_methods.BY_SECRET]
+        both = {client_methods.METHODS_MEMBER: methods if has_keys and given.get("keeps_secret") else None}
+        return {name: given.get(name) or None for name in FIELDS} | both
