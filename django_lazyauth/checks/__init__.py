@@ -44,6 +44,7 @@ def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
         *deploy.check_transport(),
         *deploy.check_site(),
         *deploy.check_secrets(),
+        *deploy.check_audiences(),
         *deploy.check_limits(),
     ]
 
@@ -69,6 +70,13 @@ def check_subject_rules(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
     return database.check_subject_rules(app_configs, **kwargs)
 
 
+def check_assertion_clients(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the clients that the settings trust with another audience are the operator's."""
+    from . import database
+
+    return database.check_assertion_clients(app_configs, **kwargs)
+
+
 def register_checks() -> None:
     """Register the checks. The app config calls it once."""
     register(check_settings, TAG)
@@ -76,3 +84,4 @@ def register_checks() -> None:
     register(check_pooler, Tags.database)
     register(check_provider_keys, Tags.database)
     register(check_subject_rules, Tags.database)
+    register(check_assertion_clients, Tags.database)

@@ -17,7 +17,7 @@ from django_lazyauth.conf.messages import readable
 from django_lazyauth.errors import ProviderError
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, ProviderKeySet, UpstreamToken
 from django_lazyauth.providers.registry import get_provider, upstream_types
-from django_lazyauth.toolkit.clients import token_models
+from django_lazyauth.toolkit.clients import get_client_model, is_self_registered, load_client, token_models
 from django_lazyauth.upstream import subject_rule
 
 
@@ -124,6 +124,28 @@ def subject_rule_of(name: str) -> list[CheckMessage]:
     text = f'The "subject" of provider {name!r} changed, and people have accounts by the earlier rule.'
     hint = 'Name the earlier rule in "legacy_subjects": people are moved as they sign in. Or put it back.'
     return [Error(text, hint=hint, id="lazyauth.E023")]
+
+
+def check_assertion_clients(
+    app_configs: Any, *, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Report names in ``ASSERTION_AUDIENCE_COMPAT`` that are no client of the operator's: they have no effect."""
+    names = readable("assertion_audience_compat") or ()
+    if router.db_for_write(get_client_model()) not in (databases or ()):
+        return []
+    try:
+        rows = {name: load_client(name) for name in names}
+    except DatabaseError:
+        return []  # Before the first migration.
+    return [
+        Error(
+            f'LAZYAUTH["ASSERTION_AUDIENCE_COMPAT"] names {name!r}, which is no client that an operator made.',
+            hint="Others must sign for the issuer.",
+            id="lazyauth.E024",
+        )
+        for name, row in rows.items()
+        if row is None or is_self_registered(row)
+    ]
 
 
 def _is_behind_pooler(connection: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
 
 from django_lazyauth.conf import ROWS
 from django_lazyauth.conf.kinds import in_words, is_a
@@ -91,6 +92,15 @@ def check_secrets() -> Iterator[CheckMessage]:
             'LAZYAUTH["SIGNING_KEYS"] is empty.',
             hint="Signing with django-oauth-toolkit's OIDC_RSA_PRIVATE_KEY works, and cannot be rotated by list.",
             id="lazyauth.E107",
+        )
+
+
+def check_audiences() -> Iterator[CheckMessage]:
+    if readable("assertion_audience_compat"):
+        yield CheckWarning(
+            "Some clients sign assertions for the URL of an endpoint. A hostile server can collect such assertions.",
+            hint='Let them sign for the issuer, and remove them from LAZYAUTH["ASSERTION_AUDIENCE_COMPAT"].',
+            id="lazyauth.W017",
         )
 
 

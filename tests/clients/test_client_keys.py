@@ -10,6 +10,7 @@ from datetime import timedelta
 import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.core.checks import run_checks
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -447,6 +448,23 @@ def test_i25_a_strangers_client_names_the_issuer_whatever_the_setting_says(both,
     """A hostile server could collect assertions for us from a client that has one key for all servers."""
     lazyauth(ASSERTION_AUDIENCE_COMPAT=[both.client_id])
     assert_refused(call("/introspect", {"token": "x"} | KEY.form(both.client_id, aud=ENDPOINT)))
+
+
+def test_a_check_tells_which_clients_the_setting_names_in_vain(keyed, both, lazyauth):
+    lazyauth(ASSERTION_AUDIENCE_COMPAT=[keyed.client_id, both.client_id, "nobody"])
+    found = [one for one in run_checks(databases=["default"]) if one.id == "lazyauth.E024"]
+    assert len(found) == 2
+    assert all(f"{name!r}" in one.msg for name, one in zip((both.client_id, "nobody"), found, strict=True))
+    assert "lazyauth.E024" not in {one.id for one in run_checks()}
+
+
+def test_check_deploy_warns_of_the_setting(keyed, lazyauth):
+    def ids() -> set[str]:
+        return {one.id for one in run_checks(include_deployment_checks=True)}
+
+    assert "lazyauth.W017" not in ids()
+    lazyauth(ASSERTION_AUDIENCE_COMPAT=[keyed.client_id])
+    assert "lazyauth.W017" in ids()
 
 
 # -- once ----------------------------------------------------------------------------------------------------
