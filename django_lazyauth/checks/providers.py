@@ -18,14 +18,14 @@ from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.openid.descriptor import DescriptorError, ProviderDescriptor
 from django_lazyauth.openid.domains import check_configuration, normalise
 from django_lazyauth.openid.domains import find as find_domain
+from django_lazyauth.openid.people.keys import People
 from django_lazyauth.openid.requests.signing import end_of
 from django_lazyauth.providers.base import Provider
 from django_lazyauth.providers.code_flow import CodeFlow
 from django_lazyauth.providers.openid import OpenIDProvider
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sign_in.deferred import mode_of
-from django_lazyauth.users import needs_address
-from django_lazyauth.users.fields import complaints
+from django_lazyauth.users import fields, groups, needs_address
 
 #: Before a secret that is a JWT ends, an operator is told.
 SOON: Final = timedelta(days=30)
@@ -103,7 +103,12 @@ def _sync_complaints(provider: Provider) -> Iterator[str]:
         yield error.debug
         return
     if isinstance(provider, CodeFlow):
-        yield from complaints(provider.descriptor.people)
+        yield from _people_complaints(provider.descriptor.people)
+
+
+def _people_complaints(people: People) -> Iterator[str]:
+    yield from fields.complaints(people)
+    yield from groups.complaints(people)
 
 
 def _addresses(provider: Provider) -> Iterator[CheckMessage]:
@@ -188,7 +193,7 @@ def _fields_of_domains() -> Iterator[str]:
     for name in lazyauth_settings.sso_domains:
         domain = find_domain(normalise(name))
         if domain is not None and domain.descriptor is not None:
-            for text in complaints(domain.descriptor.people):
+            for text in _people_complaints(domain.descriptor.people):
                 yield f"{_shown(name)}: {text}."
 
 

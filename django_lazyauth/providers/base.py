@@ -55,6 +55,7 @@ class Identity:
         legacy_subjects: What ``subject`` may have been earlier (key ``legacy_subjects``), the preferred one first.
         user_fields: What the fields of a user may be filled with (key ``user_fields``): field → text, number or flag.
             ``None``: ``given_name`` and ``family_name`` of the claims.
+        groups: Of the person there (key ``groups``); ``None`` where that is not known.
         kept: The claims that are kept with the account here (key ``keep_claims``): path → value.
         is_partial: The provider was not heard out, so what is missing may exist: UserInfo did not answer, or an app
             handed over an ID token.
@@ -72,6 +73,7 @@ class Identity:
     legacy_subjects: Sequence[str] = ()
     raw: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     user_fields: Mapping[str, Any] | None = field(default=None, repr=False)
+    groups: Sequence[str] | None = None
     kept: Mapping[str, Any] = field(default_factory=dict, repr=False)
     is_partial: bool = False
 
@@ -101,10 +103,14 @@ class SyncTerms:
     Attributes:
         sync: ``import``: the account fills a new user. ``update``: also later. Or a function of the host.
         fields: What ``update`` may write.
+        group_map: Group there → name of a group here.
+        groups_mode: ``add``: a user never leaves a group.
     """
 
     sync: Literal["import", "update"] | SyncFunction = "import"
     fields: tuple[str, ...] = ()
+    group_map: tuple[tuple[str, str], ...] = ()
+    groups_mode: Literal["mirror", "add"] = "mirror"
 
     @classmethod
     def of(cls, people: People) -> SyncTerms:
@@ -121,7 +127,7 @@ class SyncTerms:
             if not callable(sync):
                 hint = '"sync" must be import, update, or a function or its dotted path'
                 raise ProviderUnavailable("misconfigured", stage="configuration", debug=hint)
-        return cls(sync, people.sync_fields)
+        return cls(sync, people.sync_fields, people.group_map, people.groups_mode)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ class OAuth2Provider(CodeFlow):
             claims=profile.claims,
             raw=profile.raw,
             user_fields=profile.user_fields,
+            groups=profile.known_groups,
             kept=profile.kept,
             legacy_subjects=earlier_subjects(self.descriptor.people, documents),
         )

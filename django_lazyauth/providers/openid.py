@@ -215,6 +215,7 @@ class OpenIDProvider(CodeFlow):
             claims=profile.claims,
             raw=profile.raw,
             user_fields=profile.user_fields,
+            groups=profile.known_groups,
             kept=profile.kept,
             is_partial=profile.is_partial,
             legacy_subjects=earlier_subjects(self.descriptor.people, documents, verified.tenant),

@@ -20,8 +20,10 @@ from typing import Any, Final
 
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.descriptor import EmailRules, ProviderDescriptor
+from django_lazyauth.openid.people.keys import People
+from django_lazyauth.openid.people.kinds import GROUP_LIMIT, GROUPS_LIMIT
 from django_lazyauth.openid.provider_kinds import SHOWN_NAME_LIMIT, is_a
-from django_lazyauth.openid.rules import SOURCES, Documents, Rule, as_text, find, is_one_of
+from django_lazyauth.openid.rules import SOURCES, Documents, Path, Rule, as_text, find, is_one_of, paths_of
 
 from .token_answers import TOKENS, without_names
 
@@ -65,6 +67,7 @@ class Profile:
         claims: For the host: the members of ID token and UserInfo. JSON, at most 16 KiB, of a stranger 4 KiB.
         raw: For the host: source → what it said, without tokens. The same limit.
         user_fields: What ``user_fields`` finds: texts, numbers and flags. The same limit.
+        groups: What ``groups`` finds; ``None`` where nobody asks, or what is there cannot be read.
         kept: What ``keep_claims`` names, by its paths. The same limit.
         unused: Claim → why it is not used.
         is_partial: UserInfo might have said more, and did not.
@@ -76,9 +79,15 @@ class Profile:
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
     raw: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     user_fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    groups: tuple[str, ...] | None = None
     kept: Mapping[str, Any] = field(default_factory=dict, repr=False)
     unused: Mapping[str, Unused] = field(default_factory=dict)
     is_partial: bool = False
+
+    @property
+    def known_groups(self) -> tuple[str, ...] | None:
+        """The groups; ``None`` where there may be others."""
+        return None if self.is_partial and not self.groups else self.groups
 
 
 def read_profile(documents: Documents, provider: ProviderDescriptor) -> Profile:
@@ -93,6 +102,7 @@ def read_profile(documents: Documents, provider: ProviderDescriptor) -> Profile:
         claims=_kept(documents, limit, unused),
         raw=_raw(documents, limit),
         user_fields=_named(provider.people.user_fields, documents, limit, unused, of=(str, int, float)),
+        groups=_groups(documents, provider.people, unused),
         kept=_named(provider.people.keep_claims, documents, limit, unused),
         unused=unused,
     )
@@ -217,6 +227,36 @@ def _name(documents: Documents, provider: ProviderDescriptor, unused: dict[str, 
         if value != "":
             unused["name"] = Unused.CONTROL if text else Unused.TYPE
     return ""
+
+
+def _groups(documents: Documents, people: People, unused: dict[str, Unused]) -> tuple[str, ...] | None:
+    """Return the groups of a person; of too many those that are mapped come first."""
+    if people.groups is None:
+        return None
+    found: Any = next(_values(people.groups, documents), None)
+    if found is None:
+        return None if any(_is_elsewhere(path, documents) for path in paths_of(people.groups)) else ()
+    listed = found if is_a(found, list) else [found]
+    texts = dict.fromkeys(text for one in listed if (text := as_text(one)) and not has_bad_characters(text))
+    if len(texts) < len({str(one) for one in listed}):
+        unused["groups"] = Unused.TYPE
+    if listed and not texts:
+        return None
+    mapped = dict(people.group_map)
+    short = sorted((text for text in texts if len(text) <= GROUP_LIMIT), key=lambda text: text not in mapped)
+    if len(short) < len(texts) or len(short) > GROUPS_LIMIT:
+        unused["groups"] = Unused.TOO_LONG
+    return tuple(short[:GROUPS_LIMIT])
+
+
+def _is_elsewhere(path: Path, documents: Documents) -> bool:
+    """Say whether the claim is at another server (OpenID Connect Core §5.6.2), as Microsoft's of many groups is."""
+    names = [
+        document.get("_claim_names")
+        for document in (documents.id_token, documents.userinfo)
+        if is_a(document, dict)
+    ]
+    return any(is_a(one, dict) and path.segments[0] in one for one in names)
 
 
 # --- Claims for the host ------------------------------------------------------------------------------------

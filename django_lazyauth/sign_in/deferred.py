@@ -21,7 +21,7 @@ from django_lazyauth.models import DeferredRegistration, PendingAuthorization, P
 from django_lazyauth.providers.base import Identity, Json, Provider, SyncTerms
 from django_lazyauth.signals import identity_updated, user_registered
 from django_lazyauth.tokens.writes import Insert, Writes
-from django_lazyauth.users import follow
+from django_lazyauth.users import follow, groups
 from django_lazyauth.vault.cipher import get_cipher
 from django_lazyauth.vault.places import deferral_place
 
@@ -189,6 +189,7 @@ def write_person(
         if is_unique_violation(error):
             raise Taken from error
         raise
+    groups.follow(user, identity, terms)
     if callable(terms.sync):
         follow.call(terms.sync, user, link, {name for name in SAID if getattr(link, name)})
     user_registered.send(sender=type(user), user=user, identity=link, session_id=session_id, client=client)

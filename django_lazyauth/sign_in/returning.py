@@ -6,7 +6,7 @@ alone. Before the first such sign-in it is the oldest account.
 
 Always in the transaction that signs in or exchanges.
 
-Not here: which fields of the user follow (:mod:`django_lazyauth.users.follow`).
+Not here: which fields and groups of the user follow (:mod:`django_lazyauth.users.follow` and ``groups``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.providers.base import Identity, Provider, SyncTerms
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.signals import identity_updated
-from django_lazyauth.users import follow
+from django_lazyauth.users import follow, groups
 
 from .deferred import SAID, Deactivated, Taken
 
@@ -39,7 +39,7 @@ def terms_of(identity: Identity, provider: Provider) -> SyncTerms:
 
 
 def lock(link: ProviderIdentity, identity: Identity, terms: SyncTerms) -> None:
-    """Lock the user and *link*, and read them again, if the user may have to follow. No query where nothing changed.
+    """Lock the user and *link*, and read them again, if the user may have to follow. Not where nothing changed.
 
     Of two sign-ins at once the later one then compares with what the earlier one wrote, so that user and account
     never say half of each. The user comes first, as where an account is disconnected.
@@ -48,7 +48,10 @@ def lock(link: ProviderIdentity, identity: Identity, terms: SyncTerms) -> None:
         Taken: The account was disconnected, or the user deleted, at this moment.
         Deactivated: The user was, at this moment.
     """
-    if terms.sync != "update" or not (_changed(link, identity) or follow.due(link, identity, terms)):
+    if terms.sync != "update" and not terms.group_map:
+        return
+    is_due = bool(_changed(link, identity) or follow.due(link, identity, terms))
+    if not (is_due or groups.change_of(link.user, identity, terms)):
         return
     using = router.db_for_write(ProviderIdentity)
     no_key = connections[using].features.has_select_for_no_key_update
@@ -92,6 +95,7 @@ def rewrite(
         raise Taken
     for name, value in values.items():
         setattr(link, name, value)
+    groups.follow(link.user, identity, terms)
     if changed:
         identity_updated.send(
             sender=type(link), user=link.user, identity=link, changed=changed, session_id=session_id

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, UpstreamGrant, UpstreamToken
 from django_lazyauth.upstream.fresh_token import fresh_token
@@ -105,16 +106,12 @@ def callback_immediate(world: World) -> Attempt:
     return callback(world)
 
 
-def callback_returning(world: World, **claims: str) -> Attempt:
+def callback_returning(world: World, **claims: Any) -> Attempt:
     """Somebody comes back, of whom the provider says something else now."""
     client, sub = world.client(), f"person-{next(_numbers)}"
-    browser, url = world.at_callback(client, sub)
-    code = query_of(consent(browser, get(browser, url)).headers["Location"])["code"]
-    assert redeem(client, code).status_code == 200
-    number = next(_numbers)
-    world.upstream.control(
-        claims={name: f"{number}{text}" for name, text in ({"name": " Name"} | claims).items()}
-    )
+    world.upstream.control(claims={})
+    world.tokens(client, sub)
+    world.upstream.control(claims={"name": f"Name {next(_numbers)}", **claims})
     browser, url = world.at_callback(client, sub)
     return Attempt(lambda: get(browser, url), [])
 
@@ -148,9 +145,16 @@ def second_answer(world: World) -> Attempt:
 
 
 def callback_following(world: World) -> Attempt:
-    """The same, and the user follows."""
-    world.configure(sync="update", sync_fields=["first_name", "email"])
-    return callback_returning(world, given_name="first_name", email="address@acme.example")
+    """The same, and the user follows, also into a group."""
+    Group.objects.get_or_create(name="Editors")
+    world.configure(
+        sync="update",
+        sync_fields=["first_name", "email"],
+        groups="groups",
+        group_map={"staff": "Editors"},
+    )
+    told = {"given_name": "Augusta", "email": f"{next(_numbers)}@acme.example", "groups": ["staff"]}
+    return callback_returning(world, **told)
 
 
 def exchange(world: World) -> Attempt:

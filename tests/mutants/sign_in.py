@@ -55,6 +55,22 @@ MUTATIONS = (
         "No provider makes somebody staff.",
     ),
     Mutation(
+        "an-outage-takes-nobody-out-of-a-group",
+        "providers/profile.py",
+        "        return None if self.is_partial and not self.groups else self.groups",
+        "        return self.groups",
+        ("upstream/test_groups.py::test_a_userinfo_that_does_not_answer_takes_nobody_out",),
+        "A UserInfo that does not answer takes nobody out of a group.",
+    ),
+    Mutation(
+        "groups-outside-the-map-stay",
+        "users/groups.py",
+        '    held = set(user.groups.filter(pk__in=rows.values()).values_list("pk", flat=True))',
+        '    held = set(user.groups.values_list("pk", flat=True))',
+        ("upstream/test_groups.py::test_a_group_that_the_map_does_not_name_stays",),
+        "A group that the map does not name is nobody's business.",
+    ),
+    Mutation(
         "an-outage-takes-no-address",
         "sign_in/returning.py",
         "    if identity.is_partial:",

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 
 from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.providers.base import SyncTerms
@@ -67,15 +68,17 @@ def test_callbacks_of_one_person_with_different_claims_end_in_one_of_them(client
 
 
 class Updating(Telling):
-    """Its users follow."""
+    """Its users follow. The word is also their group."""
 
     def sync_terms(self):
-        return SyncTerms("update", ("first_name", "email"))
+        words = [f"round{number}-{place}" for number in range(5) for place in range(4)]
+        return SyncTerms("update", ("first_name", "email"), tuple((word, word) for word in words))
 
     def complete(self, request, pending, private):
         success = super().complete(request, pending, private)
-        told = {"first_name": success.identity.name}
-        return replace(success, identity=replace(success.identity, user_fields=told))
+        word = success.identity.name
+        identity = replace(success.identity, user_fields={"first_name": word}, groups=[word])
+        return replace(success, identity=identity)
 
 
 @pytest.fixture
@@ -86,6 +89,7 @@ def updating(lazyauth, settings):
 @pytest.mark.usefixtures("updating")
 def test_user_and_account_say_the_same_after_callbacks_at_once(client_):
     """Whoever is last has seen what the others wrote."""
+    Group.objects.bulk_create(Group(name=word) for word, _ in Updating("demo", {}).sync_terms().group_map)
     assert redeem(client_, code_for(client_, subject="ada.first")).status_code == 200
     for number in range(5):
         words = [f"round{number}-{place}" for place in range(4)]
@@ -101,6 +105,7 @@ def test_user_and_account_say_the_same_after_callbacks_at_once(client_):
         assert said() in one_of(words)
         user = get_user_model().objects.get()
         assert (user.email, user.first_name) == said()[:2]
+        assert [group.name for group in user.groups.all()] == [user.first_name]
 
 
 @pytest.mark.usefixtures("updating")

@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django_lazyauth.checks.providers import check_domains, check_providers
 from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_settings
 from django_lazyauth.providers.base import Identity
-from django_lazyauth.users import fields
+from django_lazyauth.users import fields, groups
 
 ENTRY = {"issuer": "https://idp.example", "client_id": "us", "client_secret": "s" * 20}
 
@@ -85,6 +85,14 @@ def test_a_function_that_does_not_exist_is_an_error(said, path):
         ("user_fields", {"first name": "x"}),
         ("user_fields", {"first_name": 7}),
         ("user_fields", {f"f{number}": "x" for number in range(17)}),
+        ("groups", {"value": 1.5}),
+        ("groups", "answer:groups"),
+        ("group_map", ["staff"]),
+        ("group_map", {"staff": ""}),
+        ("group_map", {"staff": 7}),
+        ("group_map", {"s" * 129: "Editors"}),
+        ("group_map", {str(number): "Editors" for number in range(201)}),
+        ("groups_mode", "sync"),
         ("keep_claims", "department"),
         ("keep_claims", [7]),
         ("keep_claims", ["a..b"]),
@@ -95,6 +103,16 @@ def test_a_function_that_does_not_exist_is_an_error(said, path):
 def test_a_wrong_value_is_named_by_its_key(key, value):
     with pytest.raises(DescriptorError, match=f'"{key}" '):
         descriptor_from_settings("acme", ENTRY | {key: value})
+
+
+def test_a_map_needs_groups_on_both_sides(said, monkeypatch):
+    (text,) = said(group_map={"staff": "Editors"})
+    assert '"group_map" needs "groups"' in text
+    assert said(groups="groups", group_map={"staff": "Editors"}) == []
+    assert said(groups="groups") == []
+    monkeypatch.setattr(groups, "_model", lambda: None)
+    (text,) = said(groups="groups", group_map={"staff": "Editors"})
+    assert '"group_map" needs a user model with groups' in text
 
 
 def test_a_configured_domain_is_checked_too(lazyauth):

@@ -28,11 +28,13 @@ def misses_a_path(people: People, documents: Documents) -> bool:
 
 
 def misses_a_wish(people: People, documents: Documents) -> bool:
-    """Say whether UserInfo could have what *documents* do not, and what ``keep_claims`` or ``user_fields`` names.
+    """Say whether UserInfo could have what *documents* do not: of ``groups``, ``user_fields`` and ``keep_claims``.
 
     The standard names of ``user_fields`` are no wish: where the ID token has the name, it has what belongs to it.
     """
     named = [rule for name, rule in people.user_fields if (name, rule) not in STANDARD_FIELDS]
+    if people.groups is not None:
+        named.append(people.groups)
     return any(_is_missing(rule, documents) for rule in (*named, *(path for _, path in people.keep_claims)))
 
 

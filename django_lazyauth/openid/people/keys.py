@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, TypedDict
 
-from django_lazyauth.openid.provider_kinds import FLAG, Key, choice
-from django_lazyauth.openid.rules import Path, Rule, parse_path
+from django_lazyauth.openid.provider_kinds import FLAG, Key, Kind, choice
+from django_lazyauth.openid.rules import Path, Rule, parse_path, reader
 
 from . import kinds
 
 NonceHash = Literal["sha256"]
+GroupsMode = Literal["mirror", "add"]
 
 #: What fills the fields of a user, unless the operator says otherwise.
 STANDARD_FIELDS: Final[tuple[tuple[str, Rule], ...]] = (
@@ -109,6 +110,27 @@ PEOPLE_KEYS: Final = (
         default_text="those of `user_fields`",
     ),
     Key(
+        "groups",
+        Kind("a [rule](#rules)", reader(sources=("id_token", "userinfo", "token"))),
+        f"Where the [groups](#groups) of a person are: a text or a list, at most {kinds.GROUPS_LIMIT} of at most "
+        f"{kinds.GROUP_LIMIT} characters.",
+        None,
+        default_text="none",
+    ),
+    Key(
+        "group_map",
+        kinds.GROUP_MAP,
+        "Group there → name of a Django group. Without it nothing is done. No group is created.",
+        (),
+        default_text="none",
+    ),
+    Key(
+        "groups_mode",
+        choice("mirror", "add"),
+        "`mirror`: a user joins and leaves the groups that `group_map` names. `add`: they never leave one.",
+        "mirror",
+    ),
+    Key(
         "keep_claims",
         kinds.KEPT_CLAIMS,
         "Claims that are kept with a person's account here, [as of the last sign-in](#returning-people). Nothing else "
@@ -141,6 +163,9 @@ class PeopleConfig(TypedDict, total=False):
     user_fields: Mapping[str, str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | None] | None
     sync: str | Callable[..., Any] | None
     sync_fields: list[str] | tuple[str, ...] | None
+    groups: str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | None
+    group_map: Mapping[str, str] | None
+    groups_mode: GroupsMode | None
     keep_claims: list[str] | tuple[str, ...] | None
 
 
@@ -160,6 +185,9 @@ class People:
     user_fields: tuple[tuple[str, Rule], ...] = STANDARD_FIELDS
     sync: Any = "import"
     sync_fields: tuple[str, ...] = tuple(name for name, _ in STANDARD_FIELDS)
+    groups: Rule | None = None
+    group_map: tuple[tuple[str, str], ...] = ()
+    groups_mode: GroupsMode = "mirror"
     keep_claims: tuple[tuple[str, Path], ...] = ()
 
     def rules(self) -> Iterator[tuple[str, Rule, tuple[str, ...]]]:
@@ -168,6 +196,8 @@ class People:
             yield "allow", path, ()
         for _, path in self.keep_claims:
             yield "keep_claims", path, ()
+        if self.groups is not None:
+            yield "groups", self.groups, ()
         for name, rule in self.user_fields:
             # Apple's name of a person is in nothing that is signed.
             yield "user_fields", rule, ("answer",) if name in dict(STANDARD_FIELDS) else ()

@@ -21,6 +21,9 @@ KEPT_LIMIT: Final = 16
 #: Fields of a user.
 FIELDS_LIMIT: Final = 16
 _FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+#: Groups of a person, and characters of one.
+GROUPS_LIMIT: Final = 200
+GROUP_LIMIT: Final = 128
 #: Rules for earlier subjects.
 LEGACY_LIMIT: Final = 3
 
@@ -95,6 +98,18 @@ def _sync_fields(value: Any) -> tuple[str, ...]:
 
 
 SYNC_FIELDS: Final = Kind(f"a list of at most {FIELDS_LIMIT} fields of the user model", _sync_fields)
+
+
+def _group_map(value: Any) -> tuple[tuple[str, str], ...]:
+    wanted(is_a(value, Mapping) and len(value) <= GROUPS_LIMIT)
+    found = {text(GROUP_LIMIT).read(one): text(GROUP_LIMIT).read(name) for one, name in value.items()}
+    wanted(all(found) and all(found.values()))
+    return tuple(found.items())
+
+
+GROUP_MAP: Final = Kind(
+    f"a dict of at most {GROUPS_LIMIT} texts, each with the name of a group of this site", _group_map
+)
 
 
 def _sync(value: Any) -> Any:
