@@ -33,8 +33,9 @@ from .read import database
 
 #: The states of a grant that sessions may live on.
 SETTLED: Final = (GrantState.LIVE, GrantState.DEAD)
-#: How often rows are looked up that a concurrent transaction is moving to another grant.
-TRIES: Final = 5
+#: How often rows are looked up that a concurrent transaction moved to another grant. One that signs in again and again
+#: can be first several times.
+TRIES: Final = 10
 
 
 def delete(session_id: UUID, *, withdrawn: bool = False) -> int:
@@ -106,7 +107,8 @@ def leave(rows: QuerySet[UpstreamToken], *, withdrawn: bool = False) -> int:
             gone, _by_model = named.filter(Q(grant_id__in=grants) | Q(grant_id=None)).delete()
             leave_unused(grants, withdrawn=withdrawn)
             count += gone
-            if gone == len(found):
+            # What others deleted meanwhile is gone too, and no reason to look again, however much there is.
+            if gone == len(found) or not named.exists():
                 return count
     raise StaleSnapshot
 

@@ -168,6 +168,23 @@ def delete_client_as_operator(pk: Any) -> None:
     operator_actions.delete([pk])
 
 
+def end_session(session_id: str) -> None:
+    from django_lazyauth.sessions import end
+
+    end.end_session(UUID(session_id))
+
+
+def join(bundle: dict[str, Any], upstream_client: str) -> None:
+    """Sign a session in that brings no refresh token, and may live on a standing grant of the same person."""
+    from django_lazyauth.vault import store
+    from django_lazyauth.vault.tokens import GrantTerms
+
+    store.store(
+        store.UpstreamBundle(**bundle | {"session_id": UUID(bundle["session_id"])}),
+        GrantTerms(upstream_client, is_standing=True, revocation="token"),
+    )
+
+
 WORKS = {"refresh": _refresh, "exchange": _exchange, "vault": _vault, "call": _call}
 
 

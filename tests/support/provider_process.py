@@ -210,7 +210,7 @@ class Provider:
         if self.levers["refresh_expires_in"] is not None:
             answer["refresh_expires_in"] = self.levers["refresh_expires_in"]
         if self.levers["omit_refresh_token"]:
-            del answer["refresh_token"]
+            del answer["refresh_token"], self.grants[refresh_token]
         return answer
 
     def asks_consent(self, query: dict[str, str]) -> bool:
@@ -275,8 +275,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def dispatch(self, form: dict[str, str]) -> None:
         path, provider = urlsplit(self.path).path, self.provider
-        if path == "/_log":
-            self.answer(200, provider.log)
+        if path in ("/_log", "/_refresh_tokens"):
+            self.answer(200, provider.log if path == "/_log" else list(provider.grants))
             return
         with provider.lock:
             provider.log.append(

@@ -55,6 +55,10 @@ class Upstream:
         log = json.loads(self._request("GET", "/_log")[2])
         return [entry for entry in log if path is None or entry["path"] == path]
 
+    def refresh_tokens(self) -> set[str]:
+        """Return the refresh tokens that were given and not spent. Those that were revoked are among them."""
+        return set(json.loads(self._request("GET", "/_refresh_tokens")[2]))
+
     def id_token(self, *, sub: str = "person-1", nonce: str | None = "n") -> str:
         """Return an ID token that the provider signs now."""
         status, _, body = self._request("POST", "/_sign", json.dumps({"sub": sub, "nonce": nonce}))
