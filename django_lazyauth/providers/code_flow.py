@@ -286,7 +286,8 @@ class CodeFlow(Provider):
         # Refresh tokens of an `oauth2` provider hang on no sign-in there.
         outlives = descriptor.type == "oauth2" or wants_offline(descriptor)
         is_standing = outlives and descriptor.grant == "shared"
-        return GrantTerms(descriptor.client_id, is_standing, descriptor.revocation)
+        offline_scopes = descriptor.requests.offline_scopes
+        return GrantTerms(descriptor.client_id, is_standing, descriptor.revocation, offline_scopes)
 
     def sync_terms(self) -> SyncTerms:
         return SyncTerms.of(self.descriptor.people)

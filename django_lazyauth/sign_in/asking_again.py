@@ -144,6 +144,7 @@ def _has_grant(
     )
 
 
+@sensitive_variables()
 @retries_on_conflict
 def _send(pending: PendingAuthorization, link: ProviderIdentity | None, state: str, private: str) -> bool:
     """Let the row wait for its second answer. Return ``False`` where the person was asked in another flow meanwhile.

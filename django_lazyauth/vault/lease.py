@@ -73,9 +73,9 @@ class Lease:
         Returns ``False``, and writes nothing, if the last session left the grant meanwhile. Returns ``True`` too if an
         earlier call of this lease wrote it.
         """
+        # Not the digest of the scopes: the upstream may have granted others now, and whoever signs in with those that
+        # were asked for still joins.
         columns = grant_columns(bundle, self.key)
-        # The upstream may have granted other scopes now. Whoever signs in with those that were asked for still joins.
-        del columns["scope_digest"]
         written = self._held().update(
             **columns, version=F("version") + 1, lease_until=None, updated_at=timezone.now()
         )

@@ -68,7 +68,7 @@ def grant_columns(tokens: UpstreamTokens, key: GrantKey) -> dict[str, Any]:
     for name in GRANT_COLUMNS:
         if columns[name]:
             columns[name] = cipher.seal(columns[name], key.place(name))
-    return columns | {"scope_digest": scope_digest(tokens.scope)}
+    return columns
 
 
 @sensitive_variables()
@@ -103,6 +103,7 @@ def new_grant(bundle: UpstreamBundle, terms: GrantTerms, **values: Any) -> Upstr
         provider=bundle.provider,
         upstream_client=terms.upstream_client,
         subject=bundle.subject,
+        scope_digest=_digest_of(bundle.scope, terms),
         is_standing=terms.is_standing and bool(bundle.refresh_token),
         revocation=terms.revocation,
         **values,
@@ -126,7 +127,12 @@ def can_join(terms: GrantTerms, user_id: Any, provider: str, subject: str, scope
 
 
 def _standing(terms: GrantTerms, scope: str) -> Q:
-    return Q(is_standing=True, upstream_client=terms.upstream_client, scope_digest=scope_digest(scope))
+    return Q(is_standing=True, upstream_client=terms.upstream_client, scope_digest=_digest_of(scope, terms))
+
+
+def _digest_of(scope: str, terms: GrantTerms) -> str:
+    """Return the digest of *scope* without what asks for refresh tokens: a sign-in that brings none may lack it."""
+    return scope_digest(" ".join(one for one in scope.split() if one not in terms.offline_scopes))
 
 
 def _joined(bundle: UpstreamBundle, terms: GrantTerms) -> UpstreamGrant | None:

@@ -5,7 +5,7 @@ Not here: how they are sealed (:mod:`.cipher`), and how they are stored (:mod:`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, NamedTuple, Self
@@ -100,11 +100,13 @@ class GrantTerms:
             token no grant does.
         revocation: What ends at the upstream with a refresh token that is revoked: ``token``, its own family; or
             ``grant``, all that the person allowed this site there. ``none``: nothing is revoked.
+        offline_scopes: Those that ask for a refresh token, and for nothing else.
     """
 
     upstream_client: str = ""
     is_standing: bool = False
     revocation: str = "grant"
+    offline_scopes: Sequence[str] = ()
 
 
 class Binding(NamedTuple):

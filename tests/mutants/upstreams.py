@@ -352,8 +352,8 @@ MUTATIONS = (
     Mutation(
         "grant-of-the-same-scopes",
         "vault/store.py",
-        "terms.upstream_client, scope_digest=scope_digest(scope))",
-        "terms.upstream_client)",
+        "terms.upstream_client, scope_digest=_digest_of(scope, terms)",
+        "terms.upstream_client",
         (GRANTS + "test_nobody_joins_the_grant_of_another_key",),
         "A session joins a grant of the same scopes only.",
     ),

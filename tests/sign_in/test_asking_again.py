@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,6 +15,7 @@ from django_lazyauth.checks.provider_report import check_providers
 from django_lazyauth.errors import RefreshExpired, RefreshUnavailable
 from django_lazyauth.models import (
     DeferredRegistration,
+    GrantState,
     PendingAuthorization,
     ProviderIdentity,
     ProviderKeySet,
@@ -23,10 +26,11 @@ from django_lazyauth.models import (
 from django_lazyauth.sessions import end
 from django_lazyauth.upstream.fresh_token import fresh_token
 from django_lazyauth.upstream.health import REST
-from django_lazyauth.upstream.revocations import revoke_due
 from django_lazyauth.vault import store
 from tests.support.journey import consent, get, make_browser, query_of, redeem, submit
+from tests.support.processes import together
 from tests.support.waiting import follow_waiting
+from tests.vault.test_canary import database_text
 
 pytestmark = pytest.mark.django_db
 
@@ -140,6 +144,14 @@ def test_no_address_holds_a_token(asked):
         *("code_challenge_method", "access_type", "prompt", "login_hint"),
     }
     assert answer.content == b""
+
+
+def test_i13_the_first_answer_waits_sealed(google, client_):
+    upstream, browser = google(), make_browser()
+    upstream.control(prefix="canary-")
+    assert is_asked(upstream, answered(upstream, browser, leave(browser, client_)))
+    assert "canary-" not in database_text()
+    assert PendingAuthorization.objects.get().private.startswith("v1.")
 
 
 def test_i23_a_second_click_on_the_first_answer_leads_to_the_same_request(google, client_):
@@ -305,6 +317,23 @@ def test_of_two_flows_of_one_person_one_is_asked(google, client_):
     assert [is_asked(upstream, answer) for answer in answers] == [True, False]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_of_two_flows_of_one_person_at_the_same_moment_one_is_asked(google, client_):
+    upstream = google()
+    signed_in(upstream, client_, omit_refresh_token=True)
+    browsers = make_browser(), make_browser()
+    backs = [
+        urlsplit(upstream.authorize(leave(browser, client_).headers["Location"])) for browser in browsers
+    ]
+    answers = together(
+        *(
+            partial(get, browser, f"{back.path}?{back.query}")
+            for browser, back in zip(browsers, backs, strict=True)
+        )
+    )
+    assert sorted(is_asked(upstream, answer) for answer in answers) == [False, True]
+
+
 def asked_lately(google, client_, **config):
     """Return a session that renews, of a person who was asked a moment ago."""
     upstream = google(**config)
@@ -328,7 +357,11 @@ def test_a_person_whose_grant_died_is_asked_again(google, client_):
 def test_a_person_whose_grant_was_revoked_is_asked_again(google, client_):
     upstream, row = asked_lately(google, client_, revocation="token")
     end.end_session(row.session_id)
-    revoke_due()
+    give_up = time.monotonic() + 20
+    while UpstreamGrant.objects.filter(state=GrantState.LEAVING).exists():
+        # A thread revokes it.
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
     assert len(upstream.requests("/revoke")) == 1
     assert signed_in(upstream, client_)[1] == 1
 

@@ -67,7 +67,10 @@ def racer(**job: Any) -> Iterator[Racer]:
 
 
 def _refresh(job: dict[str, Any]) -> list[dict[str, Any]]:
-    """Ask for a fresh token in so many threads at once, in turn for each of ``sessions``; return what each got."""
+    """Ask for a fresh token in so many threads at once, in turn for each of ``sessions``; return what each got.
+
+    With ``times`` each thread has it renewed so often, one time after the other.
+    """
     from django_lazyauth.upstream.fresh_token import fresh_token
 
     start = threading.Barrier(job["threads"])
@@ -77,22 +80,27 @@ def _refresh(job: dict[str, Any]) -> list[dict[str, Any]]:
     sessions = job.get("sessions") or [job["session_id"]]
 
     def ask(number: int) -> None:
+        try:
+            credential = fresh_token(
+                UUID(sessions[number % len(sessions)]),
+                job["provider"],
+                user_id=job["user_id"],
+                client_id=job["client_id"],
+                force="times" in job,
+            )
+            results.append({"version": credential.version, "token": credential.access_token})
+        except Exception as error:  # noqa: BLE001 - the test says that there is none
+            results.append({"error": repr(error)})
+        finally:
+            connections.close_all()
+
+    def ask_often(number: int) -> None:
         start.wait()
         with places:
-            try:
-                credential = fresh_token(
-                    UUID(sessions[number % len(sessions)]),
-                    job["provider"],
-                    user_id=job["user_id"],
-                    client_id=job["client_id"],
-                )
-                results.append({"version": credential.version, "token": credential.access_token})
-            except Exception as error:  # noqa: BLE001 - the test says that there is none
-                results.append({"error": repr(error)})
-            finally:
-                connections.close_all()
+            for turn in range(job.get("times", 1)):
+                ask(number + turn)
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(job["threads"])]
+    threads = [threading.Thread(target=ask_often, args=(number,)) for number in range(job["threads"])]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -122,6 +122,12 @@ def test_nobody_joins_the_grant_of_another_key(offline, lazyauth, other):
     assert stranger.bundle().refresh_token == ""
 
 
+def test_a_sign_in_whose_scopes_lack_the_one_for_refresh_tokens_joins(offline):
+    """oidc-provider leaves it out of the answer that brings none (OpenID Connect Core §11)."""
+    other = second(offline, token={"scope": "email profile openid"})
+    assert other.rows.get() == offline.rows.get()
+
+
 def test_the_newest_grant_is_joined(offline):
     newer = offline.another()
     newer.sign_in()

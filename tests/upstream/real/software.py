@@ -31,12 +31,18 @@ SCENARIOS = {
     "test_refresh": "refresh",
     "test_rotation": "rotation",
     "test_two_sessions": "two sessions",
+    "test_sessions_of_four_processes": "in four processes",
+    "test_one_question": "one question",
+    "test_one_session_ends": "one ends",
+    "test_revocation": "revocation",
+    "test_two_families": "two families",
     "test_cancel": "cancel",
     "test_new_key": "new key",
     "test_new_key_with_the_old_id": "new key, old id",
     "test_userinfo": "UserInfo",
     "test_client_authentication": "client authentication",
     "test_sign_out": "sign-out",
+    "test_sign_out_there": "sign-out there",
 }
 
 
@@ -61,6 +67,7 @@ class Software:
         config: Keys of our entry beside issuer, client id and secret.
         verifies_email: It says that addresses are verified.
         asks_userinfo: Its ID tokens lack what we asked for.
+        asks_consent: It gives a refresh token to those only whom it asked (OpenID Connect Core §11).
         hides_method: Nothing says that the client has to use ``client_secret_post``.
         updates_users: Its users follow (key ``sync``).
         cannot: Name of a test → why this software cannot do it.
@@ -76,6 +83,7 @@ class Software:
     config: Mapping[str, Any] = field(default_factory=dict)
     verifies_email: bool = True
     asks_userinfo: bool = False
+    asks_consent: bool = False
     hides_method: bool = False
     updates_users: bool = False
     cannot: Mapping[str, str] = field(default_factory=dict)
@@ -114,6 +122,10 @@ class Running:
     def change_key(self, *, same_kid: bool) -> None:
         """Sign with another key from now on, and publish no other."""
         self._order("new_key", same_kid=same_kid)
+
+    def told(self) -> list[dict[str, str]]:
+        """Return the forms that it posted to its client since this was last called."""
+        return self._order("told")
 
     def count(self, endpoint: str) -> int:
         """Return how often *endpoint*, as its metadata call it, was asked since this was last called."""
@@ -194,15 +206,15 @@ def _oidc_provider(*, conform: bool) -> Software:
         leave="logout=yes",
         asks_userinfo=conform,
         updates_users=conform,
-        # It gives a refresh token to those only who were asked (OpenID Connect Core §11).
-        config={
-            "scopes": ["openid", "profile", "email", "offline_access"],
-            "extra_authorize_params": {"prompt": "consent"},
-        },
+        asks_consent=True,
+        config={"offline": "always"},
     )
 
 
 ASKS_EACH_TIME = "It keeps nobody signed in."
+GIVES_EACH_TIME = {"test_one_question": "It gives a refresh token with each sign-in."}
+TELLS_NOBODY = {"test_sign_out_there": "It sends no logout tokens."}
+REVOKES_NOTHING = dict.fromkeys(("test_revocation", "test_two_families"), "It has no revocation endpoint.")
 
 OAUTH2_MOCK_SERVER = Software(
     name="oauth2-mock-server",
@@ -211,7 +223,10 @@ OAUTH2_MOCK_SERVER = Software(
     fields={},
     cannot={
         "test_cancel": "It has no page: it signs people in at once, and nobody can refuse.",
+        "test_revocation": "It takes a token that was revoked.",
         "test_sign_out": ASKS_EACH_TIME,
+        **GIVES_EACH_TIME,
+        **TELLS_NOBODY,
     },
 )
 
@@ -225,6 +240,9 @@ OIDC_PROVIDER_MOCK = Software(
         "test_cancel": "It leaves `state` out of its refusal (RFC 6749 §4.1.2.1): nothing says whose sign-in it was.",
         "test_rotation": "It keeps the refresh token.",
         "test_sign_out": ASKS_EACH_TIME,
+        **GIVES_EACH_TIME,
+        **REVOKES_NOTHING,
+        **TELLS_NOBODY,
         "test_new_key_with_the_old_id": "Its key ids are digests of the keys.",
     },
 )
@@ -236,7 +254,7 @@ AUTHLIB = Software(
     fields={"login": "SUBJECT"},
     refuse="action=cancel",
     hides_method=True,
-    cannot={"test_sign_out": ASKS_EACH_TIME},
+    cannot={"test_sign_out": ASKS_EACH_TIME, **GIVES_EACH_TIME, **REVOKES_NOTHING, **TELLS_NOBODY},
 )
 
 CANAILLE = Software(
@@ -248,7 +266,9 @@ CANAILLE = Software(
     verifies_email=False,
     cannot={
         "test_cancel": "Its database in memory takes the consent of one person for that of everybody: "
-        "only the first is asked."
+        "only the first is asked.",
+        **GIVES_EACH_TIME,
+        **TELLS_NOBODY,
     },
 )
 
@@ -262,7 +282,11 @@ ALLAUTH = Software(
     leave="action=logout",
     # It does not decode what RFC 6749 §2.3.1 lets clients encode.
     config={"basic_encoding": "raw"},
-    cannot={"test_new_key_with_the_old_id": "Its key ids are digests of the keys."},
+    cannot={
+        "test_new_key_with_the_old_id": "Its key ids are digests of the keys.",
+        **GIVES_EACH_TIME,
+        **TELLS_NOBODY,
+    },
 )
 
 SOFTWARE = [
