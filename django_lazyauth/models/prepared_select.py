@@ -29,14 +29,20 @@ class PreparedSelect(Generic[M]):
         query_set: One of its filters asks for ``ASKED_FOR``. It is compiled for the database that it names.
         related: Relations to at most one row, in either direction. Their rows are loaded with the first. A path
             of two relations (``client__registration``) comes after its first part.
+        only: Attributes to load of the row itself. ``None`` loads all of them.
         annotations: Annotations of the query set that :meth:`get_annotated` returns.
     """
 
     def __init__(
-        self, query_set: QuerySet[M], *, related: Related | None = None, annotations: Sequence[str] = ()
+        self,
+        query_set: QuerySet[M],
+        *,
+        related: Related | None = None,
+        only: Sequence[str] | None = None,
+        annotations: Sequence[str] = (),
     ) -> None:
         self._using = query_set.db
-        self._own = _Columns(query_set.model)
+        self._own = _Columns(query_set.model, only=only)
         paths, self._parts = [*self._own.paths], list[_Part]()
         models: dict[str, Any] = {"": query_set.model}
         for name, attributes in (related or {}).items():

@@ -29,6 +29,8 @@ from django_lazyauth.toolkit.models import AccessToken, get_access_token_model, 
 
 #: Characters of a token. A JWT of ours is hardly longer than one kilobyte, unless it names many resources.
 MAX_TOKEN_LENGTH = 16 * 1024
+#: What introspection tells of a token.
+DESCRIBED = ("user_id", "application_id", "expires", "scope", "resource", "created")
 #: What says whether the client may still do anything. The rest of its registration is not loaded.
 USABLE_UNTIL = ("client_id", "disabled_at", "expires_at")
 
@@ -93,8 +95,8 @@ def find_bearer(token: str) -> Bearer | None:
 def find_bearer_beside_client(token: str, client_id: str) -> tuple[Bearer | None, clients.Client | None]:
     """Return the bearer of *token* and the client *client_id*, which need not be the token's. One query for both.
 
-    If the client is unknown, no token is looked up. Of the bearer's user and client only the names are loaded, and
-    whether they are active; Django loads the rest when it is asked for.
+    If the client is unknown, no token is looked up. Of the bearer only :data:`DESCRIBED` is loaded, and of its user
+    and client the names, and whether they are active. Django loads the rest when it is asked for.
     """
     if not clients.is_client_id(client_id):
         return None, None
@@ -141,14 +143,20 @@ def _select(model: type[Model], using: str) -> PreparedSelect[Any]:
 
 @cache
 def _select_names(model: type[Model], using: str) -> PreparedSelect[Any]:
-    return _prepared(model, using, (get_user_model().USERNAME_FIELD, "is_active"), ("client_id",))
+    of_user = (get_user_model().USERNAME_FIELD, "is_active")
+    return _prepared(model, using, of_user, ("client_id",), DESCRIBED)
 
 
 def _prepared(
-    model: type[Model], using: str, of_user: Sequence[str] | None, of_client: Sequence[str] | None
+    model: type[Model],
+    using: str,
+    of_user: Sequence[str] | None,
+    of_client: Sequence[str] | None,
+    only: Sequence[str] | None = None,
 ) -> PreparedSelect[Any]:
     registration = f"application__{clients.REGISTRATION}"
     return PreparedSelect(
         model._default_manager.using(using).filter(token_checksum=ASKED_FOR),
         related={"user": of_user, "application": of_client, registration: USABLE_UNTIL},
+        only=only,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -65,20 +65,20 @@ def load_client(client_id: str) -> Client | None:
     """Return the client of this id and its registration, usable or not. One query."""
     if not is_client_id(client_id):
         return None
-    return select(router.db_for_read(get_application_model())).get(client_id)
+    model = get_application_model()
+    return _select(model, router.db_for_read(model), None).get(client_id)
 
 
 def select(using: str) -> PreparedSelect[Any]:
-    """Return the SELECT of a client and its registration by client id."""
-    return _select(get_application_model(), using)
+    """Return the SELECT of a client by client id, with the bounds of its registration."""
+    return _select(get_application_model(), using, BOUNDS)
 
 
 @cache
-def _select(model: type[Model], using: str) -> PreparedSelect[Any]:
+def _select(model: type[Model], using: str, of_registration: Sequence[str] | None) -> PreparedSelect[Any]:
     """Every request to the token endpoint asks it, so it is compiled once."""
-    return PreparedSelect(
-        model._default_manager.using(using).filter(client_id=ASKED_FOR), related={REGISTRATION: None}
-    )
+    by_client_id = model._default_manager.using(using).filter(client_id=ASKED_FOR)
+    return PreparedSelect(by_client_id, related={REGISTRATION: of_registration})
 
 
 def find_client(client_id: str) -> Client | None:
