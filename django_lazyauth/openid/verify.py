@@ -1,4 +1,4 @@
-"""Is this ID token or logout token valid, and who is it about?
+"""Is this ID token, logout token or UserInfo answer valid, and who is it about?
 
 The same checks for every provider (OpenID Connect Core §3.1.3.7). This module imports neither Django nor HTTP, fetches
 nothing, stores nothing and logs nothing. For every input it returns a :class:`VerifiedIdentity` or a
@@ -129,7 +129,7 @@ def verify_id_token(
     Raises:
         IdTokenRejected: A check failed; ``reason`` names which one.
     """
-    decoded = decode(token, limit=TOKEN_LIMIT if provider.is_discovered else CONFIGURED_TOKEN_LIMIT)
+    decoded = decode(token, limit=_limit_of(provider))
     claims = decoded.claims
     key = _check_signature(decoded, provider, keys, _TYPES)
     if _LOGOUT_EVENT in _mapping(claims.get("events")):
@@ -154,7 +154,7 @@ def verify_logout_token(
     Raises:
         IdTokenRejected: A check failed; ``reason`` names which one.
     """
-    decoded = decode(token)
+    decoded = decode(token, limit=_limit_of(provider))
     claims = decoded.claims
     key = _check_signature(decoded, provider, keys, _LOGOUT_TYPES)
     if not isinstance(_mapping(claims.get("events")).get(_LOGOUT_EVENT), Mapping):
@@ -178,6 +178,36 @@ def verify_logout_token(
         token_id=token_id,
         good_until=good_until,
     )
+
+
+def verify_userinfo(
+    token: str, *, provider: ProviderDescriptor, keys: KeySet, issuers: Container[str], now: datetime
+) -> Mapping[str, Any]:
+    """Check a signed UserInfo answer and return its claims (OpenID Connect Core §5.3.2).
+
+    ``iss``, ``aud`` and the times need not be there, and are checked where they are. The caller compares ``sub``.
+
+    Args:
+        token: As of :func:`verify_id_token`.
+        issuers: Those of the ID token.
+
+    Raises:
+        IdTokenRejected: A check failed; ``reason`` names which one.
+    """
+    decoded = decode(token, limit=_limit_of(provider))
+    claims = decoded.claims
+    _check_signature(decoded, provider, keys, _TYPES)
+    if "iss" in claims and claims["iss"] not in issuers:
+        raise IdTokenRejected(Reason.ISSUER)
+    if "aud" in claims and provider.client_id not in audiences(claims["aud"]):
+        raise IdTokenRejected(Reason.AUDIENCE)
+    moment = int(now.timestamp())
+    check_times({"exp": moment, "iat": moment, **claims}, now.timestamp())
+    return claims
+
+
+def _limit_of(provider: ProviderDescriptor) -> int:
+    return TOKEN_LIMIT if provider.is_discovered else CONFIGURED_TOKEN_LIMIT
 
 
 def session_of(claims: Mapping[str, Any]) -> str:

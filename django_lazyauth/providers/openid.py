@@ -8,12 +8,11 @@ Not here: the code flow (:class:`~django_lazyauth.providers.code_flow.CodeFlow`)
 
 from __future__ import annotations
 
-import logging
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.utils import timezone
@@ -25,9 +24,9 @@ from django_lazyauth.openid import sources
 from django_lazyauth.openid.descriptor import DescriptorError
 from django_lazyauth.openid.jose import LEEWAY, Reason
 from django_lazyauth.openid.key_set import OtherKeyType
-from django_lazyauth.openid.people.admission import earlier_subjects, misses_a_path
+from django_lazyauth.openid.people.admission import earlier_subjects
 from django_lazyauth.openid.provider_kinds import IDENTIFIER_LIMIT
-from django_lazyauth.openid.rules import Documents, as_text
+from django_lazyauth.openid.rules import Documents
 from django_lazyauth.openid.sources import KeySource, Published, StoredKeys
 from django_lazyauth.openid.verify import (
     IdTokenRejected,
@@ -37,6 +36,7 @@ from django_lazyauth.openid.verify import (
     session_of,
     verify_id_token,
     verify_logout_token,
+    verify_userinfo,
 )
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
@@ -44,12 +44,11 @@ from .base import Identity, Json, Redirect, Success, UnusableAnswer
 from .code_flow import Answers, CodeFlow, Endpoints
 from .profile import Profile, log_unused, read_profile
 from .registry import get_provider
-from .userinfo import read_userinfo, wants_userinfo
+from .userinfo import read_claims, wants_userinfo
 
 if TYPE_CHECKING:
     from django_lazyauth.models import PendingAuthorization
 
-logger = logging.getLogger("django_lazyauth.upstream")
 T = TypeVar("T")
 
 #: Why a token is refused that newer keys may verify.
@@ -306,7 +305,9 @@ class OpenIDProvider(CodeFlow):
         return verified
 
     @sensitive_variables()
-    def _with_keys(self, verify: Callable[[Published], T], *, wait: bool) -> T | Pending:
+    def _with_keys(
+        self, verify: Callable[[Published], T], *, wait: bool, stage: str = "id_token"
+    ) -> T | Pending:
         """Call *verify*, and once more with new keys if the stored ones verify nothing (I15)."""
         try:
             return verify(self.published)
@@ -314,7 +315,7 @@ class OpenIDProvider(CodeFlow):
             # A provider may replace a key and keep its id. All such tokens share one fetch per 30 s.
             is_of_keys = isinstance(error, OtherKeyType) or error.reason in _OF_KEYS
             if not is_of_keys:
-                raise IdentityRejected(error.reason, stage="id_token") from None
+                raise IdentityRejected(error.reason, stage=stage) from None
         renewed = sources.load(self.source, refetch=True, wait=wait)
         if isinstance(renewed, Pending):
             return renewed
@@ -323,7 +324,7 @@ class OpenIDProvider(CodeFlow):
         try:
             return verify(self.published)
         except IdTokenRejected as error:
-            raise IdentityRejected(error.reason, stage="id_token") from None
+            raise IdentityRejected(error.reason, stage=stage) from None
 
     def _verify(
         self,
@@ -348,31 +349,25 @@ class OpenIDProvider(CodeFlow):
     def userinfo(
         self, verified: VerifiedIdentity, endpoints: Endpoints, access_token: str, documents: Documents
     ) -> Mapping[str, Any]:
-        """Return what the userinfo endpoint says; nothing where it says nothing usable and need not.
+        """Return what the userinfo endpoint says; see :func:`.read_claims`."""
+        provider = self.authenticating(endpoints)
+        verify = partial(self.verify_userinfo, issuers=verified.issuers)
+        return read_claims(
+            provider, endpoints.userinfo, access_token, documents, sub=verified.sub, verify=verify
+        )
 
-        Raises:
-            IdentityRejected: ``userinfo_sub``: the answer has another subject (OpenID Connect Core §5.3.2).
-            ProviderUnavailable: There was no usable answer, and ``userinfo`` is ``always``, or *documents* miss what
-                the configuration asks of a person.
-        """
-        is_required = self.descriptor.userinfo == "always" or misses_a_path(self.descriptor.people, documents)
-        try:
-            provider = self.authenticating(endpoints)
-            document = read_userinfo(provider, endpoints.userinfo, access_token, documents)
-        except ProviderUnavailable as error:
-            if is_required:
-                raise
-            logger.warning(
-                "%s is used without UserInfo: %s (HTTP %s)", self.name, error.detail, error.http_status or "-"
-            )
-            return {}
-        members: Mapping[str, Any] = document if isinstance(document, dict) else {}
-        if as_text(members.get("sub")) == verified.sub:
-            return members
-        if is_required or members.get("sub") not in (None, ""):
-            raise IdentityRejected("userinfo_sub", stage="userinfo")
-        logger.warning("%s is used without UserInfo: it names no subject", self.name)
-        return {}
+    @sensitive_variables()
+    def verify_userinfo(self, token: str, *, issuers: Container[str]) -> Mapping[str, Any]:
+        """Check a signed UserInfo answer. Raises as :meth:`verify`."""
+
+        def verify(published: Published) -> Mapping[str, Any]:
+            provider, keys = published.descriptor, published.stored.keys
+            return verify_userinfo(token, provider=provider, keys=keys, issuers=issuers, now=timezone.now())
+
+        found = self._with_keys(verify, wait=True, stage="userinfo")
+        if isinstance(found, Pending):
+            raise ProviderUnavailable("not_ready", stage="keys")
+        return found
 
 
 def _published(found: Result[Published]) -> Published:

@@ -1,24 +1,28 @@
-"""Unsigned data of an upstream about a person: its userinfo endpoint, and lists of addresses."""
+"""What an upstream says about a person at its userinfo endpoint, which may be signed, and in lists of addresses."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from django.views.decorators.debug import sensitive_variables
 
-from django_lazyauth.errors import ProviderUnavailable
+from django_lazyauth.errors import IdentityRejected, ProviderError, ProviderUnavailable
 from django_lazyauth.kit import fetch
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.people.admission import misses_a_path, misses_a_wish
 from django_lazyauth.openid.published import policy_of
 from django_lazyauth.openid.requests.fill import fill_each, fill_url
-from django_lazyauth.openid.rules import Documents, Rule, find, parse_path, paths_of
+from django_lazyauth.openid.rules import Documents, Rule, as_text, find, parse_path, paths_of
 
 from .profile import Profile
 from .token_answers import error_of
 from .token_requests import authenticated, headers_of, with_query
+
+logger = logging.getLogger("django_lazyauth.upstream")
 
 #: Levels of lists and objects. What is read of it has its own limit.
 DEPTH_LIMIT: Final = 256
@@ -56,11 +60,59 @@ def _names_userinfo(rule: Rule) -> bool:
     return any(path.source == "userinfo" for path in paths_of(rule))
 
 
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """An answer that is a JWT. Nothing of it was checked."""
+
+    token: str = field(repr=False)
+
+
+@sensitive_variables()
+def read_claims(
+    descriptor: ProviderDescriptor,
+    endpoint: str,
+    access_token: str,
+    documents: Documents,
+    *,
+    sub: str,
+    verify: Callable[[str], Mapping[str, Any]],
+) -> Mapping[str, Any]:
+    """Return what UserInfo says beside an ID token; nothing where it says nothing usable and need not.
+
+    Args:
+        sub: Of the ID token.
+        verify: Checks an answer that is signed, and returns its claims. The others are those of :func:`read_userinfo`.
+
+    Raises:
+        IdentityRejected: ``userinfo_sub``: the answer has another subject (OpenID Connect Core §5.3.2).
+        ProviderError: There was no usable answer, and ``userinfo`` is ``always``, or *documents* miss what the
+            configuration asks of a person.
+    """
+    is_required = descriptor.userinfo == "always" or misses_a_path(descriptor.people, documents)
+    try:
+        document = read_userinfo(descriptor, endpoint, access_token, documents)
+        if isinstance(document, Signed):
+            document = verify(document.token)
+    except ProviderError as error:
+        if is_required:
+            raise
+        why = f"{error.detail} (HTTP {error.http_status or '-'})"
+        logger.warning("%s is used without UserInfo: %s", descriptor.name, why)
+        return {}
+    members: Mapping[str, Any] = document if isinstance(document, Mapping) else {}
+    if as_text(members.get("sub")) == sub:
+        return members
+    if is_required or members.get("sub") not in (None, ""):
+        raise IdentityRejected("userinfo_sub", stage="userinfo")
+    logger.warning("%s is used without UserInfo: it names no subject", descriptor.name)
+    return {}
+
+
 @sensitive_variables()
 def read_userinfo(
     descriptor: ProviderDescriptor, endpoint: str, access_token: str, documents: Documents
 ) -> Any:
-    """Return the JSON that the userinfo endpoint answers (OpenID Connect Core §5.3).
+    """Return the JSON that the userinfo endpoint answers, or :class:`Signed` (OpenID Connect Core §5.3).
 
     Args:
         descriptor: The provider, with the method by which this site authenticates.
@@ -85,7 +137,10 @@ def read_userinfo(
         place.update(parameters)
         sent.headers.update(headers)
     document = _ask(descriptor, endpoint, sent, requests.userinfo_method, requests.userinfo_body)
-    if error_of(document, requests.answer_error["userinfo"], requests) is not None:
+    if (
+        not isinstance(document, Signed)
+        and error_of(document, requests.answer_error["userinfo"], requests) is not None
+    ):
         raise ProviderUnavailable("bad_answer", stage="userinfo", debug="it says that it failed")
     return document
 
@@ -138,6 +193,9 @@ def _ask(descriptor: ProviderDescriptor, endpoint: str, sent: _Sent, method: str
             response = fetch.post(url, content, policy=policy, headers=headers, deadline=DEADLINE)
         else:
             response = fetch.get(url, policy=policy, headers=headers, deadline=DEADLINE)
+        is_signed = response.headers.get("content-type", "").lower().startswith("application/jwt")
+        if response.ok and is_signed and descriptor.type == "oidc":
+            return Signed(response.body.decode("ascii", "replace").strip())
         if not response.ok:
             # The path may hold the access token, and a redirect repeats it.
             location = response.location(with_path=False)

@@ -25,7 +25,7 @@ from django_lazyauth.kit.cors import ANY_ORIGIN
 from django_lazyauth.kit.network import network_of
 from django_lazyauth.kit.readiness import left_behind, waits_for
 from django_lazyauth.kit.throttle import Throttle
-from django_lazyauth.openid.jose import TOKEN_LIMIT
+from django_lazyauth.openid.jose import CONFIGURED_TOKEN_LIMIT
 from django_lazyauth.sessions import upstream_logout
 from django_lazyauth.tokens.keys import published_key_set
 from django_lazyauth.toolkit import clients
@@ -88,7 +88,7 @@ def upstream_logout_view(request: HttpRequest, provider: str) -> HttpResponse:
     """OpenID Connect Back-Channel Logout 1.0 §2.5. A provider calls it, not a browser."""
     if not LOGOUT_TOKENS.take(f"{network_of(request)}\n{provider}"):
         raise TooManyRequests(retry_after=LOGOUT_TOKENS.seconds_left())
-    given = read_parameters(request, {"logout_token": TOKEN_LIMIT})
+    given = read_parameters(request, {"logout_token": CONFIGURED_TOKEN_LIMIT})
     if "logout_token" not in given:
         raise InvalidRequest("logout_token is missing.")
     upstream_logout.take(provider, given["logout_token"])

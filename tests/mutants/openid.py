@@ -406,6 +406,16 @@ MUTATIONS = (
         "A key whose type changed under its id signs people in.",
     ),
     Mutation(
+        "signed-userinfo-is-verified",
+        VERIFY,
+        '    _check_signature(decoded, provider, keys, _TYPES)\n    if "iss" in claims',
+        '    if "iss" in claims',
+        (
+            "providers/test_openid.py::test_a_signed_userinfo_that_fails_a_check_is_not_used[forged-signature]",
+        ),
+        "A signed UserInfo counts only if the provider signed it.",
+    ),
+    Mutation(
         "provider-that-demands-more",
         "openid/published.py",
         "    words = [word for name, word in DEMANDS.items() if document.get(name) is True]",

@@ -17,9 +17,9 @@ MUTATIONS = (
     # -- an upstream's answer --------------------------------------------------------------------------------
     Mutation(
         "userinfo-is-about-the-same-person",
-        "providers/openid.py",
-        '        if as_text(members.get("sub")) == verified.sub:',
-        '        if as_text(members.get("sub")):',
+        "providers/userinfo.py",
+        '    if as_text(members.get("sub")) == sub:',
+        '    if as_text(members.get("sub")):',
         (OPENID + "test_userinfo_about_somebody_else_is_refused",),
         "Userinfo about somebody else is refused.",
     ),
@@ -51,8 +51,8 @@ MUTATIONS = (
     Mutation(
         "userinfo-of-a-stranger",
         "providers/openid.py",
-        "            provider = self.authenticating(endpoints)\n",
-        "            provider = replace(self.descriptor, is_discovered=False)\n",
+        "        provider = self.authenticating(endpoints)\n",
+        "        provider = replace(self.descriptor, is_discovered=False)\n",
         ("sign_in/test_sso_pages.py::test_the_userinfo_of_a_domain_is_fetched_as_that_of_a_stranger",),
         "The userinfo endpoint that a stranger names is fetched by the strict policy.",
         "I14",

@@ -12,7 +12,7 @@ from uuid import uuid4
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.test import RequestFactory
@@ -475,6 +475,69 @@ def test_userinfo_that_fails_is_an_obstacle_only_where_it_must_be_asked(acme, up
     acme(userinfo="always", **endpoint)
     with pytest.raises(ProviderUnavailable, match="bad_answer"):
         leg(upstream, pending, claims=MISSING)
+
+
+ASKED = {"claims": {"email": None, "name": None}}
+
+
+def test_a_signed_userinfo_is_verified_and_used(upstream, pending):
+    """OpenID Connect Core §5.3.2."""
+    identity = leg(upstream, pending, signed_userinfo={}, **ASKED).identity
+    assert (identity.email, identity.email_verified, identity.name) == (
+        "person-1@userinfo.example",
+        True,
+        "Info",
+    )
+    # Neither issuer, audience nor times need be in it.
+    identity = leg(upstream, pending, signed_userinfo={"iss": None, "aud": None}, **ASKED).identity
+    assert identity.name == "Info"
+
+
+def test_keys_that_changed_since_the_id_token_are_fetched_for_it(upstream, pending):
+    """I15: the one fetch for tokens that no stored key verifies."""
+    provider = get_provider("acme")
+    provider.prepare()
+    upstream.control(rotate_keys=True)
+    claims = provider.verify_userinfo(upstream.id_token(), issuers=[upstream.issuer])
+    assert claims["sub"] == "person-1"
+    assert len(upstream.requests("/jwks")) == 2
+
+
+@pytest.mark.parametrize(
+    ("signed", "reason"),
+    [
+        ({"iss": "https://other.example"}, "iss"),
+        ({"aud": "another"}, "aud"),
+        ({"aud": ["another"]}, "aud"),
+        ({"exp": 1}, "exp"),
+        ("e30.e30.", "alg"),
+        ("a.b.c.d.e", "encrypted"),
+        ("no jwt", "malformed"),
+        ("forged", "signature"),
+    ],
+)
+def test_a_signed_userinfo_that_fails_a_check_is_not_used(acme, upstream, pending, caplog, signed, reason):
+    """It is as one that failed: fatal where it must be asked only."""
+    if signed == "forged":
+        signed = forged(upstream)
+    identity = leg(upstream, pending, signed_userinfo=signed, **ASKED).identity
+    assert (identity.email, identity.name) == ("", "")
+    assert f"acme is used without UserInfo: {reason}" in caplog.text
+    acme(userinfo="always")
+    assert rejected(upstream, pending, signed_userinfo=signed, **ASKED) == reason
+
+
+def forged(upstream):
+    """A JWT with the id of a published key, signed by another."""
+    key = rsa.generate_private_key(65537, 2048)
+    kid = jwt.get_unverified_header(upstream.id_token())["kid"]
+    return jwt.encode({"sub": "person-1", "name": "Eve"}, key, algorithm="RS256", headers={"kid": kid})
+
+
+def test_a_signed_userinfo_about_somebody_else_is_refused(upstream, pending):
+    """OpenID Connect Core §5.3.2."""
+    signed = {"sub": "person-2"}
+    assert rejected(upstream, pending, signed_userinfo=signed, **ASKED) == "userinfo_sub"
 
 
 def test_an_odd_claim_refuses_nobody(upstream, pending, caplog):

@@ -165,6 +165,15 @@ def test_the_types_of_a_logout_token(upstream, trail, header):
     assert not ada.is_alive()
 
 
+def test_a_token_of_64_kib_is_taken(upstream, trail):
+    """The limit is that of the ID tokens of a configured provider."""
+    ada = sign_in(upstream, trail)
+    token = upstream.logout_token(sub="person-1", groups=["g" * 100] * 460)
+    assert 60 * 1024 < len(token) <= 64 * 1024
+    assert is_taken(send(token))
+    assert not ada.is_alive()
+
+
 def test_a_provider_that_changed_its_keys_is_heard(upstream, trail):
     """I15: the keys are fetched once, in that request."""
     ada = sign_in(upstream, trail)

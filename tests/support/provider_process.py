@@ -30,6 +30,7 @@ DEFAULTS = {
     "claims": {},  # added to the next ID tokens; null removes a claim
     "header": {},  # the same for their JOSE header
     "userinfo": {},  # the same for the userinfo answer
+    "signed_userinfo": None,  # claims that are added to it as a JWT; or a text that is sent as one
     "metadata": {},  # the same for the discovery document
     "redirects": {},  # path → Location: what it answers there
     "sso": {},  # the same for the document of an SSO domain
@@ -462,7 +463,18 @@ class Handler(BaseHTTPRequestHandler):
                 "email_verified": True,
                 "name": "Info",
             }
-            self.answer(200, merge(document, self.provider.levers["userinfo"]))
+            document = merge(document, self.provider.levers["userinfo"])
+            added = self.provider.levers["signed_userinfo"]
+            if isinstance(added, dict):
+                claims = {"iss": self.provider.issuer, "aud": CLIENT_ID, **document}
+                kid, key = next(iter(self.provider.keys.items()))
+                if self.provider.levers["unpublished_key"]:
+                    key = self.provider.spare[0]
+                added = jwt.encode(merge(claims, added), key, algorithm="RS256", headers={"kid": kid})
+            if added is None:
+                self.answer(200, document)
+            else:
+                self.answer(200, added, Content_Type="application/jwt; charset=utf-8")
 
     def user(self, form: dict[str, str]) -> None:
         levers = self.provider.levers
