@@ -216,9 +216,7 @@ def _register(
         returning.rewrite(link, deferred.identity, terms, session_id=pending.pk, seen_at=seen_at)
         user = link.user
     else:
-        user, identity = registration.write_person(
-            deferred.identity, terms, session_id=pending.pk, client=pending.client, seen_at=seen_at
-        )
+        user, identity = registration.write_person(deferred.identity, terms, pending=pending, seen_at=seen_at)
     consent = consent_of(user.pk, client=pending.client, scopes=pending.scopes, resources=pending.resource)
     return _Person(user, identity, (consent,))
 

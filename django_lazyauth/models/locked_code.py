@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 READ = (
     *("status", "client_id", "provider", "user_id", "identity_id", "private", "failed_attempts"),
     *("redirect_uri", "scope", "resource", "nonce", "code_challenge", "code_expires_at"),
-    *("binding_digest", "auth_time", "amr", "acr"),
+    *("binding_digest", "auth_time", "amr", "acr", "asked_again_at"),
 )
 READ_OF_REGISTRATION = ("client_id", "source", "metadata", "disabled_at", "expires_at", "last_used_at")
 READ_OF_DEFERRED = ("provider", "subject", "upstream_sid", "commit", "created_at")

@@ -147,9 +147,7 @@ def _person_of(
     if pending.subject_hint and (user is None or str(user.pk) != pending.subject_hint):
         raise SomebodyElse("The client asked for somebody else.", debug="somebody_else")
     if user is None and mode_of(provider) == "immediate":
-        user, link = write_person(
-            success.identity, terms, session_id=pending.pk, client=pending.client, seen_at=timezone.now()
-        )
+        user, link = write_person(success.identity, terms, pending=pending, seen_at=timezone.now())
         return _Person(user, link, is_new=True)
     return _Person(user, link)
 

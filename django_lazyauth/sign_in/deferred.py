@@ -168,7 +168,7 @@ def load_user(pk: Any) -> AbstractBaseUser:
 
 
 def write_person(
-    identity: Identity, terms: SyncTerms, *, session_id: UUID, client: Any, seen_at: datetime
+    identity: Identity, terms: SyncTerms, *, pending: PendingAuthorization, seen_at: datetime
 ) -> tuple[AbstractBaseUser, ProviderIdentity]:
     """Write the user and identity of a person who has no user yet, and send ``user_registered``.
 
@@ -183,6 +183,8 @@ def write_person(
         if not user.is_active:
             raise Deactivated
         link = identity_row(user, identity, seen_at=seen_at)
+        if pending.provider == identity.provider:
+            link.asked_again_at = pending.asked_again_at
         link.written = follow.digests_of_new(user, identity)
         Writes((Insert(link),)).run()
     except IntegrityError as error:
@@ -192,7 +194,9 @@ def write_person(
     groups.follow(user, identity, terms)
     if callable(terms.sync):
         follow.call(terms.sync, user, link, {name for name in SAID if getattr(link, name)})
-    user_registered.send(sender=type(user), user=user, identity=link, session_id=session_id, client=client)
+    user_registered.send(
+        sender=type(user), user=user, identity=link, session_id=pending.pk, client=pending.client
+    )
     return user, link
 
 

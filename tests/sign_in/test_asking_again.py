@@ -294,12 +294,12 @@ def test_a_grant_of_other_scopes_is_no_grant_to_join(google, client_):
     assert signed_in(upstream, client_)[1] == 1
 
 
-def test_a_known_person_is_asked_once_in_30_days(google, client_):
+@pytest.mark.parametrize("mode", ["lazy", "immediate"])
+def test_a_person_is_asked_once_in_30_days(google, client_, lazyauth, mode):
+    lazyauth(REGISTRATION=mode)
     upstream = google()
-    # Of a new person nothing is kept: they are known from now on.
-    signed_in(upstream, client_, omit_refresh_token=True)
-    assert [signed_in(upstream, client_)[1] for _ in range(2)] == [1, 0]
-    ProviderKeySet.objects.update(asked_in_vain=0)
+    found = [signed_in(upstream, client_, omit_refresh_token=True)[1] for _ in range(3)]
+    assert found == [1, 0, 0]
     ProviderIdentity.objects.update(asked_again_at=timezone.now() - timedelta(days=29))
     assert signed_in(upstream, client_)[1] == 0
     ProviderIdentity.objects.update(asked_again_at=timezone.now() - timedelta(days=31))
@@ -309,9 +309,15 @@ def test_a_known_person_is_asked_once_in_30_days(google, client_):
     assert held(row).refresh_token
 
 
+def not_asked_yet(google, client_, **config):
+    """Return the upstream, after somebody signed in who was not asked."""
+    signed_in(google(**config | {"offline": "never"}), client_)
+    assert ProviderIdentity.objects.get().asked_again_at is None
+    return google(**config)
+
+
 def test_of_two_flows_of_one_person_one_is_asked(google, client_):
-    upstream = google()
-    signed_in(upstream, client_, omit_refresh_token=True)
+    upstream = not_asked_yet(google, client_)
     browsers = make_browser(), make_browser()
     answers = [answered(upstream, browser, leave(browser, client_)) for browser in browsers]
     assert [is_asked(upstream, answer) for answer in answers] == [True, False]
@@ -319,8 +325,7 @@ def test_of_two_flows_of_one_person_one_is_asked(google, client_):
 
 @pytest.mark.django_db(transaction=True)
 def test_of_two_flows_of_one_person_at_the_same_moment_one_is_asked(google, client_):
-    upstream = google()
-    signed_in(upstream, client_, omit_refresh_token=True)
+    upstream = not_asked_yet(google, client_)
     browsers = make_browser(), make_browser()
     backs = [
         urlsplit(upstream.authorize(leave(browser, client_).headers["Location"])) for browser in browsers
@@ -337,8 +342,7 @@ def test_of_two_flows_of_one_person_at_the_same_moment_one_is_asked(google, clie
 def asked_lately(google, client_, **config):
     """Return a session that renews, of a person who was asked a moment ago."""
     upstream = google(**config)
-    signed_in(upstream, client_, omit_refresh_token=True)
-    row, times = signed_in(upstream, client_, omit_refresh_token=False)
+    row, times = signed_in(upstream, client_)
     assert (times, bool(held(row).refresh_token)) == (1, True)
     assert ProviderIdentity.objects.get().asked_again_at is not None
     return upstream, row
