@@ -790,7 +790,7 @@ def test_of_several_methods_those_that_go_together_are_kept(registrar, stated, s
         {"jwks": {"keys": [KEY.private_jwk]}},
         {"jwks_uri": "https://client.example/jwks"},
     ],
-    ids=lambda value: repr(value)[:60],
+    ids=["none", "an empty set", "no key", "for encryption", "by http", "a private key", "both"],
 )
 def test_a_method_without_keys_that_can_be_used_is_refused(registrar, keys):
     """RFC 7591 §2: nobody could ever authenticate with it. Both, or a private key, is an error whatever the method."""
