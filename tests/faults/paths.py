@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.utils import timezone
 
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, UpstreamGrant, UpstreamToken
+from django_lazyauth.sessions import end
 from django_lazyauth.upstream.fresh_token import fresh_token
+from django_lazyauth.upstream.revocations import revoke_due
 from tests.api.test_sso_and_identities import CSRF, send, token_for
 from tests.api.test_sso_and_identities import sign_in as signed_in_browser
 from tests.clients.conftest import CONFIDENTIAL, PUBLIC, Registrar
@@ -29,6 +33,7 @@ from tests.support.journey import (
     query_of,
     redeem,
     start,
+    submit,
 )
 
 #: Begins every access and refresh token of the upstream.
@@ -262,7 +267,45 @@ def identity_link(world: World) -> Attempt:
     return Attempt(lambda: send(browser, "/identities", body, **CSRF), [token])
 
 
+def _leaving(world: World) -> None:
+    """Let each refresh token be a family of its own, so that its last session revokes it."""
+    world.configure(
+        revocation="token", upstream_logout="always", end_session_endpoint=f"{world.upstream.issuer}/bye"
+    )
+
+
+def sign_out(world: World) -> Attempt:
+    """Somebody signs out here, and goes on to the provider."""
+    _leaving(world)
+    client = world.client()
+    browser, url = world.at_callback(client)
+    code = query_of(consent(browser, get(browser, url)).headers["Location"])["code"]
+    id_token = redeem(client, code).json()["id_token"]
+    get(browser, f"/authorize?{client.authorize_query()}")
+    return Attempt(lambda: get(browser, f"/logout?{urlencode({'id_token_hint': id_token})}"), [])
+
+
+def denial(world: World) -> Attempt:
+    """Somebody new came back from the provider, and does not allow the client anything."""
+    _leaving(world)
+    browser, url = world.at_callback(world.client())
+    page = get(browser, get(browser, url).headers["Location"])
+    return Attempt(lambda: submit(browser, page, decision="deny"), [])
+
+
+def left_grant(world: World) -> Attempt:
+    """The refresh token of a session that ended is revoked."""
+    _leaving(world)
+    world.tokens(world.client())
+    end.end_session(UpstreamToken.objects.latest("pk").session_id)
+    UpstreamGrant.objects.filter(state="leaving").update(next_attempt_at=timezone.now() - timedelta(hours=1))
+    return Attempt(revoke_due, [])
+
+
 PATHS: dict[str, Callable[[World], Attempt]] = {
+    "sign-out": sign_out,
+    "denial": denial,
+    "left grant": left_grant,
     "callback, lazy": callback,
     "callback, immediate": callback_immediate,
     "callback, returning": callback_returning,

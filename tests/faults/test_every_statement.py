@@ -12,7 +12,7 @@ import pytest
 from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.kit.throttle import Throttle, Verdict
 from django_lazyauth.sign_in import answers
-from django_lazyauth.upstream import renew
+from django_lazyauth.upstream import renew, revocations
 from django_lazyauth.vault import lease
 from tests.faults.invariants import broken
 from tests.faults.paths import PATHS, PREFIX, World
@@ -44,6 +44,8 @@ def world(upstream, confidential, lazyauth, monkeypatch):
     monkeypatch.setattr(answers, "PATIENCE", timedelta(milliseconds=20))
     monkeypatch.setattr(lease, "LEASE_TIME", timedelta(milliseconds=300))
     monkeypatch.setattr(Throttle, "judge", lambda self, key: Verdict.WITHIN)
+    # The path itself revokes what was left, and no thread beside it.
+    monkeypatch.setattr(revocations, "start", lambda: None)
     upstream.control(prefix=f"{PREFIX}-")
     lazyauth(UPSTREAM_TOKEN_CLIENTS={confidential.client_id: ["acme"]}, REGISTRATIONS_PER_NETWORK=10_000)
     world = World(upstream, confidential.client_id, lazyauth)
