@@ -49,6 +49,7 @@ from .authorize_request import (
     wishes_of,
 )
 from .base import Json, Provider, Redirect, Success, SyncTerms, UnusableAnswer
+from .registry import get_provider
 from .token_requests import (
     CLIENT_UNKNOWN,
     REFRESH_DEADLINE,
@@ -287,7 +288,20 @@ class CodeFlow(Provider):
         outlives = descriptor.type == "oauth2" or wants_offline(descriptor)
         is_standing = outlives and descriptor.grant == "shared"
         offline_scopes = descriptor.requests.offline_scopes
-        return GrantTerms(descriptor.client_id, is_standing, descriptor.revocation, offline_scopes)
+        return GrantTerms(
+            descriptor.client_id, is_standing, descriptor.revocation, offline_scopes, self._keeper()
+        )
+
+    def _keeper(self) -> str:
+        """Return the provider that grants are kept under; empty: this one.
+
+        Of providers with the same accounts the refresh tokens are worth the same where client and endpoints are.
+        """
+        if self.accounts == self.name:
+            return ""
+        other = get_provider(self.accounts)
+        is_same = isinstance(other, CodeFlow) and _family(other.descriptor) == _family(self.descriptor)
+        return self.accounts if is_same else ""
 
     def sync_terms(self) -> SyncTerms:
         return SyncTerms.of(self.descriptor.people)
@@ -373,3 +387,8 @@ class CodeFlow(Provider):
 
     def names_issuer(self, issuer: str) -> bool:
         return issuer == self.descriptor.issuer
+
+
+def _family(descriptor: ProviderDescriptor) -> tuple[str, ...]:
+    endpoint = descriptor.requests.refresh_endpoint or descriptor.token_endpoint
+    return (descriptor.client_id, descriptor.configuration_url, endpoint)

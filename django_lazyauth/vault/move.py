@@ -41,7 +41,7 @@ def to_grant(pk: int, terms: GrantTerms) -> bool:
             created_at=row.created_at,
         )
         Writes((Insert(grant),)).run()
-        rows.update(grant=grant, ticket=seal_ticket(row.session_id, key_of(grant)), **EMPTIED)
+        rows.update(grant=grant, ticket=seal_ticket(row.session_id, row.provider, key_of(grant)), **EMPTIED)
     return True
 
 
@@ -62,7 +62,7 @@ def to_younger(held: StoredBundle) -> bool:
         return False
     younger = grants.joinable().filter(
         user_id=held.binding.user_id,
-        provider=held.binding.provider,
+        provider=dead.provider,
         subject=held.subject,
         upstream_client=dead.upstream_client,
         scope_digest=dead.scope_digest,
@@ -76,7 +76,7 @@ def to_younger(held: StoredBundle) -> bool:
         if not younger.filter(pk=found.pk).exists():
             return False
         key = key_of(found)
-        ticket = seal_ticket(held.binding.session_id, key)
+        ticket = seal_ticket(held.binding.session_id, held.binding.provider, key)
         rows = UpstreamToken.objects.using(using).filter(pk=held.pk, grant_id=dead.pk)
         rows.update(grant_id=found.pk, ticket=ticket, updated_at=timezone.now())
         leave_unused([dead.pk])

@@ -28,7 +28,7 @@ TICKETS: Final = 8192
 
 
 class GrantKey(NamedTuple):
-    """Which grant, and whose."""
+    """Which grant, and whose. ``provider`` is the one that it is kept under; a session may name another one."""
 
     grant_id: UUID
     provider: str
@@ -59,13 +59,13 @@ def deferral_place(session_id: UUID, provider: str) -> Place:
     return Place("DeferredRegistration", session_id, provider, "commit")
 
 
-def seal_ticket(session_id: UUID, key: GrantKey) -> str:
-    """Return the ticket by which a session reaches a grant."""
-    return get_cipher().seal(key.ticket(), place_of(session_id, key.provider, TICKET))
+def seal_ticket(session_id: UUID, provider: str, key: GrantKey) -> str:
+    """Return the ticket by which a session reaches a grant, at the provider that the session signed in with."""
+    return get_cipher().seal(key.ticket(), place_of(session_id, provider, TICKET))
 
 
 @lru_cache(maxsize=TICKETS)
-def check_ticket(ticket: str, session_id: UUID, key: GrantKey) -> Place:
+def check_ticket(ticket: str, session_id: UUID, provider: str, key: GrantKey) -> Place:
     """Check that *ticket* leads this session to this grant, and return the place of its access token.
 
     That is true for ever, so a process checks each ticket once.
@@ -73,6 +73,6 @@ def check_ticket(ticket: str, session_id: UUID, key: GrantKey) -> Place:
     Raises:
         SealBroken: It does not. No process remembers that.
     """
-    if get_cipher().open(ticket, place_of(session_id, key.provider, TICKET)) != key.ticket():
+    if get_cipher().open(ticket, place_of(session_id, provider, TICKET)) != key.ticket():
         raise SealBroken("the ticket is for another grant")
     return key.place("access_token")

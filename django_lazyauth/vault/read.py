@@ -71,6 +71,7 @@ class StoredBundle:
     Attributes:
         pk: Of the session's row.
         grant_id: ``None`` for a row of an earlier release, which holds its tokens itself.
+        kept_as: The provider that the grant is kept under.
         version: Of the grant. Another grant may have the same.
     """
 
@@ -78,6 +79,7 @@ class StoredBundle:
     pk: int
     subject: str
     grant_id: UUID | None
+    kept_as: str
     ticket: str = field(repr=False)
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -100,7 +102,7 @@ class StoredBundle:
         """The grant; ``None`` for a row of an earlier release."""
         if self.grant_id is None:
             return None
-        return GrantKey(self.grant_id, self.binding.provider, self.binding.user_id, self.subject)
+        return GrantKey(self.grant_id, self.kept_as, self.binding.user_id, self.subject)
 
     @sensitive_variables()
     def credential(self) -> UpstreamCredential:
@@ -149,14 +151,14 @@ class StoredBundle:
         """
         key = self.key
         if key is not None:
-            check_ticket(self.ticket, self.binding.session_id, key)
+            check_ticket(self.ticket, self.binding.session_id, self.binding.provider, key)
         return key
 
     def _access_place(self) -> Place:
         key = self.key
         if key is None:
             return self._place(None, "access_token")
-        return check_ticket(self.ticket, self.binding.session_id, key)
+        return check_ticket(self.ticket, self.binding.session_id, self.binding.provider, key)
 
     def _place(self, key: GrantKey | None, column: str) -> Place:
         if key is None or column not in GRANT_COLUMNS:
@@ -193,7 +195,7 @@ def read(binding: Binding) -> StoredBundle:
 
 
 def _bundle(binding: Binding, row: tuple[Any, ...], connection: BaseDatabaseWrapper) -> StoredBundle:
-    pk, subject, grant, ticket, id_token, was_dead, state, *shared = row
+    pk, subject, grant, kept_as, ticket, id_token, was_dead, state, *shared = row
     access, refresh, kind, scope, expires, refresh_expires, version, lease = shared
     # By position: with names it takes three times as long.
     return StoredBundle(
@@ -201,6 +203,7 @@ def _bundle(binding: Binding, row: tuple[Any, ...], connection: BaseDatabaseWrap
         pk,
         subject,
         _uuid(grant) if isinstance(grant, str) else grant,
+        kept_as or "",
         ticket or "",
         access,
         refresh,
@@ -228,6 +231,7 @@ def stored_of(row: UpstreamToken) -> StoredBundle:
         pk=row.pk,
         subject=row.subject,
         grant_id=row.grant_id,
+        kept_as="" if row.grant is None else row.grant.provider,
         ticket=row.ticket or "",
         id_token=row.id_token,
         is_dead=row.is_dead if row.grant is None else row.grant.state != GrantState.LIVE,
@@ -254,6 +258,7 @@ def _select(alias: str) -> str:
         [
             *map(own, ("id", "subject")),
             granted("id"),
+            granted("provider"),
             *map(own, ("ticket", "id_token", "is_dead")),
             granted("state"),
             *(f"COALESCE({granted(name)}, {own(name)})" for name in SHARED_COLUMNS),

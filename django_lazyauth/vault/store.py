@@ -100,7 +100,7 @@ def new_grant(bundle: UpstreamBundle, terms: GrantTerms, **values: Any) -> Upstr
     grant = UpstreamGrant(
         pk=uuid7(),
         user_id=bundle.user_id,
-        provider=bundle.provider,
+        provider=terms.keeper(bundle.provider),
         upstream_client=terms.upstream_client,
         subject=bundle.subject,
         scope_digest=_digest_of(bundle.scope, terms),
@@ -122,7 +122,7 @@ def can_join(terms: GrantTerms, user_id: Any, provider: str, subject: str, scope
         return False
     grants = UpstreamGrant.objects.using(database()).joinable()
     return grants.filter(
-        _standing(terms, scope), user_id=user_id, provider=provider, subject=subject
+        _standing(terms, scope), user_id=user_id, provider=terms.keeper(provider), subject=subject
     ).exists()
 
 
@@ -155,7 +155,8 @@ def _joined(bundle: UpstreamBundle, terms: GrantTerms) -> UpstreamGrant | None:
         is_theirs,
         state=GrantState.LIVE,
         user_id=bundle.user_id,
-        provider=bundle.provider,
+        # Its own may be from before the two shared.
+        provider__in={bundle.provider, terms.keeper(bundle.provider)},
         subject=bundle.subject,
     )
     return grants.order_by("-created_at", "-pk").select_for_update().first()
@@ -193,7 +194,7 @@ def _write(bundle: UpstreamBundle, grant: UpstreamGrant, *, is_new: bool) -> Non
         client_id=bundle.client_id,
         subject=bundle.subject,
         grant=grant,
-        ticket=seal_ticket(bundle.session_id, key_of(grant)),
+        ticket=seal_ticket(bundle.session_id, bundle.provider, key_of(grant)),
         upstream_sid=bundle.upstream_sid or None,
         retain_until=timezone.now() + lazyauth_settings.vault_retention,
     )

@@ -101,12 +101,18 @@ class GrantTerms:
         revocation: What ends at the upstream with a refresh token that is revoked: ``token``, its own family; or
             ``grant``, all that the person allowed this site there. ``none``: nothing is revoked.
         offline_scopes: Those that ask for a refresh token, and for nothing else.
+        kept_as: The provider that its grants are kept under, where several share them; empty: itself.
     """
 
     upstream_client: str = ""
     is_standing: bool = False
     revocation: str = "grant"
     offline_scopes: Sequence[str] = ()
+    kept_as: str = ""
+
+    def keeper(self, provider: str) -> str:
+        """Return the name that a grant of *provider* is kept under."""
+        return self.kept_as or provider
 
 
 class Binding(NamedTuple):

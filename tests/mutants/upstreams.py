@@ -382,6 +382,14 @@ MUTATIONS = (
         "A sign-out leaves what the person allowed at the upstream.",
     ),
     Mutation(
+        "shared-grant-of-another-client",
+        "providers/code_flow.py",
+        '        return self.accounts if is_same else ""\n',
+        "        return self.accounts\n",
+        ("vault/test_shared_grants.py::test_nobody_shares_where_refresh_tokens_are_not_worth_the_same",),
+        "A session lives on no grant of another client.",
+    ),
+    Mutation(
         "abandoned-token-in-one-row",
         "vault/abandoned.py",
         '        rows = list(deferred.order_by("pk").select_for_update())\n',
