@@ -73,6 +73,16 @@ def configured_providers() -> list[Provider]:
     return found
 
 
+def with_accounts_of(name: str) -> set[str]:
+    """Return *name*, and the providers whose accounts are kept under it (key ``accounts_of``), also disabled ones."""
+    entries = lazyauth_settings.providers.items()
+    return {name} | {
+        other
+        for other, mapping in entries
+        if isinstance(mapping, Mapping) and mapping.get("accounts_of") == name
+    }
+
+
 def upstream_types() -> dict[str, str]:
     """Return the enabled upstream providers, each with its protocol: ``oidc`` or ``oauth2``."""
     types = {}

@@ -21,6 +21,7 @@ from django.utils import timezone
 from django_lazyauth.kit.retry import StaleSnapshot, retries_on_conflict
 from django_lazyauth.models import Consent, PendingAuthorization, ProviderIdentity, Status
 from django_lazyauth.providers.base import Json, Provider
+from django_lazyauth.providers.registry import with_accounts_of
 from django_lazyauth.tokens import family
 from django_lazyauth.toolkit import clients
 from django_lazyauth.vault import leave
@@ -164,7 +165,9 @@ def end_identity(identity: ProviderIdentity) -> int:
             user_id=identity.user_id, provider=identity.provider
         )
         if not others.exclude(pk=identity.pk).exists():
-            leave.delete_of_user(identity.user_id, provider=identity.provider, withdrawn=True)
+            leave.delete_of_user(
+                identity.user_id, providers=with_accounts_of(identity.provider), withdrawn=True
+            )
     return ended
 
 

@@ -9,7 +9,7 @@ In the caller's transaction, or in one of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -55,16 +55,16 @@ def delete_of_user(
     user_id: Any,
     *,
     client_id: Any = None,
-    provider: str | None = None,
+    providers: Collection[str] | None = None,
     but: UUID | None = None,
     withdrawn: bool = False,
 ) -> None:
-    """Delete every bundle of a user, of one client or provider only if it is given, in every session except *but*."""
+    """Delete every bundle of a user, of one client or of *providers* only if given, in every session except *but*."""
     only = Q(user_id=user_id)
     if client_id is not None:
         only &= Q(client_id=client_id)
-    if provider is not None:
-        only &= Q(provider=provider)
+    if providers is not None:
+        only &= Q(provider__in=providers)
     else:
         _delete_legacy(only & ~Q(session_id=str(but)))
     leave(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from django_lazyauth.errors import SealBroken
-from django_lazyauth.models import GrantState, UpstreamGrant, UpstreamToken
+from django_lazyauth.models import GrantState, ProviderIdentity, UpstreamGrant, UpstreamToken
 from django_lazyauth.sessions import end
 from django_lazyauth.upstream.move_in import move_all
 from django_lazyauth.upstream.revocations import revoke_due
@@ -97,7 +97,7 @@ def test_nobody_shares_where_refresh_tokens_are_not_worth_the_same(configure, se
 
 
 def test_a_session_moves_from_a_dead_grant_to_the_younger_one_of_the_other(signed_in, session):
-    first, second = signed_in()
+    _first, second = signed_in()
     UpstreamGrant.objects.update(state=GrantState.DEAD)
     third = session.another()
     third.sign_in()
@@ -133,3 +133,12 @@ def test_a_row_of_an_earlier_release_moves_into_a_shared_grant(signed_in):
     assert move_all() == 1
     assert second.rows.get().provider == "acme"
     assert second.bundle().access_token == token
+
+
+def test_i21_who_disconnects_the_account_leaves_what_either_provider_gave(signed_in, session):
+    """Also of a provider that was only connected: the account is the same."""
+    signed_in()
+    identity = ProviderIdentity.objects.create(user=session.user, provider="acme", subject="person-1")
+    end.end_identity(identity)
+    assert not UpstreamToken.objects.exists()
+    assert not UpstreamGrant.objects.exclude(state=GrantState.LEAVING).exists()
