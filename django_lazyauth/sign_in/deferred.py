@@ -185,7 +185,7 @@ def write_person(
         link = identity_row(user, identity, seen_at=seen_at)
         if pending.provider == identity.provider:
             link.asked_again_at = pending.asked_again_at
-        link.written = follow.digests_of_new(user, identity)
+        link.written = follow.digests_of_new(user, identity, terms)
         Writes((Insert(link),)).run()
     except IntegrityError as error:
         if is_unique_violation(error):

@@ -80,11 +80,11 @@ def said_of(identity: Identity, *, is_logged: bool = False) -> dict[str, Any]:
 
     A value that the field refuses is left out, and named in the log if *is_logged*.
     """
-    found = {}
+    found, blank = {}, get_user_model()()
     for name, value in _given(identity).items():
         if value in (None, "") or _why_not(name) or name == email_field():
             continue
-        if (cleaned := _cleaned(name, value)) is not None:
+        if (cleaned := _cleaned(name, value, blank)) is not None:
             found[name] = cleaned
         elif is_logged:
             logger.info("what %s says for the field %s of the user is not used", identity.provider, name)
@@ -103,19 +103,19 @@ def verified_address(identity: Identity) -> str | None:
     name = email_field()
     if not identity.email_verified or _why_not(name):
         return None
-    address = _cleaned(name, identity.email)
+    address = _cleaned(name, identity.email, get_user_model()())
     return str(address) if address else None
 
 
-def _cleaned(name: str, value: Any) -> Any:
-    """Return *value* as the field *name* holds it; ``None`` where it cannot."""
-    field: Any = get_user_model()._meta.get_field(name)
+def _cleaned(name: str, value: Any, blank: AbstractBaseUser) -> Any:
+    """Return *value* as the field *name* holds it; ``None`` where it cannot. A validator may look at a *blank* user."""
+    field: Any = blank._meta.get_field(name)
     if isinstance(value, bool) != isinstance(field, models.BooleanField):
         return None
     if not isinstance(value, str | int | float) or (isinstance(value, str) and has_bad_characters(value)):
         return None
     try:
-        return field.clean(value, get_user_model()())
+        return field.clean(value, blank)
     except (ValidationError, ValueError, TypeError, OverflowError):
         return None
 

@@ -21,9 +21,14 @@ from . import fields
 logger = logging.getLogger("django_lazyauth.upstream")
 
 
-def digests_of_new(user: AbstractBaseUser, identity: Identity) -> dict[str, str]:
-    """Return the digests of what a new user holds of *identity*."""
-    return _digests(user, _said(identity, is_logged=True), {})
+def digests_of_new(user: AbstractBaseUser, identity: Identity, terms: SyncTerms) -> dict[str, str]:
+    """Return the digests of what a new user holds of *identity*; none where they do not follow.
+
+    Those that are not needed are not made: they take a tenth of a millisecond (benchmark "exchange, public client").
+    """
+    if terms.sync != "update":
+        return {}
+    return _digests(user, _said(identity), {})
 
 
 def _said(identity: Identity, *, is_logged: bool = False) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class UserResolver:
             fields[email_field] = email or absent
         if email_field != model.USERNAME_FIELD:
             fields[model.USERNAME_FIELD] = username_for(identity)
-        said = said_of(identity)
+        said = said_of(identity, is_logged=True)
         taken = {name for name, value in said.items() if is_unique(name) and is_taken(name, value)}
         return {name: value for name, value in said.items() if name not in taken} | fields
 
