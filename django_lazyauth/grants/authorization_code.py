@@ -212,8 +212,10 @@ def _register(
     user: AbstractBaseUser
     if locked.known_identity_id is not None:
         link = registration.known_person(deferred.identity)
-        returning.lock(link, deferred.identity, terms)
-        returning.rewrite(link, deferred.identity, terms, session_id=pending.pk, seen_at=seen_at)
+        follows = returning.lock(link, deferred.identity, terms)
+        returning.rewrite(
+            link, deferred.identity, terms, follows=follows, session_id=pending.pk, seen_at=seen_at
+        )
         user = link.user
     else:
         user, identity = registration.write_person(deferred.identity, terms, pending=pending, seen_at=seen_at)

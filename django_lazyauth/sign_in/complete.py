@@ -83,8 +83,7 @@ def _write(
         terms = returning.terms_of(success.identity, provider)
         person = _person_of(pending, provider, success, terms)
         user, link = person.user, person.link
-        if link is not None and not person.is_new:
-            returning.lock(link, success.identity, terms)
+        follows = link is not None and not person.is_new and returning.lock(link, success.identity, terms)
         identity_id = link.pk if link is not None else None
         end_leg(
             pending,
@@ -98,8 +97,10 @@ def _write(
         if link is not None:
             returning.promote(link)
         if link is not None and not person.is_new:
-            seen_at = timezone.now()
-            returning.rewrite(link, success.identity, terms, session_id=pending.pk, seen_at=seen_at)
+            now = timezone.now()
+            returning.rewrite(
+                link, success.identity, terms, follows=follows, session_id=pending.pk, seen_at=now
+            )
         if user is None or (success.commit is not None and mode_of(provider) == "lazy"):
             _defer(pending, provider, success)
         elif success.commit is not None:

@@ -38,8 +38,8 @@ def terms_of(identity: Identity, provider: Provider) -> SyncTerms:
     return (provider if is_its_own else get_provider(identity.provider)).sync_terms()
 
 
-def lock(link: ProviderIdentity, identity: Identity, terms: SyncTerms) -> None:
-    """Lock the user and *link*, and read them again, if the user may have to follow. Not where nothing changed.
+def lock(link: ProviderIdentity, identity: Identity, terms: SyncTerms) -> bool:
+    """Lock the user and *link*, and read them again, if the user may have to follow; say whether that is so.
 
     Of two sign-ins at once the later one then compares with what the earlier one wrote, so that user and account
     never say half of each. The user comes first, as where an account is disconnected.
@@ -49,10 +49,10 @@ def lock(link: ProviderIdentity, identity: Identity, terms: SyncTerms) -> None:
         Deactivated: The user was, at this moment.
     """
     if terms.sync != "update" and not terms.group_map:
-        return
-    is_due = bool(_changed(link, identity) or follow.due(link, identity, terms))
+        return False
+    is_due = bool(_changed(link, identity)) or follow.is_due(link, identity, terms)
     if not (is_due or groups.change_of(link.user, identity, terms)):
-        return
+        return False
     using = router.db_for_write(ProviderIdentity)
     no_key = connections[using].features.has_select_for_no_key_update
     users = type(link.user)._base_manager.using(using)
@@ -67,14 +67,24 @@ def lock(link: ProviderIdentity, identity: Identity, terms: SyncTerms) -> None:
         raise Taken from None
     if not link.user.is_active:
         raise Deactivated
+    return True
 
 
 def rewrite(
-    link: ProviderIdentity, identity: Identity, terms: SyncTerms, *, session_id: UUID, seen_at: datetime
+    link: ProviderIdentity,
+    identity: Identity,
+    terms: SyncTerms,
+    *,
+    follows: bool,
+    session_id: UUID,
+    seen_at: datetime,
 ) -> None:
     """Let *link* say what the provider says now, send ``identity_updated``, and let the user follow.
 
     One UPDATE where nothing changed. An exchange may come after a later sign-in, whose word then stays.
+
+    Args:
+        follows: What :func:`lock` said.
 
     Raises:
         Taken: The account was disconnected at this moment.
@@ -83,11 +93,7 @@ def rewrite(
     if link.seen_at is not None and link.seen_at > seen_at:
         return
     said, changed = _said_now(link, identity), _changed(link, identity)
-    values: dict[str, Any] = {"seen_at": seen_at}
-    if terms.sync == "update" and _is_default(link):
-        written = follow.update(link, identity, terms)
-        if written != (link.written or {}):
-            values["written"] = written
+    values = {"seen_at": seen_at, **(_follow(link, identity, terms) if follows else {})}
     if changed:
         # All of it: a concurrent sign-in may have changed another part, and half of each would be nobody's word.
         values |= said
@@ -95,13 +101,20 @@ def rewrite(
         raise Taken
     for name, value in values.items():
         setattr(link, name, value)
-    groups.follow(link.user, identity, terms)
     if changed:
         identity_updated.send(
             sender=type(link), user=link.user, identity=link, changed=changed, session_id=session_id
         )
     if callable(terms.sync):
         follow.call(terms.sync, link.user, link, changed)
+
+
+def _follow(link: ProviderIdentity, identity: Identity, terms: SyncTerms) -> dict[str, Any]:
+    """Let the locked user of *link* follow; return what *link* has to remember of it."""
+    groups.follow(link.user, identity, terms)
+    if terms.sync != "update" or not _is_default(link):
+        return {}
+    return {"written": follow.update(link, identity, terms)}
 
 
 def _changed(link: ProviderIdentity, identity: Identity) -> set[str]:

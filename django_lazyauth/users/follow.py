@@ -47,11 +47,17 @@ def _digests(user: AbstractBaseUser, said: Mapping[str, Any], known: Mapping[str
     return {**{name: fields.digest_of(user, name) for name in held - set(known)}, **known}
 
 
-def due(link: ProviderIdentity, identity: Identity, terms: SyncTerms) -> dict[str, Any]:
-    """Return the fields that the user of *link* gets now, with their values. No query."""
+def is_due(link: ProviderIdentity, identity: Identity, terms: SyncTerms) -> bool:
+    """Say whether :func:`update` has anything to write. No query."""
     if terms.sync != "update":
-        return {}
-    said, user = _said(identity), link.user
+        return False
+    said, known = _said(identity), link.written or {}
+    return bool(_due(link, said, terms)) or _digests(link.user, said, known) != known
+
+
+def _due(link: ProviderIdentity, said: Mapping[str, Any], terms: SyncTerms) -> dict[str, Any]:
+    """Return the fields that the user of *link* gets, with their values."""
+    user = link.user
     return {
         name: said[name]
         for name in terms.fields
@@ -69,17 +75,16 @@ def _is_ours(link: ProviderIdentity, name: str) -> bool:
 
 
 def update(link: ProviderIdentity, identity: Identity, terms: SyncTerms) -> dict[str, str]:
-    """Write what is :func:`due`, and return the digests of what the user holds of the account then."""
-    if terms.sync != "update":
-        return link.written or {}
-    values = due(link, identity, terms)
+    """Write what is due, and return the digests of what the user holds of the account then."""
+    said = _said(identity, is_logged=True)
+    values = _due(link, said, terms)
     for name in [name for name in values if fields.is_unique(name)]:
         if fields.is_taken(name, values[name], link.user):
             logger.info("the field %s of a user stays: somebody else has what %s says", name, link.provider)
             del values[name]
     written = _save(link.user, values, link.provider)
     known = {name: digest for name, digest in (link.written or {}).items() if name not in written}
-    return _digests(link.user, _said(identity, is_logged=True), known)
+    return _digests(link.user, said, known)
 
 
 def call(

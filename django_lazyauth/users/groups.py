@@ -6,7 +6,7 @@ Always in the transaction of a sign-in. No group is created.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,8 +38,12 @@ def complaints(people: People) -> Iterator[str]:
         yield '"group_map" needs a user model with groups'
 
 
-def change_of(user: Any, identity: Identity, terms: SyncTerms) -> Change:
-    """Return what becomes of the groups of *user*. Two queries; none without a map, or where nothing is known."""
+def change_of(user: Any, identity: Identity, terms: SyncTerms, *, is_locked: bool = False) -> Change:
+    """Return what becomes of the groups of *user*. Two queries; none without a map, or where nothing is known.
+
+    Args:
+        is_locked: The user is, and was read again: what others wrote meanwhile counts, whatever the isolation level.
+    """
     model = _model()
     if not terms.group_map or identity.groups is None or model is None:
         return Change()
@@ -50,18 +54,29 @@ def change_of(user: Any, identity: Identity, terms: SyncTerms) -> Change:
             '"group_map" of %s names groups that do not exist: %s', identity.provider, sorted(missing)
         )
     wanted = {rows[names[one]] for one in identity.groups if names.get(one) in rows}
-    held = set(user.groups.filter(pk__in=rows.values()).values_list("pk", flat=True))
+    held = _held(user, rows.values(), is_locked=is_locked)
     left = held - wanted if terms.groups_mode == "mirror" else set()
     return Change(frozenset(wanted - held), frozenset(left))
 
 
 def follow(user: Any, identity: Identity, terms: SyncTerms) -> None:
     """Let *user* be in the groups that *identity* says. Groups that the map does not name stay as they are."""
-    change = change_of(user, identity, terms)
+    change = change_of(user, identity, terms, is_locked=True)
     if change.joined:
         user.groups.add(*change.joined)
     if change.left:
         user.groups.remove(*change.left)
+
+
+def _held(user: Any, keys: Iterable[Any], *, is_locked: bool) -> set[Any]:
+    """Return those of the groups with these *keys* that *user* is in."""
+    field = user._meta.get_field("groups")
+    group = f"{field.m2m_reverse_field_name()}_id"
+    memberships = field.remote_field.through._base_manager.filter(
+        **{f"{field.m2m_field_name()}_id": user.pk, f"{group}__in": list(keys)}
+    )
+    # Without the lock a transaction of MariaDB would see the memberships of when it began.
+    return set((memberships.select_for_update() if is_locked else memberships).values_list(group, flat=True))
 
 
 def _model() -> Any:

@@ -65,7 +65,7 @@ MUTATIONS = (
     Mutation(
         "groups-outside-the-map-stay",
         "users/groups.py",
-        '    held = set(user.groups.filter(pk__in=rows.values()).values_list("pk", flat=True))',
+        "    held = _held(user, rows.values(), is_locked=is_locked)",
         '    held = set(user.groups.values_list("pk", flat=True))',
         ("upstream/test_groups.py::test_a_group_that_the_map_does_not_name_stays",),
         "A group that the map does not name is nobody's business.",

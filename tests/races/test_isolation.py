@@ -26,6 +26,7 @@ from tests.races.rows import assert_nothing_lives
 from tests.races.test_endings import assert_answered, round_of
 from tests.races.test_endings import assert_nothing_lives as assert_all_ended
 from tests.races.test_refresh import refresh
+from tests.races.test_returning import come_back_at_once, updating  # noqa: F401 - `updating` is a fixture
 from tests.support.endings import race
 from tests.support.journey import code_for, come_back, make_browser, post_form, redeem, start
 from tests.support.processes import together
@@ -199,3 +200,9 @@ def test_i21_what_ends_while_it_is_used_is_ended(client_, lazyauth, end):
     works = zip(*[work for _user, work in rounds], strict=True)
     assert_answered(race([["call", end, user.pk] for user, _work in rounds], *map(list, works)))
     assert_all_ended()
+
+
+@pytest.mark.usefixtures("updating")
+def test_user_account_and_groups_say_the_same_after_callbacks_at_once(client_):
+    """Whoever is last sees what the others wrote, also where a transaction sees the rows of when it began."""
+    come_back_at_once(client_, rounds=ROUNDS)

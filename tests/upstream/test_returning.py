@@ -230,8 +230,9 @@ def test_nothing_changed_is_one_small_update(upstream, client_, told):
         at_callback(upstream, client_)
     written = [sql for sql in cost.statements if "lazyauth_provideridentity" in sql]
     assert [sql.partition(" ")[0] for sql in written] == ["SELECT", "UPDATE", "SELECT"], written
-    assert written[1].startswith('UPDATE "lazyauth_provideridentity" SET "seen_at" = ')
-    assert '"email"' not in written[1]
+    changed = written[1].partition(" WHERE ")[0]
+    assert "seen_at" in changed
+    assert "email" not in changed
     assert told == []
 
 
