@@ -135,7 +135,7 @@ class ProviderAdmin(ReadOnlyAdmin):
         if request.method != "POST":
             return self._confirm(request, row, title=_("Refresh %s now") % row, button=_("Refresh now"))
         report = rooms.key_refresh.refresh_provider(row.pk, force=True)
-        self.log_change(request, row, "Refreshed." if report.ok else f"Refresh failed: {report.detail}")
+        self.log_change(request, row, "Refreshed." if report.ok else f"Refresh failed: {report.reason}")
         if report.ok:
             self.message_user(request, _("The metadata and keys of %s were fetched.") % row, messages.SUCCESS)
         else:

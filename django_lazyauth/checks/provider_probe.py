@@ -20,6 +20,7 @@ from django_lazyauth.kit.results import SourceFailed
 from django_lazyauth.openid import published
 from django_lazyauth.openid.descriptor import ProviderDescriptor
 from django_lazyauth.openid.jose import KEY_OF, MAC_OF
+from django_lazyauth.openid.key_fetch import is_issuer_of
 from django_lazyauth.openid.published import policy_of
 from django_lazyauth.providers import key_refresh
 from django_lazyauth.providers.authorize_request import wants_offline
@@ -81,8 +82,11 @@ def _documents(provider: OpenIDProvider) -> Iterator[Finding]:
 def _issuers(descriptor: ProviderDescriptor, document: Mapping[str, Any]) -> Iterator[Finding]:
     named = document.get("issuer")
     text = f"The entry says {descriptor.issuer}, and its metadata {_shown(named)}."
-    # With placeholders, or other names, the refresh has compared them.
-    yield (ok if named == descriptor.issuer else note)("issuer", text)
+    if not is_issuer_of(named, descriptor):
+        yield fix("issuer", text + ' "issuer" must be what the metadata say, to the letter.')
+    else:
+        # The others are names that the entry knows.
+        yield (ok if named == descriptor.issuer else note)("issuer", text)
 
 
 def _offers(descriptor: ProviderDescriptor, document: Mapping[str, Any]) -> Iterator[Finding]:

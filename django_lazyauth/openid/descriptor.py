@@ -216,7 +216,8 @@ def _check_credentials(name: str, values: Mapping[str, Any]) -> None:
         raise DescriptorError(name, '"client_secret" and "signed_secret" exclude each other')
     is_sent = method in ("client_secret_basic", "client_secret_post")
     if method.startswith("client_secret") and not (secret or (is_sent and values["signed_secret"])):
-        raise DescriptorError(name, f'"client_secret" is required for {method}')
+        signed = ' or "signed_secret"' if is_sent else ""
+        raise DescriptorError(name, f'"client_secret"{signed} is required for {method}')
     if method == "client_secret_jwt" and not can_sign(secret):
         raise DescriptorError(name, f'"client_secret" is too short for {method} (RFC 7518 §3.2)')
     for algorithm in values.get("algorithms", ()):

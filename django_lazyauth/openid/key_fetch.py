@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
@@ -229,7 +229,7 @@ def _fetch_key_set(
     if response.status == 304 and conditions:
         return age, {}
     return age, {
-        "jwks": published.public_key_set(response, policy),
+        "jwks": published.public_key_set(response, policy, url),
         "etag": _validator(response, "etag", 255),
         "last_modified": _validator(response, "last-modified", 64),
     }
@@ -277,13 +277,16 @@ def _fetch_configuration(descriptor: ProviderDescriptor) -> tuple[dict[str, Any]
         return {}, []
     document = published.get_document(descriptor.configuration_url, published.policy_of(descriptor))
     issuer = document.get("issuer")
-    if not isinstance(issuer, str) or not _is_issuer_of(descriptor, issuer):
+    if not is_issuer_of(issuer, descriptor):
         raise SourceFailed("issuer_mismatch")
     members, notes = published.read_metadata(document, descriptor)
     return {"issuer": issuer} | members, notes
 
 
-def _is_issuer_of(descriptor: ProviderDescriptor, issuer: str) -> bool:
+def is_issuer_of(issuer: object, descriptor: ProviderDescriptor) -> TypeGuard[str]:
+    """Say whether metadata that name *issuer* are those of the provider (OpenID Connect Discovery §4.3)."""
+    if not isinstance(issuer, str):
+        return False
     if descriptor.placeholders:
         return any(matches_issuer(name, issuer) for name in descriptor.issuers)
     return issuer in descriptor.issuers

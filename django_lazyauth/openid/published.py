@@ -75,7 +75,7 @@ def get_document(url: str, policy: fetch.Policy) -> dict[str, Any]:
     """
     response = get(url, policy)
     if not response.ok:
-        raise _no_document(response)
+        raise _no_document(response, url)
     try:
         document = response.json_object()
         check_clean(document)
@@ -84,16 +84,17 @@ def get_document(url: str, policy: fetch.Policy) -> dict[str, Any]:
     return document
 
 
-def _no_document(response: fetch.Response) -> SourceFailed:
+def _no_document(response: fetch.Response, url: str) -> SourceFailed:
     """Return what the status of an answer without a document means."""
     if location := response.location():
         return SourceFailed("redirect", debug=f"to {location}, which is not followed")
-    return SourceFailed("not_found" if response.status in (404, 410) else "status")
+    reason = "not_found" if response.status in (404, 410) else "status"
+    return SourceFailed(reason, debug=f"HTTP {response.status} of {url.partition('?')[0]}")
 
 
 def get_key_set(url: str, policy: fetch.Policy) -> dict[str, Any]:
     """Return the public signature keys at *url*; raises as :func:`public_key_set`."""
-    return public_key_set(get(url, policy, max_bytes=limits_of(policy).octets), policy)
+    return public_key_set(get(url, policy, max_bytes=limits_of(policy).octets), policy, url)
 
 
 def limits_of(policy: fetch.Policy) -> KeySetLimits:
@@ -101,14 +102,14 @@ def limits_of(policy: fetch.Policy) -> KeySetLimits:
     return STRANGERS if policy.is_strict else CONFIGURED
 
 
-def public_key_set(response: fetch.Response, policy: fetch.Policy) -> dict[str, Any]:
-    """Return the public signature keys of an answer, as they are kept.
+def public_key_set(response: fetch.Response, policy: fetch.Policy, url: str) -> dict[str, Any]:
+    """Return the public signature keys of an answer of *url*, as they are kept.
 
     Raises:
         SourceFailed: It is not a key set, or holds no key that may be used.
     """
     if not response.ok:
-        raise _no_document(response)
+        raise _no_document(response, url)
     try:
         document = response.json_object()
         check_clean(document)

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.core.checks import run_checks
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -209,9 +209,36 @@ def test_another_issuer_is_told_with_both_names(upstream):
     upstream.control(metadata={"issuer": "https://other.example\n"})
     found = findings(status=1)
     assert "issuer_mismatch" in of_level("fix", found)["metadata"]
-    assert of_level("note", found)["issuer"] == (
-        f"The entry says {upstream.issuer}, and its metadata https://other.example?."
+    assert of_level("fix", found)["issuer"] == (
+        f"The entry says {upstream.issuer}, and its metadata https://other.example?. "
+        '"issuer" must be what the metadata say, to the letter.'
     )
+
+
+def test_another_name_that_the_entry_knows_is_a_note(upstream, configure):
+    other = f"{upstream.issuer}/"
+    configure(issuer_aliases=[other])
+    upstream.control(metadata={"issuer": other})
+    assert of_level("note", findings(status=0))["issuer"].endswith(f"and its metadata {other}.")
+
+
+def test_a_wrong_realm_is_told_by_the_address_that_was_asked(upstream, configure):
+    configure(issuer=f"{upstream.issuer}/realms/nobody")
+    assert of_level("fix", findings(status=1))["metadata"] == (
+        "Its metadata or keys cannot be used (not_found: HTTP 404 of "
+        f"{upstream.issuer}/realms/nobody/.well-known/openid-configuration)."
+    )
+
+
+def test_before_the_first_migration_the_command_says_what_to_do(upstream):
+    with connection.schema_editor() as editor:
+        editor.alter_db_table(ProviderKeySet, ProviderKeySet._meta.db_table, "gone_away")
+    try:
+        with pytest.raises(CommandError, match=r"manage\.py migrate"):
+            call_command("check_provider", "acme", "--offline")
+    finally:
+        with connection.schema_editor() as editor:
+            editor.alter_db_table(ProviderKeySet, "gone_away", ProviderKeySet._meta.db_table)
 
 
 def test_what_it_demands_and_this_site_lacks_is_to_be_fixed(upstream):

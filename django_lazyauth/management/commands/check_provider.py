@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from django_lazyauth.checks.finding import exit_status
 from django_lazyauth.checks.provider_report import check_providers
@@ -36,6 +37,8 @@ class Command(BaseCommand):
             reports = check_providers(names, offline=offline)
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
+        except DatabaseError:
+            raise CommandError("A table of this app cannot be read. Run manage.py migrate first.") from None
         if json:
             self.stdout.write(_as_json(reports))
         else:
