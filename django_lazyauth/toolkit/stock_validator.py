@@ -13,8 +13,10 @@ from typing import Any
 from oauth2_provider.oauth2_validators import OAuth2Validator
 
 from django_lazyauth.kit.secret_digest import is_digest, secret_matches
+from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.models.fields import digest
 
+from . import client_methods
 from .models import get_access_token_model
 from .rotation import rotating
 
@@ -31,7 +33,30 @@ class StockValidator(OAuth2Validator):
         check = self.validate_bearer_token if is_access_token else super().validate_jwt_bearer_token
         return bool(check(token, scopes, request))
 
+    def authenticate_client(self, request: Any, *args: Any, **kwargs: Any) -> bool:
+        """Refuse the secret of a client with keys: DOT knows no assertions, and no way around them."""
+        is_good = super().authenticate_client(request, *args, **kwargs)
+        return bool(is_good) and client_methods.may_use_secret(request.client)
+
+    def authenticate_client_id(self, client_id: str, request: Any, *args: Any, **kwargs: Any) -> bool:
+        """Refuse a client that has to prove itself with a key."""
+        is_good = super().authenticate_client_id(client_id, request, *args, **kwargs)
+        return bool(is_good) and not client_methods.must_prove(request.client)
+
+    def validate_refresh_token(
+        self, refresh_token: str, client: Any, request: Any, *args: Any, **kwargs: Any
+    ) -> bool:
+        """Refuse the refresh token of a session that began with a client assertion."""
+        if not super().validate_refresh_token(refresh_token, client, request, *args, **kwargs):
+            return False
+        family = request.refresh_token_instance.token_family
+        sessions = PendingAuthorization.objects.filter(pk=family, client_auth=client_methods.BY_KEY)
+        return family is None or not sessions.exists()
+
     def _check_secret(self, provided_secret: str, stored_secret: str) -> bool:
+        if not stored_secret:
+            # DOT takes an empty secret for that of a client that has none. One with a key is confidential and has none.
+            return False
         if is_digest(stored_secret):
             return secret_matches(provided_secret, stored_secret)
         return bool(super()._check_secret(provided_secret, stored_secret))
