@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import quote, urlencode, urlsplit
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
@@ -20,7 +21,8 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import ProviderError, SealBroken
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, Status, UpstreamToken
-from django_lazyauth.openid.requests.logout import end_session_url
+from django_lazyauth.openid.requests.fill import fill_each, fill_url
+from django_lazyauth.openid.requests.logout import Logout
 from django_lazyauth.providers.code_flow import CodeFlow
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.vault.cipher import get_cipher
@@ -30,6 +32,8 @@ from . import flows
 
 #: Sessions of one sign-in whose ID token may be sent. They have one person and one session there.
 LOOKED_AT: Final = 20
+#: Characters of the address. Servers refuse lines of some 8,000, and an ID token may have 64 KiB.
+URL_LIMIT: Final = 6000
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +158,32 @@ def _id_token(begun: PendingAuthorization, provider: str) -> str:
         except SealBroken:
             continue  # The provider asks the person then.
     return ""
+
+
+@sensitive_variables()
+def end_session_url(
+    logout: Logout, endpoint: str, *, client_id: str, redirect_uri: str, state: str, id_token: str
+) -> str:
+    """Return the logout request (§2).
+
+    The ID token is left out where it makes the address too long for servers. The provider asks the person then.
+
+    Args:
+        endpoint: The configured one, or what the provider publishes.
+        redirect_uri: Our page for people who come back; to be registered there.
+        state: Comes back with the person.
+        id_token: Of the session there; empty where none is known.
+    """
+    filled = {"client_id": client_id, "redirect_uri": redirect_uri, "state": state}
+    parameters = {"client_id": client_id, "state": state, **fill_each(logout.upstream_logout_params, filled)}
+    if not any("{redirect_uri}" in template for template in logout.upstream_logout_params.values()):
+        parameters["post_logout_redirect_uri"] = redirect_uri
+    if logout.end_session_endpoint:
+        # What a provider publishes about itself is never filled.
+        endpoint = fill_url(endpoint, filled)
+    separator = "&" if urlsplit(endpoint).query else "?"
+    with_hint, without = (
+        f"{endpoint}{separator}{urlencode(found, quote_via=quote)}"
+        for found in ({"id_token_hint": id_token, **parameters}, parameters)
+    )
+    return with_hint if id_token and len(with_hint) <= URL_LIMIT else without

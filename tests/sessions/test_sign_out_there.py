@@ -10,7 +10,8 @@ from django.conf import settings
 
 from django_lazyauth.models import PendingAuthorization, UpstreamToken
 from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_settings
-from django_lazyauth.openid.requests.logout import URL_LIMIT, Logout, end_session_url
+from django_lazyauth.openid.requests.logout import Logout
+from django_lazyauth.sessions.sign_out_there import URL_LIMIT, end_session_url
 from tests.support.journey import get, make_browser, query_of, submit
 from tests.web.site import soup_of
 

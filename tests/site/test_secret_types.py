@@ -43,6 +43,8 @@ HARMLESS = {
     "vault.lease.Lease.token": "names the holder of a lease",
     "kit.cached_fetch.Running.token": "names the holder of a lease",
     "providers.code_flow.Endpoints.token": "the address of a token endpoint",
+    "openid.requests.revocation.RevocationRequest.token": "says where an access token stands",
+    "openid.requests.revocation.RevocationRequest.body": "has placeholders where tokens stand",
     "openid.rules.Constant.value": "of a rule that says where a value of a person is",
     "openid.rules.Where.value": "the same",
 }

@@ -1,6 +1,6 @@
-"""The keys that say how a sign-out goes on at the provider, and the request that a browser is sent there with.
+"""The rows of the keys that say how a sign-out goes on at the provider, and the value that is made of them.
 
-OpenID Connect RP-Initiated Logout 1.0. Not here: who signs out, and what ends here (:mod:`django_lazyauth.sessions`).
+OpenID Connect RP-Initiated Logout 1.0. Not here: the request (:mod:`django_lazyauth.sessions.sign_out_there`).
 """
 
 from __future__ import annotations
@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, TypedDict
-from urllib.parse import quote, urlencode, urlsplit
 
 from django_lazyauth.openid.provider_kinds import Key, choice
 
 from . import kinds
-from .fill import fill_each, fill_url
 
 UpstreamLogout = Literal["never", "ask", "always"]
 
@@ -21,8 +19,6 @@ UpstreamLogout = Literal["never", "ask", "always"]
 PLACEHOLDERS: Final = ("client_id", "redirect_uri", "state")
 #: The parameters of the request that no configuration may replace (§2).
 OWN: Final = frozenset({"id_token_hint", "client_id", "state", "post_logout_redirect_uri"})
-#: Characters of the address. Servers refuse lines of some 8,000, and an ID token may have 64 KiB.
-URL_LIMIT: Final = 6000
 
 LOGOUT_KEYS: Final = (
     Key(
@@ -78,31 +74,3 @@ class Logout:
 def logout_from(values: Mapping[str, Any]) -> Logout:
     """Return the value of the keys that are fields of :class:`Logout`; *values* may hold others."""
     return Logout(**{one.name: values[one.name] for one in fields(Logout)})
-
-
-def end_session_url(
-    logout: Logout, endpoint: str, *, client_id: str, redirect_uri: str, state: str, id_token: str
-) -> str:
-    """Return the logout request (§2).
-
-    The ID token is left out where it makes the address too long for servers. The provider asks the person then.
-
-    Args:
-        endpoint: The configured one, or what the provider publishes.
-        redirect_uri: Our page for people who come back; to be registered there.
-        state: Comes back with the person.
-        id_token: Of the session there; empty where none is known.
-    """
-    filled = {"client_id": client_id, "redirect_uri": redirect_uri, "state": state}
-    parameters = {"client_id": client_id, "state": state, **fill_each(logout.upstream_logout_params, filled)}
-    if not any("{redirect_uri}" in template for template in logout.upstream_logout_params.values()):
-        parameters["post_logout_redirect_uri"] = redirect_uri
-    if logout.end_session_endpoint:
-        # What a provider publishes about itself is never filled.
-        endpoint = fill_url(endpoint, filled)
-    separator = "&" if urlsplit(endpoint).query else "?"
-    with_hint, without = (
-        f"{endpoint}{separator}{urlencode(found, quote_via=quote)}"
-        for found in ({"id_token_hint": id_token, **parameters}, parameters)
-    )
-    return with_hint if id_token and len(with_hint) <= URL_LIMIT else without
