@@ -98,7 +98,7 @@ def _attempt(grant: UpstreamGrant) -> bool:
     try:
         outcome = _revoke(grant)
     except Exception as error:  # noqa: BLE001 - a host's provider may raise anything; its text may hold a token
-        outcome = error.reason if isinstance(error, ProviderError) else type(error).__name__
+        outcome = error.detail if isinstance(error, ProviderError) else type(error).__name__
         if grant.attempts + 1 < ATTEMPTS:
             return False
         logger.warning("an upstream refresh token was not revoked (%s, provider %s)", outcome, grant.provider)

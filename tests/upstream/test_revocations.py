@@ -200,6 +200,18 @@ def test_a_revocation_is_tried_five_times_and_later_each_time(configure, caplog)
     one.upstream.control(down=False)
 
 
+def test_a_revocation_that_is_redirected_is_none_and_the_operator_is_told_where_to(configure, caplog):
+    """I13: the path of a revocation may hold a token, so of its place the host is told."""
+    one = configure(revocation="token")
+    end.end_session(one.session_id)
+    one.upstream.control(redirects={"/revoke": "https://new.example/of/at-1?token=rt-1"})
+    for _ in range(ATTEMPTS):
+        due_now()
+        revoke_due()
+    assert len(revoked(one)) == ATTEMPTS
+    assert "(redirect: revocation endpoint: to https://new.example, provider acme)" in caplog.text
+
+
 def test_the_sweep_tries_what_a_process_left_that_ended(configure):
     one = configure(revocation="token")
     end.end_session(one.session_id)
