@@ -260,16 +260,17 @@ class TestUnknownKid:
         assert len(upstream.requests(JWKS)) == 1
 
     @pytest.mark.slow
+    @pytest.mark.timeout(600)
     def test_i15_ten_thousand_bad_signatures_are_one_fetch_in_30_s(self, upstream):
         key_fetch.refresh(descriptor())
-        good = upstream.id_token()
+        good, provider = upstream.id_token(), get_provider("acme")
         began = time.monotonic()
         for number in range(10_000):
             bad = good[:-8] + f"{number:06d}AA"
             with pytest.raises(IdentityRejected, match="signature"):
-                get_provider("acme").verify(bad, nonce="n")
+                provider.verify(bad, nonce="n")
         assert len(upstream.requests(JWKS)) <= 2 + (time.monotonic() - began) // 30
-        assert get_provider("acme").verify(good, nonce="n").subject == "person-1"
+        assert get_provider("acme").verify(upstream.id_token(), nonce="n").subject == "person-1"
 
     def test_unknown_keys_and_bad_signatures_share_one_fetch(self, upstream):
         """I15: one counter."""
