@@ -18,6 +18,13 @@ FIELDS: Final = ("backchannel_logout_uri", "grant_types", "jwks", "jwks_uri")
 KEY_FIELDS: Final = ("jwks", "jwks_uri", "keeps_secret")
 
 
+class KeysField(forms.JSONField):
+    """Keys as JSON. Where there are none, the field is empty: Django would show ``null``."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
+
 class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own takes no type argument at run time.
     """A client that an operator made, with the settings that stand beside its row."""
 
@@ -35,7 +42,7 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
         choices=[(name, name) for name in clients.OPERATORS_GRANTS],
         widget=forms.CheckboxSelectMultiple,
     )
-    jwks = forms.JSONField(
+    jwks = KeysField(
         required=False,
         label=_("Public keys"),
         help_text=_("A JWK or a key set, as JSON. From then on its secret does nothing."),

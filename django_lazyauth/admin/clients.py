@@ -114,6 +114,7 @@ class ClientAdmin(ShowsOnce, LargeTable):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         obj = kwargs.get("obj")
+        context["uses_secret"] = obj is not None and _uses_secret(obj)
         if obj is not None and clients.is_self_registered(obj):
             # Nothing on the page can be edited.
             hidden = ("show_save", "show_save_and_continue", "show_save_and_add_another")
@@ -290,7 +291,7 @@ class ClientAdmin(ShowsOnce, LargeTable):
     def new_secret_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Ask before the old secret stops working, which is at once. Then show the new one."""
         client = self.get_object(request, unquote(object_id))
-        if client is None or client.client_type != CONFIDENTIAL:
+        if client is None or not _uses_secret(client):
             raise Http404
         if not self.has_change_permission(request, client):
             raise PermissionDenied
@@ -307,12 +308,17 @@ class ClientAdmin(ShowsOnce, LargeTable):
         return TemplateResponse(request, "django_lazyauth/admin/new_secret.html", context)
 
 
+def _uses_secret(client: Any) -> bool:
+    """Say whether a secret would authenticate the client. One with a key may have none."""
+    return client.client_type == CONFIDENTIAL and client_methods.may_use_secret(client)
+
+
 def _lacks_secret(client: Any) -> bool:
     """Say whether an operator's confidential client has no secret yet, and needs one."""
     if clients.is_self_registered(client) or client.client_type != CONFIDENTIAL or client.client_secret:
         return False
     stored = clients.load_client(client.client_id)
-    return stored is not None and client_methods.may_use_secret(stored)
+    return stored is not None and _uses_secret(stored)
 
 
 replace_client_admin(ClientAdmin)

@@ -357,6 +357,11 @@ def keys_of(operator, row) -> str:
     return page.select_one(".field-keys .readonly").get_text()
 
 
+def test_the_form_of_a_client_without_keys_shows_an_empty_field(operator, everybody):
+    for page in (operator.get(f"{LIST}add/"), page_of(operator, everybody["manual"])):
+        assert BeautifulSoup(page.content, "html.parser").find(id="id_jwks").get_text().strip() == ""
+
+
 def test_an_operator_pastes_a_key_and_the_client_has_no_secret(operator):
     """Spec 8.10: a set, or a single key. The page says what is known of it."""
     for number, jwks in enumerate((KEY.key_set, KEY.public_jwk)):
@@ -366,6 +371,8 @@ def test_an_operator_pastes_a_key_and_the_client_has_no_secret(operator):
         assert row.client_secret == ""
         assert row.lazyauth_registration.metadata == {"jwks": KEY.key_set}
         assert keys_of(operator, row) == "1 key"
+        assert "new-secret" not in page_of(operator, row).content.decode()
+        assert operator.get(f"{LIST}{row.pk}/new-secret/").status_code == 404
         client = OAuthClient(row.client_id)
         assert redeem(client, code_for(client), **KEY.form(row.client_id)).status_code == 200
     assert operator.post(f"{LIST}{row.pk}/change/", fields(jwks=json.dumps(KEY.key_set))).status_code == 302
