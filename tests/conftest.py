@@ -8,10 +8,24 @@ from types import SimpleNamespace
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 
 from django_lazyauth.kit import throttle
 from tests.support.journey import REDIRECT_URI, OAuthClient
 from tests.support.providers import BelievingProvider
+from tests.support.quick_flush import delete_rows, put_back_what_migrate_made
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    with django_db_blocker.unblock():
+        put_back_what_migrate_made()
+    if connection.vendor == "sqlite":
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection.ops, "sql_flush", delete_rows)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -50,20 +50,6 @@ def _quick_rows(server, django_db_setup, django_db_blocker):
         connection.close()
 
 
-@pytest.fixture(scope="package", autouse=True)
-def _quick_flush(server):
-    """Empty tables with DELETE: TRUNCATE makes new files for every table and index, and takes most of a second."""
-    off, on = ("SET FOREIGN_KEY_CHECKS = 0", "SET FOREIGN_KEY_CHECKS = 1") if server == "mysql" else ("", "")
-
-    def sql_flush(style, tables, *, reset_sequences=False, allow_cascade=False):
-        deletes = [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables]
-        return [statement for statement in (off, *deletes, on) if statement]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connection.ops, "sql_flush", sql_flush)
-        yield
-
-
 @pytest.fixture
 def waiting():
     """Count the connections that wait for a lock of another: ``until(lambda: waiting() == 1)``."""

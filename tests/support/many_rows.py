@@ -267,3 +267,5 @@ def empty() -> None:
     from django.core.management import call_command
 
     call_command("flush", interactive=False, verbosity=0)
+    # Otherwise the next tests read the pages of what was deleted.
+    vacuum()
