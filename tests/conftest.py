@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from django.utils import translation
 
 from django_lazyauth.kit import throttle
 from tests.support.journey import REDIRECT_URI, OAuthClient
@@ -31,6 +32,8 @@ def django_db_setup(django_db_setup, django_db_blocker):
 @pytest.fixture(autouse=True)
 def _clean_slate():
     cache.clear()
+    # A request leaves its language behind in the thread.
+    translation.deactivate()
     BelievingProvider.before_finalize.clear()
     BelievingProvider.finalized.clear()
 
