@@ -23,11 +23,12 @@ from django_lazyauth.openid import published
 from django_lazyauth.openid.jose import Reason, TokenRejected
 from django_lazyauth.openid.key_set import STRANGERS, KeySet, KeySetInvalid
 from django_lazyauth.toolkit import client_methods
-from django_lazyauth.toolkit.clients import Client, is_self_registered
+from django_lazyauth.toolkit.clients import Client, is_of_document, is_self_registered
 
 #: Seconds that a token request waits for a fetch: the longest that clients wait without a doubt.
 WAIT: Final = 5.0
-#: Fetches from one host. Many clients may name addresses of a host that is not theirs.
+#: Fetches from one host. Many clients may name addresses of a host that is not theirs. Those of the host itself and of
+#: operators count apart, so that strangers cannot use them up.
 FETCHES_OF_HOST: Final = Throttle("client-keys-of-host", 10, timedelta(minutes=1))
 #: Failures after which another try may succeed. All others say that the address holds no usable keys.
 PASSING: Final = frozenset(
@@ -118,13 +119,20 @@ def _settled(key: str) -> Result[Any] | None:
 
 def _cache_key(client: Client) -> str:
     """Return the name of the key set: by who chose its address, as that decides what may be fetched (I14)."""
-    chosen_by = "stranger" if is_self_registered(client) else "operator"
-    return f"{chosen_by} {client_methods.keys_uri(client)}"
+    uri = client_methods.keys_uri(client)
+    if not is_self_registered(client):
+        return f"operator {uri}"
+    is_of_host = is_of_document(client) and _host_of(client.client_id) == _host_of(uri)
+    return f"{'host' if is_of_host else 'stranger'} {uri}"
+
+
+def _host_of(uri: str) -> str:
+    return urlsplit(uri).hostname or ""
 
 
 def _fetch(key: str) -> Any:
     chosen_by, _, url = key.partition(" ")
-    if not FETCHES_OF_HOST.take(urlsplit(url).hostname or ""):
+    if not FETCHES_OF_HOST.take(f"{chosen_by} {_host_of(url)}"):
         raise SourceFailed("too_many_fetches")
     policy = fetch.OPERATOR if chosen_by == "operator" else fetch.STRANGER
     return published.get_key_set(url, policy)
