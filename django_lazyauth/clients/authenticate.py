@@ -198,14 +198,14 @@ def _proved(credentials: Credentials, known: clients.Client | None) -> clients.C
 
 
 def _as_known(by_key: clients.Client | None, known: clients.Client | None) -> clients.Client:
-    """Return the client that proved itself with its key, as it stands in the transaction of the caller."""
-    if by_key is None:
+    """Return the client that proved itself with its key, as it stands in the transaction of the caller.
+
+    An operator may have disabled it while its keys were fetched.
+    """
+    client = _load(by_key.client_id, known) if by_key is not None else None
+    if client is None:
         raise InvalidClient
-    if known is None or known.client_id != by_key.client_id:
-        return by_key
-    if not clients.is_usable(known):
-        raise InvalidClient
-    return known
+    return client
 
 
 def authenticate_confidential(

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
-from oauth2_provider.models import get_application_model
+from oauth2_provider.models import AccessToken, get_application_model
 
-from django_lazyauth.clients.by_key import keys
+from django_lazyauth.clients import operator_actions
+from django_lazyauth.clients.by_key import keys, prove
 from django_lazyauth.clients.by_key.assertion import read_assertion
 from django_lazyauth.clients.by_key.prove import prove_by_key
 from django_lazyauth.errors import InvalidClient
 from django_lazyauth.kit.fetch import sockets
 from django_lazyauth.models import UsedProof
+from django_lazyauth.upkeep.sweep import sweep
 from tests.conftest import register
 from tests.kit.test_fetch import NON_PUBLIC_ADDRESSES
 from tests.support.client_keys import ClientKey, give_keys
@@ -176,6 +179,48 @@ def test_nobody_waits_inside_a_transaction(transactional_db, server, keyed, monk
     assert seen == [False]
 
 
+@pytest.fixture
+def while_waiting(monkeypatch):
+    """Returns a function whose argument is called between the fetch of keys and what follows."""
+
+    def arrange(act):
+        load_keys = prove.load_keys
+
+        def loaded(*args, **kwargs):
+            found = load_keys(*args, **kwargs)
+            act()
+            return found
+
+        monkeypatch.setattr(prove, "load_keys", loaded)
+
+    return arrange
+
+
+def test_i21_a_client_that_is_disabled_while_its_keys_are_fetched_gets_nothing(server, while_waiting):
+    """It decides itself how long its server takes."""
+    register(
+        client_id="machine",
+        client_type="confidential",
+        authorization_grant_type="client-credentials",
+    )
+    give_keys("machine", jwks_uri=server.url())
+    pk = get_application_model().objects.get(client_id="machine").pk
+    while_waiting(lambda: operator_actions.disable([pk]))
+    form = {"grant_type": "client_credentials", "scope": "profile"} | KEY.form("machine")
+    assert post_form(make_browser(), "/token", form).status_code == 401
+    assert not AccessToken.objects.exists()
+
+
+def test_i25_a_replay_that_waits_for_keys_is_refused_although_a_sweep_comes_first(
+    server, keyed, while_waiting
+):
+    """It came within the leeway, and the clock of the sweep is ahead."""
+    form = {"token": "x"} | KEY.form(keyed.client_id, exp=timedelta(seconds=-50))
+    assert post_form(make_browser(), "/introspect", form).status_code == 200
+    while_waiting(lambda: list(sweep(now=timezone.now() + timedelta(seconds=30))))
+    assert post_form(make_browser(), "/introspect", form).status_code == 401
+
+
 def test_a_server_of_keys_that_is_down_is_told_as_what_it_is(server, keyed):
     """The assertion may be good: 503, and no second try before the backoff."""
     server.status = 500
@@ -220,6 +265,17 @@ def test_one_host_is_asked_ten_times_a_minute_whoever_names_it(server, keyed):
     statuses = [knock(client).status_code for client in clients]
     assert statuses == [200] * 10 + [503] * 2
     assert server.asked == 10
+
+
+def test_strangers_cannot_use_up_what_a_host_is_asked_for_others(server, keyed):
+    """Neither for an operator's client, nor for a document whose keys are on its own host, such as ChatGPT's."""
+    for number in range(11):
+        knock(client_at(server.url(f"/{number}"), f"client-{number}"))
+    assert knock(keyed).status_code == 503
+    assert knock(client_at(server.url("/ours"), "ours", source="manual")).status_code == 200
+    assert knock(client_at(server.url("/own"), server.url("/document"), source="cimd")).status_code == 200
+    elsewhere = client_at(server.url("/theirs"), "https://client.example/document", source="cimd")
+    assert knock(elsewhere).status_code == 503
 
 
 @pytest.mark.parametrize("address", [*NON_PUBLIC_ADDRESSES[:17], "[::1]", "[fd12:3456::1]", "localhost"])

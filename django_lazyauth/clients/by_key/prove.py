@@ -29,6 +29,9 @@ logger = logging.getLogger("django_lazyauth.token")
 
 #: Assertions of one client that registered itself. Each leaves a row, for an hour at most.
 ASSERTIONS_OF_STRANGER: Final = Throttle("client-assertion", 300, timedelta(minutes=5))
+#: How long a used assertion is remembered after ``exp``: the leeway for which it is taken, and as much again. Whoever
+#: sweeps may have a clock that is ahead, and a request that came in time may still wait for keys.
+KEPT: Final = timedelta(seconds=2 * LEEWAY)
 #: Endpoints whose URL ``ASSERTION_AUDIENCE_COMPAT`` allows as audience.
 ENDPOINTS: Final = ("token", "revoke", "introspect")
 
@@ -124,7 +127,7 @@ def _spend(assertion: Assertion) -> bool:
         ProofKind.CLIENT_ASSERTION,
         signer=assertion.client_id,
         token_id=assertion.token_id,
-        expires_at=assertion.expires_at + timedelta(seconds=LEEWAY),
+        expires_at=assertion.expires_at + KEPT,
     )
     using = router.db_for_write(UsedProof)
     # One statement is a transaction of its own, in one round trip to the database. Inside another one this raises.
