@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from django import forms
@@ -18,8 +19,21 @@ FIELDS: Final = ("backchannel_logout_uri", "grant_types", "jwks", "jwks_uri")
 KEY_FIELDS: Final = ("jwks", "jwks_uri", "keeps_secret")
 
 
+class _Decoder(json.JSONDecoder):
+    """Calls JSON that is nested too deeply invalid. Django would let the page fail."""
+
+    def decode(self, s: str, *args: Any) -> Any:
+        try:
+            return super().decode(s, *args)
+        except RecursionError:
+            raise json.JSONDecodeError("too deep", s, 0) from None
+
+
 class KeysField(forms.JSONField):
     """Keys as JSON. Where there are none, the field is empty: Django would show ``null``."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(decoder=_Decoder, **kwargs)
 
     def prepare_value(self, value: Any) -> Any:
         return "" if value is None else super().prepare_value(value)
@@ -70,7 +84,10 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
             registration = clients.registration_of(self.instance)
             known = registration.metadata if registration is not None else {}
             self.initial.update({name: known[name] for name in FIELDS if name in known})
-            self.initial["keeps_secret"] = client_methods.METHODS_MEMBER in known
+            methods = client_methods.methods_in(known)
+            self.initial["keeps_secret"] = client_methods.BY_KEY in methods and client_methods.has_secret_by(
+                known
+            )
 
     def clean_redirect_uris(self) -> str:
         return self._clean_uris("redirect_uris")
@@ -107,12 +124,12 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
         return uri
 
     def clean_jwks(self) -> dict[str, Any] | None:
-        """Check pasted keys by the rule of registrations. A single key becomes a set of one."""
+        """Check pasted keys by the rule of registrations. A single key becomes a set of one, of which keys are kept."""
         given = self.cleaned_data["jwks"]
         if isinstance(given, dict) and "kty" in given:
             given = {"keys": [given]}
         self._check_keys("jwks", given)
-        return given or None
+        return {"keys": given["keys"]} if given else None
 
     def clean_jwks_uri(self) -> str:
         uri = str(self.cleaned_data["jwks_uri"])
@@ -136,9 +153,14 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
             )
 
     def metadata(self) -> dict[str, Any]:
-        """Return the members that stand beside the client; ``None`` removes one."""
+        """Return the members that stand beside the client; ``None`` removes one.
+
+        Its methods stay as they are where nothing of its keys was changed here: a host may have set others.
+        """
         given = self.cleaned_data
-        has_keys = bool(given.get("jwks") or given.get("jwks_uri"))
-        methods = [client_methods.BY_KEY, *client_methods.BY_SECRET]
-        both = {client_methods.METHODS_MEMBER: methods if has_keys and given.get("keeps_secret") else None}
-        return {name: given.get(name) or None for name in FIELDS} | both
+        members = {name: given.get(name) or None for name in FIELDS}
+        if not set(KEY_FIELDS).isdisjoint(self.changed_data):
+            has_both = bool(members["jwks"] or members["jwks_uri"]) and given.get("keeps_secret")
+            methods = [client_methods.BY_KEY, *client_methods.BY_SECRET]
+            members[client_methods.METHODS_MEMBER] = methods if has_both else None
+        return members

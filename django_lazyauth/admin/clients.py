@@ -96,7 +96,10 @@ class ClientAdmin(ShowsOnce, LargeTable):
             (None, {"fields": (*self.operators_fields, "grant_types", "backchannel_logout_uri")}),
             (_("Keys instead of a secret"), {"fields": KEY_FIELDS}),
         ]
-        if obj is not None and clients.is_self_registered(obj):
+        if obj is not None and (
+            clients.is_self_registered(obj) or not self.has_change_permission(request, obj)
+        ):
+            # Django shows "None" for a field of the form alone, whatever it holds, to who may only look.
             fieldsets = [(None, {"fields": self.operators_fields})]
         if obj is not None:
             fieldsets.append((_("What is known of it"), {"fields": self.shown_fields}))

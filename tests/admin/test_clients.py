@@ -25,7 +25,7 @@ from django_lazyauth.models import ClientRegistration, InitialAccessToken
 from django_lazyauth.signals import client_deleted
 from tests.clients.conftest import CONFIDENTIAL, PUBLIC, Registrar
 from tests.conftest import register as register_manually
-from tests.support.client_keys import ClientKey
+from tests.support.client_keys import ClientKey, give_keys
 from tests.support.journey import OAuthClient, code_for, get, make_browser, post_form, redeem
 from tests.support.key_server import KeyServer
 from tests.support.processes import until
@@ -403,6 +403,7 @@ def test_a_client_moves_from_its_secret_to_keys_without_a_pause(operator):
         ("jwks", json.dumps({"kty": "oct", "k": "AAAA"})),
         ("jwks", json.dumps(KEY.public_jwk | {"use": "enc"})),
         ("jwks", '"text"'),
+        ("jwks", "[" * 5000 + "]" * 5000),
         ("jwks_uri", "http://client.example/jwks"),
         ("jwks_uri", "client.example"),
         ("jwks_uri", "https://client.example/ jwks"),
@@ -412,6 +413,44 @@ def test_an_operator_is_told_which_keys_cannot_be_used(operator, name, value):
     page = operator.post(f"{LIST}add/", fields(**{name: value}))
     assert set(page.context["adminform"].form.errors) == {name}
     assert not Application.objects.exists()
+
+
+@pytest.mark.parametrize("beside", ['"a\\u0000"', "NaN", '"secret"'])
+def test_of_what_an_operator_pastes_only_keys_are_kept(operator, beside):
+    """PostgreSQL refuses the first, and JSON the second."""
+    pasted = f'{{"keys": [{json.dumps(KEY.public_jwk)}], "beside": {beside}}}'
+    assert operator.post(f"{LIST}add/", fields(jwks=pasted)).status_code == 302
+    assert ClientRegistration.objects.get().metadata == {"jwks": KEY.key_set}
+
+
+@pytest.mark.parametrize(
+    "methods", [["private_key_jwt"], ["private_key_jwt", "none"], ["private_key_jwt", "client_secret_post"]]
+)
+def test_who_saves_a_client_gives_it_no_method_that_it_had_not(operator, methods):
+    """A host may set members that the form has no field for. Else a secret would work again."""
+    row = register_manually(client_id="ours", client_type="confidential")
+    give_keys("ours", KEY, token_endpoint_auth_methods_supported=methods)
+    before = ClientRegistration.objects.get().metadata
+    initial = page_of(operator, row).context["adminform"].form.initial
+    sent = fields(name="Renamed", jwks=json.dumps(KEY.key_set))
+    operator.post(
+        f"{LIST}{row.pk}/change/", sent | ({"keeps_secret": "on"} if initial["keeps_secret"] else {})
+    )
+    row.refresh_from_db()
+    assert (row.name, ClientRegistration.objects.get().metadata) == ("Renamed", before)
+
+
+def test_who_may_only_look_sees_what_is_known_of_the_keys(client):
+    """Django would show "None" for the fields of the form."""
+    viewer = get_user_model().objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_application"))
+    client.force_login(viewer)
+    row = register_manually(client_id="ours", client_type="confidential")
+    give_keys("ours", KEY)
+    assert keys_of(client, row) == "1 key"
+    assert not BeautifulSoup(page_of(client, row).content, "html.parser").select(
+        ".field-jwks, .field-grant_types"
+    )
 
 
 def test_an_operator_gives_keys_or_their_address(operator):
