@@ -12,6 +12,7 @@ from django.core.checks import Warning as CheckWarning
 from django_lazyauth.conf import raw_settings
 from django_lazyauth.conf.messages import complaint, readable
 from django_lazyauth.tokens.keys import signing_keys
+from django_lazyauth.toolkit.settings import validator_knows_keys
 from django_lazyauth.vault.cipher import vault_keys
 
 #: What RFC 7592 needs of a store.
@@ -92,6 +93,16 @@ def _store(store: object) -> Iterator[CheckMessage]:
             "clients cannot manage their registrations.",
             hint="This may be meant; every request that needs one of them is refused.",
             id="lazyauth.W002",
+        )
+
+
+def check_validator() -> Iterator[CheckMessage]:
+    if not validator_knows_keys():
+        yield CheckWarning(
+            "The OAUTH2_VALIDATOR_CLASS of django-oauth-toolkit knows no client keys. If its token, revocation or "
+            "introspection endpoint is mounted, anybody passes there for a client that has a key and no secret.",
+            hint="Derive it from django_lazyauth.toolkit.stock_validator.StockValidator.",
+            id="lazyauth.W018",
         )
 
 

@@ -32,3 +32,13 @@ def use_our_defaults() -> None:
     oauth2_settings.defaults["OAUTH2_VALIDATOR_CLASS"] = (
         "django_lazyauth.toolkit.stock_validator.StockValidator"
     )
+
+
+def validator_knows_keys() -> bool:
+    """Say whether DOT's own endpoints refuse what a key protects: whether their validator derives from ours."""
+    from .stock_validator import StockValidator  # Its models are not loaded where this module is.
+
+    try:
+        return issubclass(oauth2_settings.OAUTH2_VALIDATOR_CLASS, StockValidator)
+    except ImportError:
+        return True  # DOT names the class that it cannot import where it is used.

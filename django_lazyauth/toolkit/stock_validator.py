@@ -17,6 +17,7 @@ from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.models.fields import digest
 
 from . import client_methods
+from .clients import operators_grants
 from .models import get_access_token_model
 from .rotation import rotating
 
@@ -42,6 +43,14 @@ class StockValidator(OAuth2Validator):
         """Refuse a client that has to prove itself with a key."""
         is_good = super().authenticate_client_id(client_id, request, *args, **kwargs)
         return bool(is_good) and not client_methods.must_prove(request.client)
+
+    def validate_grant_type(
+        self, client_id: str, grant_type: str, client: Any, request: Any, *args: Any, **kwargs: Any
+    ) -> bool:
+        """Refuse a grant that the operator's list beside the client leaves out."""
+        is_good = super().validate_grant_type(client_id, grant_type, client, request, *args, **kwargs)
+        stated = operators_grants(request.client)
+        return bool(is_good) and (stated is None or grant_type in stated)
 
     def validate_refresh_token(
         self, refresh_token: str, client: Any, request: Any, *args: Any, **kwargs: Any

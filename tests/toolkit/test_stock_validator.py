@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 
 import pytest
+from django.core.checks import run_checks
 from oauth2_provider.models import get_application_model
 
 from django_lazyauth.models import ClientRegistration
+from django_lazyauth.toolkit.stock_validator import StockValidator
 from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.support.client_keys import ClientKey, give_keys
 from tests.support.journey import OAuthClient, code_for, make_browser, post_form, redeem
@@ -65,6 +67,14 @@ def test_an_empty_secret_is_no_secret_at_all(machine):
     assert call("/dot/token/", machine, "").status_code == 401
 
 
+def test_a_grant_that_the_operator_left_out_is_refused_here_too(machine):
+    """Spec 8.10: the list beside a client replaces its one grant."""
+    give_keys("machine", grant_types=["authorization_code"])
+    assert call("/dot/token/", machine, CONFIDENTIAL_SECRET).json()["error"] == "unauthorized_client"
+    give_keys("machine", grant_types=["authorization_code", "client_credentials"])
+    assert call("/dot/token/", machine, CONFIDENTIAL_SECRET).status_code == 200
+
+
 def test_a_session_that_began_with_a_key_is_not_refreshed_without_one(db):
     """Spec 8.1: whatever the client registers later, and wherever the refresh token is sent."""
     register(client_id="both", client_type="public")
@@ -89,3 +99,23 @@ def test_a_public_client_that_must_use_its_key_is_not_taken_at_its_word(db):
     assert call("/dot/token/", form).status_code == 401
     ClientRegistration.objects.update(metadata={})
     assert call("/dot/token/", form).status_code == 200
+
+
+class Derived(StockValidator):
+    """What a host makes of it."""
+
+
+@pytest.mark.parametrize(
+    ("validator", "is_told"),
+    [
+        ("oauth2_provider.oauth2_validators.OAuth2Validator", True),
+        (f"{__name__}.Derived", False),
+        (f"{__name__}.Missing", False),
+        (None, False),
+    ],
+)
+def test_a_check_warns_of_a_validator_that_is_a_way_around(settings, validator, is_told):
+    """To the validator of django-oauth-toolkit an empty secret is that of a client with a key."""
+    own = {"OAUTH2_VALIDATOR_CLASS": validator} if validator else {}
+    settings.OAUTH2_PROVIDER = getattr(settings, "OAUTH2_PROVIDER", {}) | own
+    assert ("lazyauth.W018" in {one.id for one in run_checks()}) is is_told
