@@ -175,7 +175,7 @@ def _finalize(locked: LockedCode) -> _Person:
             raise InvalidGrant
         return _Person(locked.user)
     try:
-        return _write_deferred(locked, locked.deferred)
+        person = _write_deferred(locked, locked.deferred)
     except RegistrationRefused as refused:
         raise _Unfinishable(refused.description) from None
     except SealBroken:
@@ -186,6 +186,10 @@ def _finalize(locked: LockedCode) -> _Person:
         if error.reason != "not_configured":
             raise
         raise InvalidGrant(_WAY_IN_IS_GONE) from None
+    if not person.user.is_active:
+        # A receiver or the host's `sync` deactivated them a moment ago, which ended this sign-in.
+        raise InvalidGrant("This account may not sign in.")
+    return person
 
 
 def _write_deferred(locked: LockedCode, row: DeferredRegistration) -> _Person:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
@@ -115,9 +116,11 @@ def _cleaned(name: str, value: Any, blank: AbstractBaseUser) -> Any:
     if not isinstance(value, str | int | float) or (isinstance(value, str) and has_bad_characters(value)):
         return None
     try:
-        return field.clean(value, blank)
+        cleaned = field.clean(value, blank)
     except (ValidationError, ValueError, TypeError, OverflowError):
         return None
+    # Not every database stores NaN and infinity.
+    return None if isinstance(cleaned, float) and not math.isfinite(cleaned) else cleaned
 
 
 def is_unique(name: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ValidationError
 from django.db import DataError, IntegrityError, router, transaction
 
 from django_lazyauth.kit.text import is_undeliverable
@@ -102,7 +103,10 @@ def call(
 
 
 def _save(user: AbstractBaseUser, values: Mapping[str, Any], provider: str) -> frozenset[str]:
-    """Give *user* these values, and return the names of those that stand. A lost race leaves what can be unique."""
+    """Give *user* these values, and return the names of those that stand. A lost race leaves what can be unique.
+
+    A user model that validates what it saves may refuse them too, also for a field that nobody wrote here.
+    """
     before = {name: getattr(user, name) for name in values}
     safe = frozenset(name for name in values if not fields.is_unique(name))
     for names in dict.fromkeys((frozenset(values), safe)):
@@ -113,9 +117,9 @@ def _save(user: AbstractBaseUser, values: Mapping[str, Any], provider: str) -> f
         try:
             with transaction.atomic(using=router.db_for_write(type(user), instance=user)):
                 user.save(update_fields=sorted(names))
-        except (IntegrityError, DataError) as error:
+        except (IntegrityError, DataError, ValidationError) as error:
             why = type(error).__name__
-            logger.warning("fields of a user stay: the database refuses what %s says (%s)", provider, why)
+            logger.warning("fields of a user stay: what %s says cannot be saved (%s)", provider, why)
         else:
             return names
     for name, value in before.items():

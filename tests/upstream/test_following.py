@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db import connection
+from django.db.models import FloatField
 from django.db.models.signals import pre_save
 
 from django_lazyauth.errors import RegistrationRefused
@@ -278,7 +279,7 @@ def test_an_address_that_was_taken_at_this_moment_leaves_the_old_one(person, cap
                 "DROP INDEX one_address" + (" ON auth_user" if connection.vendor == "mysql" else "")
             )
     assert user().first_name == "Augusta"
-    assert "the database refuses what acme says (IntegrityError)" in caplog.text
+    assert "what acme says cannot be saved (IntegrityError)" in caplog.text
     identity = ProviderIdentity.objects.get()
     assert identity.email == "king@acme.example", "the account is described all the same"
     assert later(**KING).email == "king@acme.example", "the next sign-in tries again"
@@ -343,6 +344,45 @@ def test_i3_a_function_that_refuses_a_new_person_leaves_nothing(acme, upstream, 
 def test_a_function_may_write_nothing(person):
     person(sync=lambda user, identity, changed: None)
     assert names() == ("Ada", "Lovelace")
+
+
+def test_a_function_that_deactivates_a_new_person_ends_the_sign_in(acme, upstream, client_):  # noqa: F811
+    """I18: it is no error of the server."""
+    from tests.support.journey import redeem
+
+    def deactivate(user, identity, changed):
+        user.is_active = False
+        return ["is_active"]
+
+    acme(sync=deactivate)
+    answer = redeem(client_, code_of(upstream, client_))
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+    assert answer.json()["error_description"] == "This account may not sign in."
+
+
+@pytest.mark.parametrize("odd", ["nan", "inf", "-Infinity"])
+def test_a_number_that_is_none_refuses_nobody(person, monkeypatch, odd):
+    """Some databases store it as NULL, and some refuse it."""
+    monkeypatch.setattr(User._meta.get_field("first_name"), "clean", FloatField().clean)
+    person(claims=ADA | {"given_name": odd}, sync="update")
+    assert names() == ("", "Lovelace")
+
+
+def test_a_user_who_cannot_be_saved_as_they_are_may_sign_in(person, caplog):
+    """A user model may validate what it saves, as ``full_clean`` does. It refuses what is new, and not the person."""
+
+    def validate(sender, instance, **kwargs):
+        if instance.first_name == "Augusta":
+            raise ValidationError("no")
+
+    later = person(sync="update")
+    pre_save.connect(validate, sender=User)
+    try:
+        later(**KING)
+    finally:
+        pre_save.disconnect(validate, sender=User)
+    assert names() == ("Ada", "Lovelace")
+    assert "what acme says cannot be saved (ValidationError)" in caplog.text
 
 
 def test_an_odd_validator_refuses_nobody(person, monkeypatch):
