@@ -19,6 +19,7 @@ from django_lazyauth.conf import RegistrationMode, lazyauth_settings
 from django_lazyauth.errors import LazyAuthError, RegistrationRefused, SealBroken
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity
 from django_lazyauth.providers.base import Identity, Json, Provider, SyncTerms
+from django_lazyauth.providers.registry import with_accounts_of
 from django_lazyauth.signals import identity_updated, user_registered
 from django_lazyauth.tokens.writes import Insert, Writes
 from django_lazyauth.users import follow, groups
@@ -183,7 +184,7 @@ def write_person(
         if not user.is_active:
             raise Deactivated
         link = identity_row(user, identity, seen_at=seen_at)
-        if pending.provider == identity.provider:
+        if pending.provider in with_accounts_of(identity.provider):
             link.asked_again_at = pending.asked_again_at
         link.written = follow.digests_of_new(user, identity, terms)
         Writes((Insert(link),)).run()

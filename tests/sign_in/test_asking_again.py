@@ -309,6 +309,15 @@ def test_a_person_is_asked_once_in_30_days(google, client_, lazyauth, mode):
     assert held(row).refresh_token
 
 
+def test_a_new_person_is_asked_once_in_30_days_where_the_account_is_another_entrys(google, client_, lazyauth):
+    upstream = google()
+    entry = upstream.config(**GOOGLE, accounts_of="owner")
+    lazyauth(PROVIDERS={"owner": upstream.config(**GOOGLE), "acme": entry})
+    found = [signed_in(upstream, client_, omit_refresh_token=True)[1] for _ in range(2)]
+    assert found == [1, 0]
+    assert ProviderIdentity.objects.get().provider == "owner"
+
+
 def not_asked_yet(google, client_, **config):
     """Return the upstream, after somebody signed in who was not asked."""
     signed_in(google(**config | {"offline": "never"}), client_)
