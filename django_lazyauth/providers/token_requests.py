@@ -234,7 +234,8 @@ def post_revocation(
     The key ``revocation_request`` says another request, which names the access token.
 
     Raises as :func:`post_grant`, and:
-        ProviderUnavailable: ``down``: the upstream could not do it now (RFC 7009 §2.2.1); or ``redirect``.
+        ProviderUnavailable: ``down``: the upstream could not do it now (RFC 7009 §2.2.1); ``redirect``; or
+            ``misconfigured``: it does not know this site.
     """
     refresh_token, _ = split_kept(bundle.refresh_token)
     filled = {
@@ -256,6 +257,9 @@ def post_revocation(
         answer = send(endpoint, body, headers=headers, policy=policy, deadline=deadline)
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise ProviderUnavailable("down", debug=f"revocation endpoint: HTTP {answer.status}")
+    if request is None and answer.status == HTTPStatus.UNAUTHORIZED:
+        # RFC 7009 §2.2.1: `invalid_client`. Of a token that it does not know it says nothing.
+        raise ProviderUnavailable("misconfigured", debug=f"revocation endpoint: HTTP {answer.status}")
     if location := answer.location(with_path=False):
         # Nothing was revoked. The path may hold the access token, and a redirect repeats it.
         raise ProviderUnavailable("redirect", debug=f"revocation endpoint: to {location}")

@@ -63,6 +63,7 @@ DEFAULTS = {
     "keep_refresh_token": False,  # do not rotate it
     "expires_in": 3600,
     "refresh_expires_in": None,
+    "revoke_status": 200,  # of its revocation endpoint
     "unpublished_key": False,  # sign with a key that is not in the key set
     "jwks_answer": None,  # 500, html, empty, huge, close, 101_keys, bomb
     "cache_control": "public, max-age=300",
@@ -307,7 +308,7 @@ class Handler(BaseHTTPRequestHandler):
             "/token": lambda: self.token(form or dict(parse_qsl(urlsplit(self.path).query))),
             "/token/refresh": lambda: self.token(form or dict(parse_qsl(urlsplit(self.path).query))),
             "/userinfo": self.userinfo,
-            "/revoke": lambda: self.answer(200, {}),
+            "/revoke": lambda: self.answer(provider.levers["revoke_status"], {}),
             "/user": lambda: self.user(form),
             "/user/emails": lambda: self.api(provider.levers["emails"]),
         }

@@ -212,6 +212,28 @@ def test_a_revocation_that_is_redirected_is_none_and_the_operator_is_told_where_
     assert "(redirect: revocation endpoint: to https://new.example, provider acme)" in caplog.text
 
 
+def test_a_revocation_by_a_client_that_is_not_known_there_is_none_and_is_told(configure, caplog):
+    """RFC 7009 §2.2.1: a wrong secret left tokens alive, and the log said that they were revoked."""
+    one = configure(revocation="token")
+    end.end_session(one.session_id)
+    one.upstream.control(revoke_status=401)
+    for _ in range(ATTEMPTS):
+        due_now()
+        revoke_due()
+    assert len(revoked(one)) == ATTEMPTS
+    assert "(misconfigured: revocation endpoint: HTTP 401, provider acme)" in caplog.text
+
+
+def test_a_token_that_is_not_known_there_is_revoked(configure, caplog):
+    """Some servers answer 400, where RFC 7009 §2.2 wants 200."""
+    caplog.set_level("INFO", "django_lazyauth.vault")
+    one = configure(revocation="token")
+    end.end_session(one.session_id)
+    one.upstream.control(revoke_status=400)
+    assert revoke_due() == 1
+    assert caplog.records[-1].outcome == "revoked"
+
+
 def test_the_sweep_tries_what_a_process_left_that_ended(configure):
     one = configure(revocation="token")
     end.end_session(one.session_id)
