@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from django.core.checks import CheckMessage, Error
@@ -20,7 +21,7 @@ from django_lazyauth.openid.domains import check_configuration, normalise
 from django_lazyauth.openid.domains import find as find_domain
 from django_lazyauth.openid.people.keys import People
 from django_lazyauth.openid.requests.signing import end_of
-from django_lazyauth.providers.base import Provider
+from django_lazyauth.providers.base import Provider, SyncTerms
 from django_lazyauth.providers.code_flow import CodeFlow
 from django_lazyauth.providers.openid import OpenIDProvider
 from django_lazyauth.providers.registry import get_provider
@@ -92,23 +93,20 @@ def _wrong_registration(name: str) -> CheckMessage:
 
 
 def _fields_of_users(provider: Provider) -> Iterator[CheckMessage]:
-    for text in _sync_complaints(provider):
+    people = provider.descriptor.people if isinstance(provider, CodeFlow) else None
+    for text in _sync_complaints(provider.sync_terms, people):
         yield Error(f"Provider {_shown(provider.name)} cannot be set up: {text}.", id="lazyauth.E008")
 
 
-def _sync_complaints(provider: Provider) -> Iterator[str]:
+def _sync_complaints(terms: Callable[[], SyncTerms], people: People | None) -> Iterator[str]:
     try:
-        provider.sync_terms()
+        terms()
     except ProviderUnavailable as error:
         yield error.debug
         return
-    if isinstance(provider, CodeFlow):
-        yield from _people_complaints(provider.descriptor.people)
-
-
-def _people_complaints(people: People) -> Iterator[str]:
-    yield from fields.complaints(people)
-    yield from groups.complaints(people)
+    if people is not None:
+        yield from fields.complaints(people)
+        yield from groups.complaints(people)
 
 
 def _addresses(provider: Provider) -> Iterator[CheckMessage]:
@@ -193,7 +191,8 @@ def _fields_of_domains() -> Iterator[str]:
     for name in lazyauth_settings.sso_domains:
         domain = find_domain(normalise(name))
         if domain is not None and domain.descriptor is not None:
-            for text in _people_complaints(domain.descriptor.people):
+            people = domain.descriptor.people
+            for text in _sync_complaints(partial(SyncTerms.of, people), people):
                 yield f"{_shown(name)}: {text}."
 
 

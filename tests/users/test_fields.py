@@ -122,6 +122,14 @@ def test_a_configured_domain_is_checked_too(lazyauth):
     assert '"user_fields" cannot fill "is_staff"' in message.msg
 
 
+def test_a_function_that_a_configured_domain_names_in_vain_is_an_error(lazyauth):
+    """Nobody of that domain could sign in."""
+    lazyauth(SSO_DOMAINS={"corp.example": ENTRY | {"sync": "no.such.function"}})
+    (message,) = check_domains()
+    assert message.id == "lazyauth.E020"
+    assert '"sync" must be import, update, or a function or its dotted path' in message.msg
+
+
 def test_i6_a_field_of_ours_is_not_filled_though_nobody_ran_the_check():
     identity = Identity("acme", "1", user_fields={"is_staff": True, "username": "root", "first_name": "Ada"})
     assert fields.said_of(identity) == {"first_name": "Ada"}
