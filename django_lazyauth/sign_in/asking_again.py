@@ -64,7 +64,10 @@ def complete(
         if reason_of(error) not in NO_ANSWER:
             raise
         logger.info("%s was asked for consent once more and did not answer: %s", provider.name, error.detail)
-        health.note_asked_again(provider.name, brought=False)
+        if error.stage != "authorization":
+            # What stands in the address that the browser comes back by, anybody can write: three of them must not keep
+            # everybody from being asked.
+            health.note_asked_again(provider.name, brought=False)
         return first
     if isinstance(second, Page):
         return second
@@ -85,6 +88,8 @@ def begin(pending: PendingAuthorization, provider: Provider, success: Success) -
         pending.asked_again_at is not None
         or not isinstance(provider, CanAskAgain)
         or not _lacks_refresh_token(provider, success)
+        # What a provider of the host knows its users by is not kept, so the first answer could not stand in.
+        or success.user is not None
         # Their names come from strangers, so nobody counts what they bring.
         or provider.name.startswith(SSO_PREFIX)
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from django_lazyauth.models import (
     UpstreamGrant,
     UpstreamToken,
 )
+from django_lazyauth.providers.openid import OpenIDProvider
 from django_lazyauth.sessions import end
 from django_lazyauth.upstream.fresh_token import fresh_token
 from django_lazyauth.upstream.health import REST
@@ -245,22 +247,23 @@ def test_who_cancels_the_second_question_is_told_so_and_may_sign_in_without_it(a
 
 
 @pytest.mark.parametrize(
-    "levers",
+    ("levers", "in_vain"),
     [
-        {"authorize_error": "server_error"},
-        {"authorize_error": "invalid_request"},
-        {"authorize_error": "interaction_required"},
-        {"token_answers": ["500"]},
-        {"token_answers": [{"status": 401, "body": {"error": "invalid_client"}}] * 2},
+        ({"authorize_error": "server_error"}, 0),
+        ({"authorize_error": "invalid_request"}, 0),
+        ({"authorize_error": "interaction_required"}, 0),
+        ({"token_answers": ["500"]}, 1),
+        ({"token_answers": [{"status": 401, "body": {"error": "invalid_client"}}] * 2}, 1),
     ],
 )
-def test_a_second_answer_that_does_not_come_loses_no_sign_in(asked, client_, levers, caplog):
+def test_a_second_answer_that_does_not_come_loses_no_sign_in(asked, client_, levers, in_vain, caplog):
+    """What only the browser says is not counted: three strangers' errors would keep everybody from being asked."""
     upstream, browser, answer = asked
     caplog.set_level("INFO", "django_lazyauth.upstream")
     row = redeemed(browser, client_, answered(upstream, browser, answer, **levers))
     assert held(row).access_token
     assert "was asked for consent once more and did not answer" in caplog.text
-    assert ProviderKeySet.objects.get().asked_in_vain == 1
+    assert ProviderKeySet.objects.get().asked_in_vain == in_vain
     assert ProviderIdentity.objects.get().subject == "person-1"
 
 
@@ -424,6 +427,21 @@ def test_nobody_is_asked_for_what_is_not_wanted_or_cannot_come(google, client_, 
     answer = answered(upstream, browser, leave(browser, client_), **levers)
     assert answer.headers["Location"].startswith("/authorize/")
     assert PendingAuthorization.objects.get().asked_again_at is None
+
+
+class Directory(OpenIDProvider):
+    """A host's own, which knows its users by something else."""
+
+    def complete(self, request, pending, private):
+        return replace(super().complete(request, pending, private), user=get_user_model().objects.get())
+
+
+def test_nobody_is_asked_whom_the_first_answer_alone_could_not_name(google, client_):
+    """The first answer stands in for a second that does not come, and would make a second user of them."""
+    user = get_user_model().objects.create_user("ada")
+    upstream = google(**{"class": f"{__name__}.Directory"})
+    row, times = signed_in(upstream, client_)
+    assert (times, row.user_id) == (0, user.pk)
 
 
 def test_nobody_is_asked_who_is_refused_anyway(google, client_):
