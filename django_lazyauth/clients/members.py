@@ -249,7 +249,10 @@ def public_keys(members: Mapping[str, Json], policy: Policy) -> dict[str, Json]:
     if "jwks_uri" in members:
         uri = text_of(members, "jwks_uri", MAX_URI_LENGTH) or ""
         schemes = ("http", "https") if policy.allows_loopback and LOOPBACK.match(uri) else ("https",)
-        return {"jwks_uri": web_uri(members, "jwks_uri", schemes=schemes)}
+        uri = web_uri(members, "jwks_uri", schemes=schemes)
+        if "@" in urlsplit(uri).netloc or "#" in uri:
+            raise Unusable("jwks_uri must hold no user and no fragment.")
+        return {"jwks_uri": uri}
     if "jwks" not in members:
         return {}
     jwks = members["jwks"]

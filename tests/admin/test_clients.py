@@ -407,6 +407,8 @@ def test_a_client_moves_from_its_secret_to_keys_without_a_pause(operator):
         ("jwks_uri", "http://client.example/jwks"),
         ("jwks_uri", "client.example"),
         ("jwks_uri", "https://client.example/ jwks"),
+        ("jwks_uri", "https://user:password@client.example/jwks"),
+        ("jwks_uri", "https://client.example/jwks#first"),
     ],
 )
 def test_an_operator_is_told_which_keys_cannot_be_used(operator, name, value):

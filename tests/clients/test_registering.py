@@ -257,6 +257,8 @@ def test_bad_metadata_is_refused(registrar, change):
         {"contacts": ["x"] * 300 + [str(number) for number in range(11)]},
         {"contacts": ["x" * 256]},
         {"jwks_uri": "http://client.example/jwks"},
+        {"jwks_uri": "https://user:password@client.example/jwks"},
+        {"jwks_uri": "https://client.example/jwks#first"},
         {"application_type": "desktop"},
         {"software_id": "x" * 256},
         {"jwks": {"keys": [{"kty": "unheard of"}]}},

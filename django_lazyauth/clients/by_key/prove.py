@@ -57,6 +57,9 @@ def prove_by_key(assertion: Assertion) -> clients.Client:
         raise refused(rejected.reason) from None
     _limit(client)
     if not _spend(assertion):
+        if clients.is_self_registered(client):
+            # Else whoever got hold of a used one could keep the client out.
+            ASSERTIONS_OF_STRANGER.give_back(client.client_id)
         raise refused(Reason.USED)
     return client
 
