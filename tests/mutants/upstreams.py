@@ -416,8 +416,8 @@ MUTATIONS = (
     Mutation(
         "bundle-of-another-client",
         "vault/read.py",
-        "CASE WHEN {user} = %(user)s AND {client} = %(client)s THEN 1 ELSE 0 END = 1",
-        "CASE WHEN {user} = %(user)s OR {client} = %(client)s THEN 1 ELSE 0 END = 1",
+        "({user} = %(user)s AND {client} = %(client)s) IS TRUE",
+        "({user} = %(user)s OR {client} = %(client)s) IS TRUE",
         (REFRESHES + "test_a_wrong_part_of_the_binding_finds_nothing_and_asks_nobody",),
         "Upstream tokens are for the user and client of their session only.",
     ),

@@ -46,7 +46,7 @@ def test_a_client_with_a_secret_is_served_as_before(machine):
     assert call("/dot/token/", machine, "wrong").status_code == 401
 
 
-@pytest.mark.parametrize("secret", ["", CONFIDENTIAL_SECRET])
+@pytest.mark.parametrize("secret", ["", CONFIDENTIAL_SECRET], ids=["empty", "old"])
 def test_neither_an_empty_secret_nor_an_old_one_passes_for_a_key(machine, secret):
     """RFC 6749 §2.3.1: a client with a key is confidential, and its secret is empty or does nothing."""
     give_keys("machine", KEY)
