@@ -25,7 +25,7 @@ from django.db.models.signals import post_delete, post_save, pre_delete, pre_sav
 
 from django_lazyauth.errors import LazyAuthError
 
-from .plain_models import has_own_way, has_plain_columns, nothing_points_to
+from .plain_models import has_own_way, has_plain_columns, inserted_columns, nothing_points_to
 
 
 class LostRace(LazyAuthError):
@@ -199,14 +199,16 @@ def _clause(step: Step, inserted: Mapping[int, int], using: str) -> tuple[_Claus
         return [fields[name].get_db_prep_save(value, connection) for name, value in values.items()]
 
     if isinstance(step, Insert | Upsert):
-        fields = [field for field in model._meta.concrete_fields if field is not model._meta.auto_field]
-        sources = tuple(_source(step.row, field, inserted) for field in fields)
+        named = inserted_columns(model)
+        sources = tuple(
+            _source(step.row, column.field, inserted) if column.is_relation else None for column in named
+        )
         values = [
-            field.get_db_prep_save(field.pre_save(step.row, add=True), connection)
-            for field, source in zip(fields, sources, strict=True)
+            column.value(step.row, connection)
+            for column, source in zip(named, sources, strict=True)
             if source is None
         ]
-        columns = tuple(field.attname for field in fields)
+        columns = tuple(column.field.attname for column in named)
         if isinstance(step, Insert):
             return _Clause("INSERT", model, columns, sources), values
         return _Clause("INSERT", model, columns, sources, unique=step.unique, update=step.update), values
@@ -231,7 +233,7 @@ def _fields(model: type[Model]) -> dict[str, Any]:
 
 def _source(row: Model, field: Any, inserted: Mapping[int, int]) -> int | None:
     """Return the number of the step that inserts what *row* points to, if its key is not known yet."""
-    if not field.is_relation or getattr(row, field.attname) is not None or not field.is_cached(row):
+    if getattr(row, field.attname) is not None or not field.is_cached(row):
         return None
     return inserted.get(id(field.get_cached_value(row)))
 

@@ -264,8 +264,8 @@ def _select(alias: str) -> str:
             *(f"COALESCE({granted(name)}, {own(name)})" for name in SHARED_COLUMNS),
         ]
     )
-    # The unique key finds the row. User and client are compared in an IS TRUE, so that no planner considers
-    # their indexes, which it would do on each call. The parameters have names, because Django looks for "%s" with a regular
+    # The unique key finds the row. User and client are compared in an IS TRUE, so that no planner considers their
+    # indexes, which it would do on each call. The parameters have names, because Django looks for "%s" with a regular
     # expression on SQLite, at each character and on each call.
     return (
         f"SELECT {columns} FROM {quote(meta.db_table)} t"  # noqa: S608 - names of our own tables, no value
