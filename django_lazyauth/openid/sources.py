@@ -70,6 +70,16 @@ def load(source: KeySource, *, refetch: bool = False, wait: bool = False) -> Res
             return found
 
 
+def known(source: KeySource) -> StoredProvider | None:
+    """Return the metadata and keys of *source* as far as they are there and believed. Never waits."""
+    match source:
+        case StoredKeys(descriptor):
+            return stored_keys.load_believed(descriptor)
+        case DiscoveredKeys():
+            found = load(source)
+            return found.value.stored if isinstance(found, Ready) else None
+
+
 def endpoint_failed(source: KeySource) -> None:
     """Refresh the metadata in the background because its token endpoint is not there, once in 5 min. Never waits."""
     match source:

@@ -96,6 +96,12 @@ def load(descriptor: ProviderDescriptor) -> StoredProvider | None:
     return None if row is None else _read(descriptor, row)
 
 
+def load_believed(descriptor: ProviderDescriptor) -> StoredProvider | None:
+    """Return what is stored of the provider, unless it is too old to be believed. One SELECT; fetches nothing."""
+    stored = load(descriptor)
+    return None if stored is None or _believed_until(stored) <= timezone.now() else stored
+
+
 def _find(descriptor: ProviderDescriptor) -> ProviderKeySet | None:
     """Return the row. One of another issuer is ignored: the configuration changed, and its keys are the other's."""
     row = _select(router.db_for_write(ProviderKeySet)).get(descriptor.name)

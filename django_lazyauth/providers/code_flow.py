@@ -352,6 +352,10 @@ class CodeFlow(Provider):
         """
         raise NotImplementedError
 
+    def known_end_session(self) -> str:
+        """Return where people sign out there, and nothing where that is not known now. It waits for no network."""
+        return self.endpoints().end_session
+
     def identify(
         self,
         tokens: UpstreamTokens,

@@ -114,6 +114,10 @@ class OpenIDProvider(CodeFlow):
             auth_methods=stored.auth_methods,
         )
 
+    def known_end_session(self) -> str:
+        known = sources.known(self.source)
+        return self.descriptor.logout.address({} if known is None else known.configuration)
+
     def method_found(self) -> str:
         return self.published.stored.method_found
 

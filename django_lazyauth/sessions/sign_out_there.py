@@ -92,9 +92,9 @@ def sign_out_there(
 
 def _endpoint(provider: CodeFlow) -> str:
     try:
-        return provider.endpoints().end_session
+        return provider.known_end_session()
     except (ProviderError, ImproperlyConfigured):
-        return ""  # Its metadata are not there. Who signs out does not wait for them.
+        return ""
 
 
 def _identity(pk: int | None) -> ProviderIdentity | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from urllib.parse import urlencode, urlsplit
 
 import jwt
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
-from django_lazyauth.models import PendingAuthorization, UpstreamToken
+from django_lazyauth.models import PendingAuthorization, ProviderKeySet, UpstreamToken
 from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_settings
 from django_lazyauth.openid.requests.logout import Logout
+from django_lazyauth.providers.key_refresh import refresh_provider
 from django_lazyauth.sessions.sign_out_there import URL_LIMIT, end_session_url
 from tests.support.journey import get, make_browser, query_of, submit
 from tests.web.site import soup_of
@@ -193,13 +196,36 @@ def test_nobody_waits_for_a_provider_without_such_an_address(person, upstream, l
 
 
 def test_a_published_address_is_used(person, upstream, lazyauth):
-    from django_lazyauth.providers.key_refresh import refresh_provider
-
     upstream.control(metadata={"end_session_endpoint": f"{upstream.issuer}/bye?from=metadata"})
     lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {"acme": upstream.config(upstream_logout="always")})
     assert refresh_provider("acme", force=True).ok
     sent = goes_there(end_session(person.browser, id_token_hint=person.id_token), upstream)
     assert sent["from"] == "metadata"
+
+
+@pytest.mark.parametrize("left", ["old", "believed no more", "nothing"])
+@pytest.mark.parametrize("is_configured", [True, False])
+def test_nobody_waits_for_the_metadata_of_a_provider_that_is_slow(
+    person, upstream, lazyauth, left, is_configured
+):
+    """Nothing is fetched for a sign-out. An address in the settings needs no metadata."""
+    upstream.control(metadata={"end_session_endpoint": f"{upstream.issuer}/bye"})
+    entry = upstream.config(upstream_logout="always")
+    if is_configured:
+        entry["end_session_endpoint"] = f"{upstream.issuer}/bye"
+    lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {"acme": entry})
+    assert refresh_provider("acme", force=True).ok
+    then = timezone.now() - timedelta(hours=3 if left == "old" else 30)
+    ProviderKeySet.objects.update(fetched_at=then, fresh_until=then, next_refresh_at=then)
+    if left == "nothing":
+        ProviderKeySet.objects.all().delete()
+    before = len(upstream.requests())
+    answer = end_session(person.browser, id_token_hint=person.id_token, post_logout_redirect_uri=AFTER)
+    assert len(upstream.requests()) == before
+    if is_configured or left == "old":
+        assert goes_there(answer, upstream)["id_token_hint"]
+    else:
+        assert answer.headers["Location"] == AFTER
 
 
 @pytest.mark.parametrize("gone", ["disabled", "removed", "broken"])
