@@ -49,6 +49,9 @@ def complete(
     """
     auth_time = success.auth_time or timezone.now()
     user, identity_id = _settle(pending, provider, success, auth_time)
+    if user is not None and not user.is_active:
+        # A receiver or the host's `sync` deactivated them just now. That is committed, and has ended the flow.
+        raise _may_not_sign_in()
     if user is not None:
         how = browser.SignIn(auth_time, list(success.amr), success.acr, identity_id)
         browser.log_in(request, user, how)
@@ -68,10 +71,14 @@ def _settle(
             if attempt == ATTEMPTS - 1:
                 raise AccessDenied(TAKEN, debug="taken") from None
         except Deactivated:
-            raise AccessDenied("This account may not sign in.", debug="deactivated") from None
+            raise _may_not_sign_in() from None
         except RegistrationRefused as refused:
             raise AccessDenied(refused.description, debug="registration_refused") from None
     raise AssertionError("unreachable")
+
+
+def _may_not_sign_in() -> AccessDenied:
+    return AccessDenied("This account may not sign in.", debug="deactivated")
 
 
 @retries_on_conflict

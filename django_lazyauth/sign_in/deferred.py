@@ -175,7 +175,7 @@ def write_person(
 
     Raises:
         Taken: A unique constraint failed because another request was faster. The transaction has to be rolled back.
-        Deactivated: The resolver found an existing user who may not sign in.
+        Deactivated: The resolver found an existing user who may not sign in, or the host deactivated a new one.
         RegistrationRefused: The resolver or a receiver refused.
     """
     resolver = lazyauth_settings.user_resolver()
@@ -198,6 +198,8 @@ def write_person(
     user_registered.send(
         sender=type(user), user=user, identity=link, session_id=pending.pk, client=pending.client
     )
+    if not user.is_active:
+        raise Deactivated
     return user, link
 
 

@@ -346,15 +346,42 @@ def test_a_function_may_write_nothing(person):
     assert names() == ("Ada", "Lovelace")
 
 
+def deactivate(user, identity, changed):
+    if identity.name == "Nobody":
+        user.is_active = False
+        return ["is_active"]
+    return []
+
+
+NOBODY = ADA | {"name": "Nobody"}
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_i21_a_function_that_deactivates_the_person_ends_the_sign_in_and_the_client_hears_why(
+    person,
+    acme,  # noqa: F811
+    upstream,
+    client_,
+    lazyauth,
+    is_known,
+):
+    lazyauth(REGISTRATION="immediate")
+    if is_known:
+        person(sync=deactivate)
+    acme(sync=deactivate)
+    _, answer = at_callback(upstream, client_, claims=NOBODY)
+    asked = query_of(answer.headers["Location"])
+    assert asked["error"] == "access_denied"
+    assert asked["error_description"].startswith("This account may not sign in.")
+    assert list(User.objects.values_list("is_active", flat=True)) == [False] * is_known
+
+
 def test_a_function_that_deactivates_a_new_person_ends_the_sign_in(acme, upstream, client_):  # noqa: F811
     """I18: it is no error of the server."""
     from tests.support.journey import redeem
 
-    def deactivate(user, identity, changed):
-        user.is_active = False
-        return ["is_active"]
-
     acme(sync=deactivate)
+    upstream.control(claims=NOBODY)
     answer = redeem(client_, code_of(upstream, client_))
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
     assert answer.json()["error_description"] == "This account may not sign in."
