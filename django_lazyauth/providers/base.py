@@ -190,7 +190,7 @@ def _drawing(preset: str) -> SafeString:
     """Return the file of a preset. It is of this package, holds no text of anybody, and nothing in it is fetched."""
     svg = (Path(django_lazyauth.__file__).parent / "static" / LOGOS / f"{preset}.svg").read_text()
     # The button is named by its words.
-    return mark_safe(svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1))  # noqa: S308 - see above
+    return mark_safe(svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1))  # noqa: S308 - a file of ours
 
 
 class Provider:

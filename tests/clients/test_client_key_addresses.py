@@ -278,17 +278,28 @@ def test_strangers_cannot_use_up_what_a_host_is_asked_for_others(server, keyed):
     assert knock(elsewhere).status_code == 503
 
 
-@pytest.mark.parametrize("address", [*NON_PUBLIC_ADDRESSES[:17], "[::1]", "[fd12:3456::1]", "localhost"])
-def test_i14_keys_at_a_private_address_open_no_socket(db, monkeypatch, address):
-    """The client is refused; nothing is told of what is there."""
-    opened = []
+@pytest.fixture
+def opened(monkeypatch):
+    """Every socket that a fetch opens. It goes no further."""
+    seen = []
 
     class Forbidden(sockets.PlainSocket):
         def __init__(self, *args, **kwargs):
-            opened.append(args)
-            raise AssertionError("a socket was opened")
+            seen.append(args)
+            raise OSError("a socket was opened")
 
     monkeypatch.setattr(sockets, "PlainSocket", Forbidden)
+    return seen
+
+
+def test_a_fetch_opens_its_socket_where_the_next_test_looks(keyed, opened):
+    assert knock(keyed).status_code == 503
+    assert opened
+
+
+@pytest.mark.parametrize("address", [*NON_PUBLIC_ADDRESSES[:17], "[::1]", "[fd12:3456::1]", "localhost"])
+def test_i14_keys_at_a_private_address_open_no_socket(db, opened, address):
+    """The client is refused; nothing is told of what is there."""
     client = client_at(f"https://{address}/jwks")
     answer = knock(client)
     assert (answer.status_code, opened) == (401, [])

@@ -49,21 +49,26 @@ def one_of(words):
     return [(f"{word}@people.example", word, {"word": word}) for word in words]
 
 
+def call_back_at_once(client, number):
+    """Four callbacks of one person, each with claims of its own. One of them stands then."""
+    words = [f"round{number}-{place}" for place in range(4)]
+    browsers = [make_browser() for _ in words]
+    doors = [start(browser, client) for browser in browsers]
+    answers = together(
+        *[
+            partial(come_back, browser, door, subject=f"ada.{word}")
+            for browser, door, word in zip(browsers, doors, words, strict=True)
+        ]
+    )
+    assert [answer.status_code for answer in answers] == [303] * 4
+    assert said() in one_of(words)
+
+
 @pytest.mark.usefixtures("telling")
 def test_callbacks_of_one_person_with_different_claims_end_in_one_of_them(client_):
     assert redeem(client_, code_for(client_, subject="ada.first")).status_code == 200
     for number in range(5):
-        words = [f"round{number}-{place}" for place in range(4)]
-        browsers = [make_browser() for _ in words]
-        doors = [start(browser, client_) for browser in browsers]
-        answers = together(
-            *[
-                partial(come_back, browser, door, subject=f"ada.{word}")
-                for browser, door, word in zip(browsers, doors, words, strict=True)
-            ]
-        )
-        assert [answer.status_code for answer in answers] == [303] * 4
-        assert said() in one_of(words)
+        call_back_at_once(client_, number)
     assert get_user_model().objects.count() == 1
 
 
@@ -91,17 +96,7 @@ def come_back_at_once(client, *, rounds):
     Group.objects.bulk_create(Group(name=word) for word, _ in Updating("demo", {}).sync_terms().group_map)
     assert redeem(client, code_for(client, subject="ada.first")).status_code == 200
     for number in range(rounds):
-        words = [f"round{number}-{place}" for place in range(4)]
-        browsers = [make_browser() for _ in words]
-        doors = [start(browser, client) for browser in browsers]
-        answers = together(
-            *[
-                partial(come_back, browser, door, subject=f"ada.{word}")
-                for browser, door, word in zip(browsers, doors, words, strict=True)
-            ]
-        )
-        assert [answer.status_code for answer in answers] == [303] * 4
-        assert said() in one_of(words)
+        call_back_at_once(client, number)
         user = get_user_model().objects.get()
         assert (user.email, user.first_name) == said()[:2]
         assert [group.name for group in user.groups.all()] == [user.first_name]

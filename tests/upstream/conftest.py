@@ -12,6 +12,8 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from django_lazyauth.models import UpstreamToken
+from django_lazyauth.upstream.fresh_token import fresh_token
+from django_lazyauth.vault import store
 from tests.support.grants import grants_of
 from tests.support.journey import OAuthClient, consent, get, make_browser, query_of, redeem, start
 from tests.support.upstream import upstream, upstream_process  # noqa: F401
@@ -32,6 +34,19 @@ def sign_in_upstream(upstream, client: OAuthClient, *, provider="acme", **change
     tokens = redeem(client, query_of(answer.headers["Location"])["code"])
     assert tokens.status_code == 200, tokens.content
     return tokens.json()
+
+
+def held():
+    """Return the bundle of the one session that signed in at the upstream."""
+    row = UpstreamToken.objects.get(provider="acme")
+    return store.get(row.session_id, "acme", user_id=row.user_id, client_id=row.client_id)
+
+
+def renewed():
+    """Renew that bundle, and return it."""
+    row = UpstreamToken.objects.get(provider="acme")
+    fresh_token(row.session_id, "acme", user_id=row.user_id, client_id=row.client_id, force=True)
+    return held()
 
 
 @dataclass

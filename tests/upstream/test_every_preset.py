@@ -13,15 +13,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from django_lazyauth.errors import RefreshExpired
-from django_lazyauth.models import ProviderIdentity, UpstreamToken
+from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.openid.presets import PRESETS
-from django_lazyauth.upstream.fresh_token import fresh_token
-from django_lazyauth.vault import store
 from tests.openid.preset_samples import SAMPLES
 from tests.openid.test_presets import WITHOUT_ISSUER
 from tests.support.journey import make_browser, query_of, start
 
-from .conftest import go_upstream, sign_in_upstream
+from .conftest import go_upstream, held, renewed, sign_in_upstream
 from .test_quirks import come_in, post_back
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -129,17 +127,6 @@ def sign_in(upstream, client_, settings):
         return held()
 
     return go
-
-
-def held():
-    row = UpstreamToken.objects.get(provider="acme")
-    return store.get(row.session_id, "acme", user_id=row.user_id, client_id=row.client_id)
-
-
-def renewed():
-    row = UpstreamToken.objects.get(provider="acme")
-    fresh_token(row.session_id, "acme", user_id=row.user_id, client_id=row.client_id, force=True)
-    return held()
 
 
 def opens(upstream, access_token):

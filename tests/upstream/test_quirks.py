@@ -15,11 +15,9 @@ from django_lazyauth.errors import RefreshExpired, RefreshTransient
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, UpstreamToken
 from django_lazyauth.openid.presets import PRESETS
 from django_lazyauth.providers.registry import get_provider
-from django_lazyauth.upstream.fresh_token import fresh_token
-from django_lazyauth.vault import store
 from tests.support.journey import consent, get, make_browser, post, query_of, redeem, start
 
-from .conftest import go_upstream, sign_in_upstream
+from .conftest import go_upstream, held, renewed, sign_in_upstream
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,17 +47,6 @@ def fails(upstream, client_, lazyauth, settings):
         assert not UpstreamToken.objects.exists()
 
     return go
-
-
-def held():
-    row = UpstreamToken.objects.get(provider="acme")
-    return store.get(row.session_id, "acme", user_id=row.user_id, client_id=row.client_id)
-
-
-def renewed():
-    row = UpstreamToken.objects.get(provider="acme")
-    fresh_token(row.session_id, "acme", user_id=row.user_id, client_id=row.client_id, force=True)
-    return held()
 
 
 def test_tiktok_has_another_word_for_the_client_id_and_commas(upstream, sign_in):
