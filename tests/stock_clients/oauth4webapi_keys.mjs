@@ -1,17 +1,11 @@
 // oauth4webapi as an operator entered it, with a key: each request of its own signs a new assertion.
 import * as oauth from "oauth4webapi";
-import { ask, failure, say } from "./talk.mjs";
+import { ask, failure, say, signingKey } from "./talk.mjs";
 
 const [issuer, clientId, redirectUri, algorithm, jwkText] = process.argv.slice(2);
 const http = { [oauth.allowInsecureRequests]: true };
 const jwk = JSON.parse(jwkText);
-const parameters = {
-  ES256: { name: "ECDSA", namedCurve: "P-256" },
-  RS256: { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" },
-  PS256: { name: "RSA-PSS", hash: "SHA-256" },
-  Ed25519: { name: "Ed25519" },
-}[algorithm];
-const key = await crypto.subtle.importKey("jwk", jwk, parameters, false, ["sign"]);
+const key = await signingKey(jwk, algorithm);
 const url = new URL(issuer);
 const as = await oauth.processDiscoveryResponse(url, await oauth.discoveryRequest(url, { algorithm: "oauth2", ...http }));
 const client = { client_id: clientId };

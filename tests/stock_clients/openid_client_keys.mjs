@@ -1,16 +1,10 @@
 // openid-client as an operator entered it, with a key: code, refresh, its own token, introspection, revocation.
 import * as client from "openid-client";
-import { ask, failure, say } from "./talk.mjs";
+import { ask, failure, say, signingKey } from "./talk.mjs";
 
 const [issuer, clientId, redirectUri, algorithm, jwkText] = process.argv.slice(2);
 const jwk = JSON.parse(jwkText);
-const parameters = {
-  ES256: { name: "ECDSA", namedCurve: "P-256" },
-  RS256: { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" },
-  PS256: { name: "RSA-PSS", hash: "SHA-256" },
-  Ed25519: { name: "Ed25519" },
-}[algorithm];
-const key = await crypto.subtle.importKey("jwk", jwk, parameters, false, ["sign"]);
+const key = await signingKey(jwk, algorithm);
 const authentication = client.PrivateKeyJwt({ key, kid: jwk.kid });
 const config = await client.discovery(new URL(issuer), clientId, undefined, authentication, {
   execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks],

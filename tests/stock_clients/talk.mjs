@@ -36,3 +36,14 @@ export async function failure(attempt) {
   }
   throw new Error("this should have failed");
 }
+
+/** Return the private key of a JWK, for signatures of *algorithm* (RFC 7518 §3.1, RFC 9864). */
+export function signingKey(jwk, algorithm) {
+  const parameters = {
+    ES256: { name: "ECDSA", namedCurve: "P-256" },
+    RS256: { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" },
+    PS256: { name: "RSA-PSS", hash: "SHA-256" },
+    Ed25519: { name: "Ed25519" },
+  }[algorithm];
+  return crypto.subtle.importKey("jwk", jwk, parameters, false, ["sign"]);
+}

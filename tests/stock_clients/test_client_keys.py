@@ -37,20 +37,30 @@ def pem(key: ClientKey) -> str:
     return key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
+@pytest.fixture
+def runs(node, issuer, ada):
+    """Run a client of npm with its key, through all grants; return what it says."""
+
+    def run(script, algorithm):
+        key = KEYS[algorithm]
+        return node.run(
+            script,
+            issuer.url,
+            entered(key),
+            REDIRECT_URI,
+            algorithm,
+            key.private_jwk,
+            answer=lambda asked: ada.answer(asked["ask"]),
+        )
+
+    return run
+
+
 @pytest.mark.services
 @pytest.mark.parametrize("algorithm", KEYS)
-def test_openid_client(node, issuer, ada, algorithm):
+def test_openid_client(runs, algorithm):
     """Version 6 sends ``Ed25519`` by its new name (RFC 9864), and the issuer as audience."""
-    key = KEYS[algorithm]
-    said = node.run(
-        "openid_client_keys.mjs",
-        issuer.url,
-        entered(key),
-        REDIRECT_URI,
-        algorithm,
-        key.private_jwk,
-        answer=lambda asked: ada.answer(asked["ask"]),
-    )
+    said = runs("openid_client_keys.mjs", algorithm)
     downgraded = said.pop("downgraded")["status"]
     assert said == {"supported": True, "renewed": True, "active": True, "scope": "profile", "after": False}
     assert downgraded == 401, "the session began with a key"
@@ -59,18 +69,9 @@ def test_openid_client(node, issuer, ada, algorithm):
 
 @pytest.mark.services
 @pytest.mark.parametrize("algorithm", KEYS)
-def test_oauth4webapi(node, issuer, ada, algorithm):
+def test_oauth4webapi(runs, algorithm):
     """An assertion for the token endpoint is refused, and the same code redeems with one for the issuer."""
-    key = KEYS[algorithm]
-    said = node.run(
-        "oauth4webapi_keys.mjs",
-        issuer.url,
-        entered(key),
-        REDIRECT_URI,
-        algorithm,
-        key.private_jwk,
-        answer=lambda asked: ada.answer(asked["ask"]),
-    )
+    said = runs("oauth4webapi_keys.mjs", algorithm)
     refused = said.pop("refused")["status"]
     assert said == {"renewed": True, "active": True, "scope": "profile", "after": False}
     assert refused == 401
