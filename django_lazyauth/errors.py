@@ -37,6 +37,10 @@ class OAuthError(LazyAuthError):
             body["error_description"] = self.description
         return body
 
+    def headers(self) -> dict[str, str]:
+        """Return the headers that belong to the error, wherever it is answered."""
+        return {"Retry-After": str(self.retry_after)} if self.retry_after else {}
+
 
 class InvalidRequest(OAuthError):
     """A parameter is missing, repeated, too long or malformed (RFC 6749 §4.1.2.1, §5.2)."""
@@ -92,6 +96,29 @@ class InvalidToken(OAuthError):
 
     error = "invalid_token"
     status = HTTPStatus.UNAUTHORIZED
+
+
+class InvalidDpopProof(OAuthError):
+    """The DPoP proof is missing, does not hold, or was used before (RFC 9449 §5)."""
+
+    error = "invalid_dpop_proof"
+
+
+class UseDpopNonce(OAuthError):
+    """The DPoP proof needs a nonce of this server (RFC 9449 §8, §9).
+
+    Attributes:
+        nonce: What the next proof has to hold.
+    """
+
+    error = "use_dpop_nonce"
+
+    def __init__(self, description: str = "", *, nonce: str, debug: str = "") -> None:
+        self.nonce = nonce
+        super().__init__(description, debug=debug)
+
+    def headers(self) -> dict[str, str]:
+        return super().headers() | {"DPoP-Nonce": self.nonce}
 
 
 class InvalidRedirectUri(OAuthError):

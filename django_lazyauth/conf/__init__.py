@@ -5,7 +5,7 @@
 """
 
 from .issuer import LOOPBACK_HOSTS
-from .nested import Chain, ResourceServerSettings, SwapSettings, Unswapped, sso_document
+from .nested import Chain, DpopSettings, ResourceServerSettings, SwapSettings, Unswapped, sso_document
 from .setting import Refused, raw_settings
 from .table import ROWS, RegistrationMode, RegistrationPolicy, Runner, lazyauth_settings
 
@@ -13,6 +13,7 @@ __all__ = [
     "LOOPBACK_HOSTS",
     "ROWS",
     "Chain",
+    "DpopSettings",
     "Refused",
     "RegistrationMode",
     "RegistrationPolicy",

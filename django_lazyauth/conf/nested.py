@@ -15,6 +15,7 @@ from . import kinds
 from .setting import Kind, Refused, raw_settings, read
 
 Unswapped = Literal["refuse", "pass"]
+NoncePolicy = Literal["stale", "always"]
 
 #: What a resource server may accept. No HMAC: a key that checks a token could also make one.
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
@@ -206,6 +207,26 @@ class ResourceServerSettings(Table):
         "Returns the user of a token, or `None` to refuse it.",
         default=None,
         default_text="the issuer's own user on its own site, a principal elsewhere",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DpopSettings(Table):
+    """When tokens are bound to a key, and when a proof needs a nonce (RFC 9449)."""
+
+    setting = "DPOP"
+
+    required: bool = row(
+        kinds.FLAG,
+        "Whether every client has to bind its tokens to a key. Without: those that send a proof, or whose metadata has "
+        "`dpop_bound_access_tokens`.",
+        default=False,
+    )
+    nonce: NoncePolicy = row(  # noqa: RUF009 - the same
+        kinds.choice("stale", "always"),
+        'Which proofs need a nonce of this site: every one, or with `"stale"` those whose time is more than 300 s off, '
+        "so that a client with a wrong clock works.",
+        default="stale",
     )
 
 

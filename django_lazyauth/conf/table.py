@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from . import issuer, kinds
 from .kinds import choice, duration, integer
-from .nested import Chain, ResourceServerSettings, SwapSettings, from_dict, tables
+from .nested import Chain, DpopSettings, ResourceServerSettings, SwapSettings, from_dict, tables
 from .setting import DeployLimit, Kind, Setting
 
 RegistrationMode = Literal["immediate", "lazy"]
@@ -333,6 +333,11 @@ class LazyAuthSettings:
         "others must name the issuer. For libraries that cannot. See "
         "[keys instead of secrets](concepts/client-keys.md).",
         default=(),
+    )
+    dpop = Setting(
+        Kind("a dict", from_dict(DpopSettings)),
+        "Tokens that are [bound to a key](concepts/bound-tokens.md) of their client (RFC 9449). See below.",
+        default={},
     )
     introspection_clients = Setting(
         _NAMES_BY_CLIENT,

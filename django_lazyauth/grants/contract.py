@@ -142,10 +142,8 @@ class TokenAnswer:
     @classmethod
     def of_error(cls, error: OAuthError) -> TokenAnswer:
         # A client that failed to authenticate is asked for Basic (RFC 6749 §5.2).
-        headers = {"WWW-Authenticate": REALM} if error.status == HTTPStatus.UNAUTHORIZED else {}
-        if error.retry_after:
-            headers["Retry-After"] = str(error.retry_after)
-        return cls(json.dumps(error.as_dict()), int(error.status), headers)
+        challenge = {"WWW-Authenticate": REALM} if error.status == HTTPStatus.UNAUTHORIZED else {}
+        return cls(json.dumps(error.as_dict()), int(error.status), challenge | error.headers())
 
 
 def error_of(failure: Exception) -> OAuthError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from django_lazyauth.kit.crypto.single_use import use_digest
 
 
 class ProofKind(models.TextChoices):
@@ -52,9 +53,4 @@ class UsedProof(models.Model):
             token_id: The ``jti``, which is unique for its signer only.
             expires_at: Until when the row is kept: a little longer than the statement is good.
         """
-        hashed = hashlib.sha256()
-        for part in (kind.value, signer, token_id):
-            encoded = part.encode()
-            # With its length, so that no two triples have the same bytes.
-            hashed.update(len(encoded).to_bytes(4, "big") + encoded)
-        return cls(digest=hashed.hexdigest(), kind=kind, expires_at=expires_at)
+        return cls(digest=use_digest(kind.value, signer, token_id), kind=kind, expires_at=expires_at)

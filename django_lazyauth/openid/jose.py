@@ -90,6 +90,9 @@ class Reason(StrEnum):
     SESSION = "tsid"
     REVOKED = "revoked"
     METHOD = "method"
+    HTTP_METHOD = "htm"
+    HTTP_URI = "htu"
+    ACCESS_TOKEN = "ath"
     USED = "used"
     UNCLEAN = "unclean"
     KEY_SET = "key_set"
@@ -183,6 +186,7 @@ def check_header(
     algorithms: Container[str],
     types: Container[str],
     default_type: str | None = None,
+    brings_key: bool = False,
 ) -> tuple[str, str | None]:
     """Return algorithm and key id that a header names.
 
@@ -191,11 +195,13 @@ def check_header(
         algorithms: The accepted ones. The header cannot add one.
         types: The accepted values of ``typ``, in lower case.
         default_type: Replaces a missing ``typ``; without it a missing ``typ`` is refused.
+        brings_key: Whether ``jwk`` holds the key, as in a DPoP proof, which proves nothing but its possession.
 
     Raises:
         TokenRejected: ``header``, ``typ``, ``alg`` or ``kid``.
     """
-    if not _REFUSED_HEADERS.isdisjoint(header):
+    refused = _REFUSED_HEADERS - {"jwk"} if brings_key else _REFUSED_HEADERS
+    if not refused.isdisjoint(header):
         raise TokenRejected(Reason.HEADER)
     kind = header.get("typ", default_type)
     if not isinstance(kind, str) or kind.lower() not in types:

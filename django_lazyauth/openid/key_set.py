@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, TypeAlias, TypeGuard
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -38,6 +38,9 @@ STRANGERS: Final = KeySetLimits(32 * 1024, 20)
 RSA_BITS: Final = range(2048, 8193)
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+#: See :func:`parse_numbers`.
+Parse: TypeAlias = Callable[[str, str, tuple[str, ...]], PublicKey | None]
 
 _CURVES: Final[Mapping[str, type[ec.EllipticCurve]]] = {
     "P-256": ec.SECP256R1,
@@ -178,7 +181,15 @@ def is_usable(member: object) -> bool:
 
 
 def _read_key(member: object) -> Key | None:
-    """Return the key; ``None`` if it is not a public signature key of a known kind."""
+    return read_key(member, _parse_kept)
+
+
+def read_key(member: object, parse: Parse) -> Key | None:
+    """Return the key; ``None`` if it is not a public signature key of a known kind.
+
+    Args:
+        parse: :func:`parse_numbers`, behind a cache of the caller's.
+    """
     if not is_public(member):
         return None
     operations = member.get("key_ops", ["verify"])
@@ -186,16 +197,16 @@ def _read_key(member: object) -> Key | None:
         return None
     kid, algorithm, issuer = (_text_or_none(member.get(name)) for name in ("kid", "alg", "issuer"))
     kind = (member.get("kty"), "" if member.get("kty") == "RSA" else member.get("crv"))
-    numbers = tuple(member.get(name) for name in {"RSA": "ne", "EC": "xy", "OKP": "x"}.get(str(kind[0]), ""))
-    if kind not in KEY_OF.values() or not all(isinstance(number, str) for number in numbers):
+    names = {"RSA": "ne", "EC": "xy", "OKP": "x"}.get(str(kind[0]), "")
+    numbers = tuple(number for name in names if isinstance(number := member.get(name), str))
+    if kind not in KEY_OF.values() or len(numbers) != len(names):
         return None
-    public = _parse_key(str(kind[0]), str(kind[1]), numbers)
+    public = parse(str(kind[0]), str(kind[1]), numbers)
     return None if public is None else Key(kid, algorithm, (str(kind[0]), str(kind[1])), issuer, public)
 
 
-@lru_cache(maxsize=1024)
-def _parse_key(kty: str, curve: str, numbers: tuple[str, ...]) -> PublicKey | None:
-    """Parse a key once per content: the check that it is on its curve costs more than a signature."""
+def parse_numbers(kty: str, curve: str, numbers: tuple[str, ...]) -> PublicKey | None:
+    """Return the key of these numbers, each in base64url; ``None`` if there is none."""
     try:
         raw = [base64url(number) for number in numbers]
         first, *rest = (int.from_bytes(number, "big") for number in raw)
@@ -208,6 +219,10 @@ def _parse_key(kty: str, curve: str, numbers: tuple[str, ...]) -> PublicKey | No
         return ed25519.Ed25519PublicKey.from_public_bytes(raw[0])
     except (TokenRejected, ValueError, UnsupportedAlgorithm):
         return None
+
+
+#: Parses a key once per content: the check that it is on its curve costs more than a signature.
+_parse_kept: Final[Parse] = lru_cache(maxsize=1024)(parse_numbers)
 
 
 def _text_or_none(value: object) -> str | None:

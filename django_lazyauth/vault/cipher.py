@@ -26,11 +26,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import SealBroken
+from django_lazyauth.kit.crypto.site_keys import DERIVED_KEY_ID, KEY_BYTES, read_key
 
 NONCE_BYTES = 12
-KEY_BYTES = 32
-#: Key id of the key derived from SECRET_KEY; ``check --deploy`` refuses to rely on it.
-DERIVED_KEY_ID = "derived"
 DERIVATION_INFO = b"django_lazyauth vault key v1"
 #: base64.b64decode() makes this table anew on each call.
 FROM_URLSAFE = bytes.maketrans(b"-_", b"+/")
@@ -91,15 +89,7 @@ def parse_key(text: str) -> VaultKey:
     Raises:
         ImproperlyConfigured: Not of that form. The message holds no part of the key.
     """
-    key_id, separator, encoded = text.partition(":")
-    try:
-        key = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if not separator or not key_id or "." in key_id or key_id == DERIVED_KEY_ID or len(key) != KEY_BYTES:
-        raise ImproperlyConfigured(
-            'Each of LAZYAUTH["VAULT_KEYS"] must be "<key id>:<base64 of 32 random bytes>", the id without a dot.'
-        )
+    key_id, key = read_key(text)
     return VaultKey(key_id, AESGCM(key))
 
 

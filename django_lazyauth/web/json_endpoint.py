@@ -52,8 +52,7 @@ def forbid_caching(response: HttpResponseBase) -> None:
 
 def error_response(error: OAuthError) -> HttpResponse:
     """Return *error* as JSON; ``Retry-After`` says when another try makes sense."""
-    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
-    return json_response(error.as_dict(), status=error.status, headers=headers)
+    return json_response(error.as_dict(), status=error.status, headers=error.headers())
 
 
 def failure_response(error: Exception) -> HttpResponse:

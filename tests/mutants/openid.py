@@ -259,7 +259,7 @@ MUTATIONS = (
     Mutation(
         "token-brings-a-key",
         JOSE,
-        "    if not _REFUSED_HEADERS.isdisjoint(header):",
+        "    if not refused.isdisjoint(header):",
         "    if not header:",
         (ID_TOKENS + "test_a_header_that_brings_a_key_or_an_extension_is_refused",),
         "A token brings no key of its own.",

@@ -1,0 +1,1 @@
+"""Keys that a site derives for itself, and names for what is used once."""
