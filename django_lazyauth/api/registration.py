@@ -170,12 +170,15 @@ class RegisteredClientView(RegistrationAPIView):
         responses={
             200: ClientInformationSerializer,
             **REFUSED,
-            **dict.fromkeys((413, 415), ErrorSerializer),
+            **dict.fromkeys((413, 415, 429), ErrorSerializer),
         },
     )
     def put(self, request: Request, client_id: str) -> Response:
         replaced = registration_management.replace(
-            client_id, self.bearer(request), read_document=lambda: self.read_body(request)
+            client_id,
+            self.bearer(request),
+            network=network_of(request._request),
+            read_document=lambda: self.read_body(request),
         )
         return Response(replaced)
 

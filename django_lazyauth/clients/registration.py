@@ -109,6 +109,17 @@ def _register_openly(metadata: ClientMetadata, network: str) -> dict[str, Any]:
     repeat_key = _repeat_key(metadata, network) if metadata.is_public else None
     if repeat_key and (known := _find_repeated(repeat_key)):
         return client_information(known)
+    count_registration(network)
+    return _register(metadata, source=ClientSource.OPEN, network=network, repeat_key=repeat_key)
+
+
+def count_registration(network: str) -> None:
+    """Count a registration of *network*, or what costs this site and others as much.
+
+    Raises:
+        TooManyRequests: It is one too many.
+        TemporarilyUnavailable: Nothing is counted at the moment.
+    """
     throttle = Throttle("registration", lazyauth_settings.registrations_per_network, WINDOW)
     match throttle.judge(network):
         case Verdict.BEYOND:
@@ -119,7 +130,6 @@ def _register_openly(metadata: ClientMetadata, network: str) -> dict[str, Any]:
         case Verdict.UNKNOWN:
             # Without a count the limit cannot hold, so nobody registers.
             raise TemporarilyUnavailable("Registration is not possible at the moment.")
-    return _register(metadata, source=ClientSource.OPEN, network=network, repeat_key=repeat_key)
 
 
 def _repeat_key(metadata: ClientMetadata, network: str) -> str:

@@ -28,7 +28,7 @@ from django_lazyauth.toolkit import clients
 
 from .host_clients import update_row
 from .metadata import ClientMetadata, ReplacedMetadata, parse_replacement
-from .registration import Credentials, client_information, metadata_policy
+from .registration import Credentials, client_information, count_registration, metadata_policy
 from .store import (
     ClientAttributes,
     ModelRegistrationStore,
@@ -55,16 +55,18 @@ def read(client_id: str, token: str) -> dict[str, Any]:
 
 
 @sensitive_variables()
-def replace(client_id: str, token: str, *, read_document: Callable[[], Any]) -> dict[str, Any]:
+def replace(client_id: str, token: str, *, network: str, read_document: Callable[[], Any]) -> dict[str, Any]:
     """Replace the registration and its token (RFC 7592 §2.2). Of two concurrent callers one wins.
 
     The same request again within the grace gets the same answer: the first answer may have been lost.
 
     Args:
+        network: The network of the request. A new address of keys counts as a registration of it: it is fetched.
         read_document: Returns the parsed body. It is called only after the token was accepted.
 
     Raises:
         InvalidToken: The token does not manage this client, or not any more.
+        TooManyRequests: It names other addresses of keys too often.
         OAuthError: The new metadata cannot be registered.
     """
     store, client, spent = _authenticate_or_spent(client_id, token)
@@ -74,6 +76,8 @@ def replace(client_id: str, token: str, *, read_document: Callable[[], Any]) -> 
     _check_claims(client, replacement)
     if spent is not None:
         return _answer_again(client, replacement.metadata, spent)
+    if replacement.metadata.members.get("jwks_uri") not in (None, client.metadata.get("jwks_uri")):
+        count_registration(network)
     credentials = next_credentials(client.client_id, token)
     if not replacement.metadata.has_secret or client.secret_digest:
         credentials = credentials.without_secret()

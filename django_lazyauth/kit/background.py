@@ -11,9 +11,10 @@ import logging
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import connections
@@ -21,6 +22,26 @@ from django.db import connections
 from .log import log_failure
 
 logger = logging.getLogger("django_lazyauth")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The most that work of one name takes of some threads, so that others find a thread.
+
+    Attributes:
+        threads: Those that run such work at the same time, one at least.
+        queue: Such work that may wait for a thread.
+    """
+
+    name: str
+    threads: int
+    queue: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    run: Callable[[], object]
+    shares: tuple[Share, ...]
 
 
 class Threads:
@@ -44,22 +65,35 @@ class Threads:
 
     def _reset(self) -> None:
         self._changed = threading.Condition()
-        self._waiting: deque[Callable[[], object]] = deque()
+        self._waiting: deque[_Work] = deque()
         self._unfinished = 0
         self._started = 0
+        #: By the name of a share.
+        self._running_of: Counter[str] = Counter()
+        self._unfinished_of: Counter[str] = Counter()
 
-    def submit(self, work: Callable[[], object]) -> bool:
-        """Run *work* soon; ``False`` if too much is waiting already."""
+    def submit(self, work: Callable[[], object], *shares: Share) -> bool:
+        """Run *work* soon; ``False`` if too much is waiting already.
+
+        Args:
+            shares: It counts in each of them. Work that waits for a share lets other work pass.
+        """
         with self._changed:
             if self._unfinished >= self.threads + self.queue:
                 return False
-            if self._started < self.threads:
-                threading.Thread(target=self._run, name=f"lazyauth-{self.name}", daemon=self.daemon).start()
-                self._started += 1
+            if any(self._unfinished_of[share.name] >= share.threads + share.queue for share in shares):
+                return False
             self._unfinished += 1
-            self._waiting.append(work)
+            self._unfinished_of.update(share.name for share in shares)
+            self._waiting.append(_Work(work, shares))
+            self._start_thread()
             self._changed.notify_all()
         return True
+
+    def _start_thread(self) -> None:
+        if self._started < self.threads:
+            threading.Thread(target=self._run, name=f"lazyauth-{self.name}", daemon=self.daemon).start()
+            self._started += 1
 
     def wait_for_work(self, seconds: float) -> bool:
         """Sleep until *seconds* have passed (``False``) or other work waits for a thread (``True``)."""
@@ -69,13 +103,35 @@ class Threads:
     def _run(self) -> None:
         while True:
             with self._changed:
-                if not self._waiting:
+                work = self._next()
+                if work is None:
                     self._started -= 1
                     return
-                work = self._waiting.popleft()
-            run_guarded(work, f"background work ({self.name}) failed")
+                self._waiting.remove(work)
+                self._running_of.update(share.name for share in work.shares)
+                if self._next() is not None:
+                    # What ended just now may have been in the way of several.
+                    self._start_thread()
+            run_guarded(work.run, f"background work ({self.name}) failed")
             with self._changed:
                 self._unfinished -= 1
+                for share in work.shares:
+                    _count_down(self._running_of, share.name)
+                    _count_down(self._unfinished_of, share.name)
+
+    def _next(self) -> _Work | None:
+        """Return the work that has waited longest among that whose shares have a thread left."""
+        for work in self._waiting:
+            if all(self._running_of[share.name] < share.threads for share in work.shares):
+                return work
+        return None
+
+
+def _count_down(counter: Counter[str], name: str) -> None:
+    """Count one less, and forget a name that counts nothing: strangers choose them."""
+    counter[name] -= 1
+    if not counter[name]:
+        del counter[name]
 
 
 def run_guarded(work: Callable[[], object], failure: str) -> None:

@@ -43,7 +43,7 @@ from django.core.cache import cache
 
 from django_lazyauth.conf import lazyauth_settings
 
-from .background import Threads, send_task
+from .background import Share, Threads, send_task
 from .results import Failed, Pending, Ready, Result, SourceFailed
 
 logger = logging.getLogger("django_lazyauth.openid")
@@ -79,8 +79,9 @@ _SHARD_LIFETIME: Final = 24 * 3600
 _SHARD_HOLD: Final = 5
 _SHARD_WAIT: Final = 1.0
 
-#: A full queue is empty before its fetches count as abandoned: 8 at a time, 10 s each at most.
-_threads = Threads("fetch", threads=8, queue=64)
+#: A full queue is empty before its fetches count as abandoned: 12 at a time, 10 s each at most. Those of strangers have
+#: shares of them, which leave some threads to what an operator chose.
+_threads = Threads("fetch", threads=12, queue=96)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,8 @@ class CachedFetch:
         capacity: Entries at most.
         longest_backoff: Seconds for which a source that keeps failing is not fetched, at most.
         clock: Seconds since the epoch; every process must have the same.
+        shares: Key → the shares of this process's threads that its fetch counts in. One that finds a share full is not
+            started. Celery's workers know no shares.
     """
 
     def __init__(
@@ -169,11 +172,13 @@ class CachedFetch:
         capacity: int = CAPACITY,
         longest_backoff: int = LONGEST_BACKOFF,
         clock: Callable[[], float] = time.time,
+        shares: Callable[[str], tuple[Share, ...]] = lambda _: (),
     ) -> None:
         self.name = name
         self.fetch = fetch
         self.clock = clock
         self.longest_backoff = longest_backoff
+        self.shares = shares
         self.shard_count = max(1, capacity // SHARD_SIZE)
         self.shard_size = capacity // self.shard_count
         self._locks = tuple(threading.Lock() for _ in range(16))
@@ -245,9 +250,13 @@ class CachedFetch:
         entry = self._look(digest).entry
         if self._seen(entry).is_due(now, renew=renew, interval=interval) and self._use(digest, now):
             return ours.token
-        if self._decide_fate(ours.token, "released"):
-            cache.delete(name)
+        self._release(digest, ours.token)
         return None
+
+    def _release(self, digest: str, token: str) -> None:
+        """Let go of a fetch that does not start."""
+        if self._decide_fate(token, "released"):
+            cache.delete(self._key("running", digest))
 
     def _start(self, key: str, token: str) -> None:
         if lazyauth_settings.discovery_runner == "celery":
@@ -260,8 +269,10 @@ class CachedFetch:
         self._start_thread(key, token)
 
     def _start_thread(self, key: str, token: str) -> None:
-        if not _threads.submit(partial(self.run, key, token)):
+        if not _threads.submit(partial(self.run, key, token), *self.shares(key)):
             logger.error("fetch of %s: too many are waiting in this process", self.name)
+            # Whoever asks next tries again.
+            self._release(_digest(key), token)
 
     def _start_unstarted(self, key: str, running: Running | None, now: float) -> None:
         """Start a thread, once, for a fetch that no worker has started. The one that starts first fetches."""

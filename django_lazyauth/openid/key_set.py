@@ -139,9 +139,11 @@ class KeySet:
         ]
         if not fitting:
             raise OtherKeyType
-        if len(fitting) > 1:
+        first, *others = fitting
+        # The same key may be listed twice, such as under its old and its new name.
+        if any((other.public, other.issuer) != (first.public, first.issuer) for other in others):
             raise TokenRejected(Reason.KID)
-        return fitting[0]
+        return first
 
 
 def same_algorithm(one: str, other: str) -> bool:

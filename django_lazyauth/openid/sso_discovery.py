@@ -17,6 +17,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django_lazyauth.kit import fetch
+from django_lazyauth.kit.background import Share
 from django_lazyauth.kit.cached_fetch import CachedFetch, register
 from django_lazyauth.kit.results import Pending, Ready, Result, SourceFailed
 
@@ -31,6 +32,8 @@ WELL_KNOWN: Final = "/.well-known/openid-configuration"
 #: Requested unless the provider says that it does not support them.
 WANTED_SCOPES: Final = ("profile", "email")
 OFFLINE_SCOPE: Final = "offline_access"
+#: What fetches for domains take of the threads of a process: a visitor may type many whose servers are slow.
+SHARE: Final = Share("SSO domains", threads=6, queue=48)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,5 +242,9 @@ def _fetch_keys(cache_key: str) -> dict[str, Any]:
     return {"jwks": published.get_key_set(url, policy), "fetched_at": fetched_at}
 
 
-configurations: Final = register(CachedFetch("configuration", _fetch_configuration))
-key_sets: Final = register(CachedFetch("keys", _fetch_keys))
+def _share(_: str) -> tuple[Share, ...]:
+    return (SHARE,)
+
+
+configurations: Final = register(CachedFetch("configuration", _fetch_configuration, shares=_share))
+key_sets: Final = register(CachedFetch("keys", _fetch_keys, shares=_share))

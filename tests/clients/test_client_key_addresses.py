@@ -18,8 +18,10 @@ from django_lazyauth.clients.by_key import keys, prove
 from django_lazyauth.clients.by_key.assertion import read_assertion
 from django_lazyauth.clients.by_key.prove import prove_by_key
 from django_lazyauth.errors import InvalidClient
+from django_lazyauth.kit import cached_fetch
 from django_lazyauth.kit.fetch import sockets
 from django_lazyauth.models import UsedProof
+from django_lazyauth.toolkit.clients import load_client
 from django_lazyauth.upkeep.sweep import sweep
 from tests.conftest import register
 from tests.kit.test_fetch import NON_PUBLIC_ADDRESSES
@@ -67,10 +69,7 @@ def test_the_keys_are_fetched_once_for_many_requests(server, keyed):
 def test_the_fetch_begins_when_a_person_does(server, keyed):
     """Spec 8.0: until they have signed in and consented, the keys are there."""
     get(make_browser(), f"/authorize?{keyed.authorize_query()}")
-    deadline = time.monotonic() + 5
-    while not server.asked and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert server.asked == 1
+    until(lambda: server.asked == 1, "the keys are fetched")
     assert redeem(keyed, code_for(keyed), **KEY.form(keyed.client_id)).status_code == 200
     assert server.asked == 1
 
@@ -84,6 +83,82 @@ def test_a_rotated_key_is_found_by_its_id(server, keyed):
     assert knock(keyed, new).status_code == 200
     assert knock(keyed).status_code == 401
     assert server.asked == 2
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "EdDSA"])
+@pytest.mark.parametrize("kid", ["key-1", ""])
+def test_i15_a_key_in_the_place_of_an_older_one_is_found_by_one_fetch(server, keyed, algorithm, kid):
+    """Its id may be the same, or there is none. What no key signed causes no more fetches than an unknown id."""
+    old, new = ClientKey("ES256", kid=kid), ClientKey(algorithm, kid=kid)
+    server.keys = [old]
+    assert knock(keyed, old).status_code == 200
+    server.keys = [new]
+    assert knock(keyed, new).status_code == 401, "fetched just now"
+    cache_made_older(30)
+    assert knock(keyed, new).status_code == 200
+    assert server.asked == 2
+    for _ in range(20):
+        assert knock(keyed, old).status_code == 401
+    assert server.asked == 2
+    cache_made_older(30)
+    for _ in range(20):
+        assert knock(keyed, old).status_code == 401
+    assert server.asked == 3
+
+
+@pytest.mark.parametrize("kids", [("key-1", "key-1"), ("key-1", "key-2")])
+@pytest.mark.parametrize("names_key", [True, False])
+def test_a_key_that_is_listed_twice_is_one_key(server, keyed, kids, names_key):
+    """RFC 7517 §4.5: a set may hold it by its old and its new name."""
+    server.keys = [ClientKey("ES256", kid=kid, private=KEY.private) for kid in kids]
+    assert knock(keyed, header={} if names_key else {"kid": ...}).status_code == 200
+
+
+def test_two_keys_of_one_id_are_not_guessed_among(server, keyed):
+    """RFC 7515 §4.1.4: which of them is meant, nobody says."""
+    server.keys = [KEY, ClientKey("ES256")]
+    assert knock(keyed).status_code == 401
+
+
+@pytest.fixture
+def slow(lazyauth):
+    """A stranger's server that answers when its delay ends. It has two names."""
+    lazyauth(ALLOW_LOOPBACK_UPSTREAMS=True)
+    running = KeyServer(KEY)
+    running.delay = 2
+    yield running
+    running.delay = 0
+    until(lambda: not cached_fetch._threads._unfinished, "the fetches end")
+    running.close()
+
+
+def until(condition, words):
+    deadline = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < deadline, words
+        time.sleep(0.01)
+
+
+def test_an_operators_client_does_not_wait_behind_slow_hosts_of_strangers(server, slow):
+    """Spec 8.0: strangers have a share of the threads that fetch, and each of their hosts a part of it."""
+    for number in range(8):
+        url = slow.url(f"/{number}")
+        uri = url if number < 4 else url.replace("127.0.0.1", "localhost")
+        client = client_at(uri, f"slow-{number}")
+        keys.prefetch_keys(load_client(client.client_id))
+    until(lambda: slow.asked == keys.STRANGERS_SHARE.threads, "two of each host are fetched")
+    operators = client_at(server.url(), "operators", source="manual")
+    assert knock(operators).status_code == 200
+    assert slow.asked == keys.STRANGERS_SHARE.threads
+
+
+def test_a_slow_host_is_not_in_the_way_of_another_strangers(server, keyed, slow):
+    """Spec 8.0."""
+    for number in range(12):
+        client = client_at(slow.url(f"/{number}").replace("127.0.0.1", "localhost"), f"slow-{number}")
+        keys.prefetch_keys(load_client(client.client_id))
+    assert knock(keyed).status_code == 200
+    assert slow.asked == keys.HOSTS_SHARE.threads
 
 
 def cache_made_older(seconds):

@@ -131,8 +131,9 @@ def test_without_a_kid_the_only_key_that_fits_is_taken(keyed):
     give_keys(keyed.client_id, rsa, edwards)
     form = rsa.form(keyed.client_id, header={"kid": ...})
     assert redeem(keyed, code_for(keyed), **form).status_code == 200
-    give_keys(keyed.client_id, rsa, ClientKey("RS256", kid="c"))
-    form = rsa.form(keyed.client_id, header={"kid": ...})
+    curve = ClientKey("ES256", kid="c")
+    give_keys(keyed.client_id, curve, ClientKey("ES256", kid="d"))
+    form = curve.form(keyed.client_id, header={"kid": ...})
     assert_refused(redeem(keyed, code_for(keyed), **form))
 
 

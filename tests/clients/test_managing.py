@@ -489,3 +489,30 @@ def test_parallel_registrations_never_exceed_the_cap(lazyauth):
     assert statuses.count(201) > 50
     assert ClientRegistration.objects.count() == Application.objects.count() <= 5
     assert connection.vendor in ("sqlite", "postgresql")
+
+
+# -- addresses of keys ---------------------------------------------------------------------------------------
+
+
+def keyed_at(uri):
+    return CONFIDENTIAL | {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": uri}
+
+
+def test_i16_a_new_address_of_keys_counts_as_a_registration(registrar, any_store, lazyauth):
+    """I16: each is fetched. Else one registration could send this site to any number of hosts."""
+    lazyauth(REGISTRATIONS_PER_NETWORK=3)
+    body = registrar.registered(keyed_at("https://client.example/keys"))
+    for number in range(2):
+        answer = registrar.manage("PUT", body, keyed_at(f"https://host-{number}.example/keys"))
+        assert answer.status_code == 200, answer.content
+        body = answer.json()
+    refused = registrar.manage("PUT", body, keyed_at("https://other.example/keys"))
+    assert (refused.status_code, refused.json()["error"]) == (429, "temporarily_unavailable")
+    assert 1 <= int(refused.headers["Retry-After"]) <= 3600
+    # The token was not spent, and what names no new address is not counted.
+    for document in (keyed_at("https://host-1.example/keys"), CONFIDENTIAL, PUBLIC):
+        answer = registrar.manage("PUT", body, document)
+        assert answer.status_code == 200, answer.content
+        body = answer.json()
+    elsewhere = registrar.manage("PUT", body, keyed_at("https://other.example/keys"), address="198.51.100.1")
+    assert elsewhere.status_code == 200

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
+from functools import partial
 
 import pytest
 
-from django_lazyauth.kit.background import Threads
+from django_lazyauth.kit.background import Share, Threads
 
 PATIENCE = 10
 
@@ -89,3 +90,44 @@ def test_a_forked_child_starts_threads_of_its_own(gate):
         ran = threading.Event()
         os._exit(0 if threads.submit(ran.set) and ran.wait(5) else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_work_that_waits_for_its_share_lets_other_work_pass(gate):
+    threads, done = Threads("test", threads=3, queue=20), []
+    slow, slower = Share("slow", threads=2, queue=4), Share("slower", threads=1, queue=1)
+
+    def wait(name):
+        assert gate.wait(PATIENCE)
+        done.append(name)
+
+    assert threads.submit(lambda: wait("slower"), slow, slower)
+    assert threads.submit(lambda: wait("slower"), slow, slower)
+    assert not threads.submit(lambda: wait("too many"), slow, slower)
+    taken = [threads.submit(lambda: wait("slow"), slow) for _ in range(6)]
+    assert taken == [True] * 4 + [False] * 2
+    for number in range(5):
+        quick = threading.Event()
+        assert threads.submit(quick.set), number
+        assert quick.wait(PATIENCE), number
+    assert not done
+    gate.set()
+    until(lambda: sorted(done) == ["slow"] * 4 + ["slower"] * 2)
+    until(lambda: not threads._unfinished_of and not threads._running_of)
+
+
+def test_no_more_work_of_a_share_runs_at_the_same_time_than_it_allows():
+    threads, running, most = Threads("test", threads=6, queue=60), [], []
+    shares = [Share(f"share {number}", threads=1, queue=20) for number in range(3)]
+
+    def work(name):
+        running.append(name)
+        most.append((running.count(name), len(running)))
+        time.sleep(0.005)
+        running.remove(name)
+
+    for number in range(45):
+        share = shares[number % 3]
+        assert threads.submit(partial(work, share.name), share)
+    until(lambda: len(most) == 45 and not running)
+    assert max(of_share for of_share, _ in most) == 1
+    assert max(in_all for _, in_all in most) <= 3

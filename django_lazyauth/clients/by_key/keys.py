@@ -8,6 +8,7 @@ Not here: how a fetch is shared (:mod:`django_lazyauth.kit.cached_fetch`).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 
 from django_lazyauth.errors import TemporarilyUnavailable
 from django_lazyauth.kit import fetch
+from django_lazyauth.kit.background import Share
 from django_lazyauth.kit.cached_fetch import CachedFetch, register
 from django_lazyauth.kit.results import Failed, Pending, Ready, Result, SourceFailed
 from django_lazyauth.kit.throttle import Throttle
@@ -30,6 +32,9 @@ WAIT: Final = 5.0
 #: Fetches from one host. Many clients may name addresses of a host that is not theirs. Those of the host itself and of
 #: operators count apart, so that strangers cannot use them up.
 FETCHES_OF_HOST: Final = Throttle("client-keys-of-host", 10, timedelta(minutes=1))
+#: What fetches of strangers' keys take of the threads of a process: all of them, and those from one host.
+STRANGERS_SHARE: Final = Share("client keys of strangers", threads=4, queue=32)
+HOSTS_SHARE: Final = Share("client keys at a host", threads=2, queue=8)
 #: Failures after which another try may succeed. All others say that the address holds no usable keys.
 PASSING: Final = frozenset(
     {"timeout", "dns", "connect", "tls", "broken", "status", "too_many_fetches", "cache_unavailable", "error"}
@@ -138,4 +143,15 @@ def _fetch(key: str) -> Any:
     return published.get_key_set(url, policy)
 
 
-client_keys: Final = register(CachedFetch("client-keys", _fetch))
+def _shares(key: str) -> tuple[Share, ...]:
+    """Return the parts of the threads that a fetch of a stranger's keys takes. No operator's client waits for it.
+
+    One host has less than all strangers, so that it is in no other stranger's way.
+    """
+    chosen_by, _, url = key.partition(" ")
+    if chosen_by == "operator":
+        return ()
+    return STRANGERS_SHARE, replace(HOSTS_SHARE, name=f"client keys at {_host_of(url)}")
+
+
+client_keys: Final = register(CachedFetch("client-keys", _fetch, shares=_shares))

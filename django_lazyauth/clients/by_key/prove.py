@@ -19,7 +19,7 @@ from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.kit.throttle import Throttle, Verdict
 from django_lazyauth.models import ProofKind, UsedProof
 from django_lazyauth.openid.jose import LEEWAY, Reason, TokenRejected
-from django_lazyauth.openid.key_set import Key, check_signature, same_algorithm
+from django_lazyauth.openid.key_set import KeySet, check_signature, same_algorithm
 from django_lazyauth.toolkit import client_methods, clients
 
 from .assertion import Assertion
@@ -52,7 +52,7 @@ def prove_by_key(assertion: Assertion) -> clients.Client:
     """
     try:
         client = _client_of(assertion)
-        check_signature(assertion.decoded, _key_of(client, assertion), assertion.algorithm)
+        _check_signature(client, assertion)
     except TokenRejected as rejected:
         raise refused(rejected.reason) from None
     _limit(client)
@@ -98,14 +98,23 @@ def _endpoint_url(name: str) -> str:
         return lazyauth_settings.issuer
 
 
-def _key_of(client: clients.Client, assertion: Assertion) -> Key:
+def _check_signature(client: clients.Client, assertion: Assertion) -> None:
+    """Check that a key of *client* signed *assertion*. Keys at an address are looked at once more where none did.
+
+    The key may be new, or stand in the place of an older one under the same ``kid``. I15 limits the fetches.
+    """
     keys = load_keys(client)
     try:
-        return keys.select(assertion.key_id, assertion.algorithm, needs_kid=False)
-    except TokenRejected as rejected:
-        if rejected.reason is not Reason.UNKNOWN_KID or not client_methods.keys_uri(client):
+        _check_with(keys, assertion)
+    except TokenRejected:
+        if not client_methods.keys_uri(client):
             raise
-    return load_keys(client, refetch=True).select(assertion.key_id, assertion.algorithm, needs_kid=False)
+        _check_with(load_keys(client, refetch=True), assertion)
+
+
+def _check_with(keys: KeySet, assertion: Assertion) -> None:
+    key = keys.select(assertion.key_id, assertion.algorithm, needs_kid=False)
+    check_signature(assertion.decoded, key, assertion.algorithm)
 
 
 def _limit(client: clients.Client) -> None:
