@@ -12,10 +12,13 @@ from rest_framework import serializers
 from django_lazyauth.clients.by_key.assertion import ALGORITHMS
 from django_lazyauth.clients.members import (
     APPLICATION_TYPES,
+    MAX_ACR_VALUES,
+    MAX_AGES,
     MAX_CONTACTS,
     MAX_REDIRECT_URIS,
     MAX_TEXT_LENGTH,
     MAX_URI_LENGTH,
+    SUBJECT_TYPES,
 )
 from django_lazyauth.clients.metadata import (
     GRANT_TYPES,
@@ -174,6 +177,12 @@ class ClientMetadataSerializer(Serializer):
     post_logout_redirect_uris = _uris(required=False)
     backchannel_logout_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
     backchannel_logout_session_required = serializers.BooleanField(required=False)
+    subject_type = serializers.ChoiceField(SUBJECT_TYPES, required=False)
+    dpop_bound_access_tokens = serializers.BooleanField(required=False)
+    default_max_age = serializers.IntegerField(required=False, min_value=0, max_value=MAX_AGES[-1])
+    default_acr_values = serializers.ListField(
+        child=serializers.CharField(), required=False, max_length=MAX_ACR_VALUES
+    )
 
 
 class ClientInformationSerializer(ClientMetadataSerializer):

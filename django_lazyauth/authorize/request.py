@@ -21,6 +21,7 @@ from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.resource_indicators import are_sound_resources
 from django_lazyauth.tokens.logout_token import read_hint
 from django_lazyauth.toolkit import clients
+from django_lazyauth.toolkit.client_policies import default_max_age
 from django_lazyauth.toolkit.scopes import default_scopes, may_ask, narrow, requested_scopes
 
 #: S256 of anything is 32 octets, 43 characters of base64url (RFC 7636 §4.2).
@@ -120,7 +121,7 @@ def validate_authorization(parameters: QueryDict) -> AuthorizationRequest:
         code_challenge=parameters.get("code_challenge", ""),
         resources=tuple(dict.fromkeys(parameters.getlist("resource"))),
         prompts=frozenset(parameters.get("prompt", "").split()),
-        max_age=int(max_age) if max_age else None,
+        max_age=int(max_age) if max_age else default_max_age(client),
         login_hint=parameters.get("login_hint", ""),
         ui_locales=parameters.get("ui_locales", ""),
         subject_hint=_subject_hint(parameters.get("id_token_hint", "")),

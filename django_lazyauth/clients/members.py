@@ -19,6 +19,7 @@ from django_lazyauth.errors import InvalidClientMetadata, InvalidRedirectUri
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.key_set import STRANGERS, KeySet, KeySetInvalid
 from django_lazyauth.toolkit.client_methods import ALGORITHM_MEMBER
+from django_lazyauth.toolkit.client_policies import ACR_MEMBER, BOUND_MEMBER, MAX_AGE_MEMBER
 
 from .by_key.assertion import ALGORITHMS
 from .redirects import LOOPBACK, is_safe_redirect_uri
@@ -83,11 +84,16 @@ def texts_of(members: Mapping[str, Json], name: str) -> list[str] | None:
     value = members.get(name)
     if value is None:
         return None
-    if not isinstance(value, list) or not all(
-        isinstance(one, str) and not has_bad_characters(one) for one in value
-    ):
+    if not is_texts(value):
         raise InvalidClientMetadata(f"{name} must be an array of strings.")
     return list(dict.fromkeys(value))
+
+
+def is_texts(value: Json) -> bool:
+    """Say whether *value* is an array of strings that hold no bad characters."""
+    return isinstance(value, list) and all(
+        isinstance(one, str) and not has_bad_characters(one) for one in value
+    )
 
 
 def check_redirect_uri(uri: Json, policy: Policy) -> None:
@@ -149,10 +155,17 @@ OF_OWN_HOST = ("logo_uri", "tos_uri", "policy_uri")
 KEY_TYPES = ("RSA", "EC", "OKP")
 #: Parameters of private keys (RFC 7518 §6); ``k`` is a shared secret.
 PRIVATE_PARAMETERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+#: Everybody sees the same subject of a person.
+SUBJECT_TYPES = ("public",)
+#: Seconds, as many as a request may name.
+MAX_AGES = range(10**9)
+MAX_ACR_VALUES = 10
+#: One value of ``acr``, which stands in a list with blanks, and in quotes in a challenge.
+ACR_VALUE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")
 
 
 def optional_members(members: Mapping[str, Json], own_hosts: set[str], policy: Policy) -> dict[str, Json]:
-    parts = {
+    parts: dict[str, Callable[[], Json]] = {
         "client_name": lambda: text_of(members, "client_name"),
         "software_id": lambda: text_of(members, "software_id"),
         "software_version": lambda: text_of(members, "software_version"),
@@ -162,9 +175,13 @@ def optional_members(members: Mapping[str, Json], own_hosts: set[str], policy: P
             members, "id_token_signed_response_alg", policy.signing_algorithms
         ),
         ALGORITHM_MEMBER: lambda: _one_of(members, ALGORITHM_MEMBER, ALGORITHMS),
+        "subject_type": lambda: _one_of(members, "subject_type", SUBJECT_TYPES),
+        BOUND_MEMBER: lambda: _flag(members, BOUND_MEMBER),
+        MAX_AGE_MEMBER: lambda: _max_age(members),
+        ACR_MEMBER: lambda: _acr_values(members),
         "post_logout_redirect_uris": lambda: _post_logout_redirect_uris(members, policy),
         "backchannel_logout_uri": lambda: _backchannel_logout_uri(members, policy),
-        "backchannel_logout_session_required": lambda: _session_required(members),
+        "backchannel_logout_session_required": lambda: _flag(members, "backchannel_logout_session_required"),
     }
     found = {name: usable(read) for name, read in parts.items()}
     return (
@@ -203,12 +220,31 @@ def _backchannel_logout_uri(members: Mapping[str, Json], policy: Policy) -> str 
     return uri
 
 
-def _session_required(members: Mapping[str, Json]) -> bool | None:
-    """Our logout tokens always name the session (Back-Channel Logout §2.2)."""
-    required = members.get("backchannel_logout_session_required")
-    if required is not None and not isinstance(required, bool):
-        raise InvalidClientMetadata("backchannel_logout_session_required must be true or false.")
-    return required
+def _flag(members: Mapping[str, Json], name: str) -> bool | None:
+    value = members.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise InvalidClientMetadata(f"{name} must be true or false.")
+    return value
+
+
+def _max_age(members: Mapping[str, Json]) -> int | None:
+    """Return the seconds that a sign-in counts for (OpenID Connect Registration §2)."""
+    seconds = members.get(MAX_AGE_MEMBER)
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int):
+        raise InvalidClientMetadata(f"{MAX_AGE_MEMBER} must be a number of seconds.")
+    if seconds not in MAX_AGES:
+        raise Unusable(f"{MAX_AGE_MEMBER} must be between 0 and {MAX_AGES[-1]} seconds.")
+    return seconds
+
+
+def _acr_values(members: Mapping[str, Json]) -> list[str] | None:
+    """Return the authentication classes that a request would list with blanks between them (OIDC Core §3.1.2.1)."""
+    values = texts_of(members, ACR_MEMBER)
+    if values is not None and (len(values) > MAX_ACR_VALUES or not all(map(ACR_VALUE.fullmatch, values))):
+        raise Unusable(f"{ACR_MEMBER} must hold at most {MAX_ACR_VALUES} values without blanks.")
+    return values
 
 
 def check_backchannel_logout_uri(uri: str, *, allows_loopback: bool) -> None:
@@ -288,6 +324,4 @@ def _is_key(key: Json) -> bool:
 def _is_flat(value: Json) -> bool:
     if isinstance(value, str):
         return not has_bad_characters(value)
-    if isinstance(value, list):
-        return all(isinstance(one, str) and not has_bad_characters(one) for one in value)
-    return isinstance(value, bool)
+    return is_texts(value) or isinstance(value, bool)

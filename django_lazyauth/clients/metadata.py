@@ -25,6 +25,7 @@ from django_lazyauth.toolkit.client_methods import (
     has_secret_by,
     is_public_by,
 )
+from django_lazyauth.toolkit.client_policies import ACR_MEMBER, BOUND_MEMBER, MAX_AGE_MEMBER
 
 from .members import (
     MAX_REDIRECT_URIS,
@@ -35,6 +36,7 @@ from .members import (
     has_keys,
     host_in,
     is_redirect_uri,
+    is_texts,
     optional_members,
     text_of,
     texts_of,
@@ -93,11 +95,12 @@ def parse_metadata(document: Json, policy: Policy) -> ClientMetadata:
     """
     members = _members(document)
     policy = _for_kind(members, policy)
+    grant_types = _grant_types(members)
     redirect_uris = _redirect_uris(members, policy)
     registered = {
         "redirect_uris": redirect_uris,
         **_methods(members, METHODS, default="client_secret_basic", is_keyed=has_keys(members, policy)),
-        "grant_types": _grant_types(members),
+        "grant_types": grant_types,
         "response_types": _served(members, "response_types", RESPONSE_TYPES),
         "scope": _scope(members, policy) or " ".join(policy.default_scopes),
     }
@@ -121,12 +124,13 @@ def parse_document(document: Json, client_id: str, policy: Policy) -> ClientMeta
     if any(name in document for name in SECRETS):
         raise InvalidClientMetadata("A document must not hold client_secret or client_secret_expires_at.")
     policy = _for_kind(members, policy)
+    grant_types = _grant_types(members)
     redirect_uris = _usable_redirect_uris(members, policy)
     optional = _of_right_types(members)
     registered: dict[str, Json] = {
         "redirect_uris": redirect_uris,
         **_methods(members, METHODS_OF_DOCUMENTS, default=NO_METHOD, is_keyed=has_keys(optional, policy)),
-        "grant_types": _grant_types(members),
+        "grant_types": grant_types,
         "response_types": _served(members, "response_types", RESPONSE_TYPES),
     }
     if "scope" in members:
@@ -167,18 +171,25 @@ def _for_kind(members: Mapping[str, Json], policy: Policy) -> Policy:
 
 def _of_right_types(members: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return the members of a document without optional ones of another type, or with characters that none may hold."""
-    kinds = {
+    kinds: dict[str, type] = {
         "contacts": list,
         "post_logout_redirect_uris": list,
         "jwks": Mapping,
         "backchannel_logout_session_required": bool,
+        BOUND_MEMBER: bool,
+        MAX_AGE_MEMBER: int,
+        ACR_MEMBER: list,
     }
-    return {
-        name: value
-        for name, value in members.items()
-        if isinstance(value, kinds.get(base_of(name), str))
-        and not (isinstance(value, str) and has_bad_characters(value))
-    }
+    return {name: value for name, value in members.items() if _is_of(kinds.get(base_of(name), str), value)}
+
+
+def _is_of(kind: type, value: Json) -> bool:
+    if kind is int:
+        # A flag is an integer too, for Python.
+        return type(value) is int
+    if kind is list:
+        return is_texts(value)
+    return isinstance(value, kind) and not (isinstance(value, str) and has_bad_characters(value))
 
 
 # -- the parts ---------------------------------------------------------------------------------------------
@@ -246,6 +257,7 @@ def _scope(members: Mapping[str, Json], policy: Policy) -> str:
 
 
 def _redirect_uris(members: Mapping[str, Json], policy: Policy) -> list[str]:
+    """Return the redirect URIs. Each grant that a stranger may have here ends at one."""
     value = _listed_redirect_uris(members, MAX_REDIRECT_URIS)
     for uri in value:
         check_redirect_uri(uri, policy)

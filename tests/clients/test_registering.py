@@ -108,6 +108,10 @@ EVERYTHING = {
     "post_logout_redirect_uris": ["https://client.example/bye"],
     "backchannel_logout_uri": "https://client.example/logout",
     "backchannel_logout_session_required": True,
+    "subject_type": "public",
+    "dpop_bound_access_tokens": False,
+    "default_max_age": 3600,
+    "default_acr_values": ["urn:example:mfa", "0"],
     "client_name#ja-Jpan-JP": "クライアント",
     "tos_uri#fr": "https://client.example/fr/tos",
 }
@@ -231,6 +235,13 @@ def test_a_bad_redirect_uri_is_refused_by_its_own_code(registrar, uris):
         {"software_id": {}},
         {"post_logout_redirect_uris": "https://client.example/"},
         {"backchannel_logout_session_required": "yes"},
+        {"dpop_bound_access_tokens": "true"},
+        {"dpop_bound_access_tokens": 1},
+        {"default_max_age": "3600"},
+        {"default_max_age": True},
+        {"default_max_age": 1.0},
+        {"default_acr_values": "urn:example:mfa"},
+        {"default_acr_values": [1]},
     ],
     ids=lambda change: repr(change)[:50],
 )
@@ -256,6 +267,15 @@ def test_bad_metadata_is_refused(registrar, change):
         {"policy_uri": "ftp://client.example/"},
         {"contacts": ["x"] * 300 + [str(number) for number in range(11)]},
         {"contacts": ["x" * 256]},
+        {"subject_type": "pairwise"},
+        {"default_max_age": -1},
+        {"default_max_age": 10**9},
+        {"default_max_age": 10**400},
+        {"default_acr_values": ["two words"]},
+        {"default_acr_values": [""]},
+        {"default_acr_values": ['"']},
+        {"default_acr_values": ["é"]},
+        {"default_acr_values": [str(number) for number in range(11)]},
         {"jwks_uri": "http://client.example/jwks"},
         {"jwks_uri": "https://user:password@client.example/jwks"},
         {"jwks_uri": "https://client.example/jwks#first"},
@@ -809,3 +829,25 @@ def test_a_client_moves_from_a_secret_to_a_key_and_back(registrar):
     back = registrar.manage("PUT", client | moved, CONFIDENTIAL).json()
     assert back["client_secret"] != client["client_secret"]
     assert "jwks" not in back
+
+
+# -- what a client wants of its requests -----------------------------------------------------------------------
+
+
+def test_an_age_that_a_client_registered_is_that_of_requests_without_one(registrar, any_store):
+    """OpenID Connect Registration §2: ``default_max_age``. A request may say otherwise."""
+    registered = registrar.registered(PUBLIC | {"default_max_age": 0})
+    client = OAuthClient(registered["client_id"])
+    browser = make_browser()
+    redeem(client, code_for(client, browser=browser))
+    asked = get(browser, f"/authorize?{client.authorize_query(prompt='none')}")
+    assert query_of(asked.headers["Location"])["error"] == "login_required"
+    asked = get(browser, f"/authorize?{client.authorize_query(prompt='none', max_age='3600')}")
+    assert "code" in query_of(asked.headers["Location"])
+
+
+def test_a_client_without_a_flow_is_told_so(registrar):
+    """RFC 7591 §2: it needs no redirect URI, and nothing is left that is served here."""
+    answer = registrar.register({"grant_types": ["client_credentials"]})
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client_metadata")
+    assert "grant_types" in answer.json()["error_description"]

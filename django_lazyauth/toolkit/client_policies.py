@@ -1,0 +1,40 @@
+"""What a client wants of this site for itself: stronger answers, and what its requests mean where they do not say it.
+
+The members stand in its registration, and beside an operator's client. Without them nothing is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from .clients import Client, registration_of
+
+#: Tokens only that are bound to a key (RFC 9449 §5.2).
+BOUND_MEMBER: Final = "dpop_bound_access_tokens"
+#: Seconds since the person signed in, and how (OpenID Connect Registration §2).
+MAX_AGE_MEMBER: Final = "default_max_age"
+ACR_MEMBER: Final = "default_acr_values"
+
+
+def _metadata(client: Client) -> Mapping[str, Any]:
+    registration = registration_of(client)
+    found: Mapping[str, Any] = registration.metadata if registration is not None else {}
+    return found
+
+
+def wants_bound_tokens(client: Client) -> bool:
+    """Say whether *client* wants no token that works without its key (RFC 9449 §5.2)."""
+    return _metadata(client).get(BOUND_MEMBER) is True
+
+
+def default_max_age(client: Client) -> int | None:
+    """Return the ``max_age`` of requests of *client* that have none; ``None`` where any sign-in will do."""
+    seconds = _metadata(client).get(MAX_AGE_MEMBER)
+    return seconds if type(seconds) is int and seconds >= 0 else None
+
+
+def default_acr_values(client: Client) -> tuple[str, ...]:
+    """Return the ``acr_values`` of requests of *client* that have none, the best first."""
+    values = _metadata(client).get(ACR_MEMBER)
+    return tuple(value for value in values if isinstance(value, str)) if isinstance(values, list) else ()
