@@ -287,6 +287,20 @@ class LazyAuthSettings:
         default="django_lazyauth.users.UserResolver",
         check_id="lazyauth.E006",
     )
+    account_export = Setting(
+        kinds.optional(kinds.CODE),
+        "A function of a user that returns what else this site holds about them, as values that JSON has. It stands in "
+        "the export of an account under `site`. See [people's data](extending.md#peoples-data).",
+        default=None,
+        default_text="nothing",
+    )
+    account_delete = Setting(
+        kinds.optional(kinds.CODE),
+        "A function of a user that is called in place of `user.delete()` where an account is deleted, in its "
+        "transaction.",
+        default=None,
+        default_text="`user.delete()`",
+    )
     unverified_email: Setting[UnverifiedEmail] = Setting(
         choice(*get_args(UnverifiedEmail)),
         "What happens to a new person without a verified address where the user model can hold no second one without: "
