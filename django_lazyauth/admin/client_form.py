@@ -10,13 +10,31 @@ from django.utils.translation import gettext_lazy as _
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClientMetadata, InvalidRedirectUri
-from django_lazyauth.toolkit import client_methods, clients
+from django_lazyauth.toolkit import client_methods, client_policies, clients
 
 from . import rooms
 
 #: Members of the metadata that the form has a field for.
-FIELDS: Final = ("backchannel_logout_uri", "grant_types", "jwks", "jwks_uri")
+FIELDS: Final = (
+    "backchannel_logout_uri",
+    "grant_types",
+    "jwks",
+    "jwks_uri",
+    client_methods.ALGORITHM_MEMBER,
+    client_policies.BOUND_MEMBER,
+    client_policies.MAX_AGE_MEMBER,
+)
 KEY_FIELDS: Final = ("jwks", "jwks_uri", "keeps_secret")
+#: What an operator asks of a client beyond the usual.
+POLICY_FIELDS: Final = (
+    client_methods.ALGORITHM_MEMBER,
+    client_policies.BOUND_MEMBER,
+    client_policies.MAX_AGE_MEMBER,
+)
+
+
+def _algorithms() -> list[tuple[str, str]]:
+    return [("", "---------"), *((name, name) for name in rooms.assertion.ALGORITHMS)]
 
 
 class _Decoder(json.JSONDecoder):
@@ -76,6 +94,25 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
         help_text=_("While the client moves to keys."),
     )
 
+    token_endpoint_auth_signing_alg = forms.ChoiceField(
+        required=False,
+        label=_("Signs with"),
+        help_text=_("Its assertions are taken with this algorithm only."),
+        choices=_algorithms,
+    )
+    dpop_bound_access_tokens = forms.BooleanField(
+        required=False,
+        label=_("Only tokens that are bound to its key"),
+        help_text=_("Refuse its token requests without a DPoP proof (RFC 9449)."),
+    )
+    default_max_age = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=10**9 - 1,
+        label=_("A sign-in counts for"),
+        help_text=_("Seconds, where its request names none. Whoever signed in earlier signs in again."),
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         #: What was typed as URIs of each field that our rule allows.
         self._allowed: dict[str, str] = {}
@@ -106,12 +143,27 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
         return text
 
     def full_clean(self) -> None:
-        """Drop what django-oauth-toolkit says of URIs that our rule allows: it knows no scheme of an app."""
+        """Drop what django-oauth-toolkit says of URIs that our rule allows: it knows no scheme of an app.
+
+        It knows one grant of a client, too. Those that are chosen here decide whether a redirect URI is needed.
+        """
         super().full_clean()
+        if self.is_bound and hasattr(self, "cleaned_data"):
+            self._check_that_codes_have_an_end()
         for name, text in self._allowed.items():
             if text.strip() and name in self.errors:
                 del self.errors[name]
                 self.cleaned_data[name] = text
+
+    def _check_that_codes_have_an_end(self) -> None:
+        grants = self.cleaned_data.get("grant_types")
+        if not grants or self._allowed.get("redirect_uris", "").strip() or "redirect_uris" not in self.fields:
+            return
+        if "redirect_uris" in self.errors and "redirect_uris" in self._allowed:
+            del self.errors["redirect_uris"]
+            self.cleaned_data["redirect_uris"] = ""
+        if "authorization_code" in grants and "redirect_uris" not in self.errors:
+            self.add_error("redirect_uris", _("The grant authorization_code ends at one."))
 
     def clean_backchannel_logout_uri(self) -> str:
         uri = str(self.cleaned_data["backchannel_logout_uri"])
@@ -158,9 +210,14 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
         Its methods stay as they are where nothing of its keys was changed here: a host may have set others.
         """
         given = self.cleaned_data
-        members = {name: given.get(name) or None for name in FIELDS}
+        members = {name: None if _is_empty(given.get(name)) else given[name] for name in FIELDS}
         if not set(KEY_FIELDS).isdisjoint(self.changed_data):
             has_both = bool(members["jwks"] or members["jwks_uri"]) and given.get("keeps_secret")
             methods = [client_methods.BY_KEY, *client_methods.BY_SECRET]
             members[client_methods.METHODS_MEMBER] = methods if has_both else None
         return members
+
+
+def _is_empty(value: Any) -> bool:
+    """Say whether an operator left a field as it is without a wish. Zero is one."""
+    return not value and type(value) is not int

@@ -13,16 +13,17 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.actions import delete_selected
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import path
-from django.utils.html import format_html
+from django.urls import path, reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
 
 from django_lazyauth.kit.results import Failed, Ready
 from django_lazyauth.toolkit import client_methods, clients
@@ -31,7 +32,8 @@ from django_lazyauth.toolkit.admin import CONFIDENTIAL, GRANTS, replace_client_a
 from . import rooms
 from .base import ModelAdmin, ShowsOnce
 from .client_filters import LastUsedFilter, StateFilter, VerificationFilter
-from .client_form import KEY_FIELDS, ClientForm
+from .client_form import KEY_FIELDS, POLICY_FIELDS, ClientForm
+from .client_words import fetch_in_words, policies_in_words
 from .large import LargeTable
 
 BESIDE = clients.REGISTRATION
@@ -75,7 +77,9 @@ class ClientAdmin(ShowsOnce, LargeTable):
         "source",
         "is_verified",
         "state",
+        "policies",
         "keys",
+        "keys_fetched",
         "last_used_at",
         "created",
         "updated",
@@ -95,6 +99,7 @@ class ClientAdmin(ShowsOnce, LargeTable):
         fieldsets: list[Any] = [
             (None, {"fields": (*self.operators_fields, "grant_types", "backchannel_logout_uri")}),
             (_("Keys instead of a secret"), {"fields": KEY_FIELDS}),
+            (_("What is asked of it"), {"fields": POLICY_FIELDS}),
         ]
         if obj is not None and (
             clients.is_self_registered(obj) or not self.has_change_permission(request, obj)
@@ -118,6 +123,7 @@ class ClientAdmin(ShowsOnce, LargeTable):
     ) -> Any:
         obj = kwargs.get("obj")
         context["uses_secret"] = obj is not None and _uses_secret(obj)
+        context["has_keys_uri"] = obj is not None and bool(client_methods.keys_uri(obj))
         if obj is not None and clients.is_self_registered(obj):
             # Nothing on the page can be edited.
             hidden = ("show_save", "show_save_and_continue", "show_save_and_add_another")
@@ -168,11 +174,11 @@ class ClientAdmin(ShowsOnce, LargeTable):
             return _("unused, until %s") % registration.expires_at.date().isoformat()
         return _("works")
 
-    @admin.display(description=_("keys"), empty_value="–")
+    @admin.display(description=_("keys"))
     def keys(self, client: Any) -> Any:
         """Say which keys the client can prove itself with, or why there are none. Fetches nothing."""
         if not client_methods.keys_uri(client) and client_methods.given_keys(client) is None:
-            return None
+            return "–"
         match rooms.client_keys.known_keys(client):
             case Ready(found):
                 text: Any = ngettext("%d key", "%d keys", len(found)) % len(found)
@@ -182,23 +188,34 @@ class ClientAdmin(ShowsOnce, LargeTable):
                 text = _("not fetched yet")
         return text if client_methods.may_use_key(client) else _("%s, which its method does not use") % text
 
+    @admin.display(description=_("last fetch of its keys"))
+    def keys_fetched(self, client: Any) -> Any:
+        if not client_methods.keys_uri(client):
+            return "–"
+        return fetch_in_words(rooms.client_keys.last_fetch(client)) or "–"
+
+    @admin.display(description=_("what holds for it"))
+    def policies(self, client: Any) -> str:
+        lines = ((line,) for line in policies_in_words(client))
+        return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", lines))
+
     @admin.display(description=_("last used"), ordering=f"{BESIDE}__last_used_at")
     def last_used_at(self, client: Any) -> Any:
         registration = clients.registration_of(client)
         known = registration.last_used_at if registration is not None else None
         return known or "–"
 
-    @admin.display(description=_("network"), empty_value="–")
-    def network(self, client: Any) -> str | None:
+    @admin.display(description=_("network"))
+    def network(self, client: Any) -> str:
         registration = clients.registration_of(client)
-        return registration.network if registration is not None else None
+        return registration.network if registration is not None else "–"
 
-    @admin.display(description=_("metadata"), empty_value="–")
-    def metadata(self, client: Any) -> str | None:
+    @admin.display(description=_("metadata"))
+    def metadata(self, client: Any) -> str:
         """Return a stranger's text: escaped, and with control characters as escape sequences of JSON."""
         registration = clients.registration_of(client)
         if registration is None or not registration.metadata:
-            return None
+            return "–"
         return format_html("<pre>{}</pre>", json.dumps(registration.metadata, indent=2, sort_keys=True))
 
     # -- decisions -----------------------------------------------------------------------------------------
@@ -234,9 +251,7 @@ class ClientAdmin(ShowsOnce, LargeTable):
     @admin.action(description=_("Fetch their keys now"), permissions=["change"])
     def fetch_keys(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         chosen = [client for client in queryset if client_methods.keys_uri(client)]
-        for client in chosen:
-            rooms.client_keys.prefetch_keys(client, refetch=True)
-        count = len(chosen)
+        count = sum(rooms.client_keys.fetch_now(client) for client in chosen)
         said = ngettext("The keys of %d client are fetched.", "The keys of %d clients are fetched.", count)
         self.message_user(request, said % count)
 
@@ -289,7 +304,27 @@ class ClientAdmin(ShowsOnce, LargeTable):
     def get_urls(self) -> list[Any]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_new_secret"
         view = self.admin_site.admin_view(never_cache(self.new_secret_view))
-        return [path("<path:object_id>/new-secret/", view, name=name), *super().get_urls()]
+        fetch = self.admin_site.admin_view(require_POST(self.fetch_keys_view))
+        return [
+            path("<path:object_id>/new-secret/", view, name=name),
+            path("<path:object_id>/fetch-keys/", fetch, name=name.replace("new_secret", "fetch_keys")),
+            *super().get_urls(),
+        ]
+
+    def fetch_keys_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Fetch the keys of one client, and show its page again. What was typed there is not saved."""
+        client = self.get_object(request, unquote(object_id))
+        if client is None or not client_methods.keys_uri(client):
+            raise Http404
+        if not self.has_change_permission(request, client):
+            raise PermissionDenied
+        if rooms.client_keys.fetch_now(client):
+            self.message_user(request, _("Its keys are being fetched."))
+        else:
+            self.message_user(request, _("Its keys were fetched less than 30 s ago."), messages.WARNING)
+        return HttpResponseRedirect(
+            reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[quote(client.pk)])
+        )
 
     def new_secret_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Ask before the old secret stops working, which is at once. Then show the new one."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from django_lazyauth.clients import redirects as redirects
     from django_lazyauth.clients import registration as registration
     from django_lazyauth.clients import search as search
+    from django_lazyauth.clients.by_key import assertion as assertion
     from django_lazyauth.providers import key_refresh as key_refresh
     from django_lazyauth.providers import registry as registry
     from django_lazyauth.sessions import end as end
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from django_lazyauth.tokens import family as family
 
 _MODULES: Final = {
+    "assertion": "clients.by_key.assertion",
     "client_keys": "clients.by_key.keys",
     "end": "sessions.end",
     "family": "tokens.family",

@@ -201,6 +201,23 @@ class CachedFetch:
             self._cache_failed(error)
             return False
 
+    def last(self, key: str) -> Entry:
+        """Return the record of *key*, for an operator to look at: when it was fetched, and what failed since."""
+        try:
+            return self._look(_digest(key)).entry
+        except Exception as error:  # noqa: BLE001 - every cache backend raises errors of its own library.
+            self._cache_failed(error)
+            return Entry()
+
+    def forget_failures(self, key: str) -> None:
+        """Let a fetch of *key* be due although it failed: an operator knows that its source works again."""
+        try:
+            entry = self._look(_digest(key)).entry
+            if entry.failures and self._use(_digest(key), self.clock()):
+                self._keep(_digest(key), replace(entry, failures=0, reason=""))
+        except Exception as error:  # noqa: BLE001 - every cache backend raises errors of its own library.
+            self._cache_failed(error)
+
     def fetch_if_due(self, key: str, *, renew: bool = False, interval: float = RENEW_INTERVAL) -> Result[Any]:
         """Start a fetch if one is due, mark the entry as used, and return what :meth:`peek` would. Never waits.
 
@@ -318,10 +335,13 @@ class CachedFetch:
             entry = Entry(value, running.started_at)
         # Other entries may have taken the place of this one meanwhile. Without a place nothing is written.
         if self._use(digest, now):
-            record = (entry.value, entry.fetched_at, entry.failures, entry.failed_at, entry.reason)
-            cache.set(self._key("entry", digest), record, _ENTRY_LIFETIME)
+            self._keep(digest, entry)
         cache.delete(self._key("running", digest))
         return True
+
+    def _keep(self, digest: str, entry: Entry) -> None:
+        record = (entry.value, entry.fetched_at, entry.failures, entry.failed_at, entry.reason)
+        cache.set(self._key("entry", digest), record, _ENTRY_LIFETIME)
 
     def _decide_fate(self, token: str, fate: str) -> bool:
         return bool(cache.add(self._key("fate", token), fate, _FATE_LIFETIME))

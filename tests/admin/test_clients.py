@@ -357,6 +357,11 @@ def keys_of(operator, row) -> str:
     return page.select_one(".field-keys .readonly").get_text()
 
 
+def test_of_a_client_without_keys_nothing_is_said_of_them(operator, everybody):
+    """Django shows "None" for what an admin has no value for."""
+    assert keys_of(operator, everybody["manual"]) == fetched(operator, everybody["manual"]) == "–"
+
+
 def test_the_form_of_a_client_without_keys_shows_an_empty_field(operator, everybody):
     for page in (operator.get(f"{LIST}add/"), page_of(operator, everybody["manual"])):
         assert BeautifulSoup(page.content, "html.parser").find(id="id_jwks").get_text().strip() == ""
@@ -491,6 +496,134 @@ def test_an_operator_lists_the_grants_of_a_client(operator):
     assert post_form(make_browser(), "/token", own).status_code == 200
     form = page_of(operator, row).context["adminform"].form
     assert form.initial["grant_types"] == grants
+
+
+def test_the_grants_decide_whether_a_client_needs_a_redirect_uri(operator):
+    """Spec 8.10: django-oauth-toolkit knows one grant of a client, which these replace."""
+    machine = fields(jwks=json.dumps(KEY.key_set), grant_types=["client_credentials"], redirect_uris="")
+    assert operator.post(f"{LIST}add/", machine).status_code == 302
+    row = Application.objects.get()
+    own = {"grant_type": "client_credentials", "scope": "profile"} | KEY.form(row.client_id)
+    assert post_form(make_browser(), "/token", own).status_code == 200
+    row.delete()
+    for column in ("authorization-code", "client-credentials"):
+        page = operator.post(
+            f"{LIST}add/", machine | {"grant_types": GRANTS, "authorization_grant_type": column}
+        )
+        assert set(page.context["adminform"].form.errors) == {"redirect_uris"}
+    assert not Application.objects.exists()
+    page = operator.post(f"{LIST}add/", machine | {"redirect_uris": "javascript:alert(1)"})
+    assert set(page.context["adminform"].form.errors) == {"redirect_uris"}
+
+
+GRANTS = ["authorization_code", "client_credentials"]
+
+
+def policies_of(operator, row):
+    items = BeautifulSoup(page_of(operator, row).content, "html.parser").select(".field-policies li")
+    return [item.get_text() for item in items]
+
+
+def test_an_operator_asks_more_of_a_client_and_reads_it_in_words(operator, lazyauth):
+    """Spec 8.10."""
+    asked = {
+        "token_endpoint_auth_signing_alg": "ES256",
+        "dpop_bound_access_tokens": "on",
+        "default_max_age": "0",
+    }
+    kept = fields(jwks=json.dumps(KEY.key_set), grant_types=GRANTS, skip_authorization="on")
+    assert operator.post(f"{LIST}add/", kept | asked).status_code == 302
+    row = Application.objects.get()
+    metadata = row.lazyauth_registration.metadata
+    assert metadata["token_endpoint_auth_signing_alg"] == "ES256"
+    assert metadata["dpop_bound_access_tokens"] is True
+    assert metadata["default_max_age"] == 0
+    lazyauth(ASSERTION_AUDIENCE_COMPAT=[row.client_id])
+    assert policies_of(operator, row) == [
+        "It proves itself with a key.",
+        "Grants: authorization_code, client_credentials.",
+        "Nobody is asked for consent.",
+        "It signs with ES256 only.",
+        "The URL of an endpoint is taken as the audience of its assertions.",
+        "Its tokens are bound to a key (DPoP).",
+        "A sign-in counts for 0 seconds, unless its request says otherwise.",
+    ]
+    form = page_of(operator, row).context["adminform"].form
+    assert {name: form[name].initial for name in asked} == asked | {
+        "dpop_bound_access_tokens": True,
+        "default_max_age": 0,
+    }
+    assert operator.post(f"{LIST}{row.pk}/change/", kept).status_code == 302
+    row.lazyauth_registration.refresh_from_db()
+    assert not set(asked) & set(row.lazyauth_registration.metadata)
+
+
+@pytest.mark.parametrize("seconds", ["-1", str(10**9), "x"])
+def test_an_operator_is_told_which_age_cannot_be(operator, seconds):
+    page = operator.post(f"{LIST}add/", fields(default_max_age=seconds))
+    assert set(page.context["adminform"].form.errors) == {"default_max_age"}
+
+
+def test_what_holds_for_each_kind_of_client_is_said(operator, everybody):
+    """Spec 8.10."""
+    said = {name: policies_of(operator, row)[0] for name, row in everybody.items()}
+    assert said == {
+        "manual": "It does not prove itself: it is public.",
+        "registered": "It does not prove itself: it is public.",
+        "waiting": "It proves itself with its secret.",
+        "document": "It does not prove itself: it is public.",
+    }
+    give_keys("by-hand", KEY, token_endpoint_auth_methods_supported=["private_key_jwt", "none"])
+    assert policies_of(operator, everybody["manual"])[0] == "It proves itself with a key, or not at all."
+
+
+def test_an_operator_fetches_the_keys_of_a_client_now_and_sees_how_it_went(operator, lazyauth):
+    """Spec 8.10, I15: also while its server is left alone after a failure, and once in 30 s."""
+    lazyauth(ALLOW_LOOPBACK_UPSTREAMS=True)
+    server = KeyServer(KEY)
+    server.status = 500
+    try:
+        operator.post(f"{LIST}add/", fields(jwks_uri=server.url()))
+        row = Application.objects.get()
+        assert fetched(operator, row) == "–"
+        page = page_of(operator, row).content.decode()
+        assert 'value="Fetch its keys now"' in page
+        assert "being fetched" in press(operator, row)
+        until(lambda: re.fullmatch(r"failed .+: status", fetched(operator, row)))
+        assert server.asked == 1
+        server.status = 200
+        assert "being fetched" in press(operator, row)
+        until(lambda: keys_of(operator, row) == "1 key")
+        assert fetched(operator, row).startswith("fetched ")
+        assert server.asked == 2
+        assert "less than 30 s ago" in press(operator, row)
+        assert server.asked == 2
+    finally:
+        server.close()
+
+
+def fetched(operator, row):
+    page = BeautifulSoup(page_of(operator, row).content, "html.parser")
+    return page.select_one(".field-keys_fetched .readonly").get_text()
+
+
+def press(operator, row) -> str:
+    answer = operator.post(f"{LIST}{row.pk}/fetch-keys/", follow=True)
+    assert answer.redirect_chain == [(f"{LIST}{row.pk}/change/", 302)]
+    return answer.content.decode()
+
+
+def test_only_who_may_change_a_client_has_its_keys_fetched(operator, client):
+    give_keys(register_manually(client_id="ours").client_id, jwks_uri="https://client.example/jwks")
+    register_manually(client_id="without")
+    ours, without = (Application.objects.get(client_id=name) for name in ("ours", "without"))
+    assert operator.get(f"{LIST}{ours.pk}/fetch-keys/").status_code == 405
+    assert operator.post(f"{LIST}{without.pk}/fetch-keys/").status_code == 404
+    viewer = get_user_model().objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_application"))
+    client.force_login(viewer)
+    assert "Fetch its keys now" not in page_of(client, ours).content.decode()
+    assert client.post(f"{LIST}{ours.pk}/fetch-keys/").status_code == 403
 
 
 # -- initial access tokens ---------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ Not here: how a fetch is shared (:mod:`django_lazyauth.kit.cached_fetch`).
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -85,6 +85,43 @@ def prefetch_keys(client: Client, *, refetch: bool = False) -> None:
     """
     if client_methods.may_use_key(client) and client_methods.keys_uri(client):
         client_keys.fetch_if_due(_cache_key(client), renew=refetch)
+
+
+def fetch_now(client: Client) -> bool:
+    """Start a fetch of the keys of *client* for an operator, once per 30 s, also while their server is left alone.
+
+    Returns:
+        Whether a fetch is under way.
+    """
+    key = _cache_key(client)
+    client_keys.forget_failures(key)
+    prefetch_keys(client, refetch=True)
+    return client_keys.is_fetching(key)
+
+
+@dataclass(frozen=True, slots=True)
+class LastFetch:
+    """How the last fetches of a key set went.
+
+    Attributes:
+        fetched_at: When the keys that are known were asked for; ``None`` if none are.
+        failed_at: When a later fetch failed; ``None`` if none did.
+        reason: Why it did, in a word.
+    """
+
+    fetched_at: datetime | None
+    failed_at: datetime | None
+    reason: str
+
+
+def last_fetch(client: Client) -> LastFetch:
+    """Return how the last fetches of the keys of *client* went, for an operator to look at."""
+    entry = client_keys.last(_cache_key(client))
+    return LastFetch(
+        fetched_at=datetime.fromtimestamp(entry.fetched_at, UTC) if entry.fetched_at is not None else None,
+        failed_at=datetime.fromtimestamp(entry.failed_at, UTC) if entry.failures else None,
+        reason=entry.reason,
+    )
 
 
 def known_keys(client: Client) -> Result[KeySet]:
