@@ -44,15 +44,21 @@ from django.core.cache import cache
 from django_lazyauth.conf import lazyauth_settings
 
 from .background import Share, Threads, send_task
-from .results import Failed, Pending, Ready, Result, SourceFailed
+from .results import (
+    FETCH_LIMIT,
+    FRESH,
+    STALE,
+    Entry,
+    Failed,
+    Pending,
+    Ready,
+    Result,
+    Running,
+    SourceFailed,
+)
 
 logger = logging.getLogger("django_lazyauth.openid")
 
-#: Seconds for which a value is fresh, and for which it is then returned while it is fetched anew.
-FRESH: Final = 3600
-STALE: Final = 3600
-#: Seconds after which a fetch counts as abandoned. It takes 10 s at most.
-FETCH_LIMIT: Final = 120
 #: Seconds. After the n-th failure in a row no fetch is started for 60 × 2ⁿ⁻¹.
 FIRST_BACKOFF: Final = 60
 LONGEST_BACKOFF: Final = 3600
@@ -82,41 +88,6 @@ _SHARD_WAIT: Final = 1.0
 #: A full queue is empty before its fetches count as abandoned: 12 at a time, 10 s each at most. Those of strangers have
 #: shares of them, which leave some threads to what an operator chose.
 _threads = Threads("fetch", threads=12, queue=96)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """The record of one source.
-
-    Attributes:
-        value: JSON; only with ``fetched_at``.
-        fetched_at: When the fetch of ``value`` started, in seconds.
-        failures: In a row, since the last success.
-        failed_at: When the last of them ended.
-    """
-
-    value: Any = None
-    fetched_at: float | None = None
-    failures: int = 0
-    failed_at: float = 0
-    reason: str = ""
-
-    def is_usable(self, now: float) -> bool:
-        return self.fetched_at is not None and now < self.fetched_at + FRESH + STALE
-
-    def is_fresh(self, now: float) -> bool:
-        return self.fetched_at is not None and now < self.fetched_at + FRESH
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A fetch that was started. An answer is written only with the token of the current one."""
-
-    token: str
-    started_at: float
-
-    def is_abandoned(self, now: float) -> bool:
-        return now >= self.started_at + FETCH_LIMIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from django_lazyauth.errors import LazyAuthError
 
@@ -11,6 +11,11 @@ T = TypeVar("T")
 
 #: Seconds until it is worth looking again: a fetch takes two round trips.
 SOON = 1
+#: Seconds for which a value is fresh, and for which it is then returned while it is fetched anew.
+FRESH: Final = 3600
+STALE: Final = 3600
+#: Seconds after which a fetch counts as abandoned. It takes 10 s at most.
+FETCH_LIMIT: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +64,41 @@ class SourceFailed(LazyAuthError):
     def detail(self) -> str:
         """The reason, and what is said to the operator beside it."""
         return f"{self.reason}: {self.debug}" if self.debug else self.reason
+
+
+# -- what a cache of such operations remembers (:mod:`.cached_fetch`) --------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The record of one source.
+
+    Attributes:
+        value: JSON; only with ``fetched_at``.
+        fetched_at: When the fetch of ``value`` started, in seconds.
+        failures: In a row, since the last success.
+        failed_at: When the last of them ended.
+    """
+
+    value: Any = None
+    fetched_at: float | None = None
+    failures: int = 0
+    failed_at: float = 0
+    reason: str = ""
+
+    def is_usable(self, now: float) -> bool:
+        return self.fetched_at is not None and now < self.fetched_at + FRESH + STALE
+
+    def is_fresh(self, now: float) -> bool:
+        return self.fetched_at is not None and now < self.fetched_at + FRESH
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A fetch that was started. An answer is written only with the token of the current one."""
+
+    token: str
+    started_at: float
+
+    def is_abandoned(self, now: float) -> bool:
+        return now >= self.started_at + FETCH_LIMIT

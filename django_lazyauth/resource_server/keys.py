@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.kit import fetch
-from django_lazyauth.kit.cached_fetch import FRESH, RENEW_INTERVAL, CachedFetch, register
-from django_lazyauth.kit.results import Failed, Pending, Ready, Result, SourceFailed
+from django_lazyauth.kit.cached_fetch import RENEW_INTERVAL, CachedFetch, register
+from django_lazyauth.kit.results import FRESH, Failed, Pending, Ready, Result, SourceFailed
 from django_lazyauth.kit.wait import wait_for
 from django_lazyauth.openid.key_set import KeySet, KeySetInvalid
 from django_lazyauth.openid.published import check_url, get_document, get_key_set

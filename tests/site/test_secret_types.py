@@ -41,7 +41,7 @@ SECRET_NAMES = {
 #: Fields of such a name that hold no secret, each with the reason.
 HARMLESS = {
     "vault.lease.Lease.token": "names the holder of a lease",
-    "kit.cached_fetch.Running.token": "names the holder of a lease",
+    "kit.results.Running.token": "names the holder of a lease",
     "providers.code_flow.Endpoints.token": "the address of a token endpoint",
     "openid.requests.revocation.RevocationRequest.token": "says where an access token stands",
     "openid.requests.revocation.RevocationRequest.body": "has placeholders where tokens stand",
