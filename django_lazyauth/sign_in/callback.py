@@ -26,6 +26,7 @@ from django_lazyauth.providers.base import Page, Provider, Redirect, Success
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
 from django_lazyauth.upstream import health, subject_rule
+from django_lazyauth.vault.abandoned import abandon_commit
 
 from . import asking_again, chain, complete, failures, leg, linking, sso_domain
 from .failures import Failure
@@ -175,7 +176,10 @@ def receive(
             raise ProviderError("unexpected_page")
         health.note_success(provider_name, subject_rule.rule_of(provider))
         if pending.link_to_id is not None:
-            return linking.complete(request, pending, step)
+            linked = linking.complete(request, pending, step)
+            # Only who they are there counts. A refresh token that came along would live on at the upstream.
+            abandon_commit(provider_name, step.commit)
+            return linked
         return asking_again.begin(pending, provider, step) or _complete(request, pending, provider, step)
 
 
@@ -245,6 +249,7 @@ def _complete(
     try:
         return complete.complete(request, pending, provider, success)
     except AccessDenied as denied:
+        abandon_commit(provider.name, success.commit)
         failure = failures.log_no_account(pending.provider, denied.debug or denied.error)
         # The client shows it to the person, who may tell the operator.
         description = f"{denied.description} Reference {failure.reference}."

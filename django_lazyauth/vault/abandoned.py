@@ -1,8 +1,8 @@
-"""Requests that nobody redeems any more: what they deferred goes, and its refresh tokens wait to be revoked.
+"""Sign-ins that nobody lives on: what they deferred goes, and their refresh tokens wait to be revoked.
 
 A person who closes the page at our consent has allowed something at the upstream by then. What came of it is sealed in
 the deferred registration. It moves from there into a grant that is leaving, sealed anew for its place, and nobody waits
-for the upstream.
+for the upstream. The same becomes of the tokens of a sign-in that is refused here, or that only links an account.
 
 In the caller's transaction, or in one of its own. Who calls holds the rows of the requests.
 """
@@ -10,7 +10,7 @@ In the caller's transaction, or in one of its own. Who calls holds the rows of t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -47,8 +47,25 @@ def abandon(session_ids: Iterable[UUID], *, withdrawn: bool = False) -> None:
 
 
 @sensitive_variables()
+def abandon_commit(provider: str, commit: Mapping[str, Any] | None) -> None:
+    """Let the refresh token in *commit* be revoked, which a sign-in at *provider* brought and nobody keeps.
+
+    Args:
+        commit: What the provider would have written; ``None`` writes nothing.
+    """
+    if commit is not None:
+        with transaction.atomic(using=database(), savepoint=False):
+            _write(_grants_from([(provider, commit)], withdrawn=False))
+
+
+@sensitive_variables()
 def _leave(rows: Iterable[DeferredRegistration], *, withdrawn: bool) -> None:
-    grants = [grant for row in rows for grant in _grants_of(row, withdrawn=withdrawn)]
+    _write(grant for row in rows for grant in _grants_of(row, withdrawn=withdrawn))
+
+
+@sensitive_variables()
+def _write(leaving: Iterable[UpstreamGrant]) -> None:
+    grants = list(leaving)
     if grants:
         UpstreamGrant.objects.using(database()).bulk_create(grants)
         tell_of_left()
@@ -65,6 +82,11 @@ def _grants_of(row: DeferredRegistration, *, withdrawn: bool) -> Iterator[Upstre
         (row.provider, payload["commit"]),
         *((leg["provider"], leg["commit"]) for leg in payload.get("legs", ())),
     ]
+    yield from _grants_from(legs, withdrawn=withdrawn)
+
+
+@sensitive_variables()
+def _grants_from(legs: Iterable[tuple[str, Any]], *, withdrawn: bool) -> Iterator[UpstreamGrant]:
     for provider, commit in legs:
         try:
             tokens, terms = UpstreamTokens.from_json(commit), GrantTerms(**commit["terms"])

@@ -22,9 +22,10 @@ from django_lazyauth.sign_in.leg import fail_flow
 from django_lazyauth.upkeep.sweep import sweep
 from django_lazyauth.upstream.revocations import revoke_due
 from django_lazyauth.vault.abandoned import abandon
-from tests.support.journey import consent, make_browser, query_of, redeem, start
+from tests.support.journey import consent, get, make_browser, post, query_of, redeem, start
 from tests.support.processes import together
 from tests.vault.test_canary import database_text
+from tests.web.site import signed_in, soup_of
 
 from .conftest import go_upstream
 
@@ -166,3 +167,45 @@ def test_only_a_grant_that_is_leaving_has_no_person(waits):
     fail(flow)
     with pytest.raises(IntegrityError), transaction.atomic():
         WAITING.update(state=GrantState.LIVE, next_attempt_at=None)
+
+
+# -- refused, and only linked ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def comes_back(upstream, client_, lazyauth):
+    """Somebody comes back from the provider; the answer of the callback."""
+
+    def go(**levers):
+        entry = upstream.config(scopes=OFFLINE, offline="always", revocation="token")
+        lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {"acme": entry}, REGISTRATION="lazy")
+        browser = make_browser()
+        return go_upstream(upstream, browser, start(browser, client_, provider="acme"), **levers)
+
+    return go
+
+
+def test_a_sign_in_that_is_refused_revokes_its_refresh_token(comes_back, upstream):
+    user = get_user_model().objects.create_user("ada", is_active=False)
+    ProviderIdentity.objects.create(user=user, provider="acme", subject="person-1")
+    answer = comes_back(prefix="canary-")
+    assert query_of(answer.headers["Location"])["error"] == "access_denied"
+    revoke_due()
+    assert revoked(upstream) == ["canary-rt-"]
+    assert not UpstreamGrant.objects.exists()
+
+
+def test_linking_an_account_keeps_no_refresh_token_alive(comes_back, upstream):
+    """Only who they are there counts."""
+    comes_back()
+    user = get_user_model().objects.create_user("ada")
+    browser = signed_in(user)
+    page = soup_of(get(browser, "/account/sessions"))
+    token = page.find("input", {"name": "form_token"})["value"]
+    fields = {"form_token": token, "action": "link", "provider": "acme"}
+    leave = post(browser, "/account/sessions", fields)
+    answer = go_upstream(upstream, browser, leave, sub="linked", prefix="canary-")
+    assert "done=linked" in answer.headers["Location"]
+    revoke_due()
+    assert revoked(upstream) == ["canary-rt-"]
+    assert ProviderIdentity.objects.get(user=user).subject == "linked"
