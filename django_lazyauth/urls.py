@@ -16,6 +16,7 @@ from django_lazyauth.api import id_token, identities, registration, sessions, ss
 from django_lazyauth.api.upstream_tokens import UpstreamTokenView
 from django_lazyauth.openid.descriptor import PROVIDER_NAME
 from django_lazyauth.web import account, authorize, callback, endpoints, flow, logout, provider
+from django_lazyauth.web.design.brand import brand_view
 from django_lazyauth.well_known import metadata_patterns
 
 app_name = "lazyauth"
@@ -67,6 +68,7 @@ urlpatterns = [
     path("identities/<int:pk>", identities.IdentityView.as_view(), name="identity"),
     path("sessions", sessions.SessionsView.as_view(), name="sessions"),
     path("sessions/<uuid:session_id>", sessions.SessionView.as_view(), name="session"),
+    path("brand.css", brand_view, name="brand"),
     re_path(r"^ready/?$", endpoints.ready_view, name="ready"),
     path(".well-known/jwks.json", endpoints.jwks_view, name="jwks"),
     *metadata_patterns,

@@ -6,6 +6,7 @@ import secrets
 
 from django.db import router, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from django_lazyauth.clients.last_used import note_use
 from django_lazyauth.clients.redirects import authorization_response, redirect_uri_allowed
@@ -34,9 +35,9 @@ def allow(pending: PendingAuthorization) -> str:
     """
     client = pending.client
     if not clients.is_usable(client) or not redirect_uri_allowed(client, pending.redirect_uri):
-        raise InvalidGrant("The application is not registered here any more.")
+        raise InvalidGrant(gettext_noop("The application is not registered here any more."))
     if chain.next_leg(pending) is not None:
-        raise InvalidGrant("An account is still to be connected. Go back to the application and start again.")
+        raise InvalidGrant(gettext_noop("An account is still to be connected."))
     if not stands(pending):
         end.end_flow(pending.pk)
         raise SignInEnded
@@ -60,9 +61,7 @@ def _issue(pending: PendingAuthorization, code: str) -> None:
             consented_at=now,
         )
         if not issued:
-            raise InvalidGrant(
-                "This request was answered already. Go back to the application and start again."
-            )
+            raise InvalidGrant(gettext_noop("This request was answered already."))
         if pending.user is not None:
             remember_for_known(pending)
         note_use(pending.client)
@@ -97,6 +96,6 @@ def deny(pending: PendingAuthorization) -> str:
         InvalidGrant: The row does not wait for consent.
     """
     if pending.status != Status.AUTHENTICATED:
-        raise InvalidGrant("This request was answered already. Go back to the application and start again.")
+        raise InvalidGrant(gettext_noop("This request was answered already."))
     refused = AccessDenied("The person did not allow it.")
     return fail_flow(pending, error=refused.error, description=refused.description)

@@ -11,6 +11,7 @@ from typing import Final
 from django.db import connections, router, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import TemporarilyUnavailable
@@ -52,7 +53,9 @@ def take_back_if_exceeded(pending: PendingAuthorization) -> None:
 
 
 def _full() -> TemporarilyUnavailable:
-    return TemporarilyUnavailable("Too many people are signing in right now. Try again in a few minutes.")
+    return TemporarilyUnavailable(
+        gettext_noop("Too many people are signing in right now. Try again in a few minutes.")
+    )
 
 
 def _quota_left(network: str) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core import signing
+from django.utils.translation import gettext_noop
 
 from django_lazyauth.clients.redirects import redirect_uri_allowed
 from django_lazyauth.conf import lazyauth_settings
@@ -67,16 +68,16 @@ def load_signed_request(text: str) -> SignedRequest:
         InvalidRequest: It is forged or too old, or the client is gone or changed its redirect URIs since.
     """
     if len(text) > MAX_LENGTH:
-        raise InvalidRequest("The request is too long.")
+        raise InvalidRequest(gettext_noop("The request is too long."))
     try:
         data: dict[str, Any] = signing.loads(
             text, salt=SALT, max_age=int(lazyauth_settings.flow_lifetime.total_seconds())
         )
     except (signing.BadSignature, ValueError):
-        raise InvalidRequest("This page is too old. Go back to the application and start again.") from None
+        raise InvalidRequest(gettext_noop("This page is too old.")) from None
     client = clients.find_client(data["c"])
     if client is None or not redirect_uri_allowed(client, data["r"]):
-        raise InvalidRequest("The application is not registered here any more.")
+        raise InvalidRequest(gettext_noop("The application is not registered here any more."))
     return SignedRequest(
         request=AuthorizationRequest(
             client=client,

@@ -6,12 +6,14 @@
 
 from .issuer import LOOPBACK_HOSTS
 from .nested import Chain, DpopSettings, ResourceServerSettings, SwapSettings, Unswapped, sso_document
+from .pages import BrandSettings, contrast
 from .setting import Refused, raw_settings
 from .table import ROWS, RegistrationMode, RegistrationPolicy, Runner, lazyauth_settings
 
 __all__ = [
     "LOOPBACK_HOSTS",
     "ROWS",
+    "BrandSettings",
     "Chain",
     "DpopSettings",
     "Refused",
@@ -21,6 +23,7 @@ __all__ = [
     "Runner",
     "SwapSettings",
     "Unswapped",
+    "contrast",
     "lazyauth_settings",
     "raw_settings",
     "sso_document",

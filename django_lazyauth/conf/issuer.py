@@ -21,3 +21,8 @@ def path(issuer: str) -> str:
 def is_loopback(issuer: str) -> bool:
     parts = urlsplit(issuer)
     return parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS
+
+
+def host(value: str) -> str:
+    """Return host and port of an issuer."""
+    return urlsplit(value).netloc

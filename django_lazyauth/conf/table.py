@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from . import issuer, kinds
 from .kinds import choice, duration, integer
 from .nested import Chain, DpopSettings, ResourceServerSettings, SwapSettings, from_dict, tables
+from .pages import PageSettings
 from .setting import DeployLimit, Kind, Setting
 
 RegistrationMode = Literal["immediate", "lazy"]
@@ -16,13 +17,6 @@ Runner = Literal["threads", "celery"]
 UnverifiedEmail = Literal["refuse", "placeholder"]
 RegistrationPolicy = Literal["open", "token", "closed"]
 AccessTokenFormat = Literal["jwt", "opaque"]
-
-STANDARD_SCOPES = {
-    "openid": "Know who you are",
-    "profile": "See your name",
-    "email": "See your e-mail address",
-    "offline_access": "Stay connected while you are away",
-}
 
 #: Apps that MCP servers know as clients, by the scheme that opens them.
 APP_SCHEMES = [
@@ -45,7 +39,6 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 #: No setting may last longer: a date beyond it says that somebody mistook the unit.
 TEN_YEARS = timedelta(days=3650)
 
-_SCOPES = kinds.pairs("a dict of scopes to texts", kinds.shown_text)
 _NAMES_BY_CLIENT = kinds.pairs(
     "a dict of client ids to lists of texts", kinds.items("a list of texts", kinds.text).read
 )
@@ -61,7 +54,7 @@ def _allowed_domains(value: Any) -> tuple[str, ...] | Callable[[str], bool]:
     return kinds.items("", kinds.text, types=(list, tuple, set, frozenset)).read(value)
 
 
-class LazyAuthSettings:
+class LazyAuthSettings(PageSettings):
     """Typed view of ``settings.LAZYAUTH``. Reading a value that its row does not allow raises ``Refused``."""
 
     issuer = Setting(
@@ -100,11 +93,6 @@ class LazyAuthSettings:
         "The first key seals, all open. Empty: derived from `SECRET_KEY`, which `check --deploy` refuses.",
         default=[],
         check_id="lazyauth.E004",
-    )
-    scopes = Setting(
-        Kind(_SCOPES.words, lambda value: {**STANDARD_SCOPES, **_SCOPES.read(value)}),
-        "Scope → what it allows, in the words of the consent page. The scopes of OpenID Connect are always there.",
-        default={},
     )
     default_client_scopes = Setting(
         kinds.items(
@@ -287,20 +275,6 @@ class LazyAuthSettings:
         default="django_lazyauth.users.UserResolver",
         check_id="lazyauth.E006",
     )
-    account_export = Setting(
-        kinds.optional(kinds.CODE),
-        "A function of a user that returns what else this site holds about them, as values that JSON has. It stands in "
-        "the export of an account under `site`. See [people's data](extending.md#peoples-data).",
-        default=None,
-        default_text="nothing",
-    )
-    account_delete = Setting(
-        kinds.optional(kinds.CODE),
-        "A function of a user that is called in place of `user.delete()` where an account is deleted, in its "
-        "transaction.",
-        default=None,
-        default_text="`user.delete()`",
-    )
     unverified_email: Setting[UnverifiedEmail] = Setting(
         choice(*get_args(UnverifiedEmail)),
         "What happens to a new person without a verified address where the user model can hold no second one without: "
@@ -372,6 +346,11 @@ class LazyAuthSettings:
         return frozenset(self.upstream_swap.paths.values()).union(*fetched, *chained)
 
     @property
+    def site_name(self) -> str:
+        """How pages and mails name the site, in the active language."""
+        return str(self.brand.name) or issuer.host(self.issuer)
+
+    @property
     def issuer_origin(self) -> str:
         """Scheme and authority of the issuer. Every absolute URL that we publish begins with it."""
         return issuer.origin(self.issuer)
@@ -389,5 +368,8 @@ class LazyAuthSettings:
 lazyauth_settings = LazyAuthSettings()
 #: Name → row, in the order of the reference page.
 ROWS: Mapping[str, Setting[Any]] = {
-    row.name: row for row in vars(LazyAuthSettings).values() if isinstance(row, Setting)
+    row.name: row
+    for table in (LazyAuthSettings, PageSettings)
+    for row in vars(table).values()
+    if isinstance(row, Setting)
 }

@@ -20,6 +20,7 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.db import DatabaseError, InterfaceError, router
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant
@@ -65,7 +66,7 @@ def log_in(request: HttpRequest, user: AbstractBaseUser, how: SignIn) -> None:
         if type(user)._default_manager.filter(pk=user.pk).exists():
             raise
         request.session.flush()
-        raise AccountGone("This account does not exist any more.") from None
+        raise AccountGone(gettext_noop("This account does not exist any more.")) from None
     request.session[SESSION_KEY] = {
         "auth_time": how.auth_time.timestamp(),
         "amr": how.amr,

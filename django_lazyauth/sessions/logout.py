@@ -16,6 +16,7 @@ from django.contrib.auth import logout as leave_site
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core import signing
 from django.http import HttpRequest
+from django.utils.translation import gettext_noop
 
 from django_lazyauth.clients.redirects import post_logout_redirect_allowed, with_parameters
 from django_lazyauth.conf import lazyauth_settings
@@ -92,12 +93,14 @@ def check(parameters: dict[str, str]) -> LogoutRequest:
     client_id = parameters.get("client_id") or (hint.client_id if hint else "")
     client = clients.find_client(client_id) if client_id else None
     if client_id and client is None:
-        raise InvalidRequest("The application is not registered here any more.")
+        raise InvalidRequest(gettext_noop("The application is not registered here any more."))
     if hint is not None and hint.client_id != client_id:
-        raise InvalidRequest("The application sent a sign-in of another application.")
+        raise InvalidRequest(gettext_noop("The application sent a sign-in of another application."))
     redirect_uri = parameters.get("post_logout_redirect_uri", "")
     if redirect_uri and (client is None or not post_logout_redirect_allowed(client, redirect_uri)):
-        raise InvalidRequest("The application sent an address to go back to that it did not register.")
+        raise InvalidRequest(
+            gettext_noop("The application sent an address to go back to that it did not register.")
+        )
     return LogoutRequest(
         client, hint, redirect_uri, parameters.get("state", ""), parameters.get("ui_locales", "")
     )
@@ -109,7 +112,7 @@ def load(text: str, *, binding: str) -> LogoutRequest:
     Raises:
         InvalidRequest: It is forged, too old or from another browser, or the client changed since.
     """
-    too_old = InvalidRequest("This page is too old. Go back to the application and start again.")
+    too_old = InvalidRequest(gettext_noop("This page is too old."))
     if len(text) > MAX_LENGTH:
         raise too_old
     try:

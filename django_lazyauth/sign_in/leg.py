@@ -14,6 +14,7 @@ from typing import Any, Final
 from django.db import router, transaction
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from django_lazyauth.clients.redirects import authorization_response
 from django_lazyauth.conf import lazyauth_settings
@@ -35,7 +36,7 @@ class SignInEnded(InvalidGrant):
     """The row of this sign-in expired or was finished. The person starts again at the application."""
 
     def __init__(self) -> None:
-        super().__init__("This sign-in is over. Go back to the application and start again.")
+        super().__init__(gettext_noop("This sign-in is over."))
 
 
 class SignInMovedOn(InvalidGrant):

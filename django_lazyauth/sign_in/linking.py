@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from django.db import router, transaction
 from django.http import HttpRequest
+from django.utils.translation import gettext_noop
 
 from django_lazyauth.errors import InvalidGrant
 from django_lazyauth.models import PendingAuthorization
@@ -38,7 +39,7 @@ def complete(request: HttpRequest, pending: PendingAuthorization, success: Succe
     """
     user = browser.current_user(request)
     if user is None or user.pk != pending.link_to_id:
-        raise InvalidGrant("Somebody else is signed in here by now. Nothing was connected.")
+        raise InvalidGrant(gettext_noop("Somebody else is signed in here by now. Nothing was connected."))
     with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
         gone, _by_model = PendingAuthorization.objects.of_leg(pending).delete()
         if not gone:

@@ -35,7 +35,7 @@ from . import binding
 from .choose import chosen_provider, domain_is_closed, typed_address
 from .client_card import client_card, name_of_provider, name_of_user, scope_lines
 from .flow import send
-from .page import account_url, go, page_view, show, show_error
+from .page import ErrorKind, account_url, go, page_view, show, show_error
 
 #: ``done`` in the page's address → message.
 DONE: dict[str, Promise] = {
@@ -74,9 +74,17 @@ def account_view(request: HttpRequest) -> HttpResponse:
         return go(reverse("lazyauth:account-sign-in"))
     if request.method != "POST":
         return _show(request, user)
+    try:
+        return _take_form(request, user)
+    except InvalidRequest as error:
+        back = (reverse("lazyauth:account"), _("Back to your account"))
+        return show_error(request, error.description, way_on=back, code=error.error)
+
+
+def _take_form(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
     posted = request.POST.get("form_token", "").encode("utf-8", "replace")
     if not hmac.compare_digest(posted, _form_token(request, user).encode()):
-        raise InvalidRequest(_("This page is too old. Open it again and try once more."))
+        raise InvalidRequest(_("This page is too old. Nothing was changed."))
     act = ACTIONS.get(request.POST.get("action", ""))
     if act is None:
         raise InvalidRequest(_("The form cannot be read."))
@@ -171,7 +179,8 @@ def account_return_view(request: HttpRequest) -> HttpResponse:
     if browser.current_user(request) is not None:
         return go(reverse("lazyauth:account"))
     if request.GET.get("error"):
-        return show_error(request, _("You are not signed in."))
+        sign_in = (reverse("lazyauth:account-sign-in"), _("Sign in"))
+        return show_error(request, _("You are not signed in."), kind=ErrorKind.CANCELLED, way_on=sign_in)
     return show_error(request, _("You have no account here yet. Start from the application you want to use."))
 
 

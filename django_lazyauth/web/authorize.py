@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.translation import gettext as _
 
 from django_lazyauth.authorize.code import allow
 from django_lazyauth.authorize.first_step import (
@@ -58,7 +57,7 @@ from .choose import (
 )
 from .consent import consent_form, decide, show_first_consent
 from .flow import next_step, send
-from .page import go, page_view, show_error
+from .page import go, page_view, show_unservable
 from .repeat import Acted, acted
 
 
@@ -101,8 +100,7 @@ def _check(request: HttpRequest) -> AuthorizationRequest:
 
 def _refuse(request: HttpRequest, refused: AuthorizationRefused) -> HttpResponse:
     if refused.redirect_uri is None:
-        message = _("The application sent a request that cannot be served: %s")
-        return show_error(request, message % refused.description, is_unshared=True)
+        return show_unservable(request, refused.description, code=refused.error)
     return _answer_error(refused.redirect_uri, refused.error, refused.description, refused.state)
 
 

@@ -20,7 +20,7 @@ from django_lazyauth.toolkit import clients
 
 from . import binding
 from .client_card import ClientCard, client_card, name_of_user
-from .page import flow_is_gone, go, page_view, show
+from .page import Unservable, flow_is_gone, go, page_view, show
 from .request_input import read_parameters
 
 #: RP-Initiated Logout 1.0 §2. Other parameters are ignored.
@@ -54,8 +54,7 @@ def _parameters(request: HttpRequest) -> dict[str, str]:
     try:
         given = read_parameters(request, MAX_LENGTHS)
     except InvalidRequest as error:
-        message = _("The application sent a request that cannot be served: %s")
-        raise InvalidRequest(message % error.description) from None
+        raise Unservable(error.description) from None
     return {name: value for name, value in given.items() if value}
 
 

@@ -1,13 +1,17 @@
-"""What every page shares: its decorator, its headers, its language, readable errors, and redirects.
+"""What every page shares: its decorator, its headers, readable errors, and redirects.
 
-Not here: what a page shows (:mod:`.choose`, :mod:`.consent`, :mod:`.provider`, :mod:`.account`, :mod:`.logout`).
+Not here: what a page shows (:mod:`.choose`, :mod:`.consent`, :mod:`.provider`, :mod:`.account`, :mod:`.logout`), and
+its brand and language (:mod:`.design`).
 """
 
 from __future__ import annotations
 
+import logging
+import secrets
 from collections.abc import Callable, Mapping
+from enum import Enum
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
@@ -15,13 +19,17 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import translation
+from django.utils import timezone, translation
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.csrf import csrf_exempt
 
-from django_lazyauth.errors import InvalidGrant, InvalidRequest, TemporarilyUnavailable
+from django_lazyauth.errors import InvalidGrant, InvalidRequest, OAuthError, TemporarilyUnavailable
 from django_lazyauth.kit.http import outside_transactions
 
+from .design.brand import brand_of_site, logo_origin
+from .design.language import speaking
 from .json_endpoint import RETRY_AFTER_UNAVAILABLE
 from .request_input import (
     UNREADABLE,
@@ -32,13 +40,54 @@ from .request_input import (
 )
 
 View = Callable[..., HttpResponse]
+logger = logging.getLogger("django_lazyauth.pages")
+
+
+class ErrorKind(Enum):
+    """Whose turn it is after an error. The value stands in the line of the log."""
+
+    #: The person stopped.
+    CANCELLED = "cancelled"
+    #: It does not work now, and may work later.
+    LATER = "try_again"
+    #: Somebody set something up wrongly. The person cannot repair it.
+    SET_UP = "set_up_wrongly"
+    #: The request is not served, and the page says why.
+    REFUSED = "refused"
+
+
+#: Heading, and what to do next.
+ERROR_WORDS: Final[Mapping[ErrorKind, tuple[Promise, Promise]]] = {
+    ErrorKind.CANCELLED: (
+        gettext_lazy("You did not sign in"),
+        gettext_lazy("You can begin again at any time."),
+    ),
+    ErrorKind.LATER: (
+        gettext_lazy("This does not work at the moment"),
+        gettext_lazy(
+            "Wait a moment and try again. If it stays like this, tell the people who run this site."
+        ),
+    ),
+    ErrorKind.SET_UP: (
+        gettext_lazy("The application does not work here"),
+        gettext_lazy(
+            "You cannot repair this. Tell the people who run the application, and name the reference."
+        ),
+    ),
+    ErrorKind.REFUSED: (
+        gettext_lazy("This did not work"),
+        gettext_lazy("Go back to the application and start again."),
+    ),
+}
+
+
+class Unservable(InvalidRequest):
+    """The application sent a request that cannot be served. The description is for whoever makes it, in English."""
 
 
 def flow_is_gone() -> str:
     """Return what a person reads when a flow cannot go on. It does not tell which check failed."""
-    return _(
-        "This sign-in is over, or was begun in another browser. Go back to the application and start again."
-    )
+    return _("This sign-in is over, or was begun in another browser.")
 
 
 # -- the decorator ---------------------------------------------------------------------------------------
@@ -60,12 +109,14 @@ def page_view(*methods: str, keeps_opener: bool = True) -> Callable[[View], View
         @hidden_from_reports
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if request.method not in methods:
-                response = _wrong_method(request, methods)
-            elif is_speculative(request):
-                response = _answer_speculation(request)
-            else:
-                response = _answer(view, request, *args, **kwargs)
+            # Also around the view: it makes texts before the page is rendered.
+            with speaking(request):
+                if request.method not in methods:
+                    response = _wrong_method(request, methods)
+                elif is_speculative(request):
+                    response = _answer_speculation(request)
+                else:
+                    response = _answer(view, request, *args, **kwargs)
             # Django's SecurityMiddleware leaves a header that is set.
             response.headers["Cross-Origin-Opener-Policy"] = opener_policy
             return response
@@ -84,21 +135,27 @@ def _answer(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> Http
         return view(request, *args, **kwargs)
     except UNREADABLE:
         return show_error(request, _("The form cannot be read."))
+    except Unservable as error:
+        return show_unservable(request, error.description, code=error.error)
     except InvalidRequest as error:
-        return show_error(request, _(error.description))
+        return _show_raised(request, error, _(error.description))
     except InvalidGrant as error:
-        return show_error(request, _(error.description) or flow_is_gone())
+        # gettext("") is the header of the catalogue.
+        words = _(error.description) if error.description else flow_is_gone()
+        return _show_raised(request, error, words)
     except TemporarilyUnavailable as error:
-        response = show_error(request, _(error.description), status=503)
+        response = _show_raised(request, error, _(error.description), kind=ErrorKind.LATER, status=503)
         response.headers["Retry-After"] = str(RETRY_AFTER_UNAVAILABLE)
         return response
 
 
+def _show_raised(request: HttpRequest, error: OAuthError, message: str, **how: Any) -> HttpResponse:
+    return show_error(request, message, code=error.error, detail=error.debug, **how)
+
+
 def _wrong_method(request: HttpRequest, methods: tuple[str, ...]) -> HttpResponse:
     """Tell a person who reloaded the address of a form where to go on (RFC 9110 §15.5.6)."""
-    response = show_error(
-        request, _("This page cannot be reloaded. Go back to the application and start again."), status=405
-    )
+    response = show_error(request, _("This page cannot be reloaded."), status=405)
     response.headers["Allow"] = ", ".join(methods)
     return response
 
@@ -123,22 +180,67 @@ def show(
     ui_locales: str = "",
 ) -> HttpResponse:
     """Return the rendered page, in the language that :func:`speaking` chooses."""
-    with speaking(ui_locales):
-        response = render(request, template, dict(context), status=status)
+    with speaking(request, ui_locales):
+        response = render(request, template, {"brand": brand_of_site(), **context}, status=status)
         response.headers["Content-Language"] = translation.get_language() or "en"
     return guard(response)
 
 
 def show_error(
-    request: HttpRequest, message: str, *, status: int = 400, is_unshared: bool = False
+    request: HttpRequest,
+    message: str,
+    *,
+    kind: ErrorKind = ErrorKind.REFUSED,
+    status: int = 400,
+    is_unshared: bool = False,
+    technical: str = "",
+    way_on: tuple[str, str] | None = None,
+    code: str = "",
+    detail: str = "",
 ) -> HttpResponse:
-    """Return a page for the person where no client can be told.
+    """Return a page for the person where no client can be told. Its reference is in the log, too.
 
     Args:
         is_unshared: It is certain that no code was issued, and the page says that nothing was shared.
+        technical: What whoever makes the application has to know, in English.
+        way_on: Address of this site and text of a link, instead of what the kind says is next.
+        code: The error's code, for the log.
+        detail: What only the operator may read of it.
     """
-    context = {"message": message, "is_unshared": is_unshared}
+    reference, at = secrets.token_hex(4).upper(), timezone.now()
+    _log_error(kind, reference=reference, status=status, error=code, detail=detail)
+    heading, what_next = ERROR_WORDS[kind]
+    context = {
+        "heading": heading,
+        "message": message,
+        "technical": technical,
+        "what_next": "" if way_on else what_next,
+        "way_on": way_on,
+        "can_reload": kind is ErrorKind.LATER and request.method == "GET",
+        "is_unshared": is_unshared,
+        "reference": reference,
+        "at": at,
+    }
     return show(request, "django_lazyauth/error.html", context, status=status)
+
+
+def show_unservable(request: HttpRequest, technical: str, *, code: str) -> HttpResponse:
+    """Return the page about a request that an application made wrongly. No code was issued for it."""
+    return show_error(
+        request,
+        _("The application sent a request that cannot be served."),
+        kind=ErrorKind.SET_UP,
+        is_unshared=True,
+        technical=technical,
+        code=code,
+    )
+
+
+def _log_error(kind: ErrorKind, **said: str | int) -> None:
+    """Note what the operator needs to find the page by its reference. No text of the request is in it (I13)."""
+    words = " ".join(f"{name}={value}" for name, value in said.items() if value != "")
+    level = logging.WARNING if kind is ErrorKind.LATER else logging.INFO
+    logger.log(level, "error page: kind=%s %s", kind.value, words, extra={"kind": kind.value, **said})
 
 
 class ClientRedirect(HttpResponseRedirect):
@@ -177,24 +279,8 @@ def content_security_policy() -> str:
     """
     static = urlsplit(settings.STATIC_URL or "")
     styles = f"'self' {static.scheme}://{static.netloc}" if static.netloc else "'self'"
-    return f"default-src 'none'; style-src {styles}; img-src {styles} data:; base-uri 'none'; frame-ancestors 'none'"
-
-
-# -- its language ----------------------------------------------------------------------------------------
-
-
-def speaking(ui_locales: str) -> translation.override:
-    """Use the first of *ui_locales* that is supported (OpenID Connect Core §3.1.2.1), else the active language."""
-    return translation.override(_language(ui_locales) or translation.get_language())
-
-
-def _language(ui_locales: str) -> str | None:
-    for tag in ui_locales.split()[:10]:
-        try:
-            return translation.get_supported_language_variant(tag.lower())
-        except LookupError:
-            continue
-    return None
+    pictures = f"{styles} {logo}" if (logo := logo_origin()) else styles
+    return f"default-src 'none'; style-src {styles}; img-src {pictures} data:; base-uri 'none'; frame-ancestors 'none'"
 
 
 def account_url(done: str) -> str:

@@ -16,8 +16,9 @@ from . import binding, repeat
 from .binding import turn_away
 from .choose import show_choices
 from .client_card import client_card
+from .design.language import speaking
 from .flow import check_form, next_step, own_pending, send
-from .page import page_view, show, speaking
+from .page import page_view, show
 from .repeat import Acted, Keep, acted
 
 
@@ -43,7 +44,7 @@ def _answer(request: HttpRequest, pending: PendingAuthorization, secret: str, pr
     """Let the provider show its page or take its form, and go on from there."""
     try:
         # The provider's pages and mails are in the page's language.
-        with speaking(pending.ui_locales):
+        with speaking(request, pending.ui_locales):
             step = callback.answer_page(request, pending, provider)
     except callback.SignInFailed as failed:
         return acted(show_choices(request, pending, secret, failed=(provider, failed.failure)))

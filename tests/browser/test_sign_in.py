@@ -136,7 +136,7 @@ def test_a_request_with_a_foreign_redirect_uri_ends_on_a_page(site: Site, person
     """RFC 6749 §4.1.2.1: never send anybody to an address that the client did not register."""
     person.open(site.client(), redirect_uri=f"{site.redirect_uri}/elsewhere")
     assert person.page.url.startswith(site.url)
-    assert person.heading == "This did not work"
+    assert person.heading == "The application does not work here"
     person.excuse_status(400)
 
 

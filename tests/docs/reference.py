@@ -22,6 +22,7 @@ from django_lazyauth.conf.nested import (
     SwapSettings,
     Table,
 )
+from django_lazyauth.conf.pages import BrandSettings
 from django_lazyauth.conf.setting import Setting
 from django_lazyauth.conf.table import ROWS
 from django_lazyauth.openid.presets import PRESETS
@@ -29,7 +30,8 @@ from django_lazyauth.openid.provider_kinds import REQUIRED, Key
 from django_lazyauth.openid.provider_settings import KEYS, TYPES
 
 NESTED: dict[str, type[Table]] = {
-    table.setting: table for table in (Chain, DpopSettings, ResourceServerSettings, SsoDocument, SwapSettings)
+    table.setting: table
+    for table in (BrandSettings, Chain, DpopSettings, ResourceServerSettings, SsoDocument, SwapSettings)
 }
 _DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = (_DOCS / "settings.md", _DOCS / "providers.md")

@@ -19,7 +19,7 @@ urlpatterns = [path("admin/", admin.site.urls), path("", include("django_lazyaut
 
 PACKAGE = Path(django_lazyauth.__file__).parent
 LANGUAGES = sorted(folder.name for folder in (PACKAGE / "locale").iterdir())
-MARKS = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy"}
+MARKS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy"}
 IN_TEMPLATE = re.compile(r"""gettext\(u?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|\b_\(("[^"]*"|'[^']*')""")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import timedelta
 from typing import ClassVar
@@ -118,8 +119,16 @@ def assert_error_page(response, status: int = 400) -> str:
     assert message is not None
     assert message.get_text(strip=True)
     assert soup.find("form") is None
-    assert soup.find("a") is None
+    assert not [link["href"] for link in soup.find_all("a") if not link["href"].startswith("/account/")]
+    assert re.search(r"Reference [0-9A-F]{8}", soup.main.get_text(" ")), (
+        "there is nothing to name to the operator"
+    )
     return message.get_text(strip=True)
+
+
+def without_reference(response) -> str:
+    """Return an error page without what is random in it, and its time."""
+    return re.sub(r"Reference [0-9A-F]{8} · <time.*?</time>", "", response.content.decode())
 
 
 def soup_of(response) -> BeautifulSoup:

@@ -34,6 +34,7 @@ from .site import (
     is_consent_page,
     register_client,
     soup_of,
+    without_reference,
 )
 
 pytestmark = pytest.mark.django_db
@@ -154,7 +155,8 @@ def test_the_page_tells_nobody_which_check_failed_nor_whose_flow_it_is(client_, 
     PendingAuthorization.objects.update(expires_at=timezone.now())
     late = come_back(elsewhere, expired, subject="ada")
     assert unknown.status_code == 400
-    assert unknown.content == strange.content == spent.content == late.content
+    pages = [without_reference(page) for page in (unknown, strange, spent, late)]
+    assert pages == [pages[0]] * 4
     for secret in ("ada", "people.example", "Client of the tests", "client.example"):
         assert secret not in unknown.content.decode()
 

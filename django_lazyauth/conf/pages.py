@@ -1,0 +1,136 @@
+"""The settings of the pages that people see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from . import kinds
+from .nested import Table, from_dict, row
+from .setting import Kind, Refused, Setting
+
+STANDARD_SCOPES = {
+    "openid": "Know who you are",
+    "profile": "See your name",
+    "email": "See your e-mail address",
+    "offline_access": "Stay connected while you are away",
+}
+
+#: The darkest light and the lightest dark that a link stands on, as in ``static/django_lazyauth/style.css``.
+LIGHT_GROUND: Final = "#eef1f6"
+DARK_GROUND: Final = "#222835"
+#: WCAG 2.2 §1.4.3.
+LEAST_CONTRAST: Final = 4.5
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of ``#rrggbb``, from 0 for black to 1 for white (WCAG 2.2)."""
+    shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours ``#rrggbb``, from 1 to 21 (WCAG 2.2)."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _colour_on(ground: str) -> Kind[str]:
+    def read_colour(value: Any) -> str:
+        colour = kinds.text(value, pattern=r"#[0-9A-Fa-f]{6}").lower()
+        if (found := contrast(colour, ground)) < LEAST_CONTRAST:
+            raise Refused(hint=f"Its contrast with {ground} is {found:.1f}.")
+        return colour
+
+    words = f'a colour such as "#2556c4" with a contrast of at least {LEAST_CONTRAST} to {ground}'
+    return Kind(words, read_colour)
+
+
+def _link(value: Any) -> str:
+    found = kinds.text(value, pattern=kinds.UNBROKEN)
+    if not found.startswith("mailto:"):
+        kinds.absolute_url(found)
+    return found
+
+
+def _picture(value: Any) -> str:
+    found = kinds.text(value, pattern=kinds.UNBROKEN)
+    parts = urlsplit(found)
+    if parts.scheme or parts.netloc:
+        # A policy cannot name a host with quotes or semicolons in it.
+        kinds.wanted(kinds.absolute_url(found).scheme == "https" and not set(parts.netloc) & set("'\";,@"))
+    return found
+
+
+_LINK: Kind[str] = Kind("an http(s) or mailto URL", _link)
+
+
+@dataclass(frozen=True, slots=True)
+class BrandSettings(Table):
+    """What pages and mails say of the site that one signs in to. Everything may be left out."""
+
+    setting = "BRAND"
+
+    name: str = row(
+        Kind("a text", kinds.shown_text),
+        "The name of the site. It may be a lazy translation.",
+        default="",
+        default_text="the host of `ISSUER`",
+    )
+    logo: str = row(
+        Kind("a path below STATIC_URL, or an https URL", _picture),
+        "A picture beside the name. The host of a URL sees who signs in here, so a static file is better.",
+        default="",
+        default_text="none",
+    )
+    support_url: str = row(
+        _LINK,
+        "Where people get help. Pages that report an error link there.",
+        default="",
+        default_text="none",
+    )
+    terms_url: str = row(_LINK, "The terms of use.", default="", default_text="none")
+    privacy_url: str = row(_LINK, "The privacy policy.", default="", default_text="none")
+    accent: str = row(
+        _colour_on(LIGHT_GROUND),
+        "The colour of buttons and links on light pages.",
+        default="",
+        default_text="blue",
+    )
+    accent_dark: str = row(
+        _colour_on(DARK_GROUND), "The same on dark pages.", default="", default_text="light blue"
+    )
+
+
+_SCOPES = kinds.pairs("a dict of scopes to texts", kinds.shown_text)
+
+
+class PageSettings:
+    """The rows of the pages; :class:`.table.LazyAuthSettings` has them."""
+
+    brand = Setting(
+        Kind("a dict", from_dict(BrandSettings)),
+        "How pages and mails name the site, and their colours. See below and [theming](theming.md).",
+        default=dict,
+    )
+    scopes = Setting(
+        Kind(_SCOPES.words, lambda value: {**STANDARD_SCOPES, **_SCOPES.read(value)}),
+        "Scope → what it allows, in the words of the consent page. The scopes of OpenID Connect are always there.",
+        default={},
+    )
+    account_export = Setting(
+        kinds.optional(kinds.CODE),
+        "A function of a user that returns what else this site holds about them, as values that JSON has. It stands in "
+        "the export of an account under `site`. See [people's data](extending.md#peoples-data).",
+        default=None,
+        default_text="nothing",
+    )
+    account_delete = Setting(
+        kinds.optional(kinds.CODE),
+        "A function of a user that is called in place of `user.delete()` where an account is deleted, in its "
+        "transaction.",
+        default=None,
+        default_text="`user.delete()`",
+    )
