@@ -5,17 +5,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# The files name every package, so nothing has to be resolved. Python compiles a module when it is first imported, and
-# keeps the result: a shell that forbids it has each of a thousand processes compile everything anew.
+# The files name every package, so nothing has to be resolved. Python compiles a module when it is first imported.
 PINNED := --no-deps --no-compile
-unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -p tests.support.require_services
-# What needs no service and is not slow.
-QUICK  := "not services and not browser and not slow"
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test test-slow test-services services-legacy services-others test-pgbouncer test-mariadb test-browser \
-	upstreams mutants matrix lint types style ready bench pins clean
+	upstreams mutants matrix lint bench pins clean
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,15 +22,15 @@ demo: $(VENV)/demo.stamp  ## The whole flow in the terminal, with what stands in
 serve: $(VENV)/demo.stamp  ## The example site and its upstream, for a browser
 	@$(BIN)/python manage.py serve_demo
 
-test: $(VENV)/dev.stamp  ## Linters, types, layers, migrations, and every test that needs no service and is not slow
-	@$(MAKE) --no-print-directory -j2 --output-sync=target types style ready
-	$(PYTEST) -n 3 -m $(QUICK)
+test: lint  ## Linters, types, layers, migrations, and every test that needs no service and is not slow
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(PYTEST) -n 3 -m "not services and not browser and not slow"
 
 test-slow: $(VENV)/dev.stamp  ## The tests that repeat, flood, kill or start many processes
 	$(PYTEST) -n 2 -m "slow and not services and not browser"
 
 test-services: $(VENV)/dev.stamp  ## The suite on PostgreSQL, but for what is slow (LAZYAUTH_TEST_POSTGRES_URL)
-	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 2 -m $(QUICK)
+	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 2 -m "not services and not browser and not slow"
 	$(MAKE) -j2 --output-sync=target services-legacy services-others
 
 # Each has its own databases, in PostgreSQL and in Redis.
@@ -44,7 +40,7 @@ services-others:
 	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser" --ignore=tests/legacy --ignore=tests/upstream/real
 
 test-pgbouncer: $(VENV)/dev.stamp  ## The core folders and the legacy migration behind PgBouncer in transaction mode
-	.ci/pgbouncer $(PYTEST) -n 2 -m $(QUICK) tests/legacy tests/grants tests/vault \
+	.ci/pgbouncer $(PYTEST) -n 2 -m "not services and not browser and not slow" tests/legacy tests/grants tests/vault \
 		tests/sessions tests/sign_in
 
 test-mariadb: $(VENV)/dev.stamp  ## The core flow, races and the legacy migration on MariaDB (LAZYAUTH_TEST_MARIADB_URL)
@@ -66,21 +62,11 @@ mutants: $(VENV)/dev.stamp  ## Break one line of the product after the other, an
 matrix:  ## The core folders on Python 3.12 and 3.13, with Django 5.2 and 6.1 each
 	.ci/matrix
 
-lint: types style  ## Linters, types and layers only
-
-types: $(VENV)/dev.stamp
-	$(BIN)/mypy
-
-style: $(VENV)/dev.stamp
+lint: $(VENV)/dev.stamp  ## Linters, types and layers only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/lint-imports
-
-# Beside mypy, in one process: in a fresh clone each worker of pytest would compile every module for itself. Whatever
-# cannot be collected is told by the tests.
-ready: $(VENV)/dev.stamp
-	$(BIN)/python manage.py makemigrations --check --dry-run
-	-@$(PYTEST) -n 0 --collect-only -m $(QUICK) > /dev/null 2>&1
 
 bench: $(VENV)/dev.stamp  ## What the exchange costs, beside the stock toolkit
 	$(BIN)/python -m tests.benchmarks

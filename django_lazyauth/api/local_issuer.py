@@ -17,7 +17,7 @@ from django_lazyauth.grants.resource_metadata import resource_metadata_url
 from django_lazyauth.openid.access_token import AccessToken
 from django_lazyauth.openid.key_set import KeySet
 from django_lazyauth.openid.resource_indicators import lies_below, same_resource
-from django_lazyauth.tokens.bearer import find_bearer
+from django_lazyauth.tokens.bearer import find_bearer, find_bound
 from django_lazyauth.tokens.keys import PublishedKeySet, public_key_set, published_key_set
 
 
@@ -37,7 +37,7 @@ class ThisIssuer:
         return AnonymousUser() if token.is_of_client else LazyUser(token.subject)
 
     def standing_user_of(self, raw: str, token: AccessToken) -> Any | None:
-        bearer = find_bearer(raw)
+        bearer = find_bound(raw) if "cnf" in token.claims else find_bearer(raw)
         return None if bearer is None else bearer.user or AnonymousUser()
 
     def covers(self, audience: str, request_uri: str) -> bool:

@@ -84,6 +84,7 @@ def _new_row(
         login_hint=request.login_hint,
         ui_locales=request.ui_locales,
         subject_hint=(request.subject_hint or "")[:SUBJECT_LENGTH],
+        jkt=request.jkt,
         binding_digest=browser.binding_digest,
         network=browser.network,
         link_to=link_to,  # type: ignore[misc]  # the host's user model

@@ -27,6 +27,8 @@ from django_lazyauth.toolkit.scopes import default_scopes, may_ask, narrow, requ
 #: S256 of anything is 32 octets, 43 characters of base64url (RFC 7636 §4.2).
 S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 PROMPTS = frozenset({"none", "login", "consent", "select_account", "create"})
+#: The SHA-256 thumbprint of a key (RFC 9449 §10).
+THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 #: Django redirects to no URL of more than 16 KiB. The answer is hardly longer than the request.
 MAX_QUERY_LENGTH = 15 * 1024
 MAX_LENGTHS = {
@@ -55,6 +57,7 @@ class AuthorizationRequest:
 
     Attributes:
         subject_hint: The user that ``id_token_hint`` names; empty if it names nobody, ``None`` if none was sent.
+        jkt: Thumbprint of the key that the code is bound to (RFC 9449 §10); empty where it is bound to none.
     """
 
     client: clients.Client
@@ -69,6 +72,7 @@ class AuthorizationRequest:
     login_hint: str = ""
     ui_locales: str = ""
     subject_hint: str | None = None
+    jkt: str = ""
 
 
 class AuthorizationRefused(LazyAuthError):
@@ -105,6 +109,7 @@ def validate_authorization(parameters: QueryDict) -> AuthorizationRequest:
         _malformed(parameters)
         or _not_served(parameters)
         or _no_pkce(parameters)
+        or _bad_thumbprint(parameters)
         or _bad_openid(parameters)
         or _not_for_this_client(client, scopes)
         or _bad_claims(parameters)
@@ -125,6 +130,7 @@ def validate_authorization(parameters: QueryDict) -> AuthorizationRequest:
         login_hint=parameters.get("login_hint", ""),
         ui_locales=parameters.get("ui_locales", ""),
         subject_hint=_subject_hint(parameters.get("id_token_hint", "")),
+        jkt=parameters.get("dpop_jkt", ""),
     )
 
 
@@ -200,6 +206,13 @@ def _no_pkce(parameters: QueryDict) -> Finding | None:
         return "invalid_request", "PKCE with code_challenge_method=S256 is required."
     if not S256_CHALLENGE.match(parameters.get("code_challenge", "")):
         return "invalid_request", "code_challenge must be 43 characters of base64url (RFC 7636)."
+    return None
+
+
+def _bad_thumbprint(parameters: QueryDict) -> Finding | None:
+    thumbprint = parameters.get("dpop_jkt")
+    if thumbprint and not THUMBPRINT.match(thumbprint):
+        return "invalid_request", "dpop_jkt must be 43 characters of base64url (RFC 9449)."
     return None
 
 

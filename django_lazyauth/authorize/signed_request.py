@@ -53,6 +53,7 @@ class SignedRequest:
                 "lh": request.login_hint,
                 "ul": request.ui_locales,
                 "sh": request.subject_hint,
+                "jkt": request.jkt,
                 "s": str(self.session_id),
                 "b": self.binding_digest,
             },
@@ -92,6 +93,8 @@ def load_signed_request(text: str) -> SignedRequest:
             login_hint=data["lh"],
             ui_locales=data["ul"],
             subject_hint=data["sh"],
+            # A page that an earlier release rendered has none.
+            jkt=data.get("jkt", ""),
         ),
         session_id=UUID(data["s"]),
         binding_digest=data["b"],

@@ -36,13 +36,14 @@ from django_lazyauth.sign_in import returning
 from django_lazyauth.tokens.grantee import Authentication, Grantee
 from django_lazyauth.tokens.id import has_verified_email
 from django_lazyauth.tokens.issue import issue
-from django_lazyauth.tokens.writes import Delete, Insert, Step, Update, Writes
+from django_lazyauth.tokens.writes import Delete, Insert, Step, Update
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.client_methods import BY_KEY
 from django_lazyauth.toolkit.scopes import narrow
 
 from .checks import authenticated_client, chosen_resources
 from .contract import Form, Outcome, Prepared, Raced, TokenAnswer
+from .proof import require_proof, thumbprint_of, write
 
 GRANT_TYPE: Final = "authorization_code"
 _WAY_IN_IS_GONE: Final = "The way this person signed in is not available any more."
@@ -83,6 +84,7 @@ def _redeem(form: Form, prepared: Prepared, locked: LockedCode | None) -> Outcom
     _check_provider(pending)
     _check_verifier(form, pending)
     _check_redirect_uri(form, client, pending)
+    _check_proof(client, pending, prepared)
     granted_resources = tuple(dict.fromkeys(pending.resource))
     resources = chosen_resources(form, granted_resources)
     person = _finalize(locked)
@@ -99,9 +101,10 @@ def _redeem(form: Form, prepared: Prepared, locked: LockedCode | None) -> Outcom
         nonce=pending.nonce,
         email_verified=asks_email and has_verified_email(person.user, person.identity),
         has_refresh_token=True,
+        jkt=thumbprint_of(prepared.proof),
     )
     issued = issue(grantee)
-    Writes((*person.steps, *map(Insert, issued.rows), *_spend(locked, person, prepared))).run()
+    write((*person.steps, *map(Insert, issued.rows), *_spend(locked, person, prepared)), prepared.proof)
     if person.changed_password:
         # The change was made in this browser, and it ended the browser's own sign-in too.
         browser.let_resume(pending)
@@ -148,6 +151,13 @@ def _check_redirect_uri(form: Form, client: clients.Client, pending: PendingAuth
         (redirect_uri,) = registered
     if redirect_uri != pending.redirect_uri:
         raise InvalidGrant("redirect_uri is not the one of the authorization request.")
+
+
+def _check_proof(client: clients.Client, pending: PendingAuthorization, prepared: Prepared) -> None:
+    """A code that was asked for with a key is worth nothing without it (RFC 9449 §10)."""
+    if pending.jkt and thumbprint_of(prepared.proof) != pending.jkt:
+        raise InvalidGrant("The code is bound to another key.")
+    require_proof(client, prepared.proof)
 
 
 # -- the person ------------------------------------------------------------------------------------------------
@@ -252,6 +262,7 @@ def _spend(locked: LockedCode, person: _Person, prepared: Prepared) -> list[Step
             "expires_at": now + lazyauth_settings.code_retention,
             "private": "",
             **({"client_auth": BY_KEY} if prepared.by_key is not None else {}),
+            **({"jkt": prepared.proof.thumbprint} if prepared.proof is not None else {}),
         },
         where={"session_id": locked.pending.pk, "status": Status.CODE_ISSUED},
     )

@@ -11,11 +11,12 @@ from django_lazyauth.errors import InvalidScope, UnauthorizedClient
 from django_lazyauth.tokens.access import are_jwts
 from django_lazyauth.tokens.grantee import Grantee
 from django_lazyauth.tokens.issue import issue
-from django_lazyauth.tokens.writes import Insert, Writes
+from django_lazyauth.tokens.writes import Insert
 from django_lazyauth.toolkit import clients, scopes
 
 from .checks import proved_client, requested_resources
 from .contract import Form, Outcome, Prepared, TokenAnswer
+from .proof import require_proof, thumbprint_of, write
 
 GRANT_TYPE: Final = "client_credentials"
 
@@ -23,17 +24,19 @@ GRANT_TYPE: Final = "client_credentials"
 def client_credentials(form: Form, prepared: Prepared) -> Outcome:
     """Answer a token request of a client that acts for itself (RFC 6749 §4.4.2)."""
     client = proved_client(form, prepared, GRANT_TYPE)
+    require_proof(client, prepared.proof)
     grantee = Grantee(
         client=client,
         user=None,
         scopes=_scopes(form, client),
         resources=requested_resources(form),
+        jkt=thumbprint_of(prepared.proof),
     )
     if are_jwts() and _names_a_user(client.client_id):
         # A resource that reads `sub` alone would take the client for that person (RFC 9700 §4.15).
         raise UnauthorizedClient("The id of this client is also that of a user.")
     issued = issue(grantee)
-    Writes((Insert(issued.access_token),)).run()
+    write(map(Insert, issued.rows), prepared.proof)
     return Outcome(TokenAnswer(issued.body))
 
 

@@ -27,6 +27,7 @@ from django_lazyauth.kit.http import without_empty
 from django_lazyauth.kit.retry import is_outage
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.openid.dpop.proof import Proof
 from django_lazyauth.openid.jose import TOKEN_LIMIT
 from django_lazyauth.toolkit.clients import Client
 from django_lazyauth.toolkit.models import AccessToken
@@ -123,9 +124,12 @@ class Prepared:
 
     Attributes:
         by_key: The client that proved itself with its key; ``None`` where the request holds no assertion.
+        proof: Of a key, which the tokens are bound to. It holds; whether it was used before is not known yet. ``None``
+            where the request holds none.
     """
 
     by_key: Client | None = None
+    proof: Proof | None = None
 
 
 # -- what comes back ---------------------------------------------------------------------------------------
@@ -144,6 +148,10 @@ class TokenAnswer:
         # A client that failed to authenticate is asked for Basic (RFC 6749 §5.2).
         challenge = {"WWW-Authenticate": REALM} if error.status == HTTPStatus.UNAUTHORIZED else {}
         return cls(json.dumps(error.as_dict()), int(error.status), challenge | error.headers())
+
+    def with_headers(self, headers: Mapping[str, str]) -> TokenAnswer:
+        """Return the same answer with more *headers*."""
+        return replace(self, headers={**self.headers, **headers}) if headers else self
 
 
 def error_of(failure: Exception) -> OAuthError:

@@ -19,6 +19,9 @@ from django_lazyauth.errors import InvalidGrant, OAuthError, UnsupportedGrantTyp
 from django_lazyauth.kit.log import log_failure
 from django_lazyauth.kit.retry import is_conflict, is_outage, retry_on_conflict
 from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.openid.dpop.check import nonce_headers
+from django_lazyauth.openid.dpop.proof import Proof
+from django_lazyauth.tokens.binding import proof_of
 from django_lazyauth.tokens.writes import LostRace
 from django_lazyauth.toolkit.signals import send_app_authorized
 
@@ -43,18 +46,22 @@ ATTEMPTS: Final = 3
 
 def answer_token_request(http_request: HttpRequest) -> TokenAnswer:
     """Return the answer of the token endpoint. Never raises: what fails here is logged without any value."""
+    proof = None
     try:
         form = read_form(http_request)
-        outcome = _run(_grant_of(form), form, _prepare(form))
+        grant = _grant_of(form)
+        # Before the assertion, which is good once: who has to come again with a nonce has used nothing up.
+        proof = proof_of(http_request)
+        outcome = _run(grant, form, _prepare(form, proof))
         settle(outcome)
     except OAuthError as error:
-        return TokenAnswer.of_error(error)
+        return TokenAnswer.of_error(error).with_headers(nonce_headers(proof))
     except Exception as error:  # noqa: BLE001 - whatever the database or a host's receiver raises
         log_failure(logger, "a token request failed", error)
-        return TokenAnswer.of_error(error_of(error))
+        return TokenAnswer.of_error(error_of(error)).with_headers(nonce_headers(proof))
     if outcome.access_token is not None:
         send_app_authorized(http_request, outcome.access_token)
-    return outcome.answer
+    return outcome.answer.with_headers(nonce_headers(proof))
 
 
 def _grant_of(form: Form) -> Grant:
@@ -64,9 +71,9 @@ def _grant_of(form: Form) -> Grant:
     return grant
 
 
-def _prepare(form: Form) -> Prepared:
+def _prepare(form: Form, proof: Proof | None) -> Prepared:
     """Settle what needs the network or can be used once. No transaction is open."""
-    return Prepared(by_key=authenticate_by_key(form.credentials))
+    return Prepared(by_key=authenticate_by_key(form.credentials), proof=proof)
 
 
 def _run(grant: Grant, form: Form, prepared: Prepared) -> Outcome:

@@ -17,6 +17,7 @@ from django_lazyauth.errors import InvalidClient, OAuthError
 from django_lazyauth.openid.resource_indicators import audience_of, same_resource
 from django_lazyauth.tokens import refresh
 from django_lazyauth.tokens.bearer import Bearer, find_bearer_beside_client
+from django_lazyauth.tokens.binding import confirmation, token_type
 from django_lazyauth.toolkit.clients import Client
 
 from .contract import TokenAnswer, read_form
@@ -60,11 +61,12 @@ def _access_token(bearer: Bearer) -> dict[str, Any]:
         "active": True,
         "scope": row.scope,
         "client_id": client_id,
-        "token_type": "Bearer",
+        "token_type": token_type(bearer.jkt),
         "exp": int(row.expires.timestamp()),
         "iat": int(row.created.timestamp()),
         "iss": lazyauth_settings.issuer,
         "aud": audience[0] if len(audience) == 1 else audience,
+        **confirmation(bearer.jkt),
     }
     if user is None:
         return described | {"sub": client_id}

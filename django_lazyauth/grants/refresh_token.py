@@ -15,18 +15,20 @@ from typing import Final
 from django.utils import timezone
 
 from django_lazyauth.errors import InvalidClient, InvalidGrant, InvalidScope, InvalidTarget
+from django_lazyauth.openid.dpop.proof import Proof
 from django_lazyauth.tokens import refresh
 from django_lazyauth.tokens.grantee import Authentication, Granted, Grantee
 from django_lazyauth.tokens.id import has_verified_email
-from django_lazyauth.tokens.issue import issue
+from django_lazyauth.tokens.issue import Issued, issue
 from django_lazyauth.tokens.kept_answer import KeptAnswer, find_kept, keep
-from django_lazyauth.tokens.writes import Insert, Writes
-from django_lazyauth.toolkit import clients
+from django_lazyauth.tokens.writes import Insert, Step
+from django_lazyauth.toolkit import client_methods, clients
 from django_lazyauth.toolkit.models import RefreshToken
 from django_lazyauth.toolkit.scopes import OFFLINE_ACCESS, narrow, requested_scopes
 
 from .checks import authenticated_client, chosen_resources
 from .contract import Form, Outcome, Prepared, TokenAnswer
+from .proof import require_proof, require_unused, thumbprint_of, write
 
 GRANT_TYPE: Final = "refresh_token"
 
@@ -40,9 +42,10 @@ def refresh_token(form: Form, prepared: Prepared) -> Outcome:
     if locked is None or locked.row.application_id != client.pk:
         raise InvalidGrant
     _check_key(locked, prepared)
+    _check_proof(locked, client, prepared.proof)
     row = locked.row
     if row.revoked is not None:
-        return _answer_again(form, client, row, token, now)
+        return _answer_again(form, prepared, client, row, token, now)
     if not refresh.is_good(row, now):
         raise InvalidGrant
     # What DOT issued before it knew families gets one now, so that a replay has something to end.
@@ -60,22 +63,54 @@ def refresh_token(form: Form, prepared: Prepared) -> Outcome:
         authentication=locked.authentication if is_openid else Authentication(),
         email_verified=is_openid and "email" in scopes and has_verified_email(row.user),
         has_refresh_token=True,
+        jkt=thumbprint_of(prepared.proof),
         source=row,
     )
     issued = issue(grantee)
-    written_down = [refresh.write_down(granted, row, now)] if locked.granted is None else []
-    spent = refresh.spend(row, now)
-    kept = keep(issued.body, grantee.resources, row=row, token=token)
-    id_token = [Insert(issued.id_token)] if issued.id_token is not None else []
-    tokens = (spent, Insert(issued.access_token), Insert(issued.refresh_token))
-    Writes((*id_token, *written_down, *tokens, *kept)).run()
+    write(_steps(locked, granted, grantee, issued, token, now), prepared.proof)
     return Outcome(TokenAnswer(issued.body), access_token=issued.access_token)
+
+
+def _steps(
+    locked: refresh.LockedToken, granted: Granted, grantee: Grantee, issued: Issued, token: str, now: datetime
+) -> list[Step]:
+    """Return what a use writes: the new tokens, the spent one, and what is kept for a retry."""
+    row = locked.row
+    first_key = grantee.jkt if _is_public(locked, grantee.client) and not locked.jkt else ""
+    if locked.granted is None:
+        session = [refresh.write_down(granted, row, now, first_key)]
+    else:
+        session = refresh.bind(locked, first_key) if first_key else []
+    spent = refresh.spend(row, now)
+    kept = keep(issued.body, grantee.resources, grantee.jkt, row=row, token=token)
+    id_token = [Insert(issued.id_token)] if issued.id_token is not None else []
+    facts = [Insert(issued.facts)] if issued.facts is not None else []
+    tokens = (spent, Insert(issued.access_token), Insert(issued.refresh_token))
+    return [*id_token, *session, *tokens, *facts, *kept]
 
 
 def _check_key(locked: refresh.LockedToken, prepared: Prepared) -> None:
     """A session whose code came with an assertion is refreshed with one only, whatever the client registers later."""
     if locked.needs_key and prepared.by_key is None:
         raise InvalidClient("The tokens of this session are refreshed with a client assertion only.")
+
+
+def _check_proof(locked: refresh.LockedToken, client: clients.Client, proof: Proof | None) -> None:
+    """A public client's refresh token works with the first key of its session only (RFC 9449 §5).
+
+    It comes before all that a used token leads to: who stole one and has no key must not be able to end the session. A
+    client that proves itself may change its key.
+    """
+    if locked.jkt and _is_public(locked, client):
+        if thumbprint_of(proof) != locked.jkt:
+            raise InvalidGrant("The refresh token is bound to another key.")
+    else:
+        require_proof(client, proof, began_bound=bool(locked.jkt))
+
+
+def _is_public(locked: refresh.LockedToken, client: clients.Client) -> bool:
+    """Say whether nothing but the refresh token proves where a request comes from."""
+    return not (locked.needs_key or client_methods.must_prove(client))
 
 
 def _scopes(form: Form, client: clients.Client, granted: Granted) -> tuple[str, ...]:
@@ -97,22 +132,27 @@ def _scopes(form: Form, client: clients.Client, granted: Granted) -> tuple[str, 
 
 
 def _answer_again(
-    form: Form, client: clients.Client, row: RefreshToken, token: str, now: datetime
+    form: Form, prepared: Prepared, client: clients.Client, row: RefreshToken, token: str, now: datetime
 ) -> Outcome:
     """Answer a client that presents a spent token: within the grace as before, later with the end of its session."""
     kept = find_kept(row, token, now)
     if kept is None:
         if not row.token_family:
             raise InvalidGrant
+        # A copy of an earlier request shows no reuse by who has the key: it must not end the session.
+        require_unused(prepared.proof)
         return Outcome.of_refusal(InvalidGrant(), ended_session=row.token_family)
     if not row.user.is_active or not refresh.is_young(row, now):
         raise InvalidGrant
-    _check_retry(form, client, kept)
+    _check_retry(form, client, kept, thumbprint_of(prepared.proof))
+    write((), prepared.proof)
     return Outcome(TokenAnswer(kept.body))
 
 
-def _check_retry(form: Form, client: clients.Client, kept: KeptAnswer) -> None:
-    """Refuse a retry that asks for less than it would get (I20, RFC 8707 §2.2)."""
+def _check_retry(form: Form, client: clients.Client, kept: KeptAnswer, jkt: str) -> None:
+    """Refuse a retry that asks for less than it would get (I20, RFC 8707 §2.2), or with another key (I24)."""
+    if jkt != kept.jkt:
+        raise InvalidGrant("This refresh token was used with another key just now.")
     scope = form.get("scope")
     if scope and not kept.scopes <= set(requested_scopes(scope)):
         raise InvalidScope

@@ -18,6 +18,7 @@ from django_lazyauth.kit.log import log_failure
 from django_lazyauth.kit.retry import retry_on_conflict
 from django_lazyauth.models.fields import digest
 from django_lazyauth.sessions import end
+from django_lazyauth.tokens.binding import checksums
 from django_lazyauth.toolkit.clients import Client
 from django_lazyauth.toolkit.models import get_access_token_model, get_refresh_token_model
 
@@ -53,25 +54,24 @@ def _revoke(form: Form, token: str, by_key: Client | None) -> set[UUID]:
     Raises:
         OAuthError: The client failed to authenticate.
     """
-    checksum = digest(token)
     client = authenticate(form.credentials, by_key=by_key)
     model = get_refresh_token_model()
     tokens = model.objects.using(router.db_for_write(model)).filter(application=client)
-    rows = list(tokens.filter(token_checksum=checksum))
-    rows = rows or list(tokens.filter(access_token__token_checksum=checksum))
+    rows = list(tokens.filter(token_checksum=digest(token)))
+    rows = rows or list(tokens.filter(access_token__token_checksum__in=checksums(token)))
     sessions = {row.token_family for row in rows if row.token_family}
     if not sessions:
         for row in rows:
             # DOT issued it without a family. Its access token goes with it.
             row.revoke()
     if not rows:
-        _revoke_access_token(checksum, client)
+        _revoke_access_token(token, client)
     return sessions
 
 
-def _revoke_access_token(checksum: str, client: Client) -> None:
+def _revoke_access_token(token: str, client: Client) -> None:
     """Revoke an access token that has no refresh token, such as one of client credentials."""
     model = get_access_token_model()
     tokens = model.objects.using(router.db_for_write(model))
-    for row in tokens.filter(application=client, token_checksum=checksum):
+    for row in tokens.filter(application=client, token_checksum__in=checksums(token)):
         row.revoke()

@@ -11,6 +11,7 @@ from django.urls import NoReverseMatch, reverse
 
 from django_lazyauth.clients.by_key.assertion import ALGORITHMS
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.openid.dpop.proof import ALGORITHMS as PROOF_ALGORITHMS
 from django_lazyauth.tokens.id import PROTOCOL_CLAIMS, SCOPE_OF_CLAIM
 from django_lazyauth.tokens.keys import signing_algorithms
 from django_lazyauth.toolkit.client_methods import METHODS, PROVING_METHODS
@@ -67,6 +68,7 @@ def server_metadata() -> dict[str, Any]:
         "grant_types_supported": list(GRANTS),
         "code_challenge_methods_supported": ["S256"],
         **_authentication(),
+        "dpop_signing_alg_values_supported": list(PROOF_ALGORITHMS),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": list(signing_algorithms()),
         "claims_supported": [*SCOPE_OF_CLAIM, *PROTOCOL_CLAIMS],

@@ -10,9 +10,10 @@ from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-ALLOWED_HEADERS = "Authorization, Content-Type, MCP-Protocol-Version"
-#: Headers that a script may read. Without the challenge it cannot tell why it was refused (RFC 6750 §3).
-EXPOSED_HEADERS = "WWW-Authenticate, Retry-After"
+ALLOWED_HEADERS = "Authorization, Content-Type, DPoP, MCP-Protocol-Version"
+#: Headers that a script may read. Without the challenge it cannot tell why it was refused (RFC 6750 §3), and without
+#: the nonce it cannot try again (RFC 9449 §8.2).
+EXPOSED_HEADERS = "WWW-Authenticate, Retry-After, DPoP-Nonce"
 #: Seconds for which a browser remembers the answer to a preflight.
 PREFLIGHT_MAX_AGE = 600
 #: For :func:`allow_origin`: the answer depends neither on a cookie nor on whose script it is.

@@ -13,6 +13,7 @@ from .legacy import LEGACY_TYPES, LegacyUpstreamToken
 from .logout import DeliveryState, LogoutDelivery, UsedLogoutToken
 from .successor import SealedSuccessor
 from .sweep import SweepPosition
+from .token_facts import TokenFacts
 from .used_proof import ProofKind, UsedProof
 from .vault import UpstreamToken
 
@@ -39,6 +40,7 @@ __all__ = [
     "SealedSuccessor",
     "Status",
     "SweepPosition",
+    "TokenFacts",
     "UpstreamGrant",
     "UpstreamToken",
     "UsedLogoutToken",

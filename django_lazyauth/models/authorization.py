@@ -20,6 +20,7 @@ from django_lazyauth.errors import InvalidGrant
 from django_lazyauth.kit.retry import is_foreign_key_violation, known_by, retry_on_conflict
 
 from .fields import PROVIDER_LENGTH, ExactCharField, cascade_at_once, client_key, digest, uuid7
+from .token_facts import THUMBPRINT_LENGTH
 
 
 class Status(models.TextChoices):
@@ -190,6 +191,17 @@ class PendingAuthorization(models.Model):
         # So that a process of an earlier release can still write its rows while a site is upgraded.
         db_default="",
         help_text=_("Set where its code came with a client assertion: it is refreshed with one only."),
+    )
+    jkt = models.CharField(
+        _("thumbprint of the key"),
+        max_length=THUMBPRINT_LENGTH,
+        blank=True,
+        default="",
+        # As above.
+        db_default="",
+        help_text=_(
+            "Of the key that the code, and later the tokens of the session are bound to; empty for bearer tokens."
+        ),
     )
     consented_at = models.DateTimeField(_("consented at"), null=True, blank=True)
 

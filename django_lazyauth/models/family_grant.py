@@ -9,6 +9,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .token_facts import THUMBPRINT_LENGTH
+
 
 class FamilyGrantQuerySet(models.QuerySet["FamilyGrant"]):
     def begun_before(self, moment: datetime) -> Self:
@@ -26,6 +28,15 @@ class FamilyGrant(models.Model):
     family = models.UUIDField(_("family"), primary_key=True, editable=False)
     scope = models.TextField(_("scope"), blank=True)
     resource = models.JSONField(_("resource"), default=list, blank=True)
+    jkt = models.CharField(
+        _("thumbprint of the key"),
+        max_length=THUMBPRINT_LENGTH,
+        blank=True,
+        default="",
+        # So that a process of an earlier release can still write its rows while a site is upgraded.
+        db_default="",
+        help_text=_("Of the key that its tokens are bound to; empty for bearer tokens."),
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
     objects = FamilyGrantQuerySet.as_manager()

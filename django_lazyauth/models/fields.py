@@ -39,6 +39,15 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def bound_digest(token: str) -> str:
+    """Return the SHA-256 that stands in the row of an access token which is bound to a key (RFC 9449).
+
+    It is not the digest of any text: 0xFF is no byte of UTF-8. So whoever looks up a bearer token finds no bound one,
+    by whatever code of django-oauth-toolkit or of the host.
+    """
+    return hashlib.sha256(b"\xff" + token.encode()).hexdigest()
+
+
 def client_model() -> str:
     """Return the label of django-oauth-toolkit's client model, which a host may swap."""
     return getattr(settings, "OAUTH2_PROVIDER_APPLICATION_MODEL", "oauth2_provider.Application")

@@ -18,6 +18,8 @@ N = TypeVar("N", bound=Model)
 
 #: Stands in the compiled query for the value that comes later.
 ASKED_FOR = "the value asked for"
+#: Stands for a second value, where one of two will do.
+OR_FOR = "or another value"
 #: Relation path → attributes to load of the row it leads to. ``None`` loads all of them.
 Related = Mapping[str, Sequence[str] | None]
 
@@ -26,7 +28,8 @@ class PreparedSelect(Generic[M]):
     """A query set of at most one row, compiled.
 
     Args:
-        query_set: One of its filters asks for ``ASKED_FOR``. It is compiled for the database that it names.
+        query_set: One of its filters asks for ``ASKED_FOR``, or for it and ``OR_FOR``. It is compiled for the database
+            that it names.
         related: Relations to at most one row, in either direction. Their rows are loaded with the first. A path
             of two relations (``client__registration``) comes after its first part.
         only: Attributes to load of the row itself. ``None`` loads all of them.
@@ -80,25 +83,31 @@ class PreparedSelect(Generic[M]):
         converted = self._converted(row)
         return self._instance(converted), converted[self._annotated :]
 
-    def get_beside(self, value: str, other: PreparedSelect[N], other_value: str) -> tuple[M | None, N | None]:
-        """Return what :meth:`get` would return of this and of *other*, in one query.
+    def get_beside(
+        self, value: str, other: PreparedSelect[N], other_values: tuple[str, str]
+    ) -> tuple[M | None, N | None, Sequence[Any]]:
+        """Return what :meth:`get` would return of this and of *other*, and the annotations of *other*. One query.
 
         Without this instance the other is not looked up.
+
+        Args:
+            other_values: For ``ASKED_FOR`` and ``OR_FOR`` of *other*.
         """
         sql = f"SELECT this.*, that.* FROM ({self._sql}) this LEFT JOIN ({other._sql}) that ON 1 = 1"  # noqa: S608 - names of our own tables, no value
         with connections[self._using].cursor() as cursor:
-            cursor.execute(sql, [*self._parameters_for(value), *other._parameters_for(other_value)])
+            cursor.execute(sql, [*self._parameters_for(value), *other._parameters_for(*other_values)])
             row = cursor.fetchone()
         if row is None:
-            return None, None
-        mine, others = row[: self._width], row[self._width :]
-        return self._instance(self._converted(mine)), other._instance_if_any(others)
+            return None, None, ()
+        mine, others = self._converted(row[: self._width]), row[self._width :]
+        if not other._own.is_there(others):
+            return self._instance(mine), None, ()
+        found = other._converted(others)
+        return self._instance(mine), other._instance(found), found[other._annotated :]
 
-    def _parameters_for(self, value: str) -> list[Any]:
-        return [value if parameter == ASKED_FOR else parameter for parameter in self._parameters]
-
-    def _instance_if_any(self, row: Sequence[Any]) -> M | None:
-        return self._instance(self._converted(row)) if self._own.is_there(row) else None
+    def _parameters_for(self, value: str, or_value: str = "") -> list[Any]:
+        values = {ASKED_FOR: value, OR_FOR: or_value}
+        return [values.get(parameter, parameter) for parameter in self._parameters]
 
     def _converted(self, row: Sequence[Any]) -> list[Any]:
         """Return the fields' own values for the driver's. Converters belong to this thread's connection."""

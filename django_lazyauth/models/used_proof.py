@@ -14,6 +14,7 @@ class ProofKind(models.TextChoices):
     """What was signed. A row of one kind says nothing of another."""
 
     CLIENT_ASSERTION = "client_assertion", _("client assertion")
+    DPOP = "dpop_proof", _("DPoP proof")
 
 
 class UsedProof(models.Model):

@@ -93,6 +93,7 @@ class Reason(StrEnum):
     HTTP_METHOD = "htm"
     HTTP_URI = "htu"
     ACCESS_TOKEN = "ath"
+    BOUND = "cnf"
     USED = "used"
     UNCLEAN = "unclean"
     KEY_SET = "key_set"

@@ -78,6 +78,9 @@ class ResourceServer:
                 'LAZYAUTH["REVOCATION_CHECK"] asks the database of the issuer, which is not this site.'
             )
         token = self._verify(raw, local, self._accepts(local, request_uri))
+        if "cnf" in token.claims:
+            # It is worth nothing without its key, and no proof is read here (I24).
+            raise TokenRejected(Reason.BOUND)
         return Verified(token, self._user(raw, token, local))
 
     def _user(self, raw: str, token: AccessToken, local: LocalIssuer | None) -> Any:

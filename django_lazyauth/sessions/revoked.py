@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.kit.retry import retries_on_conflict
-from django_lazyauth.tokens import family
+from django_lazyauth.tokens import binding, family
 from django_lazyauth.tokens.refresh import SPENT_FIELDS
 from django_lazyauth.toolkit.models import (
     get_access_token_model,
@@ -69,6 +69,7 @@ def end_on_access_token_deletion(sender: Any, instance: Any, origin: Any = None,
         return
     if _model_of(origin) not in (sender, get_id_token_model()):
         return
+    binding.forget_token(instance.token_checksum)
     members = _rows(get_refresh_token_model()).filter(access_token_id=instance.pk, token_family__isnull=False)
     for token_family in list(members.values_list("token_family", flat=True)):
         end_session(token_family)

@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.models.fields import digest
+from django_lazyauth.models import TokenFacts
 from django_lazyauth.openid.resource_indicators import audience_of
 from django_lazyauth.toolkit.models import AccessToken, IDToken, get_access_token_model
 
-from . import keys
+from . import binding, keys
 from .grantee import Grantee
 
 #: RFC 9068 §2.1.
@@ -40,6 +40,7 @@ def new_access_token(grantee: Grantee, now: datetime) -> str:
         claims["scope"] = " ".join(dict.fromkeys(grantee.scopes))
     if grantee.session_id is not None:
         claims |= {"tsid": str(grantee.session_id), **grantee.authentication.claims()}
+    claims |= binding.confirmation(grantee.jkt)
     return keys.sign(claims, key=keys.key_for(), typ=ACCESS_TOKEN_TYPE)
 
 
@@ -64,5 +65,17 @@ def new_row(grantee: Grantee, token: str, now: datetime, id_token: IDToken | Non
         id_token=id_token,
         source_refresh_token=grantee.source,
         token="",
-        token_checksum=digest(token),
+        token_checksum=binding.checksum(token, grantee.jkt),
+    )
+
+
+def facts_of(grantee: Grantee, row: AccessToken) -> TokenFacts | None:
+    """Return what is known of the token of *row* beside it, unsaved; ``None`` for a bearer token."""
+    if not grantee.jkt:
+        return None
+    return TokenFacts(
+        token_checksum=row.token_checksum,
+        session_id=grantee.session_id,
+        jkt=grantee.jkt,
+        expires_at=row.expires,
     )

@@ -8,7 +8,7 @@ Not here: tokens in a body or a query, which nothing looks at (RFC 9700 §4.3.2)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,33 +16,44 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db import router
-from django.db.models import Model
+from django.db.models import Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.kit.http import parse_bearer
 from django_lazyauth.kit.text import has_bad_characters
-from django_lazyauth.models.fields import digest
-from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
+from django_lazyauth.models import TokenFacts
+from django_lazyauth.models.fields import bound_digest, digest
+from django_lazyauth.models.prepared_select import ASKED_FOR, OR_FOR, PreparedSelect
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.models import AccessToken, get_access_token_model, get_refresh_token_model
+
+from .binding import checksums
 
 #: Characters of a token. A JWT of ours is hardly longer than one kilobyte, unless it names many resources.
 MAX_TOKEN_LENGTH = 16 * 1024
 #: What introspection tells of a token.
 DESCRIBED = ("user_id", "application_id", "expires", "scope", "resource", "created")
+#: What is known of a token beside its row.
+_OF_TOKEN = TokenFacts.objects.filter(token_checksum=OuterRef("token_checksum"))
+FACTS: Mapping[str, Any] = {"facts_jkt": Subquery(_OF_TOKEN.values("jkt")[:1])}
 #: What says whether the client may still do anything. The rest of its registration is not loaded.
 USABLE_UNTIL = ("client_id", "disabled_at", "expires_at")
 
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """A good access token, and for whom and how far it is good."""
+    """A good access token, and for whom and how far it is good.
+
+    Attributes:
+        jkt: Thumbprint of the key that each use is proved with (RFC 9449 §6); empty for a bearer token.
+    """
 
     access_token: AccessToken
     user: Any
     client: clients.Client
     scopes: frozenset[str]
+    jkt: str = ""
 
     @property
     def session_id(self) -> UUID | None:
@@ -83,12 +94,26 @@ def load_bearer(http_request: HttpRequest) -> Bearer | None:
 def find_bearer(token: str) -> Bearer | None:
     """Return the bearer of *token*, for whichever resource it is. One query.
 
-    ``None`` if the token is unknown, expired or revoked, or if its user or client is out of use.
+    ``None`` if the token is unknown, expired or revoked, if it is bound to a key (I24), or if its user or client is out
+    of use.
     """
     if not _can_be_token(token):
         return None
     model = get_access_token_model()
     return _bearer_of(_select(model, router.db_for_write(model)).get(digest(token)))
+
+
+@sensitive_variables()
+def find_bound(token: str) -> Bearer | None:
+    """Return the same of a token that is bound to a key, which the caller has to see proved. One query.
+
+    ``None`` for a bearer token too: it is no DPoP token (RFC 9449 §7.1).
+    """
+    if not _can_be_token(token):
+        return None
+    model = get_access_token_model()
+    found = _select_bound(model, router.db_for_write(model)).get_annotated(bound_digest(token))
+    return None if found is None else _bearer_of(*found)
 
 
 @sensitive_variables()
@@ -102,16 +127,17 @@ def find_bearer_beside_client(token: str, client_id: str) -> tuple[Bearer | None
         return None, None
     model = get_access_token_model()
     using = router.db_for_write(model)
-    client, row = clients.select(using).get_beside(client_id, _select_names(model, using), digest(token))
-    return _bearer_of(row), client
+    select = _select_names(model, using)
+    client, row, facts = clients.select(using).get_beside(client_id, select, checksums(token))
+    return _bearer_of(row, facts), client
 
 
 @sensitive_variables()
 def is_our_token(http_request: HttpRequest) -> bool:
-    """Say whether the bearer of a request is a token that we issued, good or not. One query."""
+    """Say whether the bearer of a request is a token that we issued, good or not, bound or not. One query."""
     token = _token_of(http_request)
     return _can_be_token(token) and bool(
-        get_access_token_model().objects.filter(token_checksum=digest(token)).exists()
+        get_access_token_model().objects.filter(token_checksum__in=checksums(token)).exists()
     )
 
 
@@ -123,12 +149,13 @@ def _can_be_token(token: str) -> bool:
     return 0 < len(token) <= MAX_TOKEN_LENGTH and not has_bad_characters(token)
 
 
-def _bearer_of(row: AccessToken | None) -> Bearer | None:
+def _bearer_of(row: AccessToken | None, facts: Sequence[Any] = ()) -> Bearer | None:
     if row is None or not row.is_valid() or not _client_works(row):
         return None
     if row.user is not None and not row.user.is_active:
         return None
-    return Bearer(row, row.user, row.application, frozenset(row.scope.split()))
+    (jkt,) = facts or ("",)
+    return Bearer(row, row.user, row.application, frozenset(row.scope.split()), jkt or "")
 
 
 def _client_works(row: AccessToken) -> bool:
@@ -138,25 +165,35 @@ def _client_works(row: AccessToken) -> bool:
 
 @cache
 def _select(model: type[Model], using: str) -> PreparedSelect[Any]:
-    return _prepared(model, using, None, None)
+    return _prepared(model._default_manager.using(using).filter(token_checksum=ASKED_FOR), None, None)
+
+
+@cache
+def _select_bound(model: type[Model], using: str) -> PreparedSelect[Any]:
+    rows = model._default_manager.using(using).filter(token_checksum=ASKED_FOR)
+    return _prepared(rows.annotate(**FACTS), None, None, facts=True)
 
 
 @cache
 def _select_names(model: type[Model], using: str) -> PreparedSelect[Any]:
     of_user = (get_user_model().USERNAME_FIELD, "is_active")
-    return _prepared(model, using, of_user, ("client_id",), DESCRIBED)
+    # Introspection is not told which kind a token is of.
+    rows = model._default_manager.using(using).filter(token_checksum__in=[ASKED_FOR, OR_FOR])
+    return _prepared(rows.annotate(**FACTS), of_user, ("client_id",), DESCRIBED, facts=True)
 
 
 def _prepared(
-    model: type[Model],
-    using: str,
+    rows: QuerySet[Any],
     of_user: Sequence[str] | None,
     of_client: Sequence[str] | None,
     only: Sequence[str] | None = None,
+    *,
+    facts: bool = False,
 ) -> PreparedSelect[Any]:
     registration = f"application__{clients.REGISTRATION}"
     return PreparedSelect(
-        model._default_manager.using(using).filter(token_checksum=ASKED_FOR),
+        rows,
         related={"user": of_user, "application": of_client, registration: USABLE_UNTIL},
         only=only,
+        annotations=tuple(FACTS) if facts else (),
     )

@@ -17,6 +17,7 @@ from django_lazyauth.models import SealedSuccessor
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.models import get_access_token_model, get_refresh_token_model
 
+from . import binding
 from . import refresh as refresh_tokens
 
 LIVE = Q(revoked__isnull=True) | Q(access_token__isnull=False)
@@ -47,6 +48,7 @@ def revoke(family: UUID) -> None:
     with by_us():
         get_refresh_token_model().revoke_family(family)
     SealedSuccessor.objects.of_family(family).delete()
+    binding.forget_session(family)
 
 
 def is_alive(family: UUID) -> bool:

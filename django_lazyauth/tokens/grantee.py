@@ -55,6 +55,7 @@ class Grantee:
         nonce: The client's, of its authorization request.
         email_verified: Whether the user's address is. It is read only where the scopes have ``email``.
         has_refresh_token: Whether a refresh token is issued too.
+        jkt: Thumbprint of the key that the access token is bound to (RFC 9449 §6.1); empty for a bearer token.
         source: The refresh token that was used; ``None`` for another grant.
     """
 
@@ -68,6 +69,7 @@ class Grantee:
     nonce: str = field(default="", repr=False)
     email_verified: bool = False
     has_refresh_token: bool = False
+    jkt: str = ""
     source: RefreshToken | None = None
 
     @property

@@ -10,11 +10,12 @@ from typing import Any
 from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.models import TokenFacts
 from django_lazyauth.models.fields import digest
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.models import AccessToken, IDToken, RefreshToken, get_refresh_token_model
 
-from . import access
+from . import access, binding
 from .grantee import Grantee
 from .id import new_id_token
 
@@ -28,16 +29,19 @@ class Issued:
         access_token: Its unsaved row, as the others. Write :attr:`rows` in their order: each may point to the one
             before.
         refresh_token: ``None`` where there is none, as the ID token.
+        facts: Of the access token; ``None`` for a bearer token.
     """
 
     body: str = field(repr=False)
     access_token: AccessToken
     refresh_token: RefreshToken = None
     id_token: IDToken = None
+    facts: TokenFacts | None = None
 
     @property
     def rows(self) -> list[Any]:
-        return [row for row in (self.id_token, self.access_token, self.refresh_token) if row is not None]
+        made = (self.id_token, self.access_token, self.refresh_token, self.facts)
+        return [row for row in made if row is not None]
 
 
 def issue(grantee: Grantee) -> Issued:
@@ -47,7 +51,7 @@ def issue(grantee: Grantee) -> Issued:
     response: dict[str, Any] = {
         "access_token": access_token,
         "expires_in": int(lazyauth_settings.access_token_lifetime.total_seconds()),
-        "token_type": "Bearer",
+        "token_type": binding.token_type(grantee.jkt),
         "scope": grantee.scope,
     }
     refresh_token = id_token = None
@@ -60,7 +64,7 @@ def issue(grantee: Grantee) -> Issued:
         if clients.may_refresh(grantee.client):
             # The session hangs on the row. It is written for every client, and its token is told to some.
             response["refresh_token"] = value
-    return Issued(json.dumps(response), row, refresh_token, id_token)
+    return Issued(json.dumps(response), row, refresh_token, id_token, access.facts_of(grantee, row))
 
 
 def _refresh_row(grantee: Grantee, value: str, access_token: AccessToken) -> RefreshToken:

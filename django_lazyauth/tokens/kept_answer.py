@@ -29,17 +29,19 @@ class KeptAnswer:
     Attributes:
         body: The token response, byte for byte.
         resources: The audience of its access token; empty where that is this site.
+        jkt: Thumbprint of the key that its access token is bound to; empty for a bearer token.
     """
 
     body: str = field(repr=False)
     resources: frozenset[str]
+    jkt: str = ""
 
     @property
     def scopes(self) -> frozenset[str]:
         return frozenset(json.loads(self.body).get("scope", "").split())
 
 
-def keep(body: str, resources: Iterable[str], *, row: RefreshToken, token: str) -> list[Step]:
+def keep(body: str, resources: Iterable[str], jkt: str, *, row: RefreshToken, token: str) -> list[Step]:
     """Return the steps that keep *body* for whoever presents *token*, spent just now, again within the grace.
 
     What was kept for earlier tokens of the family is deleted as soon as their grace ends: an old token and a copy of
@@ -50,7 +52,7 @@ def keep(body: str, resources: Iterable[str], *, row: RefreshToken, token: str) 
     if grace <= timedelta(0):
         return [forget]
     sealed = sealed_answer.seal(
-        json.dumps({"body": body, "resource": list(resources)}),
+        json.dumps({"body": body, "resource": list(resources), "jkt": jkt}),
         refresh_token=token,
         family=row.token_family,
         client_id=row.application.client_id,
@@ -94,4 +96,5 @@ def find_kept(row: RefreshToken, token: str, now: datetime) -> KeptAnswer | None
         )
     except SealBroken:
         return None
-    return KeptAnswer(opened["body"], frozenset(opened["resource"]))
+    # An earlier release kept no key.
+    return KeptAnswer(opened["body"], frozenset(opened["resource"]), opened.get("jkt", ""))

@@ -23,12 +23,14 @@ from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.models import RefreshToken, get_refresh_token_model
 
 from .grantee import Authentication, Granted
-from .writes import Save, Step, Upsert
+from .writes import Save, Step, Update, Upsert
 
 #: What using a refresh token changes in its own row.
 SPENT_FIELDS = ("revoked", "token_family", "updated")
 #: How the person and the client authenticated, kept in the row of their authorization request.
 _AUTHENTICATION = ("auth_time", "amr", "acr", "client_auth")
+#: Where the key stands that the session is bound to.
+_BOUND_IN = ("session_jkt", "family_jkt")
 #: What the person granted, kept in that row, or in a row of its own for a session that DOT began.
 _GRANTED = ("scope", "resource")
 
@@ -43,12 +45,16 @@ class LockedToken:
         authentication: How the person signed in, as far as it is still known.
         granted: What the person allowed the session; ``None`` for one that DOT began and that was not used here yet.
         needs_key: Whether the client authenticated with its key when the session began.
+        jkt: Thumbprint of the key that the session is bound to; empty for bearer tokens.
+        bound_in: The model whose row holds it; ``None`` while the session has no row.
     """
 
     row: RefreshToken
     authentication: Authentication
     granted: Granted | None
     needs_key: bool = False
+    jkt: str = ""
+    bound_in: type[PendingAuthorization] | type[FamilyGrant] | None = None
 
 
 def find(token: str) -> RefreshToken | None:
@@ -70,10 +76,18 @@ def lock(token: str) -> LockedToken | None:
     found = _select(using).get_annotated(digest(token))
     if found is None:
         return None
-    row, (auth_time, amr, acr, client_auth, scope, resources) = found
+    row, (auth_time, amr, acr, client_auth, scope, resources, session_jkt, family_jkt) = found
     granted = None if scope is None else Granted(tuple(scope.split()), tuple(resources or ()))
     authentication = Authentication(auth_time, tuple(amr or ()), acr or "")
-    return LockedToken(row, authentication, granted, needs_key=bool(client_auth))
+    holder = FamilyGrant if family_jkt is not None else None
+    return LockedToken(
+        row,
+        authentication,
+        granted,
+        needs_key=bool(client_auth),
+        jkt=session_jkt or family_jkt or "",
+        bound_in=PendingAuthorization if session_jkt is not None else holder,
+    )
 
 
 @cache
@@ -89,6 +103,8 @@ def _select(using: str) -> PreparedSelect[Any]:
         annotations[f"session_{name}"] = Coalesce(
             Subquery(session.values(name)[:1]), Subquery(of_family.values(name)[:1])
         )
+    for name, rows in zip(_BOUND_IN, (session, of_family), strict=True):
+        annotations[name] = Subquery(rows.values("jkt")[:1])
     return PreparedSelect(
         get_refresh_token_model()
         .objects.using(using)
@@ -165,12 +181,21 @@ def found_grant(row: RefreshToken) -> Granted:
     return Granted(tuple(row.access_token.scope.split()), tuple(dict.fromkeys(row.resource)))
 
 
-def write_down(granted: Granted, row: RefreshToken, now: datetime) -> Step:
-    """Return the step that keeps *granted* as the grant of the family of *row*."""
+def bind(locked: LockedToken, jkt: str) -> list[Step]:
+    """Return the step that binds a session to its first key. One without a row gets it with its grant."""
+    if locked.bound_in is None:
+        return []
+    where = {locked.bound_in._meta.pk.attname: locked.row.token_family, "jkt": ""}
+    return [Update(locked.bound_in, {"jkt": jkt}, where=where)]
+
+
+def write_down(granted: Granted, row: RefreshToken, now: datetime, jkt: str = "") -> Step:
+    """Return the step that keeps *granted* as the grant of the family of *row*, and the key that it is bound to."""
     grant = FamilyGrant(
         family=row.token_family,
         scope=" ".join(granted.scopes),
         resource=list(granted.resources),
+        jkt=jkt,
         created_at=now,
     )
     return Upsert(grant, unique=("family",), update=("created_at",))

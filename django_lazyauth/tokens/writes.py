@@ -19,11 +19,12 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any, TypeAlias, TypeGuard
 
-from django.db import connections, router, transaction
-from django.db.models import Model
+from django.db import IntegrityError, connections, router, transaction
+from django.db.models import Model, QuerySet
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 
 from django_lazyauth.errors import LazyAuthError
+from django_lazyauth.kit.retry import is_foreign_key_violation
 
 from .plain_models import has_own_way, has_plain_columns, inserted_columns, nothing_points_to
 
@@ -335,10 +336,7 @@ def _write_by_orm(step: Step) -> None:
     if isinstance(step, Insert):
         step.row.save(force_insert=True, using=using)
     elif _is_if_absent(step):
-        same = {name: getattr(step.row, name) for name in step.unique}
-        if not rows.select_for_update().filter(**same).exists():
-            rows.bulk_create([step.row])
-            step.row._state.adding = False
+        _insert_if_absent(step, rows)
     elif isinstance(step, Upsert):
         rows.bulk_create(
             [step.row],
@@ -354,6 +352,20 @@ def _write_by_orm(step: Step) -> None:
     else:
         before = {f"{name}__lt": value for name, value in step.before.items()}
         rows.filter(**step.where, **before).delete()
+
+
+def _insert_if_absent(step: Upsert, rows: QuerySet[Any]) -> None:
+    same = {name: getattr(step.row, name) for name in step.unique}
+    if rows.select_for_update().filter(**same).exists():
+        return
+    try:
+        with transaction.atomic(using=rows.db):
+            rows.bulk_create([step.row])
+    except IntegrityError as error:
+        if is_foreign_key_violation(error):
+            raise
+        # A concurrent transaction inserted it meanwhile, and has committed.
+        step.row._state.adding = True
 
 
 def _save_by_orm(step: Save, using: str) -> None:

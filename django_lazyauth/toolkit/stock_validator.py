@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Exists, OuterRef, Q
 from oauth2_provider.oauth2_validators import OAuth2Validator
 
+from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.kit.secret_digest import is_digest, secret_matches
-from django_lazyauth.models import PendingAuthorization
-from django_lazyauth.models.fields import digest
+from django_lazyauth.models import FamilyGrant, PendingAuthorization
+from django_lazyauth.models.fields import bound_digest, digest
 
-from . import client_methods
+from . import client_methods, client_policies
 from .clients import operators_grants
-from .models import get_access_token_model
+from .models import get_access_token_model, get_refresh_token_model
 from .rotation import rotating
 
 
@@ -47,20 +49,30 @@ class StockValidator(OAuth2Validator):
     def validate_grant_type(
         self, client_id: str, grant_type: str, client: Any, request: Any, *args: Any, **kwargs: Any
     ) -> bool:
-        """Refuse a grant that the operator's list beside the client leaves out."""
+        """Refuse a grant that the operator's list beside the client leaves out, and a client of bound tokens."""
         is_good = super().validate_grant_type(client_id, grant_type, client, request, *args, **kwargs)
+        if lazyauth_settings.dpop.required or client_policies.wants_bound_tokens(request.client):
+            return False
         stated = operators_grants(request.client)
         return bool(is_good) and (stated is None or grant_type in stated)
 
     def validate_refresh_token(
         self, refresh_token: str, client: Any, request: Any, *args: Any, **kwargs: Any
     ) -> bool:
-        """Refuse the refresh token of a session that began with a client assertion."""
-        if not super().validate_refresh_token(refresh_token, client, request, *args, **kwargs):
+        """Refuse the refresh token of a session that began with a client assertion, or whose tokens are bound."""
+        # First: DOT ends the session of a token that was used, and whoever has no key must not be able to.
+        if _needs_key(refresh_token):
             return False
-        family = request.refresh_token_instance.token_family
-        sessions = PendingAuthorization.objects.filter(pk=family, client_auth=client_methods.BY_KEY)
-        return family is None or not sessions.exists()
+        return bool(super().validate_refresh_token(refresh_token, client, request, *args, **kwargs))
+
+    def revoke_token(self, token: str, token_type_hint: str, request: Any, *args: Any, **kwargs: Any) -> None:
+        """Do what DOT does, and revoke a bound access token, which DOT does not find."""
+        super().revoke_token(token, token_type_hint, request, *args, **kwargs)
+        if request.client is None:
+            return
+        bound = get_access_token_model().objects.filter(token_checksum=bound_digest(token))
+        for row in bound.filter(application=request.client):
+            row.revoke()
 
     def _check_secret(self, provided_secret: str, stored_secret: str) -> bool:
         if not stored_secret:
@@ -69,3 +81,14 @@ class StockValidator(OAuth2Validator):
         if is_digest(stored_secret):
             return secret_matches(provided_secret, stored_secret)
         return bool(super()._check_secret(provided_secret, stored_secret))
+
+
+def _needs_key(refresh_token: str) -> bool:
+    """Say whether the session of a refresh token began with a client assertion, or is bound to a key."""
+    family = OuterRef("token_family")
+    session = PendingAuthorization.objects.filter(
+        Q(client_auth=client_methods.BY_KEY) | ~Q(jkt=""), pk=family
+    )
+    of_dot = FamilyGrant.objects.filter(~Q(jkt=""), pk=family)
+    tokens = get_refresh_token_model().objects.filter(token_checksum=digest(refresh_token))
+    return bool(tokens.filter(Exists(session) | Exists(of_dot)).exists())

@@ -27,6 +27,7 @@ from django_lazyauth.models import (
     PendingAuthorization,
     SealedSuccessor,
     Status,
+    TokenFacts,
     UpstreamGrant,
     UpstreamToken,
     UsedLogoutToken,
@@ -84,6 +85,8 @@ def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Itera
     yield Swept("used logout tokens", _delete_in_batches(used, "expires_at", batch_size))
     proofs = UsedProof.objects.filter(expires_at__lt=now)
     yield Swept("used proofs", _delete_in_batches(proofs, "expires_at", batch_size))
+    facts = TokenFacts.objects.filter(expires_at__lt=now)
+    yield Swept("facts of access tokens", _delete_in_batches(facts, "expires_at", batch_size))
     # A family that began before its grant was written down cannot live longer than that.
     grants = FamilyGrant.objects.all().begun_before(now - lazyauth_settings.refresh_token_lifetime)
     yield Swept("grants of sessions", _delete_in_batches(grants, "created_at", batch_size))

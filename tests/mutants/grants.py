@@ -421,8 +421,8 @@ MUTATIONS = (
     Mutation(
         "revocation-of-anothers-access-token",
         "grants/revocation.py",
-        "    for row in tokens.filter(application=client, token_checksum=checksum):",
-        "    for row in tokens.filter(token_checksum=checksum):",
+        "    for row in tokens.filter(application=client, token_checksum__in=checksums(token)):",
+        "    for row in tokens.filter(token_checksum__in=checksums(token)):",
         (TOKEN + "test_a_client_revokes_its_own_tokens_only",),
         "A client revokes its own tokens only, also those of no session.",
     ),

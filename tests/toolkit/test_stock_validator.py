@@ -1,18 +1,23 @@
-"""Endpoints of django-oauth-toolkit that a host mounts: they know no client assertions, and are no way around them."""
+"""Endpoints of django-oauth-toolkit that a host mounts: no way around client assertions and bound tokens."""
 
 from __future__ import annotations
 
 import base64
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.checks import run_checks
-from oauth2_provider.models import get_application_model
+from django.utils import timezone
+from oauth2_provider.models import RefreshToken, get_application_model
 
 from django_lazyauth.models import ClientRegistration
+from django_lazyauth.tokens.bearer import find_bound
 from django_lazyauth.toolkit.stock_validator import StockValidator
 from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.support.client_keys import ClientKey, give_keys
-from tests.support.journey import OAuthClient, code_for, make_browser, post_form, redeem
+from tests.support.dpop import ProofKey
+from tests.support.journey import OAuthClient, code_for, get, make_browser, post_form, redeem
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.contracts.dot_ground_urls")]
 
@@ -99,6 +104,67 @@ def test_a_public_client_that_must_use_its_key_is_not_taken_at_its_word(db):
     assert call("/dot/token/", form).status_code == 401
     ClientRegistration.objects.update(metadata={})
     assert call("/dot/token/", form).status_code == 200
+
+
+def bound_session(key: ProofKey) -> tuple[OAuthClient, dict[str, Any]]:
+    register(client_id="bound", client_type="public")
+    client = OAuthClient("bound", scope="openid")
+    proof = {"dpop": key.proof("https://auth.example/token")}
+    return client, post_form(
+        make_browser(), "/token", client.token_form(code_for(client)), headers=proof
+    ).json()
+
+
+@pytest.mark.parametrize("form", ["jwt", "opaque"])
+def test_a_bound_token_is_unknown_to_dot(machine, lazyauth, form):
+    """I24: DOT reads no proof, so each of its ways to check a bearer finds nothing."""
+    lazyauth(ACCESS_TOKEN_FORMAT=form)
+    _, tokens = bound_session(ProofKey())
+    token = tokens["access_token"]
+    for path in ("/api/dot", "/api/scope", "/api/protected", "/api/us"):
+        answer = get(make_browser(), path, headers={"authorization": f"Bearer {token}"})
+        assert answer.status_code in (401, 403), path
+    told = call("/dot/introspect/", {"client_id": "machine", "token": token}, CONFIDENTIAL_SECRET)
+    assert not told.json().get("active")
+
+
+@pytest.mark.parametrize("age", [timedelta(0), timedelta(hours=1)], ids=["at once", "after the grace"])
+def test_a_bound_session_is_not_refreshed_without_its_key(db, age):
+    """I24: nor does DOT, which finds a used token there, end the session for whoever stole it."""
+    key = ProofKey()
+    _, tokens = bound_session(key)
+    form = {"grant_type": "refresh_token", "client_id": "bound"}
+    stolen = form | {"refresh_token": tokens["refresh_token"]}
+    assert call("/dot/token/", stolen).status_code == 400
+    proof = {"dpop": key.proof("https://auth.example/token")}
+    fresh = post_form(make_browser(), "/token", stolen, headers=proof).json()["refresh_token"]
+    RefreshToken.objects.filter(revoked__isnull=False).update(revoked=timezone.now() - age)
+    assert call("/dot/token/", stolen).status_code == 400
+    proof = {"dpop": key.proof("https://auth.example/token")}
+    answer = post_form(make_browser(), "/token", form | {"refresh_token": fresh}, headers=proof)
+    assert answer.status_code == 200, answer.content
+
+
+@pytest.mark.parametrize("which", ["access_token", "refresh_token"])
+def test_a_bound_session_is_given_back_at_dot_too(db, which):
+    """RFC 7009 §2.1, I11: the client, and nobody else."""
+    _, tokens = bound_session(ProofKey())
+    register(client_id="other", client_type="public")
+    assert call("/dot/revoke_token/", {"client_id": "other", "token": tokens[which]}).status_code == 200
+    assert find_bound(tokens["access_token"]) is not None
+    assert call("/dot/revoke_token/", {"client_id": "bound", "token": tokens[which]}).status_code == 200
+    assert find_bound(tokens["access_token"]) is None
+    assert not RefreshToken.objects.filter(revoked__isnull=True).exists()
+
+
+def test_a_client_that_wants_bound_tokens_gets_no_other_here(machine, lazyauth):
+    """RFC 9449 §5.2: DOT binds none."""
+    give_keys("machine", dpop_bound_access_tokens=True)
+    assert call("/dot/token/", machine, CONFIDENTIAL_SECRET).status_code == 400
+    give_keys("machine", dpop_bound_access_tokens=False)
+    assert call("/dot/token/", machine, CONFIDENTIAL_SECRET).status_code == 200
+    lazyauth(DPOP={"required": True})
+    assert call("/dot/token/", machine, CONFIDENTIAL_SECRET).status_code == 400
 
 
 class Derived(StockValidator):

@@ -1,0 +1,108 @@
+"""Tokens that are bound to a key of the client: how they look, and where that stands (RFC 9449).
+
+Not here: whether a proof holds (:mod:`django_lazyauth.openid.dpop`), and when one is needed (``grants/proof.py``).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import router
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.encoding import escape_uri_path
+
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidDpopProof
+from django_lazyauth.models import ProofKind, TokenFacts, UsedProof
+from django_lazyauth.models.fields import bound_digest, digest
+from django_lazyauth.openid.dpop import check
+from django_lazyauth.openid.dpop.proof import Proof
+
+from .writes import Upsert
+
+#: How long a used proof is remembered: as long as it could be good, and a minute for clocks that differ.
+KEPT: Final = timedelta(seconds=check.REMEMBERED + 60)
+
+
+# -- how they look ---------------------------------------------------------------------------------------------
+
+
+def token_type(jkt: str) -> str:
+    """Return the ``token_type`` of an access token (RFC 6749 §7.1, RFC 9449 §5)."""
+    return "DPoP" if jkt else "Bearer"
+
+
+def confirmation(jkt: str) -> dict[str, Any]:
+    """Return the claim that names the key (RFC 7800 §3.1, RFC 9449 §6); nothing for a bearer token."""
+    return {"cnf": {"jkt": jkt}} if jkt else {}
+
+
+def checksum(token: str, jkt: str) -> str:
+    """Return what stands in the row of an access token. A bound one is found by nobody who looks for a bearer."""
+    return bound_digest(token) if jkt else digest(token)
+
+
+def checksums(token: str) -> tuple[str, str]:
+    """Return what stands in the row of *token*, of whichever kind it is."""
+    return digest(token), bound_digest(token)
+
+
+# -- the proof of a request ------------------------------------------------------------------------------------
+
+
+def proof_of(http_request: HttpRequest) -> Proof | None:
+    """Return the proof that a request to one of our endpoints holds; ``None`` without the header.
+
+    Raises:
+        InvalidDpopProof: It does not hold.
+        UseDpopNonce: It needs a nonce.
+    """
+    text = http_request.META.get("HTTP_DPOP")
+    if text is None:
+        return None
+    # Built on the issuer, never on Host: who could choose the URL could use a proof for another server here.
+    url = lazyauth_settings.issuer_origin + escape_uri_path(http_request.path)
+    return check.check_proof(text, method=http_request.method or "", url=url)
+
+
+def agreed_key(proof: Proof | None, dpop_jkt: str) -> str:
+    """Return the thumbprint that a pushed request binds its code to: of its proof or its ``dpop_jkt``; or empty.
+
+    The proof is not remembered: a copy of it binds another code to the same key, which its owner alone has.
+
+    Raises:
+        InvalidDpopProof: The two differ (RFC 9449 §10.1).
+    """
+    if proof is None:
+        return dpop_jkt
+    if dpop_jkt not in ("", proof.thumbprint):
+        raise InvalidDpopProof("dpop_jkt names another key than the DPoP proof has.")
+    return proof.thumbprint
+
+
+# -- where it stands -------------------------------------------------------------------------------------------
+
+
+def use(proof: Proof) -> Upsert:
+    """Return the step that remembers *proof*. If its row is still to be added then, the proof was used before."""
+    row = UsedProof(digest=check.digest_of_use(proof), kind=ProofKind.DPOP, expires_at=timezone.now() + KEPT)
+    return Upsert(row, unique=("digest",), update=())
+
+
+def was_used(proof: Proof) -> bool:
+    """Say whether *proof* is remembered."""
+    rows = UsedProof.objects.using(router.db_for_write(UsedProof))
+    return rows.filter(digest=check.digest_of_use(proof)).exists()
+
+
+def forget_session(session_id: UUID) -> None:
+    """Delete what is known of the access tokens of a session that ends."""
+    TokenFacts.objects.using(router.db_for_write(TokenFacts)).filter(session_id=session_id).delete()
+
+
+def forget_token(token_checksum: str) -> None:
+    """Delete what is known of an access token that is deleted."""
+    TokenFacts.objects.using(router.db_for_write(TokenFacts)).filter(token_checksum=token_checksum).delete()
