@@ -5,13 +5,17 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# The files name every package, so nothing has to be resolved. Python compiles a module when it is first imported.
+# The files name every package, so nothing has to be resolved. Python compiles a module when it is first imported, and
+# keeps the result: a shell that forbids it has each of a thousand processes compile everything anew.
 PINNED := --no-deps --no-compile
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -p tests.support.require_services
+# What needs no service and is not slow.
+QUICK  := "not services and not browser and not slow"
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test test-slow test-services services-legacy services-others test-pgbouncer test-mariadb test-browser \
-	upstreams mutants matrix lint bench pins clean
+	upstreams clients mutants matrix lint types style ready bench pins clean
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,25 +26,26 @@ demo: $(VENV)/demo.stamp  ## The whole flow in the terminal, with what stands in
 serve: $(VENV)/demo.stamp  ## The example site and its upstream, for a browser
 	@$(BIN)/python manage.py serve_demo
 
-test: lint  ## Linters, types, layers, migrations, and every test that needs no service and is not slow
-	$(BIN)/python manage.py makemigrations --check --dry-run
-	$(PYTEST) -n 3 -m "not services and not browser and not slow"
+test: $(VENV)/dev.stamp  ## Linters, types, layers, migrations, and every test that needs no service and is not slow
+	@$(MAKE) --no-print-directory -j2 --output-sync=target types style ready
+	$(PYTEST) -n 3 -m $(QUICK)
 
 test-slow: $(VENV)/dev.stamp  ## The tests that repeat, flood, kill or start many processes
 	$(PYTEST) -n 2 -m "slow and not services and not browser"
 
 test-services: $(VENV)/dev.stamp  ## The suite on PostgreSQL, but for what is slow (LAZYAUTH_TEST_POSTGRES_URL)
-	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 2 -m "not services and not browser and not slow"
+	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 2 -m $(QUICK)
 	$(MAKE) -j2 --output-sync=target services-legacy services-others
 
 # Each has its own databases, in PostgreSQL and in Redis.
 services-legacy:
 	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser" tests/legacy
 services-others:
-	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser" --ignore=tests/legacy --ignore=tests/upstream/real
+	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser" --ignore=tests/legacy --ignore=tests/upstream/real \
+		--ignore=tests/stock_clients/matrix
 
 test-pgbouncer: $(VENV)/dev.stamp  ## The core folders and the legacy migration behind PgBouncer in transaction mode
-	.ci/pgbouncer $(PYTEST) -n 2 -m "not services and not browser and not slow" tests/legacy tests/grants tests/vault \
+	.ci/pgbouncer $(PYTEST) -n 2 -m $(QUICK) tests/legacy tests/grants tests/vault \
 		tests/sessions tests/sign_in
 
 test-mariadb: $(VENV)/dev.stamp  ## The core flow, races and the legacy migration on MariaDB (LAZYAUTH_TEST_MARIADB_URL)
@@ -56,17 +61,30 @@ test-browser: $(VENV)/dev.stamp  ## The tests that drive a real Chromium
 upstreams: $(VENV)/dev.stamp  ## Sign in with real providers of npm and PyPI, and write docs/compatibility.md
 	$(PYTEST) -p tests.upstream.real.table tests/upstream/real
 
+clients: $(VENV)/dev.stamp  ## Clients of npm and PyPI in each way that they can ask, and write docs/compatibility.md
+	$(PYTEST) -p tests.stock_clients.matrix.table tests/stock_clients/matrix
+
 mutants: $(VENV)/dev.stamp  ## Break one line of the product after the other, and see that its tests fail (ONLY="a name")
 	$(BIN)/python -m tests.mutants $(ONLY)
 
 matrix:  ## The core folders on Python 3.12 and 3.13, with Django 5.2 and 6.1 each
 	.ci/matrix
 
-lint: $(VENV)/dev.stamp  ## Linters, types and layers only
+lint: types style  ## Linters, types and layers only
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+style: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Beside mypy, in one process: in a fresh clone each worker of pytest would compile every module for itself. Whatever
+# cannot be collected is told by the tests.
+ready: $(VENV)/dev.stamp
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	-@$(PYTEST) -n 0 --collect-only -m $(QUICK) > /dev/null 2>&1
 
 bench: $(VENV)/dev.stamp  ## What the exchange costs, beside the stock toolkit
 	$(BIN)/python -m tests.benchmarks

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import time
+from collections.abc import Generator
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +17,20 @@ from django_lazyauth.kit import throttle
 from tests.support.journey import REDIRECT_URI, OAuthClient
 from tests.support.providers import BelievingProvider
 from tests.support.quick_flush import delete_rows, put_back_what_migrate_made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while tests are collected: nearly all that is made stays until the end.
+
+    Nor is it looked through again during each test.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -204,3 +204,12 @@ def test_every_check_is_described_and_nothing_else():
         first, last = ids[0], ids[-1]
         described |= {f"{first[0]}{number:03}" for number in range(int(first[1]), int(last[1]) + 1)}
     assert described == raised
+
+
+def test_the_matrix_of_clients_is_that_of_its_last_run():
+    """``make clients`` writes it once each cell was done. Whoever changes a cell runs it."""
+    pytest.importorskip("mcp")
+    from tests.stock_clients.matrix import table
+
+    page = table.PAGE.read_text()
+    assert table.render(page) == page

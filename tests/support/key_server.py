@@ -43,7 +43,9 @@ class KeyServer:
                 pass
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+        # What closes it waits until it looks.
+        serve = self._http.serve_forever
+        threading.Thread(target=serve, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def url(self, path: str = "/jwks") -> str:
         return f"http://127.0.0.1:{self._http.server_port}{path}"
