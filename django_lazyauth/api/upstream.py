@@ -7,6 +7,8 @@ Each error is both an exception of DRF and an error of ``upstream/fresh_token``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from datetime import datetime
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -22,6 +24,7 @@ from django_lazyauth.errors import (
     RefreshUnavailable,
 )
 from django_lazyauth.tokens.bearer import Bearer
+from django_lazyauth.tokens.grantee import Authentication
 from django_lazyauth.upstream.fresh_token import UpstreamCredential, fresh_token
 
 
@@ -88,6 +91,26 @@ class UpstreamBearer(Bearer):
     def of(cls, bearer: Bearer) -> Self:
         """Return *bearer* with access to its upstream accounts."""
         return cls(**{field.name: getattr(bearer, field.name) for field in fields(bearer)})
+
+    @cached_property
+    def authentication(self) -> Authentication:
+        """How and when the person signed in. One query, the first time."""
+        return self.load_authentication()
+
+    @property
+    def auth_time(self) -> datetime | None:
+        """When, as an aware time; ``None`` where it is not known."""
+        return self.authentication.auth_time
+
+    @property
+    def amr(self) -> tuple[str, ...]:
+        """By which methods (RFC 8176)."""
+        return self.authentication.amr
+
+    @property
+    def acr(self) -> str:
+        """How strongly: one of this site's context classes; empty where it is not known."""
+        return self.authentication.acr
 
     def upstream(
         self, provider: str, *, force: bool = False, seen_version: int | None = None

@@ -56,6 +56,28 @@ def consent_needed(
     return consent is None or not consent.covers(scopes, clients.metadata_digest(client))
 
 
+def allowed_before(
+    user: AbstractBaseUser | None, *, client: Any, resources: tuple[str, ...] | list[str]
+) -> frozenset[str]:
+    """Return the scopes that *user* allowed *client* on just these resources, and that still count. One query.
+
+    A client that changed what it says of itself is asked for as a whole.
+    """
+    if user is None:
+        return frozenset()
+    return frozenset(_remembered(user.pk, client=client, resources=resources).split())
+
+
+def _remembered(user_id: Any, *, client: Any, resources: tuple[str, ...] | list[str]) -> str:
+    consents = Consent.objects.filter(
+        user_id=user_id,
+        client=client,
+        resources_digest=resources_key(resources),
+        client_digest=clients.metadata_digest(client),
+    )
+    return consents.values_list("scope", flat=True).first() or ""
+
+
 def consent_of(
     user_id: Any, *, client: Any, scopes: list[str], resources: list[str], known: str = ""
 ) -> Upsert:
@@ -80,21 +102,11 @@ def consent_of(
 
 
 def remember_for_known(pending: PendingAuthorization) -> None:
-    known = (
-        Consent.objects.filter(
-            user=pending.user,
-            client=pending.client,
-            resources_digest=resources_key(pending.resource),
-            client_digest=clients.metadata_digest(pending.client),
-        )
-        .values_list("scope", flat=True)
-        .first()
-    )
-    consent = consent_of(
-        pending.user_id,
-        client=pending.client,
-        scopes=pending.scopes,
-        resources=pending.resource,
-        known=known or "",
-    )
-    Writes((consent,)).run()
+    Writes((widened_consent(pending, pending.user_id),)).run()
+
+
+def widened_consent(pending: PendingAuthorization, user_id: Any) -> Upsert:
+    """Return the write that adds what *pending* asks for to what the user allowed before. One query."""
+    client, resources = pending.client, pending.resource
+    known = _remembered(user_id, client=client, resources=resources)
+    return consent_of(user_id, client=client, scopes=pending.scopes, resources=resources, known=known)

@@ -53,14 +53,14 @@ def may_continue(prompts: frozenset[str]) -> bool:
 
 
 def usable_user(request: HttpRequest, asked: AuthorizationRequest) -> AbstractBaseUser | None:
-    """Return the signed-in user, unless the client asks for somebody else or for a more recent sign-in."""
+    """Return the signed-in user, unless the client asks for somebody else, or for a later or stronger sign-in."""
     user = browser.current_user(request)
     if user is None or (asked.subject_hint is not None and asked.subject_hint != str(user.pk)):
         return None
-    since = browser.sign_in_of(request).auth_time
-    if asked.max_age is not None and timezone.now() - since > timedelta(seconds=asked.max_age):
+    how = browser.sign_in_of(request)
+    if asked.max_age is not None and timezone.now() - how.auth_time > timedelta(seconds=asked.max_age):
         return None
-    return user
+    return user if asked.wanted_acr.allows(how.acr) else None
 
 
 def first_step(asked: AuthorizationRequest, user: AbstractBaseUser | None) -> Step | GoStraight:

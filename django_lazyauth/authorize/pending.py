@@ -81,6 +81,8 @@ def _new_row(
         code_challenge=request.code_challenge,
         prompt=" ".join(sorted(request.prompts)),
         max_age=request.max_age,
+        acr_values=" ".join(request.wanted_acr.values),
+        is_acr_essential=request.wanted_acr.is_essential,
         login_hint=request.login_hint,
         ui_locales=request.ui_locales,
         subject_hint=(request.subject_hint or "")[:SUBJECT_LENGTH],

@@ -21,8 +21,10 @@ from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.resource_indicators import are_sound_resources
 from django_lazyauth.tokens.logout_token import read_hint
 from django_lazyauth.toolkit import clients
-from django_lazyauth.toolkit.client_policies import default_max_age
+from django_lazyauth.toolkit.client_policies import default_acr_values, default_max_age
 from django_lazyauth.toolkit.scopes import default_scopes, may_ask, narrow, requested_scopes
+
+from .wanted_acr import ANY_ACR, WantedAcr, read_wanted_acr
 
 #: S256 of anything is 32 octets, 43 characters of base64url (RFC 7636 §4.2).
 S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
@@ -42,6 +44,7 @@ MAX_LENGTHS = {
     "login_hint": 256,
     "ui_locales": 128,
     "max_age": 9,
+    "acr_values": 1024,
 }
 #: They say where an error may go. While one of them is bad, an error may go nowhere.
 ADDRESSING = ("client_id", "redirect_uri")
@@ -56,6 +59,7 @@ class AuthorizationRequest:
     """A request that passed every check.
 
     Attributes:
+        wanted_acr: How strongly the person is to sign in.
         subject_hint: The user that ``id_token_hint`` names; empty if it names nobody, ``None`` if none was sent.
         jkt: Thumbprint of the key that the code is bound to (RFC 9449 §10); empty where it is bound to none.
     """
@@ -73,6 +77,7 @@ class AuthorizationRequest:
     ui_locales: str = ""
     subject_hint: str | None = None
     jkt: str = ""
+    wanted_acr: WantedAcr = ANY_ACR
 
 
 class AuthorizationRefused(LazyAuthError):
@@ -131,6 +136,7 @@ def validate_authorization(parameters: QueryDict) -> AuthorizationRequest:
         ui_locales=parameters.get("ui_locales", ""),
         subject_hint=_subject_hint(parameters.get("id_token_hint", "")),
         jkt=parameters.get("dpop_jkt", ""),
+        wanted_acr=read_wanted_acr(parameters, default_acr_values(client)),
     )
 
 

@@ -19,6 +19,7 @@ from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.toolkit import clients
 
 from .request import AuthorizationRequest
+from .wanted_acr import WantedAcr
 
 SALT = "django_lazyauth.authorization_request"
 MAX_LENGTH = 48 * 1024
@@ -54,6 +55,7 @@ class SignedRequest:
                 "ul": request.ui_locales,
                 "sh": request.subject_hint,
                 "jkt": request.jkt,
+                "av": [request.wanted_acr.is_essential, *request.wanted_acr.values],
                 "s": str(self.session_id),
                 "b": self.binding_digest,
             },
@@ -79,6 +81,7 @@ def load_signed_request(text: str) -> SignedRequest:
     client = clients.find_client(data["c"])
     if client is None or not redirect_uri_allowed(client, data["r"]):
         raise InvalidRequest(gettext_noop("The application is not registered here any more."))
+    wanted = data.get("av", [])
     return SignedRequest(
         request=AuthorizationRequest(
             client=client,
@@ -95,6 +98,7 @@ def load_signed_request(text: str) -> SignedRequest:
             subject_hint=data["sh"],
             # A page that an earlier release rendered has none.
             jkt=data.get("jkt", ""),
+            wanted_acr=WantedAcr(tuple(wanted[1:]), is_essential=bool(wanted[:1] == [True])),
         ),
         session_id=UUID(data["s"]),
         binding_digest=data["b"],

@@ -29,6 +29,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         *code.check_keys(),
         *code.check_classes(),
         *code.check_validator(),
+        *code.check_scopes(),
         *code.check_runners(),
         *providers.check_providers(),
         *providers.check_domains(),

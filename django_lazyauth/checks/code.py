@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -12,6 +12,7 @@ from django.core.checks import Warning as CheckWarning
 from django_lazyauth.conf import raw_settings
 from django_lazyauth.conf.messages import complaint, readable
 from django_lazyauth.tokens.keys import signing_keys
+from django_lazyauth.toolkit.scopes import available_scopes
 from django_lazyauth.toolkit.settings import validator_knows_keys
 from django_lazyauth.vault.cipher import vault_keys
 
@@ -104,6 +105,27 @@ def check_validator() -> Iterator[CheckMessage]:
             hint="Derive it from django_lazyauth.toolkit.stock_validator.StockValidator.",
             id="lazyauth.W018",
         )
+
+
+def check_scopes() -> Iterator[CheckMessage]:
+    """A client that is told to ask for a scope that nobody may ask for is refused as a whole."""
+    named = [(f'LAZYAUTH["SCOPE_HIERARCHY"]["{one}"]', (one, *more)) for one, more in _hierarchy().items()]
+    resources = readable("protected_resources") or {}
+    named += [(f'LAZYAUTH["PROTECTED_RESOURCES"]["{path}"]', one.scopes) for path, one in resources.items()]
+    if not named or readable("scopes") is None:
+        return
+    known = available_scopes(None)
+    for place, scopes in named:
+        if unknown := [scope for scope in scopes if scope not in known and not scope.startswith("upstream:")]:
+            yield Error(
+                f"{place} names {unknown[0]!r}, which is no scope of this site.",
+                hint='Describe it in LAZYAUTH["SCOPES"].',
+                id="lazyauth.E030",
+            )
+
+
+def _hierarchy() -> Mapping[str, tuple[str, ...]]:
+    return readable("scope_hierarchy") or {}
 
 
 def check_runners() -> Iterator[CheckMessage]:

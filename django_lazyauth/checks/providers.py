@@ -86,6 +86,18 @@ def _entry(name: str, config: Mapping[str, Any]) -> Iterator[CheckMessage]:
         yield from _addresses(provider)
         yield from _stolen_codes(provider)
         yield from _end_of_secret(provider)
+        yield from _classes(provider)
+
+
+def _classes(provider: Provider) -> Iterator[CheckMessage]:
+    """A class that no client may ask for is never asked of the provider."""
+    mapped = provider.descriptor.requests.acr_values if isinstance(provider, CodeFlow) else {}
+    if unknown := [one for one in mapped if one not in (readable("acr_values") or ())]:
+        yield Error(
+            f"Provider {_shown(provider.name)} maps the context class {unknown[0]!r}, which is not one of this site.",
+            hint='Add it to LAZYAUTH["ACR_VALUES"].',
+            id="lazyauth.E031",
+        )
 
 
 def _wrong_registration(name: str) -> CheckMessage:

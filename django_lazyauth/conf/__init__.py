@@ -4,18 +4,30 @@
 (:mod:`django_lazyauth.checks`) and ``docs/settings.md`` come from the same rows.
 """
 
+from .hierarchy import with_contained
 from .issuer import LOOPBACK_HOSTS
-from .nested import Chain, DpopSettings, ResourceServerSettings, SwapSettings, Unswapped, sso_document
+from .nested import (
+    OF_THE_SIGN_IN,
+    Chain,
+    DpopSettings,
+    ProtectedResource,
+    ResourceServerSettings,
+    SwapSettings,
+    Unswapped,
+    sso_document,
+)
 from .pages import BrandSettings, contrast
 from .setting import Refused, raw_settings
 from .table import ROWS, RegistrationMode, RegistrationPolicy, Runner, lazyauth_settings
 
 __all__ = [
     "LOOPBACK_HOSTS",
+    "OF_THE_SIGN_IN",
     "ROWS",
     "BrandSettings",
     "Chain",
     "DpopSettings",
+    "ProtectedResource",
     "Refused",
     "RegistrationMode",
     "RegistrationPolicy",
@@ -27,4 +39,5 @@ __all__ = [
     "lazyauth_settings",
     "raw_settings",
     "sso_document",
+    "with_contained",
 ]

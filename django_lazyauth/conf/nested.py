@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from . import kinds
+from .hierarchy import scope
 from .setting import Kind, Refused, raw_settings, read
 
 Unswapped = Literal["refuse", "pass"]
@@ -164,6 +165,54 @@ _INDICATORS = kinds.items("a list of resource indicators", _indicator)
 
 def _audience(value: Any) -> tuple[str, ...]:
     return (_indicator(value),) if kinds.is_a(value, str) else _INDICATORS.read(value)
+
+
+#: Scopes about the person and the sign-in. No resource needs them, so no client is told to ask for them there.
+OF_THE_SIGN_IN = frozenset({"openid", "profile", "email", "offline_access"})
+
+
+def _scopes_of_resource(value: Any) -> tuple[str, ...]:
+    found = kinds.items("", scope).read(value)
+    if named := sorted(OF_THE_SIGN_IN.intersection(found)):
+        raise Refused(
+            f"must not name {named[0]}", hint="It is no scope of a resource. Clients ask for it anyway."
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectedResource(Table):
+    """What the metadata of one resource says beside its address (RFC 9728 §2)."""
+
+    setting = "PROTECTED_RESOURCES"
+
+    scopes: tuple[str, ...] = row(
+        Kind("a list of scopes", _scopes_of_resource),
+        "`scopes_supported`: the least that a client needs there. An operation that needs more names it in its "
+        "challenge. Without, the metadata names none.",
+        default=(),
+    )
+
+
+def _resource_path(value: Any) -> str:
+    return kinds.text(value, pattern=r"/[^\x00-\x20]*")
+
+
+def _protected_resources(value: Any) -> Mapping[str, ProtectedResource]:
+    if kinds.is_a(value, list, tuple):
+        return {_resource_path(path): ProtectedResource() for path in value}
+    resource = Kind("a dict", from_dict(ProtectedResource))
+    given = kinds.mapping(value)
+    return {_resource_path(path): read(resource, one, path) for path, one in given.items()}
+
+
+PROTECTED_RESOURCES: Kind[Mapping[str, ProtectedResource]] = Kind(
+    'a dict of paths, such as "/mcp", to dicts, or a list of paths', _protected_resources
+)
+
+#: One value of ``acr`` (OpenID Connect Core §2). It stands in a list with blanks, and in quotes in a challenge.
+ACR_PATTERN = r"[\x21\x23-\x5b\x5d-\x7e]{1,255}"
+ACR_VALUE = kinds.matching("an authentication context class", ACR_PATTERN)
 
 
 def _algorithm(value: Any) -> str:

@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import Any, Literal, get_args
 
 from . import issuer, kinds
+from .hierarchy import SCOPE_PATTERN
 from .kinds import choice, duration, integer
 from .nested import Chain, DpopSettings, ResourceServerSettings, SwapSettings, from_dict, tables
 from .pages import PageSettings
+from .scope_rows import ScopeRows
 from .setting import DeployLimit, Kind, Setting
 
 RegistrationMode = Literal["immediate", "lazy"]
@@ -44,17 +46,13 @@ _NAMES_BY_CLIENT = kinds.pairs(
 )
 
 
-def _path(value: Any) -> str:
-    return kinds.text(value, pattern=r"/[^\x00-\x20]*")
-
-
 def _allowed_domains(value: Any) -> tuple[str, ...] | Callable[[str], bool]:
     if kinds.is_a(value, str) or callable(value):
         return kinds.code(value)
     return kinds.items("", kinds.text, types=(list, tuple, set, frozenset)).read(value)
 
 
-class LazyAuthSettings(PageSettings):
+class LazyAuthSettings(PageSettings, ScopeRows):
     """Typed view of ``settings.LAZYAUTH``. Reading a value that its row does not allow raises ``Refused``."""
 
     issuer = Setting(
@@ -95,9 +93,7 @@ class LazyAuthSettings(PageSettings):
         check_id="lazyauth.E004",
     )
     default_client_scopes = Setting(
-        kinds.items(
-            "a list of scopes", lambda value: kinds.text(value, pattern=r"[\x21\x23-\x5b\x5d-\x7e]+")
-        ),
+        kinds.items("a list of scopes", lambda value: kinds.text(value, pattern=SCOPE_PATTERN)),
         "Scopes of a request that names none (RFC 6749 §3.3).",
         default=["openid", "profile", "email"],
     )
@@ -215,13 +211,6 @@ class LazyAuthSettings(PageSettings):
         duration(at_most=timedelta(seconds=30)),
         "How long one try may take in all.",
         default=timedelta(seconds=5),
-    )
-    protected_resources = Setting(
-        kinds.optional(kinds.items('a list of paths, such as "/mcp"', _path)),
-        "Paths that are described as protected resources (RFC 9728). Not set: every path that the URL configuration "
-        "leads somewhere, and what is behind `UPSTREAM_SWAP`. The site as a whole always is one.",
-        default=None,
-        default_text="what the site serves",
     )
     registration_policy: Setting[RegistrationPolicy] = Setting(
         choice(*get_args(RegistrationPolicy)),
@@ -369,7 +358,7 @@ lazyauth_settings = LazyAuthSettings()
 #: Name → row, in the order of the reference page.
 ROWS: Mapping[str, Setting[Any]] = {
     row.name: row
-    for table in (LazyAuthSettings, PageSettings)
+    for table in (LazyAuthSettings, PageSettings, ScopeRows)
     for row in vars(table).values()
     if isinstance(row, Setting)
 }

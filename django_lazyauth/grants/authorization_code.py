@@ -15,7 +15,7 @@ from typing import Final
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils import timezone
 
-from django_lazyauth.authorize.consent import consent_of
+from django_lazyauth.authorize.consent import consent_of, widened_consent
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import (
     InvalidGrant,
@@ -39,7 +39,7 @@ from django_lazyauth.tokens.issue import issue
 from django_lazyauth.tokens.writes import Delete, Insert, Step, Update
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.client_methods import BY_KEY
-from django_lazyauth.toolkit.scopes import narrow
+from django_lazyauth.toolkit.scopes import OFFLINE_ACCESS, narrow
 
 from .checks import authenticated_client, chosen_resources
 from .contract import Form, Outcome, Prepared, Raced, TokenAnswer
@@ -102,6 +102,7 @@ def _redeem(form: Form, prepared: Prepared, locked: LockedCode | None) -> Outcom
         email_verified=asks_email and has_verified_email(person.user, person.identity),
         has_refresh_token=True,
         jkt=thumbprint_of(prepared.proof),
+        is_offline=lazyauth_settings.refresh_tokens == "always" or OFFLINE_ACCESS in scopes,
     )
     issued = issue(grantee)
     write((*person.steps, *map(Insert, issued.rows), *_spend(locked, person, prepared)), prepared.proof)
@@ -231,9 +232,12 @@ def _register(
             link, deferred.identity, terms, follows=follows, session_id=pending.pk, seen_at=seen_at
         )
         user = link.user
+        consent = widened_consent(pending, user.pk)
     else:
         user, identity = registration.write_person(deferred.identity, terms, pending=pending, seen_at=seen_at)
-    consent = consent_of(user.pk, client=pending.client, scopes=pending.scopes, resources=pending.resource)
+        consent = consent_of(
+            user.pk, client=pending.client, scopes=pending.scopes, resources=pending.resource
+        )
     return _Person(user, identity, (consent,))
 
 

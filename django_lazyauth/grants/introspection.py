@@ -31,14 +31,15 @@ def answer_introspection_request(http_request: HttpRequest) -> TokenAnswer:
         form = read_form(http_request)
         token = form.require("token")
         client = authenticate_by_key(form.credentials)
-        bearer, named = find_bearer_beside_client(token, form.credentials.named)
+        bearer, authentication, named = find_bearer_beside_client(token, form.credentials.named)
         client = client or authenticate_confidential(form.credentials, named)
         if client is None:
             raise InvalidClient
     except OAuthError as error:
         return TokenAnswer.of_error(error)
     if bearer is not None:
-        described = _access_token(bearer) if _may_know(client, bearer) else INACTIVE
+        may_know = _may_know(client, bearer)
+        described = {**_access_token(bearer), **authentication.claims()} if may_know else INACTIVE
     else:
         described = _refresh_token(token, client)
     return TokenAnswer(json.dumps(described))

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django_lazyauth.errors import InvalidClient, InvalidGrant, InvalidScope, InvalidTarget
 from django_lazyauth.openid.dpop.proof import Proof
 from django_lazyauth.tokens import refresh
-from django_lazyauth.tokens.grantee import Authentication, Granted, Grantee
+from django_lazyauth.tokens.grantee import Granted, Grantee
 from django_lazyauth.tokens.id import has_verified_email
 from django_lazyauth.tokens.issue import Issued, issue
 from django_lazyauth.tokens.kept_answer import KeptAnswer, find_kept, keep
@@ -60,7 +60,7 @@ def refresh_token(form: Form, prepared: Prepared) -> Outcome:
         resources=chosen_resources(form, granted.resources),
         granted_resources=granted.resources,
         session_id=row.token_family,
-        authentication=locked.authentication if is_openid else Authentication(),
+        authentication=locked.authentication,
         email_verified=is_openid and "email" in scopes and has_verified_email(row.user),
         has_refresh_token=True,
         jkt=thumbprint_of(prepared.proof),

@@ -8,7 +8,7 @@ from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 from django.utils.encoding import escape_uri_path
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.toolkit.scopes import advertised_scopes
+from django_lazyauth.resource_server.described import closest_resource, described_of
 
 
 def resource_metadata_url(path: str = "") -> str | None:
@@ -28,11 +28,7 @@ def resource_metadata_url(path: str = "") -> str | None:
 
 def _described_at(path: str) -> str:
     """Return the path of the metadata that covers *path*: itself, or the closest one that the settings name."""
-    named = lazyauth_settings.protected_resources
-    if named is None:
-        return path
-    above = [name for name in named if f"{path}/".startswith(f"{name.rstrip('/')}/")]
-    return max(above, key=len, default="")
+    return path if lazyauth_settings.protected_resources is None else closest_resource(path)
 
 
 def is_resource(path: str) -> bool:
@@ -69,9 +65,9 @@ def protected_resource_metadata(resource_path: str) -> dict[str, Any]:
     resource = lazyauth_settings.issuer_origin + (
         escape_uri_path(f"/{resource_path}") if resource_path else ""
     )
-    return {
+    metadata: dict[str, Any] = {
         "resource": resource,
         "authorization_servers": [lazyauth_settings.issuer],
-        "scopes_supported": advertised_scopes(),
         "bearer_methods_supported": ["header"],
     }
+    return metadata | described_of(f"/{resource_path}")

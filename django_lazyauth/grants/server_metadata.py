@@ -59,6 +59,7 @@ def server_metadata() -> dict[str, Any]:
     endpoints = {member: url for member, name in ENDPOINTS.items() if (url := endpoint_url(name))}
     if lazyauth_settings.registration_policy == "closed":
         endpoints.pop("registration_endpoint", None)
+    acr_values = lazyauth_settings.acr_values
     return {
         "issuer": lazyauth_settings.issuer,
         **endpoints,
@@ -73,6 +74,7 @@ def server_metadata() -> dict[str, Any]:
         "id_token_signing_alg_values_supported": list(signing_algorithms()),
         "claims_supported": [*SCOPE_OF_CLAIM, *PROTOCOL_CLAIMS],
         "claims_parameter_supported": False,
+        **({"acr_values_supported": list(acr_values)} if acr_values else {}),
         "prompt_values_supported": PROMPTS,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,

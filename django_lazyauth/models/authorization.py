@@ -132,6 +132,18 @@ class PendingAuthorization(models.Model):
     code_challenge = models.CharField(_("code challenge"), max_length=128)
     prompt = models.CharField(_("prompt"), max_length=64, blank=True)
     max_age = models.PositiveIntegerField(_("maximum age"), null=True, blank=True)
+    acr_values = models.CharField(
+        _("context classes asked for"),
+        max_length=1024,
+        blank=True,
+        default="",
+        # The same as at `client_auth`.
+        db_default="",
+        help_text=_("How strongly the client wants the person to sign in. Any of them will do."),
+    )
+    is_acr_essential = models.BooleanField(
+        _("no other context class will do"), default=False, db_default=False
+    )
     login_hint = models.CharField(_("login hint"), max_length=256, blank=True)
     ui_locales = models.CharField(_("UI locales"), max_length=128, blank=True)
     subject_hint = models.CharField(

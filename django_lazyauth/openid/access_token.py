@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
 from .jose import (
+    LEEWAY,
     TOKEN_LIMIT,
     Reason,
     TokenRejected,
@@ -23,8 +24,11 @@ from .jose import (
     check_clean,
     check_header,
     check_times,
+    context_class,
     decode,
+    methods,
     required_text,
+    seconds,
 )
 from .key_set import KeySet, check_signature
 from .provider_kinds import IDENTIFIER_LIMIT
@@ -45,6 +49,10 @@ class AccessToken:
         scopes: Granted to it.
         token_id: ``jti``, unique within the issuer.
         session_id: ``tsid``, the sign-in that it came from; ``None`` for a client that acts for itself.
+        auth_time: When the person signed in, as an aware time; ``None`` where it is not known, as the next two.
+        amr: How they signed in (RFC 8176).
+        acr: How strongly: a context class of the issuer.
+        contained_scopes: Scopes that those of the token contain, by the hierarchy of the resource server.
         claims: All claims, unchanged: JSON.
     """
 
@@ -58,6 +66,10 @@ class AccessToken:
     token_id: str
     session_id: UUID | None
     claims: Mapping[str, Any] = field(repr=False)
+    auth_time: datetime | None = None
+    amr: tuple[str, ...] = ()
+    acr: str = ""
+    contained_scopes: frozenset[str] = frozenset()
 
     @property
     def tsid(self) -> UUID | None:
@@ -70,8 +82,8 @@ class AccessToken:
         return self.subject == self.client_id and self.session_id is None
 
     def allow_scopes(self, scopes: list[str] | tuple[str, ...] | frozenset[str]) -> bool:
-        """Say whether the token carries all of *scopes*; the name that permission classes call."""
-        return self.scopes.issuperset(scopes)
+        """Say whether the token is good for all of *scopes*; the name that permission classes call."""
+        return set(scopes) <= self.scopes | self.contained_scopes
 
 
 def verify_access_token(
@@ -119,6 +131,9 @@ def _read(claims: Mapping[str, Any], accepts_audience: Callable[[str], bool], no
         token_id=required_text(claims.get("jti"), IDENTIFIER_LIMIT, Reason.JWT_ID),
         session_id=_session_id(claims.get("tsid")),
         claims=claims,
+        auth_time=_auth_time(claims.get("auth_time"), now),
+        amr=methods(claims.get("amr")),
+        acr=context_class(claims.get("acr")),
     )
 
 
@@ -143,3 +158,12 @@ def _session_id(value: object) -> UUID | None:
         return UUID(required_text(value, IDENTIFIER_LIMIT, Reason.SESSION))
     except ValueError:
         raise TokenRejected(Reason.SESSION) from None
+
+
+def _auth_time(value: object, now: datetime) -> datetime | None:
+    """Return when the person signed in. A time to come would be recent for ever, so it counts as unknown."""
+    try:
+        found = seconds(value, Reason.AUTH_TIME)
+    except TokenRejected:
+        return None
+    return datetime.fromtimestamp(found, UTC) if found <= now.timestamp() + LEEWAY else None

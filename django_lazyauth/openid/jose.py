@@ -30,6 +30,8 @@ TOKEN_LIMIT: Final = 16 * 1024
 CONFIGURED_TOKEN_LIMIT: Final = 64 * 1024
 #: Seconds by which two honest clocks may differ.
 LEEWAY: Final = 60
+#: Characters of ``acr``.
+CONTEXT_LIMIT: Final = 255
 #: Levels of arrays and objects in a token.
 JSON_DEPTH_LIMIT: Final = 16
 #: 9999-12-31: the last second that a datetime can hold.
@@ -283,3 +285,21 @@ def _is_clean(value: object) -> bool:
     if isinstance(value, str):
         return not has_bad_characters(value)
     return not isinstance(value, float) or math.isfinite(value)
+
+
+def methods(value: object) -> tuple[str, ...]:
+    """Return the usable values of ``amr``. Other values are ignored, not refused."""
+    if not isinstance(value, list) or len(value) > 16:
+        return ()
+    return tuple(
+        method
+        for method in value
+        if isinstance(method, str) and 0 < len(method) <= 64 and not has_bad_characters(method)
+    )
+
+
+def context_class(value: object) -> str:
+    """Return the usable value of ``acr``; empty for any other, which is ignored, not refused."""
+    if not isinstance(value, str) or len(value) > CONTEXT_LIMIT or has_bad_characters(value):
+        return ""
+    return value

@@ -31,7 +31,9 @@ from .jose import (
     audiences,
     check_header,
     check_times,
+    context_class,
     decode,
+    methods,
     required_text,
     seconds,
 )
@@ -247,8 +249,8 @@ def _read_identity(
         issued_at=issued_at,
         expires_at=expires_at,
         auth_time=_check_auth_time(claims, now, max_age),
-        amr=_methods(claims.get("amr")),
-        acr=_context_class(claims.get("acr")),
+        amr=methods(claims.get("amr")),
+        acr=context_class(claims.get("acr")),
         claims=claims,
     )
 
@@ -352,23 +354,6 @@ def _check_nonce(claims: Mapping[str, Any], nonce: str, nonce_hash: str) -> None
 
 def _is_equal(value: str, other: str) -> bool:
     return hmac.compare_digest(value.encode(), other.encode())
-
-
-def _methods(value: object) -> tuple[str, ...]:
-    """Return the usable values of ``amr``. Other values are ignored, not refused."""
-    if not isinstance(value, list) or len(value) > 16:
-        return ()
-    return tuple(
-        method
-        for method in value
-        if isinstance(method, str) and 0 < len(method) <= 64 and not has_bad_characters(method)
-    )
-
-
-def _context_class(value: object) -> str:
-    if not isinstance(value, str) or len(value) > IDENTIFIER_LIMIT or has_bad_characters(value):
-        return ""
-    return value
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import ProviderDenied, ProviderError, ProviderUnavailable
 from django_lazyauth.kit.http import without_empty
 from django_lazyauth.openid.descriptor import ProviderDescriptor
+from django_lazyauth.openid.requests.context_classes import in_our_words, in_their_words
 from django_lazyauth.openid.requests.fill import fill_each, fill_url
 from django_lazyauth.openid.requests.keys import CONSENT, PROMPTS, Requests
 
@@ -140,10 +141,16 @@ def wished_parameters(pending: PendingAuthorization, requests: Requests, wishes:
         **_prompts(wishes.prompts, requests.prompt_params),
         "login_hint": wishes.login_hint,
         "ui_locales": pending.ui_locales,
+        "acr_values": in_their_words(requests.acr_values, pending.acr_values.split()),
     }
     if pending.max_age is not None:
         parameters["max_age"] = str(pending.max_age)
     return {name: value for name, value in parameters.items() if value}
+
+
+def acr_in_our_words(descriptor: ProviderDescriptor, stated: str) -> str:
+    """Return the ``acr`` of an ID token of the upstream as this site names it."""
+    return in_our_words(descriptor.requests.acr_values, stated, lazyauth_settings.acr_values)
 
 
 def _prompts(prompts: Iterable[str], changed: Mapping[str, Mapping[str, str] | None]) -> dict[str, str]:

@@ -40,6 +40,7 @@ from django_lazyauth.openid.verify import (
 )
 from django_lazyauth.vault.tokens import UpstreamBundle, UpstreamTokens
 
+from .authorize_request import acr_in_our_words
 from .base import Identity, Json, Redirect, Success, UnusableAnswer
 from .code_flow import Answers, CodeFlow, Endpoints
 from .profile import Profile, log_unused, read_profile
@@ -223,7 +224,8 @@ class OpenIDProvider(CodeFlow):
             is_partial=profile.is_partial,
             legacy_subjects=earlier_subjects(self.descriptor.people, documents, verified.tenant),
         )
-        return Success(identity, auth_time=verified.auth_time, amr=verified.amr, acr=verified.acr)
+        acr = acr_in_our_words(self.descriptor, verified.acr)
+        return Success(identity, auth_time=verified.auth_time, amr=verified.amr, acr=acr)
 
     @sensitive_variables()
     def refresh(self, bundle: UpstreamBundle) -> UpstreamTokens | UnusableAnswer:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from django.core.exceptions import SuspiciousOperation
+from django.http import Http404
 from django.urls import NoReverseMatch, reverse
 from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.permissions import OR
+
+from django_lazyauth.conf import OF_THE_SIGN_IN
 
 from .local import this_issuer
 from .verifier import ResourceServer
@@ -21,6 +25,7 @@ def challenge(
     server: ResourceServer | None = None,
     error: str = "",
     scope: str = "",
+    more: Mapping[str, str] | None = None,
 ) -> str:
     """Return the value of ``WWW-Authenticate``.
 
@@ -28,11 +33,14 @@ def challenge(
         path: Path of the request. A client must not use metadata of a resource that the request does not lie
             below (RFC 9728 §3.3).
         server: Its tokens would be accepted. ``None``: the tokens of the issuer on this site.
-        error, scope: RFC 6750 §3. A request without a token gets no error.
+        error, scope: RFC 6750 §3. A request without a token gets no error. Scopes of the sign-in are left out: no
+            resource needs them, and a client that asked for them would be given less at the next challenge.
+        more: Further members, such as those of RFC 9470 §3. They hold neither quotes nor backslashes.
     """
     members = {
         "error": error,
-        "scope": scope,
+        **(more or {}),
+        "scope": " ".join(one for one in scope.split() if one not in OF_THE_SIGN_IN),
         "resource_metadata": resource_metadata_url(path, server) or "",
     }
     parts = ['realm="api"', *(f'{name}="{value}"' for name, value in members.items() if value)]
@@ -68,10 +76,18 @@ def scopes_of(view: Any) -> list[str]:
     """
     required = getattr(view, "required_scopes", None)
     named = list(required) if isinstance(required, (list, tuple)) else []
-    permissions = view.get_permissions() if hasattr(view, "get_permissions") else ()
-    for permission in permissions:
-        named += _scopes_of_permission(permission, view)
+    try:
+        permissions = view.get_permissions() if hasattr(view, "get_permissions") else ()
+        for permission in permissions:
+            named += _scopes_of_permission(permission, view)
+    except _UNREADABLE:
+        # What the view needs depends on a body that cannot be read. The request is refused all the same.
+        pass
     return list(dict.fromkeys(named))
+
+
+#: What a view may raise that looks at a request to say what it needs.
+_UNREADABLE = (APIException, Http404, OSError, SuspiciousOperation)
 
 
 def _scopes_of_permission(permission: Any, view: Any) -> list[str]:
@@ -96,6 +112,36 @@ class InsufficientScope(PermissionDenied):
         super().__init__({"error": "insufficient_scope", "scope": scope})
         #: DRF sends it as ``WWW-Authenticate``.
         self.auth_header = challenge(path, server=server, error="insufficient_scope", scope=scope)
+
+
+class InsufficientAuthentication(APIException):
+    """401: the token is valid, and its person signed in too weakly or too long ago (RFC 9470 §3).
+
+    Args:
+        acr: Any of these context classes will do; empty where each does.
+        max_age: Most seconds since the person signed in; ``None`` for any time.
+        scopes: What the operation needs beside it, so that the client asks the person once.
+    """
+
+    status_code = HTTPStatus.UNAUTHORIZED
+    error = "insufficient_user_authentication"
+
+    def __init__(
+        self,
+        *,
+        acr: Sequence[str],
+        max_age: int | None,
+        scopes: Sequence[str],
+        path: str,
+        server: ResourceServer | None = None,
+    ) -> None:
+        wanted = {"acr_values": " ".join(acr), "max_age": "" if max_age is None else str(max_age)}
+        super().__init__({"error": self.error, **{name: value for name, value in wanted.items() if value}})
+        described = {"error_description": "The person has to sign in again, as the members say.", **wanted}
+        #: DRF sends it as ``WWW-Authenticate``.
+        self.auth_header = challenge(
+            path, server=server, error=self.error, scope=" ".join(scopes), more=described
+        )
 
 
 class IssuerUnavailable(APIException):

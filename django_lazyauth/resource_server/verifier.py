@@ -7,14 +7,14 @@ queried only with ``REVOCATION_CHECK``, which works on the issuer's own site.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from django_lazyauth.conf import ResourceServerSettings, lazyauth_settings
+from django_lazyauth.conf import ResourceServerSettings, lazyauth_settings, with_contained
 from django_lazyauth.openid.access_token import AccessToken, verify_access_token
 from django_lazyauth.openid.jose import Reason, TokenRejected
 from django_lazyauth.openid.resource_indicators import same_resource
@@ -129,8 +129,15 @@ class ResourceServer:
             )
 
         try:
-            return verify(unknown_kid=False)
+            return _with_hierarchy(verify(unknown_kid=False))
         except TokenRejected as rejected:
             if rejected.reason != Reason.UNKNOWN_KID or local is not None:
                 raise
-        return verify(unknown_kid=True)
+        return _with_hierarchy(verify(unknown_kid=True))
+
+
+def _with_hierarchy(token: AccessToken) -> AccessToken:
+    hierarchy = lazyauth_settings.scope_hierarchy
+    if not hierarchy:
+        return token
+    return replace(token, contained_scopes=with_contained(token.scopes, hierarchy) - token.scopes)

@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonR
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.kit.cors import ANY_ORIGIN, allow_origin, preflight
 
+from .described import described_of
+
 METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -37,6 +39,7 @@ def _describe(resource_path: str) -> HttpResponse:
             "resource": resource,
             "authorization_servers": [server.issuer],
             "bearer_methods_supported": ["header"],
+            **described_of(urlsplit(resource).path),
         }
     )
     response.headers["Cache-Control"] = "public, max-age=300"

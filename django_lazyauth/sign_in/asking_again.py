@@ -33,6 +33,7 @@ from django_lazyauth.upstream import health
 from django_lazyauth.vault import store
 
 from . import leg
+from .complete import is_strong_enough
 from .failures import reason_of
 
 logger = logging.getLogger("django_lazyauth.upstream")
@@ -95,6 +96,8 @@ def begin(pending: PendingAuthorization, provider: Provider, success: Success) -
     ):
         return None
     link = _link_of(success.identity)
+    if not is_strong_enough(pending, success.acr):
+        return None
     if _will_be_refused(pending, link) or _has_grant(pending, link, provider, success):
         return None
     if not health.brings_refresh_tokens(provider.name):

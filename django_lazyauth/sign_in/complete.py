@@ -22,7 +22,7 @@ from django_lazyauth.sessions import browser, end
 
 from . import returning
 from .deferred import Deactivated, Leg, Taken, defer, known_identity, load_user, mode_of, write_person
-from .leg import back_to, end_leg
+from .leg import SignInMovedOn, back_to, end_leg
 
 #: Two requests may register the same (provider, subject) at once. The second finds the first on its next attempt.
 ATTEMPTS = 3
@@ -33,6 +33,12 @@ class SomebodyElse(AccessDenied):
     """The person who signed in is not the one of the client's ``id_token_hint`` (OpenID Connect Core §3.1.2.1)."""
 
     error = "login_required"
+
+
+class SignedInTooWeakly(AccessDenied):
+    """The client wants a stronger sign-in (OpenID Connect Core Error Code unmet_authentication_requirements 1.0)."""
+
+    error = "unmet_authentication_requirements"
 
 
 def complete(
@@ -47,6 +53,8 @@ def complete(
         AccessDenied: The person may not sign in here, or the client asked for somebody else.
         SignInEnded: The row expired, or moved on in another tab.
     """
+    if not is_strong_enough(pending, success.acr):
+        raise SignedInTooWeakly("The sign-in was not as strong as the application wants.", debug="too_weak")
     auth_time = success.auth_time or timezone.now()
     user, identity_id = _settle(pending, provider, success, auth_time)
     if user is not None and not user.is_active:
@@ -59,6 +67,11 @@ def complete(
     pending.identity_id = identity_id
     pending.status, pending.auth_time = Status.AUTHENTICATED, auth_time
     return pending
+
+
+def is_strong_enough(pending: PendingAuthorization, acr: str) -> bool:
+    """Say whether a sign-in of the context class *acr* will do (OpenID Connect Core §5.5.1.1)."""
+    return not pending.is_acr_essential or acr in pending.acr_values.split()
 
 
 def _settle(
@@ -166,9 +179,11 @@ def adopt_signed_in(
     """Answer *pending* as *user*, who is signed in on this site. No provider is asked.
 
     Raises:
-        SignInMovedOn: The row moved on in another tab.
+        SignInMovedOn: The row moved on in another tab, or this browser signed in more weakly there.
     """
     how = browser.sign_in_of(request)
+    if not is_strong_enough(pending, how.acr):
+        raise SignInMovedOn
     back_to(
         pending,
         Status.AUTHENTICATED,

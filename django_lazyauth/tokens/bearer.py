@@ -20,15 +20,17 @@ from django.db.models import Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
+from django_lazyauth.conf import lazyauth_settings, with_contained
 from django_lazyauth.kit.http import parse_bearer
 from django_lazyauth.kit.text import has_bad_characters
-from django_lazyauth.models import TokenFacts
+from django_lazyauth.models import PendingAuthorization, TokenFacts
 from django_lazyauth.models.fields import bound_digest, digest
 from django_lazyauth.models.prepared_select import ASKED_FOR, OR_FOR, PreparedSelect
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.models import AccessToken, get_access_token_model, get_refresh_token_model
 
 from .binding import checksums
+from .grantee import HOW, Authentication
 
 #: Characters of a token. A JWT of ours is hardly longer than one kilobyte, unless it names many resources.
 MAX_TOKEN_LENGTH = 16 * 1024
@@ -37,6 +39,9 @@ DESCRIBED = ("user_id", "application_id", "expires", "scope", "resource", "creat
 #: What is known of a token beside its row.
 _OF_TOKEN = TokenFacts.objects.filter(token_checksum=OuterRef("token_checksum"))
 FACTS: Mapping[str, Any] = {"facts_jkt": Subquery(_OF_TOKEN.values("jkt")[:1])}
+#: How its person signed in. The session hangs on the refresh token.
+_SESSION = PendingAuthorization.objects.filter(pk=OuterRef("refresh_token__token_family"))
+SIGN_IN: Mapping[str, Any] = {f"session_{name}": Subquery(_SESSION.values(name)[:1]) for name in HOW}
 #: What says whether the client may still do anything. The rest of its registration is not loaded.
 USABLE_UNTIL = ("client_id", "disabled_at", "expires_at")
 
@@ -66,9 +71,16 @@ class Bearer:
         )
         return family
 
+    def load_authentication(self) -> Authentication:
+        """Return how and when the person of the token signed in, as far as it is known. One query."""
+        using = router.db_for_write(PendingAuthorization)
+        family = get_refresh_token_model().objects.using(using).filter(access_token=self.access_token)
+        session = PendingAuthorization.objects.using(using).filter(pk__in=family.values("token_family"))
+        return Authentication.of_columns(*(session.values_list(*HOW).first() or ()))
+
     def allow_scopes(self, scopes: list[str]) -> bool:
-        """Say whether the token carries all of *scopes*. DOT's permission classes call it by this name."""
-        return set(scopes) <= self.scopes
+        """Say whether the token is good for all of *scopes*. DOT's permission classes call it by this name."""
+        return set(scopes) <= with_contained(self.scopes, lazyauth_settings.scope_hierarchy)
 
 
 def has_bearer(http_request: HttpRequest) -> bool:
@@ -117,19 +129,22 @@ def find_bound(token: str) -> Bearer | None:
 
 
 @sensitive_variables()
-def find_bearer_beside_client(token: str, client_id: str) -> tuple[Bearer | None, clients.Client | None]:
-    """Return the bearer of *token* and the client *client_id*, which need not be the token's. One query for both.
+def find_bearer_beside_client(
+    token: str, client_id: str
+) -> tuple[Bearer | None, Authentication, clients.Client | None]:
+    """Return the bearer of *token*, how its person signed in, and the client *client_id*, which need not be the
+    token's. One query for all.
 
     If the client is unknown, no token is looked up. Of the bearer only :data:`DESCRIBED` is loaded, and of its user
     and client the names, and whether they are active. Django loads the rest when it is asked for.
     """
     if not clients.is_client_id(client_id):
-        return None, None
+        return None, Authentication(), None
     model = get_access_token_model()
     using = router.db_for_write(model)
     select = _select_names(model, using)
-    client, row, facts = clients.select(using).get_beside(client_id, select, checksums(token))
-    return _bearer_of(row, facts), client
+    client, row, known = clients.select(using).get_beside(client_id, select, checksums(token))
+    return _bearer_of(row, known[:1]), Authentication.of_columns(*known[1:]), client
 
 
 @sensitive_variables()
@@ -171,7 +186,7 @@ def _select(model: type[Model], using: str) -> PreparedSelect[Any]:
 @cache
 def _select_bound(model: type[Model], using: str) -> PreparedSelect[Any]:
     rows = model._default_manager.using(using).filter(token_checksum=ASKED_FOR)
-    return _prepared(rows.annotate(**FACTS), None, None, facts=True)
+    return _prepared(rows.annotate(**FACTS), None, None, annotations=tuple(FACTS))
 
 
 @cache
@@ -179,7 +194,8 @@ def _select_names(model: type[Model], using: str) -> PreparedSelect[Any]:
     of_user = (get_user_model().USERNAME_FIELD, "is_active")
     # Introspection is not told which kind a token is of.
     rows = model._default_manager.using(using).filter(token_checksum__in=[ASKED_FOR, OR_FOR])
-    return _prepared(rows.annotate(**FACTS), of_user, ("client_id",), DESCRIBED, facts=True)
+    known = {**FACTS, **SIGN_IN}
+    return _prepared(rows.annotate(**known), of_user, ("client_id",), DESCRIBED, annotations=tuple(known))
 
 
 def _prepared(
@@ -188,12 +204,12 @@ def _prepared(
     of_client: Sequence[str] | None,
     only: Sequence[str] | None = None,
     *,
-    facts: bool = False,
+    annotations: Sequence[str] = (),
 ) -> PreparedSelect[Any]:
     registration = f"application__{clients.REGISTRATION}"
     return PreparedSelect(
         rows,
         related={"user": of_user, "application": of_client, registration: USABLE_UNTIL},
         only=only,
-        annotations=tuple(FACTS) if facts else (),
+        annotations=annotations,
     )

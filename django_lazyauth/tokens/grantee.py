@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Self
 from uuid import UUID
 
 from django_lazyauth.toolkit.models import RefreshToken
+
+#: Where the row of an authorization request says how its person signed in.
+HOW: Final = ("auth_time", "amr", "acr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,13 @@ class Authentication:
     auth_time: datetime | None = None
     amr: tuple[str, ...] = ()
     acr: str = ""
+
+    @classmethod
+    def of_columns(
+        cls, auth_time: datetime | None = None, amr: list[str] | None = None, acr: str | None = None
+    ) -> Self:
+        """Return what the columns :data:`HOW` say; nothing is known where there is no row."""
+        return cls(auth_time, tuple(amr or ()), acr or "")
 
     def claims(self) -> dict[str, Any]:
         """Return the claims of what is known."""
@@ -57,6 +67,7 @@ class Grantee:
         has_refresh_token: Whether a refresh token is issued too.
         jkt: Thumbprint of the key that the access token is bound to (RFC 9449 §6.1); empty for a bearer token.
         source: The refresh token that was used; ``None`` for another grant.
+        is_offline: Whether the client may have the refresh token, if it registered for it.
     """
 
     client: Any
@@ -71,6 +82,7 @@ class Grantee:
     has_refresh_token: bool = False
     jkt: str = ""
     source: RefreshToken | None = None
+    is_offline: bool = True
 
     @property
     def has_id_token(self) -> bool:

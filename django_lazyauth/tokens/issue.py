@@ -61,7 +61,7 @@ def issue(grantee: Grantee) -> Issued:
     if grantee.has_refresh_token:
         value = secrets.token_urlsafe(32)
         refresh_token = _refresh_row(grantee, value, row)
-        if clients.may_refresh(grantee.client):
+        if grantee.is_offline and clients.may_refresh(grantee.client):
             # The session hangs on the row. It is written for every client, and its token is told to some.
             response["refresh_token"] = value
     return Issued(json.dumps(response), row, refresh_token, id_token, access.facts_of(grantee, row))

@@ -22,13 +22,13 @@ from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.models import RefreshToken, get_refresh_token_model
 
-from .grantee import Authentication, Granted
+from .grantee import HOW, Authentication, Granted
 from .writes import Save, Step, Update, Upsert
 
 #: What using a refresh token changes in its own row.
 SPENT_FIELDS = ("revoked", "token_family", "updated")
 #: How the person and the client authenticated, kept in the row of their authorization request.
-_AUTHENTICATION = ("auth_time", "amr", "acr", "client_auth")
+_AUTHENTICATION = (*HOW, "client_auth")
 #: Where the key stands that the session is bound to.
 _BOUND_IN = ("session_jkt", "family_jkt")
 #: What the person granted, kept in that row, or in a row of its own for a session that DOT began.
@@ -76,13 +76,12 @@ def lock(token: str) -> LockedToken | None:
     found = _select(using).get_annotated(digest(token))
     if found is None:
         return None
-    row, (auth_time, amr, acr, client_auth, scope, resources, session_jkt, family_jkt) = found
+    row, (*how, client_auth, scope, resources, session_jkt, family_jkt) = found
     granted = None if scope is None else Granted(tuple(scope.split()), tuple(resources or ()))
-    authentication = Authentication(auth_time, tuple(amr or ()), acr or "")
     holder = FamilyGrant if family_jkt is not None else None
     return LockedToken(
         row,
-        authentication,
+        Authentication.of_columns(*how),
         granted,
         needs_key=bool(client_auth),
         jkt=session_jkt or family_jkt or "",

@@ -9,7 +9,7 @@ from typing import Any
 
 from oauth2_provider.settings import oauth2_settings
 
-from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.conf import OF_THE_SIGN_IN, lazyauth_settings
 
 from . import clients
 from .moved import dot_module
@@ -30,8 +30,20 @@ def available_scopes(client: Any, request: Any = None) -> set[str]:
     """
     backend = get_scopes_backend().get_available_scopes(application=client, request=request)
     known = set(lazyauth_settings.scopes) | set(backend) | upstream_scopes(client)
+    bound = bound_of(client)
+    return known if bound is None else known & bound
+
+
+def bound_of(client: Any) -> frozenset[str] | None:
+    """Return the scopes that *client* may have at most; ``None`` if nothing bounds it.
+
+    A client that registered itself over HTTP (RFC 7591) may have the scopes of this site's resources, too. MCP clients
+    register with what the first challenge named, and ask the person for more at the next.
+    """
     registered = clients.registered_scopes(client)
-    return known if registered is None else known & registered
+    if registered is None or clients.is_of_document(client):
+        return registered
+    return registered | (frozenset(lazyauth_settings.scopes) - OF_THE_SIGN_IN)
 
 
 def advertised_scopes() -> list[str]:
@@ -54,9 +66,9 @@ def may_ask(client: Any, scopes: list[str], request: Any = None) -> bool:
 
 
 def narrow(client: Any, scopes: list[str]) -> list[str]:
-    """Return those of *scopes* that *client* has registered. It may have given some up since."""
-    registered = clients.registered_scopes(client)
-    return scopes if registered is None else [scope for scope in scopes if scope in registered]
+    """Return those of *scopes* that *client* may have. It may have given some up since."""
+    bound = bound_of(client)
+    return scopes if bound is None else [scope for scope in scopes if scope in bound]
 
 
 def default_scopes(client: Any, request: Any = None) -> list[str]:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from django_lazyauth.authorize.code import allow, deny
-from django_lazyauth.authorize.consent import deferred_account
+from django_lazyauth.authorize.consent import allowed_before, deferred_account
 from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.toolkit import clients
@@ -39,6 +39,7 @@ def show_first_consent(request: HttpRequest, carried: Carried, user: AbstractBas
         request,
         checked,
         resources=checked.resources,
+        allowed=allowed_before(user, client=checked.client, resources=checked.resources),
         account=name_of_user(user),
         post_url=reverse("lazyauth:consent"),
         signed_request=carried.signed,
@@ -53,17 +54,19 @@ def show_consent(request: HttpRequest, pending: PendingAuthorization, secret: st
         request,
         pending,
         resources=pending.resource,
+        allowed=allowed_before(pending.user, client=pending.client, resources=pending.resource),
         account=name_of_user(pending.user) if pending.user else deferred_account(pending),
         post_url=reverse("lazyauth:flow", args=[pending.pk]),
         form_token=binding.form_token(secret, consent_form(pending.client)),
     )
 
 
-def _show(request: HttpRequest, asked: Any, **context: Any) -> HttpResponse:
-    """Show the page for *asked*, a checked request or its row."""
+def _show(request: HttpRequest, asked: Any, *, allowed: frozenset[str], **context: Any) -> HttpResponse:
+    """Show the page for *asked*, a checked request or its row. What is new stands apart from what was allowed."""
     context |= {
         "client": client_card(asked.client, asked.redirect_uri),
-        "scopes": scope_lines(asked.scopes),
+        "scopes": scope_lines([scope for scope in asked.scopes if scope not in allowed]),
+        "allowed_before": scope_lines([scope for scope in asked.scopes if scope in allowed]),
     }
     return show(request, "django_lazyauth/consent.html", context, ui_locales=asked.ui_locales)
 

@@ -17,6 +17,7 @@ from django_lazyauth.conf.kinds import in_words
 from django_lazyauth.conf.nested import (
     Chain,
     DpopSettings,
+    ProtectedResource,
     ResourceServerSettings,
     SsoDocument,
     SwapSettings,
@@ -31,7 +32,15 @@ from django_lazyauth.openid.provider_settings import KEYS, TYPES
 
 NESTED: dict[str, type[Table]] = {
     table.setting: table
-    for table in (BrandSettings, Chain, DpopSettings, ResourceServerSettings, SsoDocument, SwapSettings)
+    for table in (
+        BrandSettings,
+        Chain,
+        DpopSettings,
+        ProtectedResource,
+        ResourceServerSettings,
+        SsoDocument,
+        SwapSettings,
+    )
 }
 _DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = (_DOCS / "settings.md", _DOCS / "providers.md")

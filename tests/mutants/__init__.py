@@ -6,7 +6,7 @@ never fails shows nothing: so each must fail.
 
 from __future__ import annotations
 
-from . import clients, edges, grants, openid, sessions, sign_in, upstreams
+from . import clients, edges, grants, openid, sessions, sign_in, step_up, upstreams
 from .mutation import Mutation
 
 #: Every mutation, room by room.
@@ -18,6 +18,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *openid.MUTATIONS,
     *upstreams.MUTATIONS,
     *edges.MUTATIONS,
+    *step_up.MUTATIONS,
 )
 
 __all__ = ["MUTATIONS", "Mutation"]

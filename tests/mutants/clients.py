@@ -320,7 +320,7 @@ MUTATIONS = (
     Mutation(
         "scope-that-was-not-registered",
         "toolkit/scopes.py",
-        "    return known if registered is None else known & registered",
+        "    return known if bound is None else known & bound",
         "    return known",
         (REGISTERING + "test_the_granted_scope_is_never_wider_than_the_registered",),
         "A client gets no scope that it did not register.",

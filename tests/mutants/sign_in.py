@@ -174,7 +174,7 @@ MUTATIONS = (
     Mutation(
         "max-age-is-asked",
         "authorize/first_step.py",
-        "    if asked.max_age is not None and timezone.now() - since > timedelta(seconds=asked.max_age):",
+        "    if asked.max_age is not None and timezone.now() - how.auth_time > timedelta(seconds=asked.max_age):",
         "    if asked.max_age == -1:",
         (AUTHORIZE + "test_max_age_asks_to_sign_in_again_when_that_was_longer_ago",),
         "A sign-in that is older than the client allows is not enough.",

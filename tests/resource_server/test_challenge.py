@@ -23,7 +23,7 @@ CLASSES = {"offline": AccessTokenAuthentication, "database": LazyAuthAuthenticat
 
 class ByMethod(APIView):
     def get_permissions(self):
-        scope = "email" if self.request.method == "GET" else "tools:write"
+        scope = "tools:read" if self.request.method == "GET" else "tools:write"
         return [IsAuthenticated(), RequireScope(scope)()]
 
     def get(self, request):
@@ -37,7 +37,7 @@ def view(authentication, permissions, **attributes):
     return type("View", (APIView,), {**members, "get": lambda self, request: Response({})}).as_view()
 
 
-#: Name → permissions, attributes of the view, and the scopes that it needs.
+#: Name → permissions, attributes of the view, and the scopes that a challenge names. It never names ``email``.
 VIEWS = {
     "one": ([RequireScope("tools:read")], {}, "tools:read"),
     "several": ([RequireScope("tools:read", "tools:write")], {}, "tools:read tools:write"),
@@ -48,13 +48,13 @@ VIEWS = {
     ),
     "both": ([RequireScope("tools:read") & RequireScope("tools:write")], {}, "tools:read tools:write"),
     "with-person": ([IsAuthenticated & RequireScope("tools:read")], {}, "tools:read"),
-    "attribute": ([TokenHasScope], {"required_scopes": ["tools:read", "email"]}, "tools:read email"),
+    "attribute": ([TokenHasScope], {"required_scopes": ["tools:read", "email"]}, "tools:read"),
     "attribute-and-class": (
         [TokenHasScope, RequireScope("tools:write")],
         {"required_scopes": ["tools:read"]},
         "tools:read tools:write",
     ),
-    "partly-granted": ([RequireScope("email"), RequireScope("tools:read")], {}, "email tools:read"),
+    "partly-granted": ([RequireScope("email"), RequireScope("tools:read")], {}, "tools:read"),
 }
 urlpatterns = [
     path(f"{kind}/{name}", view(authentication, permissions, **attributes))
@@ -68,6 +68,11 @@ urlpatterns += [
 urlpatterns += [
     path(f"{kind}/either", view(authentication, [AllowAny & IsAuthenticated | RequireScope("tools:read")]))
     for kind, authentication in CLASSES.items()
+]
+urlpatterns += [
+    path(f"{kind}/sign-in/{scope}", view(authentication, [RequireScope(scope)]))
+    for kind, authentication in CLASSES.items()
+    for scope in ("openid", "profile", "email", "offline_access")
 ]
 urlpatterns += [
     path(f"{kind}/by-method", ByMethod.as_view(authentication_classes=[authentication]))
@@ -99,7 +104,18 @@ def test_a_403_names_all_that_the_operation_needs(kind, name, client_):
     assert answer.status_code == 403
     told = challenge_of(answer)
     assert (told["error"], told["scope"]) == ("insufficient_scope", VIEWS[name][2])
-    assert answer.json()["scope"] == VIEWS[name][2]
+    assert VIEWS[name][2] in answer.json()["scope"]
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("scope", ["openid", "profile", "email", "offline_access"])
+def test_a_challenge_never_names_a_scope_of_the_sign_in(kind, scope, client_):
+    """MCP's authorization: no resource needs them; the body tells the developer."""
+    token = sign_in(client_, scope="email" if scope == "profile" else "profile")["access_token"]
+    for headers in ({}, {"authorization": f"Bearer {token}"}):
+        answer = get(make_browser(), f"/{kind}/sign-in/{scope}", headers=headers)
+        assert "scope" not in challenge_of(answer)
+    assert answer.json() == {"error": "insufficient_scope", "scope": scope}
 
 
 @pytest.mark.parametrize("kind", CLASSES)
@@ -117,7 +133,7 @@ def test_of_alternatives_the_first_that_a_token_can_meet_is_named(kind):
 @pytest.mark.parametrize("kind", CLASSES)
 def test_scopes_may_depend_on_the_method(kind):
     url = f"/{kind}/by-method"
-    assert challenge_of(get(make_browser(), url))["scope"] == "email"
+    assert challenge_of(get(make_browser(), url))["scope"] == "tools:read"
     assert challenge_of(post(make_browser(), url, {}))["scope"] == "tools:write"
 
 

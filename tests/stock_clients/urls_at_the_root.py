@@ -2,9 +2,11 @@
 
 from django.urls import include, path
 
-from .api import Whoever
+from .api import Tools, Transfer, Whoever
 
 urlpatterns = [
     path("api/whoever", Whoever.as_view()),
+    path("mcp", Tools.as_view()),
+    path("api/transfer", Transfer.as_view()),
     path("", include("django_lazyauth.urls")),
 ]

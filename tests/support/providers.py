@@ -69,6 +69,14 @@ class BelievingProvider(Provider):
         )
 
 
+class ObligingProvider(BelievingProvider):
+    """Signs the person in as strongly as the client wants."""
+
+    def complete(self, request, pending, private):
+        wanted = pending.acr_values.split()
+        return replace(super().complete(request, pending, private), acr=wanted[0] if wanted else "")
+
+
 class UnverifiedProvider(BelievingProvider):
     """It vouches for no address, as Microsoft does."""
 

@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
-from django_lazyauth.models import ClientRegistration, ClientSource
+from django_lazyauth.models import ClientRegistration, ClientSource, PendingAuthorization
 from tests.clients.conftest import PUBLIC
 from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.support.journey import ISSUER, OAuthClient, get, make_browser, post_form
@@ -67,10 +67,12 @@ def test_a_resource_server_sees_a_token_that_is_meant_for_it(client_, api, lazya
         "sub": str(user.pk),
         "aud": [API, "https://tools.example"],
         "iss": ISSUER,
+        "auth_time": int(PendingAuthorization.objects.get().auth_time.timestamp()),
+        "amr": ["pwd"],
     }
     if form == "jwt":
         claims = decoded(token)[1]
-        for name in ("aud", "client_id", "sub", "iss", "exp", "scope"):
+        for name in ("aud", "client_id", "sub", "iss", "exp", "scope", "auth_time", "amr"):
             assert found[name] == claims[name], name
 
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from django.test import Client
 from django.urls import resolve
 
+from django_lazyauth.conf.messages import refused_values
 from tests.support.journey import (
     ISSUER,
     code_for,
@@ -253,6 +254,44 @@ def test_the_resources_of_this_site_name_our_issuer(lazyauth):
     assert document("/.well-known/oauth-protected-resource")["resource"] == ISSUER
 
 
+def test_a_resource_names_the_least_that_it_needs(lazyauth):
+    """RFC 9728 §2: what the operator says, and nothing where they say nothing."""
+    place = "/.well-known/oauth-protected-resource"
+    assert "scopes_supported" not in document(place)
+    lazyauth(PROTECTED_RESOURCES={"/mcp": {"scopes": ["tools:read"]}, "/mcp/admin": {}})
+    assert document(f"{place}/mcp")["scopes_supported"] == ["tools:read"]
+    assert "scopes_supported" not in document(f"{place}/mcp/admin")
+    assert "scopes_supported" not in document(place)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"/mcp": {"scopes": ["tools:read", "openid"]}},
+        {"/mcp": {"scopes": "tools:read"}},
+        {"/mcp": {"scopes": ["two words"]}},
+        {"/mcp": {"scope": ["tools:read"]}},
+        {"/mcp": ["tools:read"]},
+        {"mcp": {}},
+        "/mcp",
+    ],
+    ids=["of the sign-in", "a text", "a blank", "another name", "a list", "no path", "no list"],
+)
+def test_what_cannot_be_said_of_a_resource_is_an_error_of_the_check(lazyauth, value):
+    lazyauth(PROTECTED_RESOURCES=value)
+    found = list(refused_values(["PROTECTED_RESOURCES"]))
+    assert [error.id for error in found] == ["lazyauth.E003"]
+    assert "PROTECTED_RESOURCES" in found[0].msg
+
+
+def test_context_classes_are_named_where_the_operator_has_some(lazyauth):
+    """OpenID Connect Discovery §3: acr_values_supported."""
+    place = "/.well-known/openid-configuration"
+    assert "acr_values_supported" not in document(place)
+    lazyauth(ACR_VALUES=["urn:example:pwd", "urn:example:mfa"])
+    assert document(place)["acr_values_supported"] == ["urn:example:pwd", "urn:example:mfa"]
+
+
 @pytest.mark.parametrize(
     ("path", "resource"),
     [("mcp", "/mcp"), ("mcp/", "/mcp/"), ("a/b", "/a/b"), ("caf%C3%A9/%22", "/caf%C3%A9/%22")],
@@ -319,12 +358,9 @@ def test_the_documents_are_for_reading(path):
         assert "GET" in response.headers["Allow"]
 
 
-@pytest.mark.parametrize(
-    "path", ["/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource"]
-)
-def test_scopes_that_nobody_configured_are_not_advertised(path):
-    """RFC 8414 §2, RFC 9728 §2: `read` and `write` are what django-oauth-toolkit has where its settings are silent."""
-    supported = Client().get(path, secure=True).json()["scopes_supported"]
+def test_scopes_that_nobody_configured_are_not_advertised():
+    """RFC 8414 §2: `read` and `write` are what django-oauth-toolkit has where its settings are silent."""
+    supported = document("/.well-known/oauth-authorization-server")["scopes_supported"]
     assert not {"read", "write"} & set(supported)
     assert "openid" in supported
 

@@ -63,6 +63,7 @@ class RequestsConfig(TypedDict, total=False):
     pkce: Pkce | None
     nonce: Nonce | None
     claims_parameter: Mapping[str, Any] | None
+    acr_values: Mapping[str, str] | None
     response_mode: Literal["form_post"] | None
     answer_params: Mapping[str, Literal["json", "text"] | None] | None
     authorize_fragment: str | None

@@ -13,6 +13,7 @@ from django_lazyauth.openid.provider_kinds import OWN_PARAMETERS, REQUIRED, SCOP
 from django_lazyauth.openid.rules import Path, parse_path
 
 from . import kinds
+from .context_classes import ACR_KEYS
 from .fill import NAMES
 from .revocation import REVOCATION_KEYS, RevocationRequest
 
@@ -281,6 +282,7 @@ REQUEST_KEYS: Final = (
     *ANSWER_KEYS,
     *USERINFO_KEYS,
     *REVOCATION_KEYS,
+    *ACR_KEYS,
 )
 
 
@@ -319,6 +321,7 @@ class Requests:
     pkce: Pkce = "S256"
     nonce: Nonce = "required"
     claims_parameter: str = ""
+    acr_values: Mapping[str, str] = field(default_factory=dict, hash=False)
     response_mode: str = ""
     answer_params: Mapping[str, str] = field(default_factory=dict, hash=False)
     authorize_fragment: str = ""
