@@ -408,7 +408,6 @@ def test_logout_is_as_it_says(wire):
 @pytest.mark.parametrize(
     "member",
     [
-        "dpop_signing_alg_values_supported",
         "tls_client_certificate_bound_access_tokens",
         "require_pushed_authorization_requests",
         "id_token_encryption_alg_values_supported",
@@ -420,19 +419,6 @@ def test_logout_is_as_it_says(wire):
 )
 def test_nothing_is_named_that_is_not_there(wire, client_, member):
     assert not wire.document.get(member)
-
-
-def test_a_proof_that_is_not_supported_binds_nothing(wire, client_):
-    """RFC 9449 §5: a server without DPoP gives bearers, and says so."""
-    code = wire.answer(client_.authorize_query(), client_.redirect_uri)["code"]
-    tokens = wire.post("token_endpoint", client_.token_form(code), headers={"DPoP": "a.b.c"}).json()
-    assert tokens["token_type"] == "Bearer"
-    info = wire.http.get(
-        wire.document["userinfo_endpoint"], headers={"authorization": f"DPoP {tokens['access_token']}"}
-    )
-    assert info.status_code == 401
-    info = wire.http.get(f"{wire.document['userinfo_endpoint']}?access_token={tokens['access_token']}")
-    assert info.status_code == 401
 
 
 def test_the_resource_takes_tokens_as_it_says(wire, client_):
