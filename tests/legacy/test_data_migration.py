@@ -1,20 +1,30 @@
-"""Migrations 0006 and 0007: additive, the same code for rows that stand in the table, and a way back."""
+"""Migrations 0006 and 0007: additive, the same code for rows that stand in the table, and a way back.
+
+One walk through them and all that came later takes seconds, so one walk serves every test. What stands at each of its
+stations is written down as it passes.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.test import override_settings
 
 from django_lazyauth.models import LegacyUpstreamToken, ProviderIdentity, UpstreamToken
+from django_lazyauth.vault.store import UpstreamBundle
 from tests.conftest import register
 
+from .conftest import CORP, GITHUB, OTHER
 from .rows import bundle_of, make_identity, make_legacy, make_user
-
-pytestmark = pytest.mark.django_db(transaction=True)
 
 APP = "lazyauth"
 
@@ -30,15 +40,9 @@ def migrations_of_the_table() -> tuple[str, str, str]:
     return before, table, data
 
 
-@pytest.fixture
-def at():
-    """Migrate the app to a state; the newest one stands again when the test is over."""
-
-    def go(name: str) -> None:
-        call_command("migrate", APP, name, verbosity=0)
-
-    yield go
-    newest()
+def go(name: str) -> None:
+    """Migrate the app to a state."""
+    call_command("migrate", APP, name, verbosity=0)
 
 
 def newest() -> None:
@@ -46,64 +50,132 @@ def newest() -> None:
     call_command("migrate", verbosity=0)
 
 
-def test_rows_that_stand_in_the_table_move_with_migrate(at):
-    _, table, data = migrations_of_the_table()
-    # While the newest state stands: the class knows columns that come later.
-    ada, client = make_user(), register()
-    identity = make_identity(ada)
-    at(table)
-    rows = [make_legacy(ada, client) for _ in range(3)]
-    at(data)
-    assert not LegacyUpstreamToken.objects.exists()
+@pytest.fixture
+def at():
+    """Migrate the app to a state; the newest one stands again when the test is over."""
+    yield go
     newest()
-    assert {bundle_of(row.session_id).access_token for row in rows} == {row.access_token for row in rows}
-    assert ProviderIdentity.objects.get(provider="corp").user == ada
-    assert ProviderIdentity.objects.filter(pk=identity.pk).exists()
 
 
-def test_rows_that_cannot_move_do_not_stop_migrate(at, caplog):
-    _, table, data = migrations_of_the_table()
-    at(table)
-    good, bad = (
-        make_legacy(make_user(), register()),
-        make_legacy(make_user("b"), register(client_id="x"), subject=""),
-    )
-    with caplog.at_level(logging.WARNING, logger="django_lazyauth.migration"):
-        at(data)
-    newest()
-    assert bundle_of(good.session_id)
-    assert LegacyUpstreamToken.objects.get().pk == bad.pk
-    assert "1 legacy rows were not moved" in caplog.text
+@contextmanager
+def configured(**providers: Any) -> Iterator[None]:
+    with override_settings(LAZYAUTH=settings.LAZYAUTH | {"PROVIDERS": providers}):
+        yield
 
 
-def test_migrate_goes_on_where_nobody_can_say_which_provider_is_meant(at, lazyauth):
-    from .conftest import CORP, OTHER
+@contextmanager
+def warnings_of_the_migration() -> Iterator[list[str]]:
+    logger, texts = logging.getLogger("django_lazyauth.migration"), list[str]()
 
-    _, table, data = migrations_of_the_table()
-    lazyauth(PROVIDERS={"corp": CORP, "other": OTHER})
-    at(table)
-    make_legacy(make_user(), register())
-    at(data)
-    assert LegacyUpstreamToken.objects.count() == 1
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            texts.append(record.getMessage())
+
+    listener = Listener(logging.WARNING)
+    logger.addHandler(listener)
+    try:
+        yield texts
+    finally:
+        logger.removeHandler(listener)
 
 
-def test_the_way_back_exists_and_what_moved_stays_good(at):
+@dataclass(frozen=True)
+class Walk:
+    """What stood where: of three good rows of one person, and one row that names nobody."""
+
+    good: list[LegacyUpstreamToken]
+    bad: LegacyUpstreamToken
+    identity: ProviderIdentity
+    #: Rows that were left by the data migration: with two providers that may be meant, and with one.
+    left_undecided: list[LegacyUpstreamToken]
+    left: list[LegacyUpstreamToken]
+    warnings: list[str]
+    #: At the newest state, after the way back from the data migration.
+    bundles: list[UpstreamBundle]
+    identities: list[ProviderIdentity]
+    #: Before the table.
+    tables: list[str]
+    #: At the newest state again.
+    bundles_after_return: list[UpstreamBundle]
+    tokens_after_return: int
+
+
+@pytest.fixture(scope="module")
+def walk(django_db_setup, django_db_blocker):
+    with django_db_blocker.unblock():
+        try:
+            with configured(corp=CORP, github=GITHUB):
+                return _walk()
+        finally:
+            newest()
+            call_command("flush", verbosity=0, interactive=False)
+
+
+def _walk() -> Walk:
     before, table, data = migrations_of_the_table()
+    # While the newest state stands: the classes know columns that come later.
     ada, client = make_user(), register()
-    at(table)
-    row = make_legacy(ada, client)
-    at(data)
-    at(table)
+    nobody, others = make_user("b"), register(client_id="x")
+    identity = make_identity(ada)
+    go(table)
+    good = [make_legacy(ada, client) for _ in range(3)]
+    bad = make_legacy(nobody, others, subject="")
+    with configured(corp=CORP, other=OTHER):
+        go(data)
+        left_undecided = list(LegacyUpstreamToken.objects.all())
+        go(table)
+    with warnings_of_the_migration() as warnings:
+        go(data)
+    left = list(LegacyUpstreamToken.objects.all())
+    go(table)
     newest()
-    assert bundle_of(row.session_id).refresh_token == row.refresh_token
-    at(before)
+    bundles, identities = [bundle_of(row.session_id) for row in good], list(ProviderIdentity.objects.all())
+    LegacyUpstreamToken.objects.filter(pk=bad.pk).delete()
+    go(before)
     tables = connection.introspection.table_names()
-    assert "lazyauth_legacyupstreamtoken" not in tables
     newest()
-    assert bundle_of(row.session_id).refresh_token == row.refresh_token
-    assert UpstreamToken.objects.count() == 1
+    return Walk(
+        good,
+        bad,
+        identity,
+        left_undecided,
+        left,
+        warnings,
+        bundles,
+        identities,
+        tables,
+        [bundle_of(row.session_id) for row in good],
+        UpstreamToken.objects.count(),
+    )
 
 
+def test_rows_that_stand_in_the_table_move_with_migrate(walk):
+    assert not set(walk.left) & set(walk.good)
+    assert {bundle.access_token for bundle in walk.bundles} == {row.access_token for row in walk.good}
+    [moved] = [identity for identity in walk.identities if identity.provider == "corp"]
+    assert moved.user_id == walk.identity.user_id
+    assert walk.identity in walk.identities
+
+
+def test_rows_that_cannot_move_do_not_stop_migrate(walk):
+    assert walk.left == [walk.bad]
+    [warning] = walk.warnings
+    assert "1 legacy rows were not moved" in warning
+
+
+def test_migrate_goes_on_where_nobody_can_say_which_provider_is_meant(walk):
+    assert {row.pk for row in walk.left_undecided} == {row.pk for row in [*walk.good, walk.bad]}
+
+
+def test_the_way_back_exists_and_what_moved_stays_good(walk):
+    refresh_tokens = [row.refresh_token for row in walk.good]
+    assert [bundle.refresh_token for bundle in walk.bundles] == refresh_tokens
+    assert "lazyauth_legacyupstreamtoken" not in walk.tables
+    assert [bundle.refresh_token for bundle in walk.bundles_after_return] == refresh_tokens
+    assert walk.tokens_after_return == len(walk.good)
+
+
+@pytest.mark.django_db
 def test_the_new_table_changes_none_that_is_there():
     """Additive: code of before finds every column as it was."""
     _, table, data = migrations_of_the_table()
