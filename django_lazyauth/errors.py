@@ -48,6 +48,15 @@ class InvalidRequest(OAuthError):
     error = "invalid_request"
 
 
+class InvalidRequestUri(InvalidRequest):
+    """What was pushed is unknown, changed, expired, another client's or used (RFC 9101 §7, RFC 9126 §4)."""
+
+    error = "invalid_request_uri"
+
+    def __init__(self) -> None:
+        super().__init__("This request was used before or is too old (invalid_request_uri).")
+
+
 class InvalidGrant(OAuthError):
     """Code, state or refresh token is unknown, spent or expired (RFC 6749 §5.2)."""
 

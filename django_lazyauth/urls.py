@@ -38,6 +38,7 @@ urlpatterns = [
     path("authorize/<uuid:session_id>/<lazyauth_provider:provider>", provider.provider_view, name="provider"),
     re_path(r"^callback/(?P<provider>[-\w.:]+)/?$", callback.callback_view, name="callback"),
     re_path(r"^token/?$", endpoints.token_view, name="token"),
+    re_path(r"^par/?$", endpoints.push_view, name="par"),
     re_path(r"^revoke_token/?$", endpoints.revoke_view, name="revoke"),
     re_path(r"^introspect/?$", endpoints.introspect_view, name="introspect"),
     re_path(r"^userinfo/?$", endpoints.userinfo_view, name="userinfo"),

@@ -157,6 +157,9 @@ class ClientMetadataSerializer(Serializer):
         required=False,
     )
     token_endpoint_auth_signing_alg = serializers.ChoiceField(ALGORITHMS, required=False)
+    require_pushed_authorization_requests = serializers.BooleanField(required=False)
+    require_signed_request_object = serializers.BooleanField(required=False)
+    request_object_signing_alg = serializers.ChoiceField(ALGORITHMS, required=False)
     grant_types = serializers.ListField(child=serializers.ChoiceField(GRANT_TYPES), required=False)
     response_types = serializers.ListField(child=serializers.ChoiceField(RESPONSE_TYPES), required=False)
     client_name = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)

@@ -15,8 +15,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from django_lazyauth.authorize import quota
-from django_lazyauth.authorize.request import AuthorizationRequest
+from django_lazyauth.authorize.request import AuthorizationRequest, SingleUse
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import InvalidRequestUri
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.sign_in import identities
 from django_lazyauth.sign_in.leg import SignInEnded
@@ -45,22 +46,31 @@ def keep_request(
     session_id: UUID,
     browser: Browser,
     link_to: AbstractBaseUser | None = None,
+    has_acted: bool = True,
 ) -> PendingAuthorization:
     """Write the pending row of *request*, or return the row that a double click wrote before.
 
     Args:
+        has_acted: The person acted, or the client gets its answer. A request that was pushed or signed is used up then;
+            otherwise it is used up when the person comes back from the provider.
         link_to: The account that the person signs in with is added to this user, and nobody is signed in.
 
     Raises:
         TemporarilyUnavailable: The quota of open requests is used up (I16).
         InvalidGrant: The row exists, and belongs to another browser or is expired.
+        InvalidRequestUri: Another flow used the request up.
     """
     is_tight = quota.require_quota(browser.network)
     pending = _new_row(request, session_id, browser, link_to)
+    if has_acted:
+        pending.pushed_digest = pending.request_digest
     try:
         with transaction.atomic(using=_database()):
             pending.save(force_insert=True)
     except IntegrityError:
+        used_by = flow_of(request.single_use)
+        if used_by is not None and used_by.pk != session_id:
+            raise InvalidRequestUri from None
         return find_pending(session_id, browser=browser)
     if is_tight:
         quota.take_back_if_exceeded(pending)
@@ -90,8 +100,17 @@ def _new_row(
         binding_digest=browser.binding_digest,
         network=browser.network,
         link_to=link_to,  # type: ignore[misc]  # the host's user model
+        request_digest=request.single_use.digest if request.single_use else None,
+        request_until=request.single_use.until if request.single_use else None,
         expires_at=timezone.now() + lazyauth_settings.flow_lifetime,
     )
+
+
+def flow_of(single_use: SingleUse | None) -> PendingAuthorization | None:
+    """Return the row of the flow that used up what a request was handed over in, if one did."""
+    if single_use is None:
+        return None
+    return PendingAuthorization.objects.using(_database()).filter(pushed_digest=single_use.digest).first()
 
 
 def _database() -> str:

@@ -75,10 +75,11 @@ def _quota_left(network: str) -> int:
 @retries_on_conflict
 def _delete_dead(network: str) -> None:
     """Delete some rows that failed or expired: those of *network*, and others."""
-    dead = Q(status=Status.FAILED) | Q(expires_at__lte=timezone.now())
+    now = timezone.now()
+    dead = Q(status=Status.FAILED) | Q(expires_at__lte=now)
     with transaction.atomic(using=_database()):
         # In the order of the index over rows that count. By primary key PostgreSQL would pass all live sessions.
-        rows = PendingAuthorization.objects.using(_database()).counted().filter(dead)
+        rows = PendingAuthorization.objects.using(_database()).counted().filter(dead).forgettable(now)
         rows = rows.order_by("network", "expires_at")
         if connections[_database()].features.has_select_for_update_skip_locked:
             rows = rows.select_for_update(skip_locked=True)

@@ -11,17 +11,24 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.http import QueryDict
 
 from django_lazyauth.clients.redirects import redirect_uri_allowed
+from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.kit.http import without_empty
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.resource_indicators import are_sound_resources
 from django_lazyauth.tokens.logout_token import read_hint
 from django_lazyauth.toolkit import clients
-from django_lazyauth.toolkit.client_policies import default_acr_values, default_max_age
+from django_lazyauth.toolkit.client_policies import (
+    default_acr_values,
+    default_max_age,
+    must_push,
+    must_sign_requests,
+)
 from django_lazyauth.toolkit.scopes import default_scopes, may_ask, narrow, requested_scopes
 
 from .wanted_acr import ANY_ACR, WantedAcr, read_wanted_acr
@@ -55,6 +62,38 @@ NOT_SUPPORTED = ("request", "request_uri", "registration")
 
 
 @dataclass(frozen=True, slots=True)
+class SingleUse:
+    """What a request was handed over in, which is good for one flow: a ``request_uri``, or a signed request.
+
+    Attributes:
+        digest: SHA-256 of it.
+        until: Until when a page that carries the request may be answered.
+    """
+
+    digest: str = field(repr=False)
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How the parameters of a request came here.
+
+    Attributes:
+        is_pushed: From the client itself, at the endpoint for pushed requests (RFC 9126).
+        is_signed: In a request object, signed with the client's key (RFC 9101).
+        single_use: What they came in; ``None`` where that may be used often.
+    """
+
+    is_pushed: bool = False
+    is_signed: bool = False
+    single_use: SingleUse | None = None
+
+
+#: In the URL that the browser was sent to.
+PLAIN = Arrival()
+
+
+@dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
     """A request that passed every check.
 
@@ -62,6 +101,7 @@ class AuthorizationRequest:
         wanted_acr: How strongly the person is to sign in.
         subject_hint: The user that ``id_token_hint`` names; empty if it names nobody, ``None`` if none was sent.
         jkt: Thumbprint of the key that the code is bound to (RFC 9449 §10); empty where it is bound to none.
+        single_use: What it was handed over in; ``None`` for a plain request.
     """
 
     client: clients.Client
@@ -78,6 +118,7 @@ class AuthorizationRequest:
     subject_hint: str | None = None
     jkt: str = ""
     wanted_acr: WantedAcr = ANY_ACR
+    single_use: SingleUse | None = None
 
 
 class AuthorizationRefused(LazyAuthError):
@@ -99,8 +140,8 @@ class AuthorizationRefused(LazyAuthError):
         super().__init__(error)
 
 
-def validate_authorization(parameters: QueryDict) -> AuthorizationRequest:
-    """Return the checked request of these parameters. A parameter without a value counts as omitted (RFC 6749 §3.1).
+def validate_authorization(parameters: QueryDict, arrival: Arrival = PLAIN) -> AuthorizationRequest:
+    """Return the checked request of parameters that came so. One without a value counts as omitted (RFC 6749 §3.1).
 
     Raises:
         AuthorizationRefused: The request cannot be served. The error says where it may go.
@@ -112,6 +153,7 @@ def validate_authorization(parameters: QueryDict) -> AuthorizationRequest:
     scopes = _scopes_of(parameters, client)
     finding = (
         _malformed(parameters)
+        or _arrived_wrongly(client, arrival)
         or _not_served(parameters)
         or _no_pkce(parameters)
         or _bad_thumbprint(parameters)
@@ -121,7 +163,6 @@ def validate_authorization(parameters: QueryDict) -> AuthorizationRequest:
     )
     if finding is not None:
         raise AuthorizationRefused(*finding, redirect_uri=redirect_uri, state=_state_of(parameters))
-    max_age = parameters.get("max_age")
     return AuthorizationRequest(
         client=client,
         redirect_uri=redirect_uri,
@@ -131,12 +172,13 @@ def validate_authorization(parameters: QueryDict) -> AuthorizationRequest:
         code_challenge=parameters.get("code_challenge", ""),
         resources=tuple(dict.fromkeys(parameters.getlist("resource"))),
         prompts=frozenset(parameters.get("prompt", "").split()),
-        max_age=int(max_age) if max_age else default_max_age(client),
+        max_age=_max_age_of(parameters, client),
         login_hint=parameters.get("login_hint", ""),
         ui_locales=parameters.get("ui_locales", ""),
         subject_hint=_subject_hint(parameters.get("id_token_hint", "")),
         jkt=parameters.get("dpop_jkt", ""),
         wanted_acr=read_wanted_acr(parameters, default_acr_values(client)),
+        single_use=arrival.single_use,
     )
 
 
@@ -191,6 +233,15 @@ def _malformed(parameters: QueryDict) -> Finding | None:
             return "invalid_request", f"Invalid {_printable(name)} parameter value."
     if not are_sound_resources(parameters.getlist("resource")):
         return "invalid_target", "A resource indicator must be an absolute URI with a host (RFC 8707)."
+    return None
+
+
+def _arrived_wrongly(client: clients.Client, arrival: Arrival) -> Finding | None:
+    """Refuse a request that came in a weaker way than the client or this site wants (RFC 9126 §5, RFC 9101 §10.5)."""
+    if not arrival.is_pushed and (lazyauth_settings.require_par or must_push(client)):
+        return "invalid_request", "This request has to be pushed (RFC 9126)."
+    if not arrival.is_signed and must_sign_requests(client):
+        return "invalid_request", "This client has to sign its requests (RFC 9101)."
     return None
 
 
@@ -253,6 +304,11 @@ def _bad_claims(parameters: QueryDict) -> Finding | None:
 def _scopes_of(parameters: QueryDict, client: clients.Client) -> list[str]:
     scope: str = parameters.get("scope", "")
     return requested_scopes(scope) if scope else default_scopes(client)
+
+
+def _max_age_of(parameters: QueryDict, client: clients.Client) -> int | None:
+    max_age = parameters.get("max_age")
+    return int(max_age) if max_age else default_max_age(client)
 
 
 def _state_of(parameters: QueryDict) -> str:

@@ -7,18 +7,20 @@ the page. It is signed, and bound to the browser that asked.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from django.core import signing
+from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from django_lazyauth.clients.redirects import redirect_uri_allowed
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import InvalidRequest
+from django_lazyauth.errors import InvalidRequest, InvalidRequestUri
 from django_lazyauth.toolkit import clients
 
-from .request import AuthorizationRequest
+from .request import AuthorizationRequest, SingleUse
 from .wanted_acr import WantedAcr
 
 SALT = "django_lazyauth.authorization_request"
@@ -56,6 +58,7 @@ class SignedRequest:
                 "sh": request.subject_hint,
                 "jkt": request.jkt,
                 "av": [request.wanted_acr.is_essential, *request.wanted_acr.values],
+                "su": _carried(request.single_use),
                 "s": str(self.session_id),
                 "b": self.binding_digest,
             },
@@ -64,20 +67,43 @@ class SignedRequest:
         )
 
 
+def _carried(single_use: SingleUse | None) -> list[Any] | None:
+    return [single_use.digest, int(single_use.until.timestamp())] if single_use else None
+
+
+def _single_use(carried: list[Any] | None) -> SingleUse | None:
+    """Return what the request was handed over in.
+
+    Raises:
+        InvalidRequestUri: Too long ago. A page that was shown anew would carry it for ever.
+    """
+    if carried is None:
+        return None
+    found = SingleUse(carried[0], datetime.fromtimestamp(carried[1], UTC))
+    if found.until <= timezone.now():
+        raise InvalidRequestUri
+    return found
+
+
+def _read(text: str) -> dict[str, Any]:
+    if len(text) > MAX_LENGTH:
+        raise InvalidRequest(gettext_noop("The request is too long."))
+    max_age = int(lazyauth_settings.flow_lifetime.total_seconds())
+    try:
+        data: dict[str, Any] = signing.loads(text, salt=SALT, max_age=max_age)
+    except (signing.BadSignature, ValueError):
+        raise InvalidRequest(gettext_noop("This page is too old.")) from None
+    return data
+
+
 def load_signed_request(text: str) -> SignedRequest:
     """Return what :meth:`SignedRequest.dumps` wrote. The client is looked up anew.
 
     Raises:
         InvalidRequest: It is forged or too old, or the client is gone or changed its redirect URIs since.
+        InvalidRequestUri: It was pushed or signed, too long ago.
     """
-    if len(text) > MAX_LENGTH:
-        raise InvalidRequest(gettext_noop("The request is too long."))
-    try:
-        data: dict[str, Any] = signing.loads(
-            text, salt=SALT, max_age=int(lazyauth_settings.flow_lifetime.total_seconds())
-        )
-    except (signing.BadSignature, ValueError):
-        raise InvalidRequest(gettext_noop("This page is too old.")) from None
+    data = _read(text)
     client = clients.find_client(data["c"])
     if client is None or not redirect_uri_allowed(client, data["r"]):
         raise InvalidRequest(gettext_noop("The application is not registered here any more."))
@@ -99,6 +125,7 @@ def load_signed_request(text: str) -> SignedRequest:
             # A page that an earlier release rendered has none.
             jkt=data.get("jkt", ""),
             wanted_acr=WantedAcr(tuple(wanted[1:]), is_essential=bool(wanted[:1] == [True])),
+            single_use=_single_use(data.get("su")),
         ),
         session_id=UUID(data["s"]),
         binding_digest=data["b"],

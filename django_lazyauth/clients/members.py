@@ -19,7 +19,14 @@ from django_lazyauth.errors import InvalidClientMetadata, InvalidRedirectUri
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.key_set import STRANGERS, KeySet, KeySetInvalid
 from django_lazyauth.toolkit.client_methods import ALGORITHM_MEMBER
-from django_lazyauth.toolkit.client_policies import ACR_MEMBER, BOUND_MEMBER, MAX_AGE_MEMBER
+from django_lazyauth.toolkit.client_policies import (
+    ACR_MEMBER,
+    BOUND_MEMBER,
+    MAX_AGE_MEMBER,
+    PUSH_MEMBER,
+    REQUEST_ALGORITHM_MEMBER,
+    SIGN_MEMBER,
+)
 
 from .by_key.assertion import ALGORITHMS
 from .redirects import LOOPBACK, is_safe_redirect_uri
@@ -44,6 +51,7 @@ class Policy:
         extra_schemes: Private-use schemes without a dot that clients may use, unless they call themselves ``web``.
         signing_algorithms: Algorithms that this site has a key for.
         allows_loopback: Whether URLs of servers may be on loopback, for development.
+        takes_signed_requests: Whether authorization requests may be signed (RFC 9101).
     """
 
     scopes: frozenset[str]
@@ -51,6 +59,7 @@ class Policy:
     extra_schemes: frozenset[str] = frozenset()
     signing_algorithms: tuple[str, ...] = ()
     allows_loopback: bool = False
+    takes_signed_requests: bool = False
 
 
 class Unusable(InvalidClientMetadata):
@@ -182,7 +191,13 @@ def optional_members(members: Mapping[str, Json], own_hosts: set[str], policy: P
         "post_logout_redirect_uris": lambda: _post_logout_redirect_uris(members, policy),
         "backchannel_logout_uri": lambda: _backchannel_logout_uri(members, policy),
         "backchannel_logout_session_required": lambda: _flag(members, "backchannel_logout_session_required"),
+        PUSH_MEMBER: lambda: _flag(members, PUSH_MEMBER),
     }
+    if policy.takes_signed_requests and has_keys(members, policy):
+        parts |= {
+            REQUEST_ALGORITHM_MEMBER: lambda: _one_of(members, REQUEST_ALGORITHM_MEMBER, ALGORITHMS),
+            SIGN_MEMBER: lambda: _flag(members, SIGN_MEMBER),
+        }
     found = {name: usable(read) for name, read in parts.items()}
     return (
         {name: value for name, value in found.items() if value is not None and value != []}

@@ -25,7 +25,13 @@ from django_lazyauth.toolkit.client_methods import (
     has_secret_by,
     is_public_by,
 )
-from django_lazyauth.toolkit.client_policies import ACR_MEMBER, BOUND_MEMBER, MAX_AGE_MEMBER
+from django_lazyauth.toolkit.client_policies import (
+    ACR_MEMBER,
+    BOUND_MEMBER,
+    MAX_AGE_MEMBER,
+    PUSH_MEMBER,
+    SIGN_MEMBER,
+)
 
 from .members import (
     MAX_REDIRECT_URIS,
@@ -179,6 +185,8 @@ def _of_right_types(members: Mapping[str, Json]) -> Mapping[str, Json]:
         BOUND_MEMBER: bool,
         MAX_AGE_MEMBER: int,
         ACR_MEMBER: list,
+        PUSH_MEMBER: bool,
+        SIGN_MEMBER: bool,
     }
     return {name: value for name, value in members.items() if _is_of(kinds.get(base_of(name), str), value)}
 

@@ -88,6 +88,7 @@ def metadata_policy() -> Policy:
         extra_schemes=extra_schemes(),
         signing_algorithms=signing_algorithms(),
         allows_loopback=lazyauth_settings.allow_loopback_upstreams,
+        takes_signed_requests=lazyauth_settings.request_objects,
     )
 
 

@@ -316,6 +316,12 @@ class LazyAuthSettings(PageSettings, ScopeRows):
         "Tokens that are [bound to a key](concepts/bound-tokens.md) of their client (RFC 9449). See below.",
         default={},
     )
+    require_par = Setting(
+        kinds.FLAG, "Take [pushed](concepts/pushed-requests.md) requests only (RFC 9126).", default=False
+    )
+    request_objects = Setting(
+        kinds.FLAG, "Take [signed](concepts/pushed-requests.md) requests too (RFC 9101).", default=False
+    )
     introspection_clients = Setting(
         _NAMES_BY_CLIENT,
         "Client id → resource indicators that it is: it may introspect access tokens for one of them (RFC 7662 §2).",

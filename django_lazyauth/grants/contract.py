@@ -34,7 +34,7 @@ from django_lazyauth.toolkit.models import AccessToken
 
 #: Characters of one parameter, and of those that may be longer.
 MAX_PARAMETER_LENGTH: Final = 8 * 1024
-MAX_LENGTH_OF: Final = {"client_assertion": TOKEN_LIMIT}
+MAX_LENGTH_OF: Final = {"client_assertion": TOKEN_LIMIT, "request": TOKEN_LIMIT}
 #: The challenge for a client that failed to authenticate (RFC 6749 §5.2).
 REALM: Final = 'Basic realm="token"'
 #: Parameters that a request may repeat (RFC 8707 §2).
@@ -76,7 +76,7 @@ class Form:
 
 
 def read_form(http_request: HttpRequest) -> Form:
-    """Return the form of a request to the token, revocation or introspection endpoint.
+    """Return the form of a request to an endpoint where clients prove themselves.
 
     Raises:
         InvalidRequest: Parameters in the URL, another content type, credentials of two clients or two kinds, or a

@@ -26,6 +26,7 @@ PROMPTS = ["none", "login", "consent", "select_account", "create"]
 ENDPOINTS = {
     "authorization_endpoint": "authorize",
     "token_endpoint": "token",
+    "pushed_authorization_request_endpoint": "par",
     "revocation_endpoint": "revoke",
     "introspection_endpoint": "introspect",
     "userinfo_endpoint": "userinfo",
@@ -54,6 +55,19 @@ def _authentication() -> dict[str, list[str]]:
     }
 
 
+def _requests() -> dict[str, Any]:
+    """Return how authorization requests may come, and have to (RFC 9101 §10.5, RFC 9126 §5)."""
+    found: dict[str, Any] = {
+        "request_parameter_supported": lazyauth_settings.request_objects,
+        "request_uri_parameter_supported": False,
+    }
+    if lazyauth_settings.request_objects:
+        found["request_object_signing_alg_values_supported"] = list(ALGORITHMS)
+    if lazyauth_settings.require_par:
+        found["require_pushed_authorization_requests"] = True
+    return found
+
+
 def server_metadata() -> dict[str, Any]:
     """Return the authorization server metadata (RFC 8414 §2, OpenID Connect Discovery §3)."""
     endpoints = {member: url for member, name in ENDPOINTS.items() if (url := endpoint_url(name))}
@@ -76,8 +90,7 @@ def server_metadata() -> dict[str, Any]:
         "claims_parameter_supported": False,
         **({"acr_values_supported": list(acr_values)} if acr_values else {}),
         "prompt_values_supported": PROMPTS,
-        "request_parameter_supported": False,
-        "request_uri_parameter_supported": False,
+        **_requests(),
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
         "authorization_response_iss_parameter_supported": True,

@@ -20,6 +20,7 @@ from django_lazyauth.errors import InvalidGrant
 from django_lazyauth.kit.retry import is_foreign_key_violation, known_by, retry_on_conflict
 
 from .fields import PROVIDER_LENGTH, ExactCharField, cascade_at_once, client_key, digest, uuid7
+from .single_use import USED, used_once
 from .token_facts import THUMBPRINT_LENGTH
 
 
@@ -69,8 +70,10 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
 
         Raises:
             InvalidGrant: Spent or expired since *pending* was read, or the person went to another upstream.
+            InvalidRequestUri: Another flow used up the request that this one came of.
         """
         now, using = timezone.now(), router.db_for_write(self.model)
+        spent = {"state_digest": None, "updated_at": now} | USED
         waiting = self.filter(
             pk=pending.pk,
             # A row that waits for no state has NULL there, and must not match.
@@ -79,10 +82,10 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
             expires_at__gt=now,
         )
         by_us = self.using(using).of_leg(pending).filter(state_digest__isnull=True, updated_at=now)
-        spent = 1
-        with known_by(by_us):
-            spent = retry_on_conflict(lambda: waiting.update(state_digest=None, updated_at=now))
-        if not spent:
+        count = 1
+        with known_by(by_us), used_once():
+            count = retry_on_conflict(lambda: waiting.update(**spent))
+        if not count:
             raise InvalidGrant(debug="the state was spent by another request")
         pending.state_digest = None
 
@@ -114,7 +117,12 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
 
         The first condition bounds the rows that are read (``lazyauth_pending_expiry``).
         """
-        return self.filter(NOT_EXCHANGED | Q(exchanged_at__lt=retained_since), expires_at__lt=now)
+        ended = self.filter(NOT_EXCHANGED | Q(exchanged_at__lt=retained_since), expires_at__lt=now)
+        return ended.forgettable(now)
+
+    def forgettable(self, now: datetime) -> Self:
+        """Leave out rows whose request could come again: without the row it would be good for a second flow."""
+        return self.filter(Q(request_until__isnull=True) | Q(request_until__lt=now))
 
 
 class PendingAuthorization(models.Model):
@@ -217,6 +225,16 @@ class PendingAuthorization(models.Model):
     )
     consented_at = models.DateTimeField(_("consented at"), null=True, blank=True)
 
+    # SHA-256 of the ``request_uri`` or signed request that the flow came of; NULL for a plain request.
+    request_digest = models.CharField(  # noqa: DJ001 - compared with the next, which is NULL where there is none
+        _("request handed over"), max_length=64, null=True, blank=True, editable=False
+    )
+    # The same once the person acted: of two flows of one request one has it.
+    pushed_digest = models.CharField(  # noqa: DJ001 - unique, so that none is NULL
+        _("request used up"), max_length=64, null=True, blank=True, editable=False
+    )
+    request_until = models.DateTimeField(_("request may come until"), null=True, blank=True, editable=False)
+
     code_digest = models.CharField(  # noqa: DJ001 - unique, so that none is NULL
         _("code digest"), max_length=64, null=True, blank=True
     )
@@ -257,6 +275,12 @@ class PendingAuthorization(models.Model):
             # Not `unique` at the field: PostgreSQL would get a second index for LIKE, which nobody asks for.
             models.UniqueConstraint(fields=["state_digest"], name="lazyauth_pending_one_state"),
             models.UniqueConstraint(fields=["code_digest"], name="lazyauth_pending_one_code"),
+            models.UniqueConstraint(fields=["pushed_digest"], name="lazyauth_pending_one_flow"),
+            models.CheckConstraint(
+                name="lazyauth_pending_pushed_is_own",
+                condition=Q(pushed_digest__isnull=True)
+                | Q(pushed_digest=F("request_digest"), request_until__isnull=False),
+            ),
             models.CheckConstraint(
                 name="lazyauth_pending_status_known", condition=Q(status__in=Status.values)
             ),

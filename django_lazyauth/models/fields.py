@@ -26,8 +26,13 @@ def uuid7() -> UUID:
 
     With random keys PostgreSQL writes seven times the log once the index outgrows its cache.
     """
-    milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds << 80) | (7 << 76) | (secrets.randbits(12) << 64) | (2 << 62) | secrets.randbits(62)
+    return uuid7_of(time.time_ns() // 1_000_000, secrets.token_bytes(10))
+
+
+def uuid7_of(milliseconds: int, random: bytes) -> UUID:
+    """Return the UUID of a time since 1970 and 80 random bits. Six of them make room for version and variant."""
+    bits = int.from_bytes(random, "big")
+    value = (milliseconds << 80) | (7 << 76) | (bits >> 68 << 64) | (2 << 62) | (bits & (1 << 62) - 1)
     return UUID(int=value)
 
 

@@ -23,6 +23,7 @@ from django_lazyauth.kit.results import Pending
 from django_lazyauth.kit.retry import known_by, retries_on_conflict
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
+from django_lazyauth.models.single_use import USED, used_once
 from django_lazyauth.providers.base import Json, Page, Provider, Redirect
 from django_lazyauth.vault import store
 from django_lazyauth.vault.abandoned import abandon
@@ -133,15 +134,18 @@ def end_leg(pending: PendingAuthorization, **values: Any) -> None:
 
     Raises:
         SignInEnded: The leg ended already, or the person began another.
+        InvalidRequestUri: Another flow used up the request that this one came of.
     """
-    moved = PendingAuthorization.objects.of_leg(pending).advance(
-        pending.pk,
-        from_status=(Status.SENT_UPSTREAM,),
-        status=Status.AUTHENTICATED,
-        state_digest=None,
-        private="",
-        **values,
-    )
+    with used_once():
+        moved = PendingAuthorization.objects.of_leg(pending).advance(
+            pending.pk,
+            from_status=(Status.SENT_UPSTREAM,),
+            status=Status.AUTHENTICATED,
+            state_digest=None,
+            private="",
+            **USED,
+            **values,
+        )
     if not moved:
         raise SignInEnded
 

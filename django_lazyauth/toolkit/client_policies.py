@@ -15,6 +15,10 @@ BOUND_MEMBER: Final = "dpop_bound_access_tokens"
 #: Seconds since the person signed in, and how (OpenID Connect Registration §2).
 MAX_AGE_MEMBER: Final = "default_max_age"
 ACR_MEMBER: Final = "default_acr_values"
+#: Authorization requests only that are pushed (RFC 9126 §6), or signed (RFC 9101 §10.5), and with what.
+PUSH_MEMBER: Final = "require_pushed_authorization_requests"
+SIGN_MEMBER: Final = "require_signed_request_object"
+REQUEST_ALGORITHM_MEMBER: Final = "request_object_signing_alg"
 
 
 def _metadata(client: Client) -> Mapping[str, Any]:
@@ -38,3 +42,19 @@ def default_acr_values(client: Client) -> tuple[str, ...]:
     """Return the ``acr_values`` of requests of *client* that have none, the best first."""
     values = _metadata(client).get(ACR_MEMBER)
     return tuple(value for value in values if isinstance(value, str)) if isinstance(values, list) else ()
+
+
+def must_push(client: Client) -> bool:
+    """Say whether *client* wants its authorization requests to be taken only where they were pushed."""
+    return _metadata(client).get(PUSH_MEMBER) is True
+
+
+def must_sign_requests(client: Client) -> bool:
+    """Say whether *client* wants its authorization requests to be taken only where they are signed."""
+    return _metadata(client).get(SIGN_MEMBER) is True
+
+
+def request_algorithm(client: Client) -> str:
+    """Return the only algorithm that *client* signs its authorization requests with; empty if it named none."""
+    algorithm = _metadata(client).get(REQUEST_ALGORITHM_MEMBER)
+    return algorithm if isinstance(algorithm, str) else ""

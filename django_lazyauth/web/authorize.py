@@ -12,6 +12,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
+from django_lazyauth.authorize.arrival import receive_request
 from django_lazyauth.authorize.code import allow
 from django_lazyauth.authorize.first_step import (
     GoStraight,
@@ -21,12 +22,8 @@ from django_lazyauth.authorize.first_step import (
     step_of_known,
     usable_user,
 )
-from django_lazyauth.authorize.pending import keep_request
-from django_lazyauth.authorize.request import (
-    AuthorizationRefused,
-    AuthorizationRequest,
-    validate_authorization,
-)
+from django_lazyauth.authorize.pending import flow_of, keep_request
+from django_lazyauth.authorize.request import AuthorizationRefused, AuthorizationRequest
 from django_lazyauth.clients import document, host_clients
 from django_lazyauth.clients.by_key.keys import prefetch_keys
 from django_lazyauth.clients.redirects import authorization_response
@@ -34,6 +31,7 @@ from django_lazyauth.errors import (
     ConsentRequired,
     InteractionRequired,
     InvalidGrant,
+    InvalidRequestUri,
     LoginRequired,
     ProviderError,
     TemporarilyUnavailable,
@@ -41,6 +39,7 @@ from django_lazyauth.errors import (
 from django_lazyauth.kit.http import without_empty
 from django_lazyauth.kit.network import network_of
 from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.models.fields import digest
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sessions import browser
@@ -89,13 +88,13 @@ def _check(request: HttpRequest) -> AuthorizationRequest:
     client_id = without_empty(request.GET).get("client_id", "")
     reason = document.look_up(client_id, request, network=network_of(request))
     try:
-        return validate_authorization(request.GET)
+        return receive_request(request.GET)
     except AuthorizationRefused as refused:
         if reason and refused.redirect_uri is None:
             raise AuthorizationRefused("invalid_client_metadata", reason) from None
         if refused.redirect_uri is not None or not host_clients.write_row(client_id):
             raise
-    return validate_authorization(request.GET)
+    return receive_request(request.GET)
 
 
 def _refuse(request: HttpRequest, refused: AuthorizationRefused) -> HttpResponse:
@@ -109,26 +108,68 @@ def _answer_error(redirect_uri: str, error: str, description: str, state: str) -
 
 
 def _go_on(request: HttpRequest, carried: Carried, step: Step, user: AbstractBaseUser | None) -> HttpResponse:
-    if step is Step.CHOOSE or user is None:
-        return show_first_choices(request, carried, user=user)
-    if step is Step.ASK_CONSENT:
+    if user is not None and step in (Step.ISSUE, Step.CONNECT):
+        return _answer_silently(request, carried, step, user)
+    if flow := _flow_that_goes_on(request, carried.checked):
+        return flow
+    if step is Step.ASK_CONSENT and user is not None:
         return show_first_consent(request, carried, user)
-    pending = adopt_signed_in(request, _keep(carried), user)
+    return show_first_choices(request, carried, user=user)
+
+
+def _answer_silently(
+    request: HttpRequest, carried: Carried, step: Step, user: AbstractBaseUser
+) -> HttpResponse:
+    """Go on without a page. A request that is good for one flow gets the same answer when it comes again (I23)."""
+    if carried.checked.single_use is None:
+        return _silent(request, carried, step, _keep(carried), user).response
+    carried = Carried.of_session(request, carried.checked)
+    if earlier := repeat.earlier_answer(request, carried.secret):
+        return earlier
+    pending = _keep(carried)
+    return repeat.answer_once(
+        request, pending, carried.secret, lambda: _silent(request, carried, step, pending, user)
+    )
+
+
+def _silent(
+    request: HttpRequest, carried: Carried, step: Step, pending: PendingAuthorization, user: AbstractBaseUser
+) -> Acted:
+    adopted = adopt_signed_in(request, pending, user)
     if step is Step.ISSUE:
-        return go(allow(pending))
-    return carried.bind(request, next_step(request, pending, carried.secret))
+        return acted(go(allow(adopted)))
+    return acted(carried.bind(request, next_step(request, adopted, carried.secret)))
 
 
-def _keep(carried: Carried) -> PendingAuthorization:
-    return keep_request(carried.checked, session_id=carried.session_id, browser=carried.browser)
+def _flow_that_goes_on(request: HttpRequest, checked: AuthorizationRequest) -> HttpResponse | None:
+    """Return where the flow stands that used the request up, for the browser that began it. A person went back.
+
+    Raises:
+        InvalidRequestUri: It is another browser's.
+    """
+    flow = flow_of(checked.single_use)
+    if flow is None:
+        return None
+    if digest(binding.secret_of(request, flow.pk)) != flow.binding_digest:
+        raise InvalidRequestUri
+    return go(reverse("lazyauth:flow", args=[flow.pk]))
+
+
+def _keep(carried: Carried, *, has_acted: bool = True) -> PendingAuthorization:
+    return keep_request(
+        carried.checked, session_id=carried.session_id, browser=carried.browser, has_acted=has_acted
+    )
 
 
 def _go_straight(request: HttpRequest, checked: AuthorizationRequest, provider_name: str) -> HttpResponse:
     """Send the person to the only provider. A browser that comes again gets the flow that it began a moment ago."""
     if earlier := repeat.earlier_answer(request, *binding.all_secrets(request).values()):
         return earlier
+    if flow := _flow_that_goes_on(request, checked):
+        return flow
     carried = Carried.new(request, checked)
-    pending = _keep(carried)
+    # Nobody acted yet: another program may have followed the link (I23).
+    pending = _keep(carried, has_acted=False)
     response = carried.bind(request, send(request, pending, provider_name, carried.secret))
     return repeat.remember(request, pending, carried.secret, response)
 
@@ -171,14 +212,12 @@ def _continue_as(request: HttpRequest, carried: Carried, user: AbstractBaseUser)
     step = step_of_known(chosen, user, has_seen_client=True)
     if step is Step.ASK_CONSENT:
         return show_first_consent(request, Carried.new(request, chosen), user)
-    flow = carried.of(chosen) if step is Step.CONNECT else Carried.new(request, chosen)
+    goes_on = step is Step.CONNECT or chosen.single_use is not None
+    flow = carried.of(chosen) if goes_on else Carried.new(request, chosen)
     pending = _keep(flow)
 
     def work() -> Acted:
-        adopted = adopt_signed_in(request, pending, user)
-        if step is Step.ISSUE:
-            return acted(go(allow(adopted)))
-        return acted(flow.bind(request, next_step(request, adopted, flow.secret)))
+        return _silent(request, flow, step, pending, user)
 
     return repeat.answer_once(request, pending, carried.secret, work)
 

@@ -7,6 +7,7 @@ can make one without the secret in the cookie.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
@@ -18,6 +19,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.crypto import salted_hmac
 
 from django_lazyauth.authorize.code import signs_in_later
 from django_lazyauth.authorize.pending import Browser
@@ -27,7 +29,7 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.kit.network import network_of
 from django_lazyauth.models import PendingAuthorization
-from django_lazyauth.models.fields import digest, uuid7
+from django_lazyauth.models.fields import digest, uuid7, uuid7_of
 from django_lazyauth.sessions import browser
 from django_lazyauth.sign_in.answers import GRACE
 
@@ -164,6 +166,22 @@ class Carried:
         ):
             raise InvalidRequest(flow_is_gone())
         return cls(signed.request, signed.session_id, secret, network_of(request))
+
+    @classmethod
+    def of_session(cls, request: HttpRequest, checked: AuthorizationRequest) -> Carried:
+        """Return the flow that a request begins which is good for one, in a browser where somebody is signed in.
+
+        It is derived from both, so the same request is the same flow, also where two come at once (I23).
+        """
+        single_use, session_key = checked.single_use, request.session.session_key
+        if single_use is None or not session_key:
+            return cls.new(request, checked)
+        mac = salted_hmac(
+            "django_lazyauth flow of a request", f"{single_use.digest}\n{session_key}", algorithm="sha512"
+        ).digest()
+        seconds = int(single_use.until.timestamp())
+        secret = f"{seconds}.{base64.urlsafe_b64encode(mac[:32]).decode().rstrip('=')}"
+        return cls(checked, uuid7_of(seconds * 1000, mac[32:42]), secret, network_of(request))
 
     def of(self, checked: AuthorizationRequest) -> Carried:
         """Return the same flow with another request."""

@@ -17,6 +17,7 @@ from django_lazyauth.errors import InvalidRequest, TooManyRequests
 from django_lazyauth.grants.contract import TokenAnswer, client_id_of
 from django_lazyauth.grants.endpoint import answer_token_request
 from django_lazyauth.grants.introspection import answer_introspection_request
+from django_lazyauth.grants.push import answer_push
 from django_lazyauth.grants.resource_metadata import is_resource, protected_resource_metadata
 from django_lazyauth.grants.revocation import answer_revocation_request
 from django_lazyauth.grants.server_metadata import server_metadata
@@ -59,6 +60,12 @@ def _render(answer: TokenAnswer) -> HttpResponse:
 def token_view(request: HttpRequest) -> HttpResponse:
     """RFC 6749 §3.2."""
     return _render(answer_token_request(request))
+
+
+@json_endpoint("POST", readers_of=_own_origins, max_bytes=64 * 1024)
+def push_view(request: HttpRequest) -> HttpResponse:
+    """RFC 9126 §2."""
+    return _render(answer_push(request))
 
 
 @json_endpoint("POST", readers_of=_own_origins)

@@ -780,6 +780,33 @@ def test_a_client_registers_its_key_and_gets_no_secret(registrar):
     assert redeem(client, code, **KEY.form(client.client_id)).status_code == 200
 
 
+def test_a_client_registers_how_its_requests_come(registrar, lazyauth):
+    """RFC 9126 §6, RFC 9101 §10.5, OpenID Connect Registration §2: kept, and echoed."""
+    members = {
+        "require_pushed_authorization_requests": True,
+        "require_signed_request_object": True,
+        "request_object_signing_alg": "ES256",
+    }
+    body = registrar.registered(BY_KEY | members)
+    assert body["require_pushed_authorization_requests"] is True
+    assert not {"require_signed_request_object", "request_object_signing_alg"} & set(body), "none are taken"
+    lazyauth(REQUEST_OBJECTS=True)
+    body = registrar.registered(BY_KEY | members)
+    assert {name: body[name] for name in members} == members
+    body = registrar.registered(BY_KEY | members | {"request_object_signing_alg": "none"})
+    assert "request_object_signing_alg" not in body
+    assert "require_signed_request_object" not in registrar.registered(PUBLIC | members), "it has no keys"
+
+
+@pytest.mark.parametrize("name", ["require_pushed_authorization_requests", "require_signed_request_object"])
+@pytest.mark.parametrize("value", ["true", 1, [], {}], ids=repr)
+def test_a_flag_of_another_type_is_refused(registrar, lazyauth, name, value):
+    """RFC 7591 §3.2.2."""
+    lazyauth(REQUEST_OBJECTS=True)
+    answer = registrar.register(BY_KEY | {name: value})
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client_metadata")
+
+
 @pytest.mark.parametrize(
     ("stated", "several", "kept"),
     [

@@ -118,9 +118,9 @@ MUTATIONS = (
     ),
     Mutation(
         "assertion-is-signed",
-        BY_KEY,
-        "    check_signature(assertion.decoded, key, assertion.algorithm)",
-        "    assert key",
+        "clients/by_key/signature.py",
+        "    check_signature(decoded, keys.select(key_id, algorithm, needs_kid=False), algorithm)",
+        "    assert keys.select(key_id, algorithm, needs_kid=False)",
         (KEYS + "test_i25_what_the_key_did_not_sign_is_refused",),
         "An assertion is signed with the client's key.",
         "I25",

@@ -280,7 +280,7 @@ MUTATIONS = (
     Mutation(
         "signed-request-ages",
         "authorize/signed_request.py",
-        "text, salt=SALT, max_age=int(lazyauth_settings.flow_lifetime.total_seconds())",
+        "text, salt=SALT, max_age=max_age",
         "text, salt=SALT",
         ("web/test_consent.py::test_a_page_that_lay_about_too_long_is_refused",),
         "A page that lay about is posted no more.",
@@ -289,8 +289,8 @@ MUTATIONS = (
     Mutation(
         "state-is-spent",
         "models/authorization.py",
-        "lambda: waiting.update(state_digest=None, updated_at=now)",
-        "lambda: waiting.update(updated_at=now)",
+        'spent = {"state_digest": None, "updated_at": now} | USED',
+        'spent = {"updated_at": now} | USED',
         (INVARIANTS + "test_i9_a_state_is_spent_before_the_upstream_is_asked",),
         "A state is good for one callback.",
         "I9",

@@ -65,7 +65,7 @@ class ClientKey:
         text = f"{encode(json.dumps(head))}.{encode(json.dumps(claims))}"
         return f"{text}.{encode(self._signer.sign(text.encode(), self.private))}"
 
-    def assertion(self, client_id: str, *, header: dict[str, Any] | None = None, **changes: Any) -> str:
+    def assertion(self, client_id: str, /, *, header: dict[str, Any] | None = None, **changes: Any) -> str:
         """Return a good assertion of *client_id*; a change to ``...`` removes a claim, and a duration is from now."""
         now = int(time.time())
         claims = {
@@ -84,7 +84,7 @@ class ClientKey:
         }
         return self.signed(made, **(header or {}))
 
-    def form(self, client_id: str, **changes: Any) -> dict[str, str]:
+    def form(self, client_id: str, /, **changes: Any) -> dict[str, str]:
         """Return the parameters that authenticate *client_id* (RFC 7523 §2.2)."""
         return {
             "client_assertion_type": ASSERTION_TYPE,

@@ -65,6 +65,8 @@ def test_the_document_says_what_is_on_and_nothing_else():
     assert found["authorization_response_iss_parameter_supported"] is True
     assert found["request_parameter_supported"] is False
     assert found["request_uri_parameter_supported"] is False
+    assert "request_object_signing_alg_values_supported" not in found
+    assert "require_pushed_authorization_requests" not in found
     assert found["claims_parameter_supported"] is False
     assert set(found["token_endpoint_auth_methods_supported"]) == {
         "client_secret_basic",
@@ -83,6 +85,18 @@ def test_the_document_says_what_is_on_and_nothing_else():
     assert set(found["prompt_values_supported"]) == {"none", "login", "consent", "select_account", "create"}
 
 
+def test_the_document_says_how_requests_may_come(lazyauth):
+    """RFC 9126 §5, RFC 9101 §10.5: each member only while it is true."""
+    assert document(RFC8414)["pushed_authorization_request_endpoint"] == f"{ISSUER}/par"
+    lazyauth(REQUIRE_PAR=True, REQUEST_OBJECTS=True)
+    found = document(RFC8414)
+    assert found["require_pushed_authorization_requests"] is True
+    assert found["request_parameter_supported"] is True
+    assert found["request_uri_parameter_supported"] is False
+    signing = set(found["request_object_signing_alg_values_supported"])
+    assert signing == {"ES256", "PS256", "RS256", "EdDSA", "Ed25519"}
+
+
 def test_every_endpoint_that_is_named_is_one_of_ours():
     """Spec 7: a URL in the document answers, and is absolute on the issuer's origin."""
     found = document(RFC8414)
@@ -93,6 +107,7 @@ def test_every_endpoint_that_is_named_is_one_of_ours():
         "revocation_endpoint",
         "introspection_endpoint",
         "userinfo_endpoint",
+        "pushed_authorization_request_endpoint",
         "jwks_uri",
     } <= set(named)
     for url in named.values():

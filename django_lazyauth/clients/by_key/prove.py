@@ -19,11 +19,11 @@ from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.kit.throttle import Throttle, Verdict
 from django_lazyauth.models import ProofKind, UsedProof
 from django_lazyauth.openid.jose import LEEWAY, Reason, TokenRejected
-from django_lazyauth.openid.key_set import KeySet, check_signature, same_algorithm
+from django_lazyauth.openid.key_set import same_algorithm
 from django_lazyauth.toolkit import client_methods, clients
 
 from .assertion import Assertion
-from .keys import load_keys
+from .signature import check_signed_by
 
 logger = logging.getLogger("django_lazyauth.token")
 
@@ -33,7 +33,7 @@ ASSERTIONS_OF_STRANGER: Final = Throttle("client-assertion", 300, timedelta(minu
 #: sweeps may have a clock that is ahead, and a request that came in time may still wait for keys.
 KEPT: Final = timedelta(seconds=2 * LEEWAY)
 #: Endpoints whose URL ``ASSERTION_AUDIENCE_COMPAT`` allows as audience.
-ENDPOINTS: Final = ("token", "revoke", "introspect")
+ENDPOINTS: Final = ("token", "revoke", "introspect", "par")
 
 
 def refused(reason: str) -> InvalidClient:
@@ -52,7 +52,7 @@ def prove_by_key(assertion: Assertion) -> clients.Client:
     """
     try:
         client = _client_of(assertion)
-        _check_signature(client, assertion)
+        check_signed_by(client, assertion.decoded, assertion.algorithm, assertion.key_id)
     except TokenRejected as rejected:
         raise refused(rejected.reason) from None
     _limit(client)
@@ -96,25 +96,6 @@ def _endpoint_url(name: str) -> str:
         return lazyauth_settings.issuer_origin + reverse(f"lazyauth:{name}")
     except NoReverseMatch:
         return lazyauth_settings.issuer
-
-
-def _check_signature(client: clients.Client, assertion: Assertion) -> None:
-    """Check that a key of *client* signed *assertion*. Keys at an address are looked at once more where none did.
-
-    The key may be new, or stand in the place of an older one under the same ``kid``. I15 limits the fetches.
-    """
-    keys = load_keys(client)
-    try:
-        _check_with(keys, assertion)
-    except TokenRejected:
-        if not client_methods.keys_uri(client):
-            raise
-        _check_with(load_keys(client, refetch=True), assertion)
-
-
-def _check_with(keys: KeySet, assertion: Assertion) -> None:
-    key = keys.select(assertion.key_id, assertion.algorithm, needs_kid=False)
-    check_signature(assertion.decoded, key, assertion.algorithm)
 
 
 def _limit(client: clients.Client) -> None:
