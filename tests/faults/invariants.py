@@ -13,9 +13,12 @@ from django_lazyauth.models import (
     DeferredRegistration,
     GrantState,
     PendingAuthorization,
+    ProofKind,
     ProviderIdentity,
+    TokenFacts,
     UpstreamGrant,
     UpstreamToken,
+    UsedProof,
 )
 from django_lazyauth.models.authorization import Status
 from django_lazyauth.vault import store
@@ -120,6 +123,21 @@ def i20_no_token_has_more_than_the_grant() -> bool:
         for token in tokens
         if token.family in granted
     )
+
+
+def i24_a_bound_token_has_its_facts_and_they_have_a_token() -> bool:
+    """What is known of a token stands with it: else nobody could tell whose key it needs, or a fact outlived it."""
+    facts = set(TokenFacts.objects.values_list("token_checksum", flat=True))
+    tokens = set(AccessToken.objects.values_list("token_checksum", flat=True))
+    bound = PendingAuthorization.objects.exclude(jkt="").values("pk")
+    of_bound = RefreshToken.objects.filter(token_family__in=bound, revoked__isnull=True)
+    newest = set(of_bound.values_list("access_token__token_checksum", flat=True))
+    return facts <= tokens and newest <= facts
+
+
+def i24_a_session_that_has_a_key_used_a_proof() -> bool:
+    proofs = UsedProof.objects.filter(kind=ProofKind.DPOP).count()
+    return proofs >= TokenFacts.objects.count()
 
 
 def _with_identity() -> object:

@@ -24,7 +24,9 @@ from tests.api.test_sso_and_identities import sign_in as signed_in_browser
 from tests.clients.conftest import CONFIDENTIAL, PUBLIC, Registrar
 from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.support.client_keys import ClientKey, give_keys
+from tests.support.dpop import ProofKey
 from tests.support.journey import (
+    ISSUER,
     OAuthClient,
     consent,
     get,
@@ -197,6 +199,39 @@ def exchange_by_key(world: World) -> Attempt:
     return Attempt(lambda: redeem(client, code, browser=quiet(), **form), secrets, may_answer=True)
 
 
+def _bound(world: World) -> tuple[OAuthClient, ProofKey]:
+    """Return a public client, and the key that its tokens are bound to."""
+    client_id = f"bound-{next(_numbers)}"
+    register(client_id=client_id)
+    return OAuthClient(client_id, scope="openid email"), ProofKey()
+
+
+def _proved(client: OAuthClient, key: ProofKey, form: dict[str, str]) -> Callable[[], Any]:
+    """Return what sends *form*, each time with a new proof, as clients do."""
+    return lambda: post_form(quiet(), "/token", form, headers={"dpop": key.proof(f"{ISSUER}/token")})
+
+
+def exchange_with_proof(world: World) -> Attempt:
+    client, key = _bound(world)
+    code = world.code(client)
+    act = _proved(client, key, client.token_form(code))
+    return Attempt(act, [code, client.verifier], may_answer=True)
+
+
+def refresh_with_proof(world: World, *, began_bound: bool = True) -> Attempt:
+    """Also the first refresh with a key of a session that began with bearer tokens."""
+    client, key = _bound(world)
+    form = client.token_form(world.code(client))
+    begun = _proved(client, key, form)() if began_bound else post_form(quiet(), "/token", form)
+    token = begun.json()["refresh_token"]
+    form = {"grant_type": "refresh_token", "refresh_token": token, "client_id": client.client_id}
+    return Attempt(_proved(client, key, form), [token], may_answer=True)
+
+
+def first_key(world: World) -> Attempt:
+    return refresh_with_proof(world, began_bound=False)
+
+
 def vault_refresh(world: World) -> Attempt:
     world.tokens(world.client())
     row = UpstreamToken.objects.latest("pk")
@@ -314,7 +349,10 @@ PATHS: dict[str, Callable[[World], Attempt]] = {
     "callback, following": callback_following,
     "exchange": exchange,
     "exchange by key": exchange_by_key,
+    "exchange with a proof": exchange_with_proof,
     "refresh": refresh,
+    "refresh with a proof": refresh_with_proof,
+    "refresh with a first key": first_key,
     "vault refresh": vault_refresh,
     "registration": registration,
     "registration PUT": _managing("PUT", PUBLIC | {"client_name": "Renamed"}),

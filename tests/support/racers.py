@@ -109,19 +109,22 @@ def _refresh(job: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _post(job: dict[str, Any]) -> list[tuple[int, str]]:
-    """Send every form of ``posts``, (path, form) each, at once; return status and body of each answer, in order."""
+    """Send every form of ``posts`` at once, (path, form) or (path, form, headers) each.
+
+    Return status and body of each answer, in order.
+    """
     from tests.support.journey import make_browser, post_form
 
     start = threading.Barrier(len(job["posts"]))
     places = threading.BoundedSemaphore(CONNECTIONS)
     results: list[tuple[int, str]] = [(0, "")] * len(job["posts"])
 
-    def send(number: int, path: str, form: dict[str, str]) -> None:
+    def send(number: int, path: str, form: dict[str, str], headers: dict[str, str] | None = None) -> None:
         browser = make_browser()
         start.wait()
         with places:
             try:
-                answer = post_form(browser, path, form)
+                answer = post_form(browser, path, form, headers=headers)
                 results[number] = (answer.status_code, answer.content.decode())
             except Exception as error:  # noqa: BLE001 - the test says that there is none
                 results[number] = (0, repr(error))
@@ -129,8 +132,7 @@ def _post(job: dict[str, Any]) -> list[tuple[int, str]]:
                 connections.close_all()
 
     threads = [
-        threading.Thread(target=send, args=(number, path, form))
-        for number, (path, form) in enumerate(job["posts"])
+        threading.Thread(target=send, args=(number, *post)) for number, post in enumerate(job["posts"])
     ]
     for thread in threads:
         thread.start()
