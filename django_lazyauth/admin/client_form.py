@@ -23,6 +23,7 @@ FIELDS: Final = (
     client_methods.ALGORITHM_MEMBER,
     client_policies.BOUND_MEMBER,
     client_policies.MAX_AGE_MEMBER,
+    client_policies.ACR_MEMBER,
 )
 KEY_FIELDS: Final = ("jwks", "jwks_uri", "keeps_secret")
 #: What an operator asks of a client beyond the usual.
@@ -30,6 +31,7 @@ POLICY_FIELDS: Final = (
     client_methods.ALGORITHM_MEMBER,
     client_policies.BOUND_MEMBER,
     client_policies.MAX_AGE_MEMBER,
+    client_policies.ACR_MEMBER,
 )
 
 
@@ -113,6 +115,15 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
         help_text=_("Seconds, where its request names none. Whoever signed in earlier signs in again."),
     )
 
+    default_acr_values = forms.CharField(
+        required=False,
+        label=_("A sign-in is at least"),
+        help_text=_(
+            "Authentication classes with blanks between them, the best first, where its request names none."
+        ),
+        widget=forms.TextInput(attrs={"size": 80}),
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         #: What was typed as URIs of each field that our rule allows.
         self._allowed: dict[str, str] = {}
@@ -121,6 +132,9 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
             registration = clients.registration_of(self.instance)
             known = registration.metadata if registration is not None else {}
             self.initial.update({name: known[name] for name in FIELDS if name in known})
+            self.initial[client_policies.ACR_MEMBER] = " ".join(
+                client_policies.default_acr_values(self.instance)
+            )
             methods = client_methods.methods_in(known)
             self.initial["keeps_secret"] = client_methods.BY_KEY in methods and client_methods.has_secret_by(
                 known
@@ -154,6 +168,14 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
             if text.strip() and name in self.errors:
                 del self.errors[name]
                 self.cleaned_data[name] = text
+
+    def clean_default_acr_values(self) -> list[str]:
+        values = list(dict.fromkeys(str(self.cleaned_data["default_acr_values"]).split()))
+        try:
+            rooms.members.acr_values({client_policies.ACR_MEMBER: values})
+        except InvalidClientMetadata as error:
+            raise forms.ValidationError(error.description) from None
+        return values
 
     def _check_that_codes_have_an_end(self) -> None:
         grants = self.cleaned_data.get("grant_types")

@@ -36,6 +36,8 @@ def policies_in_words(client: clients.Client) -> Iterator[str]:
             seconds,
         )
         yield words % seconds
+    if wanted := client_policies.default_acr_values(client):
+        yield _("A sign-in is one of %s, unless its request says otherwise.") % ", ".join(wanted)
 
 
 def _authentication(client: clients.Client) -> str:

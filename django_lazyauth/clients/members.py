@@ -187,7 +187,7 @@ def optional_members(members: Mapping[str, Json], own_hosts: set[str], policy: P
         "subject_type": lambda: _one_of(members, "subject_type", SUBJECT_TYPES),
         BOUND_MEMBER: lambda: _flag(members, BOUND_MEMBER),
         MAX_AGE_MEMBER: lambda: _max_age(members),
-        ACR_MEMBER: lambda: _acr_values(members),
+        ACR_MEMBER: lambda: acr_values(members),
         "post_logout_redirect_uris": lambda: _post_logout_redirect_uris(members, policy),
         "backchannel_logout_uri": lambda: _backchannel_logout_uri(members, policy),
         "backchannel_logout_session_required": lambda: _flag(members, "backchannel_logout_session_required"),
@@ -254,8 +254,14 @@ def _max_age(members: Mapping[str, Json]) -> int | None:
     return seconds
 
 
-def _acr_values(members: Mapping[str, Json]) -> list[str] | None:
-    """Return the authentication classes that a request would list with blanks between them (OIDC Core §3.1.2.1)."""
+def acr_values(members: Mapping[str, Json]) -> list[str] | None:
+    """Return the authentication classes that a request would list with blanks between them (OIDC Core §3.1.2.1).
+
+    The admin checks an operator's entry with it.
+
+    Raises:
+        InvalidClientMetadata: They are no such list, or too many.
+    """
     values = texts_of(members, ACR_MEMBER)
     if values is not None and (len(values) > MAX_ACR_VALUES or not all(map(ACR_VALUE.fullmatch, values))):
         raise Unusable(f"{ACR_MEMBER} must hold at most {MAX_ACR_VALUES} values without blanks.")

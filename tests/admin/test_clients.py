@@ -530,6 +530,7 @@ def test_an_operator_asks_more_of_a_client_and_reads_it_in_words(operator, lazya
         "token_endpoint_auth_signing_alg": "ES256",
         "dpop_bound_access_tokens": "on",
         "default_max_age": "0",
+        "default_acr_values": "urn:example:mfa  2 2",
     }
     kept = fields(jwks=json.dumps(KEY.key_set), grant_types=GRANTS, skip_authorization="on")
     assert operator.post(f"{LIST}add/", kept | asked).status_code == 302
@@ -538,6 +539,7 @@ def test_an_operator_asks_more_of_a_client_and_reads_it_in_words(operator, lazya
     assert metadata["token_endpoint_auth_signing_alg"] == "ES256"
     assert metadata["dpop_bound_access_tokens"] is True
     assert metadata["default_max_age"] == 0
+    assert metadata["default_acr_values"] == ["urn:example:mfa", "2"]
     lazyauth(ASSERTION_AUDIENCE_COMPAT=[row.client_id])
     assert policies_of(operator, row) == [
         "It proves itself with a key.",
@@ -547,21 +549,33 @@ def test_an_operator_asks_more_of_a_client_and_reads_it_in_words(operator, lazya
         "The URL of an endpoint is taken as the audience of its assertions.",
         "Its tokens are bound to a key (DPoP).",
         "A sign-in counts for 0 seconds, unless its request says otherwise.",
+        "A sign-in is one of urn:example:mfa, 2, unless its request says otherwise.",
     ]
     form = page_of(operator, row).context["adminform"].form
     assert {name: form[name].initial for name in asked} == asked | {
         "dpop_bound_access_tokens": True,
         "default_max_age": 0,
+        "default_acr_values": "urn:example:mfa 2",
     }
     assert operator.post(f"{LIST}{row.pk}/change/", kept).status_code == 302
     row.lazyauth_registration.refresh_from_db()
     assert not set(asked) & set(row.lazyauth_registration.metadata)
 
 
-@pytest.mark.parametrize("seconds", ["-1", str(10**9), "x"])
-def test_an_operator_is_told_which_age_cannot_be(operator, seconds):
-    page = operator.post(f"{LIST}add/", fields(default_max_age=seconds))
-    assert set(page.context["adminform"].form.errors) == {"default_max_age"}
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("default_max_age", "-1"),
+        ("default_max_age", str(10**9)),
+        ("default_max_age", "x"),
+        ("default_acr_values", 'a"b'),
+        ("default_acr_values", " ".join(map(str, range(11)))),
+        ("token_endpoint_auth_signing_alg", "HS256"),
+    ],
+)
+def test_an_operator_is_told_what_cannot_be_asked_of_a_client(operator, name, value):
+    page = operator.post(f"{LIST}add/", fields(**{name: value}))
+    assert set(page.context["adminform"].form.errors) == {name}
 
 
 def test_what_holds_for_each_kind_of_client_is_said(operator, everybody):

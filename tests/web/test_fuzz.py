@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_lazyauth.models import PendingAuthorization
+from tests.support.client_keys import ASSERTION_TYPE, ClientKey, give_keys
+from tests.support.dpop import key_of
 from tests.support.examples import examples
 from tests.support.journey import (
     REDIRECT_URI,
@@ -42,6 +44,7 @@ AUTHORIZE_NAMES = [
     "response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge",
     "code_challenge_method", "prompt", "max_age", "login_hint", "ui_locales", "resource", "claims", "display",
     "id_token_hint", "response_mode", "request", "request_uri", "registration", "acr_values", "approval_prompt",
+    "dpop_jkt",
 ]  # fmt: skip
 FORM_NAMES = ["form_token", "request", "provider", "account", "decision", "code", "state", "error", "iss"]
 CLIENT_NAMES = [
@@ -422,6 +425,45 @@ def test_the_endpoints_of_clients_survive_any_request(client_, confidential, pat
     seen.add(send(make_browser(), path, method="OPTIONS").status_code)
     assert {400, 401, 405, 204} - {400 if path == "/userinfo" else 0} <= seen
     assert 200 in seen or path in {"/token", "/userinfo"}
+
+
+@pytest.mark.parametrize("path", ["/token", "/revoke_token", "/introspect", "/userinfo"])
+def test_the_endpoints_of_clients_survive_any_proof_and_assertion(confidential, path):
+    """I18: parts of good ones among them."""
+    key = ClientKey("ES256")
+    give_keys(confidential.client_id, key)
+    proof = key_of("ES256").proof(f"https://auth.example{path}")
+    words = st.one_of(st.sampled_from(TELLING), st.binary(max_size=40).map(lambda raw: raw.decode("latin-1")))
+
+    def torn(good):
+        """Return what is nearly *good*: cut, with another part, twice, or too long."""
+        return st.one_of(
+            words,
+            st.just(good),
+            st.integers(0, len(good)).map(lambda end: good[:end]),
+            st.tuples(st.integers(0, 2), words).map(
+                lambda drawn: ".".join(
+                    drawn[1] if number == drawn[0] else part for number, part in enumerate(good.split("."))
+                )
+            ),
+            st.sampled_from([f"{good}, {good}", good + "A" * 9000, good.upper(), good + "."]),
+        )
+
+    @moderate
+    @given(st.data())
+    def anything(data):
+        assertion = key.assertion(confidential.client_id)
+        form = {
+            "grant_type": data.draw(st.sampled_from(["client_credentials", "authorization_code"])),
+            "token": "x",
+            "client_assertion_type": data.draw(st.one_of(st.just(ASSERTION_TYPE), words)),
+            "client_assertion": data.draw(torn(assertion)),
+        }
+        body = urlencode(form, errors="replace").encode()
+        environ = {"HTTP_DPOP": data.draw(torn(proof)), "HTTP_AUTHORIZATION": data.draw(torn("DPoP x"))}
+        assert_answer_for_a_client(send(make_browser(), path, method="POST", body=body, environ=environ))
+
+    anything()
 
 
 @pytest.mark.parametrize(
