@@ -124,6 +124,11 @@ def with_parameters(uri: str, parameters: Mapping[str, str]) -> str:
     return f"{uri}{separator}{urlencode(parameters)}"
 
 
+def is_on_device(uri: str) -> bool:
+    """Say whether *uri* leads to a program on the person's own machine: loopback, or an app's scheme (RFC 8252 §7)."""
+    return bool(LOOPBACK.match(uri)) or bool(SCHEME.match(uri) and not uri.startswith(("https:", "http:")))
+
+
 def host_of(uri: str) -> str:
     """Return the part of *uri* that a person should check: its host, or the scheme of an app."""
     found = re.match(r"https?://([^/?]+)", uri)

@@ -16,7 +16,7 @@ from .nested import (
     Unswapped,
     sso_document,
 )
-from .pages import BrandSettings, contrast
+from .pages import BrandSettings, ScopeSettings, contrast
 from .setting import Refused, raw_settings
 from .table import ROWS, RegistrationMode, RegistrationPolicy, Runner, lazyauth_settings
 
@@ -33,6 +33,7 @@ __all__ = [
     "RegistrationPolicy",
     "ResourceServerSettings",
     "Runner",
+    "ScopeSettings",
     "SwapSettings",
     "Unswapped",
     "contrast",

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
+
+from django.utils.translation import gettext_lazy
 
 from . import kinds
 from .nested import Table, from_dict, row
 from .setting import Kind, Refused, Setting
 
+Weight = Literal["normal", "sensitive"]
+
 STANDARD_SCOPES = {
-    "openid": "Know who you are",
-    "profile": "See your name",
-    "email": "See your e-mail address",
-    "offline_access": "Stay connected while you are away",
+    "openid": gettext_lazy("Know who you are"),
+    "profile": gettext_lazy("See your name"),
+    "email": gettext_lazy("See your e-mail address"),
+    "offline_access": gettext_lazy("Stay connected while you are away"),
 }
 
 #: The darkest light and the lightest dark that a link stands on, as in ``static/django_lazyauth/style.css``.
@@ -104,7 +109,32 @@ class BrandSettings(Table):
     )
 
 
-_SCOPES = kinds.pairs("a dict of scopes to texts", kinds.shown_text)
+@dataclass(frozen=True, slots=True)
+class ScopeSettings(Table):
+    """What a scope allows, and how the consent page shows it."""
+
+    setting = "SCOPES"
+
+    text: str = row(Kind("a text", kinds.shown_text), "What the scope allows, in the words of a person.")
+    weight: Weight = row(  # noqa: RUF009 - row() makes a field of the dataclass.
+        kinds.choice("normal", "sensitive"),
+        "What is sensitive stands first, and is marked.",
+        default="normal",
+    )
+    group: str = row(
+        Kind("a text", kinds.shown_text), "The heading that it stands below.", default="", default_text="none"
+    )
+
+
+_scope_of_dict = from_dict(ScopeSettings)
+
+
+def _scope(value: Any) -> ScopeSettings:
+    return _scope_of_dict(value) if kinds.is_a(value, Mapping) else ScopeSettings(kinds.shown_text(value))
+
+
+_SCOPES = kinds.pairs("a dict of scopes to texts, or to dicts", _scope)
+_STANDARD = {scope: _scope(text) for scope, text in STANDARD_SCOPES.items()}
 
 
 class PageSettings:
@@ -116,9 +146,16 @@ class PageSettings:
         default=dict,
     )
     scopes = Setting(
-        Kind(_SCOPES.words, lambda value: {**STANDARD_SCOPES, **_SCOPES.read(value)}),
-        "Scope → what it allows, in the words of the consent page. The scopes of OpenID Connect are always there.",
+        Kind(_SCOPES.words, lambda value: {**_STANDARD, **_SCOPES.read(value)}),
+        "Scope → what it allows, in the words of the consent page, or a dict as below. The scopes of OpenID Connect "
+        "are always there.",
         default={},
+    )
+    identifier_first = Setting(
+        kinds.FLAG,
+        "Whether the page that offers the ways to sign in begins with one field for an e-mail address or a user name. "
+        "It leads to the provider of the address's domain, or else to the password.",
+        default=False,
     )
     account_export = Setting(
         kinds.optional(kinds.CODE),

@@ -100,6 +100,12 @@ class PasswordField(forms.CharField):
             max_length=PASSWORD_LENGTH,
             widget=forms.PasswordInput(attrs={"autocomplete": autocomplete}),
         )
+        self.is_new = autocomplete == "new-password"
+
+    @property
+    def rules(self) -> list[str]:
+        """What the site demands of a new password, a sentence each, for the page."""
+        return [str(rule) for rule in password_validators_help_texts()] if self.is_new else []
 
 
 class CodeField(forms.CharField):
@@ -113,7 +119,16 @@ class CodeField(forms.CharField):
         return code
 
 
-class SignInForm(forms.Form):
+class PageForm(forms.Form):
+    """A form whose first field has the focus when the page is new. After an error the page's alert has it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.is_bound:
+            next(iter(self.fields.values())).widget.attrs["autofocus"] = True
+
+
+class SignInForm(PageForm):
     email = LoginField(
         label=_("E-mail or username"),
         max_length=ADDRESS_LENGTH,
@@ -124,7 +139,7 @@ class SignInForm(forms.Form):
     password = PasswordField(label=_("Password"), autocomplete="current-password")
 
 
-class NewPasswordForm(forms.Form):
+class NewPasswordForm(PageForm):
     """An address and its new password: to register, and to change or replace a password."""
 
     email = AddressField(
@@ -136,6 +151,7 @@ class NewPasswordForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # With a help text the field refers to the list of rules (`aria-describedby`).
         self.fields["password"].help_text = " ".join(password_validators_help_texts())
 
     @sensitive_variables("password")
@@ -153,12 +169,14 @@ class NewPasswordForm(forms.Form):
         return cleaned
 
 
-class CodeForm(forms.Form):
+class CodeForm(PageForm):
     code = CodeField(
         label=_("Code"),
+        help_text=_("Eight letters and digits, such as 7K2M-9QXD. Capitals do not matter."),
         widget=forms.TextInput(
             attrs={
                 "autocomplete": "one-time-code",
+                "inputmode": "text",
                 "autocapitalize": "characters",
                 "spellcheck": "false",
                 "maxlength": 2 * CODE_LENGTH,

@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 import smtplib
 from typing import Literal
-from urllib.parse import urlsplit
 
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
 from django_lazyauth.conf import lazyauth_settings
@@ -21,12 +20,12 @@ logger = logging.getLogger(__name__)
 
 Kind = Literal["register", "change"]
 
-#: The kind of request, and whether the mail holds a code → the template of the mail.
+#: The kind of request, and whether the mail holds a code → the template of the mail, without ``.txt`` and ``.html``.
 MAILS: dict[tuple[Kind, bool], str] = {
-    ("register", True): "django_lazyauth/mail/register_code.txt",
-    ("register", False): "django_lazyauth/mail/register_known.txt",
-    ("change", True): "django_lazyauth/mail/change_code.txt",
-    ("change", False): "django_lazyauth/mail/change_unknown.txt",
+    ("register", True): "django_lazyauth/mail/register_code",
+    ("register", False): "django_lazyauth/mail/register_known",
+    ("change", True): "django_lazyauth/mail/change_code",
+    ("change", False): "django_lazyauth/mail/change_unknown",
 }
 
 
@@ -35,7 +34,9 @@ class AddressRefused(LazyAuthError):
 
 
 def send_mail(kind: Kind, *, to: str, code: str, minutes: int) -> None:
-    """Send one mail, of those without a code where *code* is empty. The first line of its template is the subject.
+    """Send one mail, of those without a code where *code* is empty. The first line of its text is the subject.
+
+    The subject holds no code: a locked screen shows it.
 
     It names the site and not the client: the name of a client is a stranger's text, and must not be sent to
     another person in our name.
@@ -45,16 +46,21 @@ def send_mail(kind: Kind, *, to: str, code: str, minutes: int) -> None:
         ProviderUnavailable: The mail backend failed. Only the log says how.
     """
     context = {
-        "site": urlsplit(lazyauth_settings.issuer).netloc,
+        "site": lazyauth_settings.site_name,
+        "brand": lazyauth_settings.brand,
         "code": f"{code[:4]}-{code[4:]}",
         "minutes": minutes,
     }
-    subject, _newline, body = render_to_string(MAILS[kind, bool(code)], context).strip().partition("\n")
-    mail = EmailMessage(
+    template = MAILS[kind, bool(code)]
+    subject, _newline, body = render_to_string(f"{template}.txt", context).strip().partition("\n")
+    mail = EmailMultiAlternatives(
         subject=subject.strip(),
         body=body.lstrip(),
         to=[to],
         headers={"Auto-Submitted": "auto-generated"},  # RFC 3834 §5: no automatic replies.
+    )
+    mail.attach_alternative(
+        render_to_string(f"{template}.html", context | {"subject": subject.strip()}), "text/html"
     )
     try:
         mail.send()

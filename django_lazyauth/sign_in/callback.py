@@ -102,6 +102,14 @@ def _usable(provider_name: str) -> Provider:
     return provider
 
 
+def choose_again(pending: PendingAuthorization) -> None:
+    """Let the person sign in as somebody else. What this sign-in stored is deleted, and nobody was written (I4).
+
+    The same provider is asked to offer its accounts, because it would return the same person.
+    """
+    leg.reopen(pending, next_prompt="select_account")
+
+
 def session_of(state: str) -> PendingAuthorization:
     """Return the live row that waits for *state*. The view needs its id to find the binding cookie.
 

@@ -44,7 +44,7 @@ class SignInMovedOn(InvalidGrant):
     """The person went on with this sign-in in another tab."""
 
     def __init__(self) -> None:
-        super().__init__("This sign-in went on in another tab.")
+        super().__init__(gettext_noop("This sign-in went on in another tab."))
 
 
 def is_connecting(pending: PendingAuthorization) -> bool:

@@ -54,7 +54,7 @@ from .choose import (
     typed_address,
     way_is_closed,
 )
-from .consent import consent_form, decide, show_first_consent
+from .consent import consent_form, decide, show_first_consent, wants_another_account
 from .flow import next_step, send
 from .page import go, page_view, show_unservable
 from .repeat import Acted, acted
@@ -200,8 +200,8 @@ def choose_view(request: HttpRequest) -> HttpResponse:
         get_provider(provider_name)
     except ProviderError:
         return show_first_choices(request, carried, user=user, notice=way_is_closed())
-    if provider_name.startswith(SSO_PREFIX) and (address := typed_address(request)):
-        # The domain's provider gets the address, so that the person need not type it again.
+    if request.POST.get("provider") == SSO_PREFIX and (address := typed_address(request)):
+        # The domain's provider or the password page gets it, so that the person need not type it again.
         carried = carried.of(replace(checked, login_hint=address))
     return _choose_provider(request, carried, provider_name)
 
@@ -231,6 +231,9 @@ def consent_view(request: HttpRequest) -> HttpResponse:
     carried = Carried.of_form(request, lambda checked: consent_form(checked.client, user))
     if earlier := repeat.earlier_answer(request, carried.secret):
         return earlier
+    if wants_another_account(request):
+        asked = replace(carried.checked, prompts=carried.checked.prompts | {"select_account"})
+        return show_first_choices(request, carried.of(asked), user=None)
     pending = _keep(carried)
 
     def work() -> Acted:

@@ -5,7 +5,7 @@ Not here: the way to the chosen provider (:mod:`.flow`).
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
@@ -15,14 +15,19 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy
 
 from django_lazyauth.authorize.first_step import may_continue
+from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.openid.descriptor import SSO_PREFIX
+from django_lazyauth.providers.base import Provider
+from django_lazyauth.providers.password import PasswordProvider
+from django_lazyauth.providers.registry import configured_providers
 from django_lazyauth.sign_in import chain, sso_domain
 from django_lazyauth.sign_in.failures import OF_THE_PERSON, Failure
 
 from . import binding
 from .binding import Carried
 from .client_card import client_card, name_of_provider, name_of_user
+from .design.last_way import last_first, last_way
 from .page import show
 
 CANCELLED = gettext_lazy("You did not sign in with {name}. Try again, or choose another way.")
@@ -71,10 +76,10 @@ def show_choices(
         "django_lazyauth/choose.html",
         {
             "client": client_card(pending.client, pending.redirect_uri),
-            "providers": chain.choices(pending),
+            **_ways(request, chain.choices(pending)),
             "is_new": "create" in pending.prompts,
             "is_link": pending.link_to_id is not None,
-            **_sso_field(pending.login_hint),
+            **_typed_field(request, pending.login_hint, is_link=pending.link_to_id is not None),
             "post_url": reverse("lazyauth:flow", args=[pending.pk]),
             "form_token": binding.form_token(secret, "flow"),
             "notice": notice,
@@ -95,10 +100,10 @@ def show_first_choices(
         "django_lazyauth/choose.html",
         {
             "client": client_card(checked.client, checked.redirect_uri),
-            "providers": chain.ways_in(checked.client, checked.scopes),
+            **_ways(request, chain.ways_in(checked.client, checked.scopes)),
             "account": name_of_user(user) if user is not None and may_continue(checked.prompts) else "",
             "is_new": "create" in checked.prompts,
-            **_sso_field(checked.login_hint),
+            **_typed_field(request, checked.login_hint),
             "post_url": reverse("lazyauth:choose"),
             "signed_request": carried.signed,
             "form_token": binding.form_token(carried.secret, "choose"),
@@ -109,9 +114,30 @@ def show_first_choices(
     return carried.bind(request, response)
 
 
-def _sso_field(login_hint: str) -> dict[str, str | bool]:
-    typed = login_hint if sso_domain.provider_name_of(login_hint) else ""
-    return {"offers_sso": sso_domain.is_offered(), "typed": typed}
+def _ways(request: HttpRequest, providers: list[Provider]) -> dict[str, Any]:
+    """Return the buttons: the way that was used last first, and the one that is the likeliest next."""
+    last = last_way(request)
+    names = [provider.name for provider in providers]
+    likeliest = last if last in names else names[0] if len(names) == 1 else ""
+    return {"providers": last_first(providers, last), "last_used": last, "primary": likeliest}
+
+
+def _typed_field(request: HttpRequest, login_hint: str, *, is_link: bool = False) -> dict[str, str | bool]:
+    """Return what the field is for: an organisation, or with ``IDENTIFIER_FIRST`` whatever somebody is known by."""
+    hinted = login_hint or last_way(request).removeprefix(SSO_PREFIX)
+    is_first = not is_link and bool(_password_provider())
+    return {
+        "offers_sso": sso_domain.is_offered() or is_first,
+        "is_identifier_first": is_first,
+        "typed": login_hint if is_first else hinted if sso_domain.provider_name_of(hinted) else "",
+    }
+
+
+def _password_provider() -> str:
+    """Return the name of the provider that a typed name leads to; empty unless ``IDENTIFIER_FIRST`` is on."""
+    if not lazyauth_settings.identifier_first:
+        return ""
+    return next((one.name for one in configured_providers() if isinstance(one, PasswordProvider)), "")
 
 
 # -- what was chosen -------------------------------------------------------------------------------------
@@ -120,13 +146,17 @@ def _sso_field(login_hint: str) -> dict[str, str | bool]:
 def chosen_provider(request: HttpRequest) -> str:
     """Return the provider that the person chose; empty for a domain that is not on the allowlist."""
     name = request.POST.get("provider", "")
-    return sso_domain.provider_name_of(request.POST.get("domain", "")) if name == SSO_PREFIX else name
+    if name != SSO_PREFIX:
+        return name
+    # The same for known and unknown names: only the domain counts.
+    return sso_domain.provider_name_of(request.POST.get("domain", "")) or _password_provider()
 
 
 def typed_address(request: HttpRequest) -> str:
-    """Return the e-mail address that the person typed for SSO, for ``login_hint``; empty for a bare domain."""
+    """Return what the person typed for ``login_hint``: an e-mail address, or a user name; empty for a bare domain."""
     typed = request.POST.get("domain", "").strip()
-    return typed if "@" in typed and len(typed) <= 256 else ""
+    is_name = "@" in typed or (bool(_password_provider()) and not sso_domain.provider_name_of(typed))
+    return typed if is_name and len(typed) <= 256 else ""
 
 
 # -- why it cannot be ------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.translation import gettext
 
-from django_lazyauth.clients.redirects import host_of
+from django_lazyauth.clients.redirects import host_of, is_on_device
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import ProviderError
 from django_lazyauth.openid.descriptor import SSO_PREFIX
@@ -27,12 +27,34 @@ class ClientCard:
 
     Attributes:
         name: The client's own words, cleaned.
-        host: The host that the answer goes to.
+        host: The host that the answer goes to, or the scheme of an app.
+        is_on_device: It goes to a program on the person's own machine.
+        site: Its own page; empty unless an operator stands for the client. So are the next two.
+        policy: How it treats personal data.
+        terms: Its terms of use.
     """
 
     name: str
     host: str
     is_unverified: bool
+    is_on_device: bool
+    site: str = ""
+    policy: str = ""
+    terms: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeGroup:
+    """Scopes that stand together on the consent page.
+
+    Attributes:
+        heading: In the words of the settings; empty for those that have none.
+        lines: Pairs of a scope and what it allows.
+    """
+
+    heading: str
+    is_sensitive: bool
+    lines: list[tuple[str, str]]
 
 
 def client_card(client: Any, redirect_uri: str = "") -> ClientCard:
@@ -45,7 +67,32 @@ def client_card(client: Any, redirect_uri: str = "") -> ClientCard:
     if len(name) > MAX_NAME_LENGTH:
         name = name[: MAX_NAME_LENGTH - 1] + "…"
     target = redirect_uri or next(iter(client.redirect_uris.split()), "")
-    return ClientCard(name or client.client_id, host_of(target), not clients.is_verified(client))
+    is_verified = clients.is_verified(client)
+    links = _links_of(client) if is_verified else {}
+    return ClientCard(
+        name or client.client_id, host_of(target), not is_verified, is_on_device(target), **links
+    )
+
+
+def _links_of(client: Any) -> dict[str, str]:
+    """Return the addresses that the client registered of itself (RFC 7591 §2)."""
+    registration = clients.registration_of(client)
+    metadata = registration.metadata if registration else {}
+    named = {"site": "client_uri", "policy": "policy_uri", "terms": "tos_uri"}
+    found = {name: metadata.get(member) for name, member in named.items()}
+    return {name: uri for name, uri in found.items() if isinstance(uri, str) and uri.startswith("https://")}
+
+
+def scope_groups(scopes: list[str] | tuple[str, ...]) -> list[ScopeGroup]:
+    """Return the scopes as the consent page shows them: what is sensitive first, then by group, in their order."""
+    rows = lazyauth_settings.scopes
+    groups: dict[tuple[bool, str], list[tuple[str, str]]] = {}
+    for scope, words in scope_lines(scopes):
+        row = rows.get(scope)
+        key = (row is not None and row.weight == "sensitive", str(row.group) if row else "")
+        groups.setdefault(key, []).append((scope, words))
+    ordered = sorted(groups.items(), key=lambda item: not item[0][0])
+    return [ScopeGroup(heading, is_sensitive, lines) for (is_sensitive, heading), lines in ordered]
 
 
 def scope_lines(scopes: list[str] | tuple[str, ...]) -> list[tuple[str, str]]:
@@ -57,7 +104,7 @@ def _words_for(scope: str) -> str:
     words = lazyauth_settings.scopes
     kind, _colon, provider = scope.partition(":")
     if scope in words or kind != "upstream":
-        return str(words.get(scope, scope))
+        return str(words[scope].text) if scope in words else scope
     return gettext("Act as you at %s: it gets a token of yours there") % name_of_provider(provider)
 
 

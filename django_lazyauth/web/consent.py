@@ -20,7 +20,7 @@ from django_lazyauth.toolkit import clients
 
 from . import binding
 from .binding import Carried, leave, turn_away
-from .client_card import client_card, name_of_user, scope_lines
+from .client_card import client_card, name_of_user, scope_groups, scope_lines
 from .page import show
 
 
@@ -30,6 +30,14 @@ def consent_form(client: Any, user: AbstractBaseUser | None = None) -> str:
     A form must not speak for another account that signed in since.
     """
     return f"consent {clients.metadata_digest(client)} {user.pk if user else ''}"
+
+
+def consent_form_of(pending: PendingAuthorization) -> str:
+    """Return the purpose of the consent form of a row: the client, and the sign-in that the page was shown for.
+
+    A form that stayed open must not speak for somebody who signed in since, in the same flow.
+    """
+    return f"{consent_form(pending.client)} {pending.auth_time and pending.auth_time.timestamp()}"
 
 
 def show_first_consent(request: HttpRequest, carried: Carried, user: AbstractBaseUser) -> HttpResponse:
@@ -57,7 +65,7 @@ def show_consent(request: HttpRequest, pending: PendingAuthorization, secret: st
         allowed=allowed_before(pending.user, client=pending.client, resources=pending.resource),
         account=name_of_user(pending.user) if pending.user else deferred_account(pending),
         post_url=reverse("lazyauth:flow", args=[pending.pk]),
-        form_token=binding.form_token(secret, consent_form(pending.client)),
+        form_token=binding.form_token(secret, consent_form_of(pending)),
     )
 
 
@@ -65,10 +73,15 @@ def _show(request: HttpRequest, asked: Any, *, allowed: frozenset[str], **contex
     """Show the page for *asked*, a checked request or its row. What is new stands apart from what was allowed."""
     context |= {
         "client": client_card(asked.client, asked.redirect_uri),
-        "scopes": scope_lines([scope for scope in asked.scopes if scope not in allowed]),
+        "scope_groups": scope_groups([scope for scope in asked.scopes if scope not in allowed]),
         "allowed_before": scope_lines([scope for scope in asked.scopes if scope in allowed]),
     }
     return show(request, "django_lazyauth/consent.html", context, ui_locales=asked.ui_locales)
+
+
+def wants_another_account(request: HttpRequest) -> bool:
+    """Say whether the person asked to go on as somebody else, on the consent page."""
+    return request.POST.get("decision") == "other"
 
 
 def decide(request: HttpRequest, pending: PendingAuthorization) -> HttpResponse:

@@ -5,6 +5,7 @@ Not here: requests without a row (:mod:`.authorize`), the pages of providers (:m
 
 from __future__ import annotations
 
+from typing import Final
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -25,7 +26,8 @@ from . import binding, repeat
 from .binding import leave
 from .choose import chosen_provider, domain_is_closed, show_choices, way_is_closed
 from .client_card import client_card
-from .consent import consent_form, decide, show_consent
+from .consent import consent_form_of, decide, show_consent, wants_another_account
+from .design.last_way import remember_way
 from .page import go, page_view, show
 from .repeat import Acted, acted
 
@@ -72,7 +74,10 @@ def flow_view(request: HttpRequest, session_id: UUID) -> HttpResponse:
 def _take_form(request: HttpRequest, pending: PendingAuthorization, secret: str) -> HttpResponse:
     """Take what the person chose or decided on one of the two pages."""
     chooses = "provider" in request.POST
-    check_form(request, secret, "flow" if chooses else consent_form(pending.client))
+    check_form(request, secret, "flow" if chooses else consent_form_of(pending))
+    if not chooses and wants_another_account(request):
+        callback.choose_again(pending)
+        return go(reverse("lazyauth:flow", args=[pending.pk]))
     name = chosen_provider(request) if chooses else ""
     if chooses and not name:
         return show_choices(request, pending, secret, notice=domain_is_closed())
@@ -85,6 +90,12 @@ def _take_form(request: HttpRequest, pending: PendingAuthorization, secret: str)
 
 def next_step(request: HttpRequest, pending: PendingAuthorization, secret: str = "") -> HttpResponse:
     """Go on after the person was authenticated: the chain's next leg, consent, or the answer to the client."""
+    response = _next_step(request, pending, secret)
+    remember_way(request, response, pending.provider)
+    return response
+
+
+def _next_step(request: HttpRequest, pending: PendingAuthorization, secret: str) -> HttpResponse:
     if next_provider := chain.next_leg(pending):
         secret = secret or binding.secret_of(request, pending.pk)
         return send(request, pending, next_provider, secret, connect=True)
@@ -123,19 +134,33 @@ def send(
     return go(reverse("lazyauth:provider", args=[pending.pk, provider_name]))
 
 
+#: Seconds until the waiting page looks again, for each time that it was shown; then it waits for the person.
+PAUSES: Final = (2, 4, *(8,) * 6)
+
+
 def show_waiting(request: HttpRequest, pending: PendingAuthorization, waiting: Pending) -> HttpResponse:
-    """Show that another server is being asked. The page reloads its own address by itself."""
+    """Show that another server is being asked. The page reloads its own address by itself, less often each time.
+
+    Only the first is announced, because a screen reader would read each of them. The last one does not reload.
+    """
+    again = request.GET.copy()
+    given = again.get("waited", "")
+    waited = min(int(given), len(PAUSES)) if given.isascii() and given.isdigit() and len(given) < 3 else 0
+    again["waited"] = str(waited + 1)
+    pause = max(PAUSES[waited], waiting.retry_after) if waited < len(PAUSES) else 0
     response = show(
         request,
         "django_lazyauth/waiting.html",
         {
             "host": pending.provider.removeprefix(SSO_PREFIX),
             "client": client_card(pending.client, pending.redirect_uri),
-            "retry_after": waiting.retry_after,
+            "pause": pause,
+            "is_first": waited == 0,
+            "again_url": f"?{again.urlencode()}",
             "choices_url": reverse("lazyauth:flow", args=[pending.pk]),
         },
         ui_locales=pending.ui_locales,
         status=202,
     )
-    response.headers["Retry-After"] = str(waiting.retry_after)
+    response.headers["Retry-After"] = str(pause or PAUSES[-1])
     return response

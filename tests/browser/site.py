@@ -18,6 +18,14 @@ CLIENT_NAME = "Trail Journal"
 EMPTIED = re.compile(r"auth_user|django_session|oauth2_provider_(?!application$)|lazyauth_(?!providerkey)")
 
 
+def words_of(mail: EmailMessage) -> str:
+    """Return the text of a mail that has it as HTML too."""
+    plain = mail.get_body(("plain",))
+    assert plain is not None
+    text: str = plain.get_content()
+    return text
+
+
 class Site:
     """The example site and its upstream.
 
@@ -75,7 +83,7 @@ class Site:
 
     def code_for(self, address: str) -> str:
         """Return the code in the last mail to *address*."""
-        text = self.mails_to(address)[-1].get_content()
+        text = words_of(self.mails_to(address)[-1])
         found = re.search(r"^\s+([0-9A-Z]{4}-[0-9A-Z]{4})\s*$", text, flags=re.M)
         assert found, text
         return found[1]

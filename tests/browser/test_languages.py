@@ -8,7 +8,7 @@ import pytest
 
 from .looks import faults_of, overflow_of
 from .person import ADA, PASSWORD, UPSTREAM, Somebody
-from .site import Site
+from .site import Site, words_of
 
 
 def language(person: Somebody) -> str:
@@ -44,7 +44,7 @@ def test_ui_locales_asks_for_german_on_the_password_pages_and_in_the_mail(site: 
     assert language(person) == "de"
     mail = site.mails_to(address)[-1]
     assert mail["Subject"].startswith("Ihr Code für ")
-    assert "Geben Sie ihn niemandem" in mail.get_content()
+    assert "Geben Sie ihn niemandem" in words_of(mail)
 
 
 def test_without_ui_locales_the_browser_chooses(site: Site, somebody):

@@ -8,7 +8,7 @@ import pytest
 
 from .pages import NEW_PASSWORD, password_code, password_register, password_sign_in, password_wrong
 from .person import Somebody
-from .site import Site
+from .site import Site, words_of
 
 NEWER_PASSWORD = "nine-loud-herons"
 
@@ -149,7 +149,7 @@ def test_a_known_address_gives_the_same_page_and_another_mail(site: Site, somebo
     password_code(known, site.client(), address)
     password_code(unknown, site.client(), stranger)
     assert known.text.replace(address, "…") == unknown.text.replace(stranger, "…")
-    assert "has an account already" in site.mails_to(address)[-1].get_content()
+    assert "has an account already" in words_of(site.mails_to(address)[-1])
 
 
 def test_somebody_can_turn_to_another_way_in(site: Site, person: Somebody):

@@ -97,7 +97,7 @@ def test_any_mapping_will_do_for_the_dict(settings, kind):
 
 def test_lazy_texts_are_texts(lazyauth):
     lazyauth(SCOPES={"mail": gettext_lazy("Read"), "openid": lazystr("Who")})
-    assert lazyauth_settings.scopes["mail"] == "Read"
+    assert lazyauth_settings.scopes["mail"].text == "Read"
     lazyauth(ISSUER=SimpleLazyObject(lambda: "https://lazy.example"))
     assert type(lazyauth_settings.issuer) is str
     assert messages() == []

@@ -23,7 +23,7 @@ from django_lazyauth.conf.nested import (
     SwapSettings,
     Table,
 )
-from django_lazyauth.conf.pages import BrandSettings
+from django_lazyauth.conf.pages import BrandSettings, ScopeSettings
 from django_lazyauth.conf.setting import Setting
 from django_lazyauth.conf.table import ROWS
 from django_lazyauth.openid.presets import PRESETS
@@ -38,6 +38,7 @@ NESTED: dict[str, type[Table]] = {
         DpopSettings,
         ProtectedResource,
         ResourceServerSettings,
+        ScopeSettings,
         SsoDocument,
         SwapSettings,
     )

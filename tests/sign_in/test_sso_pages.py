@@ -116,13 +116,20 @@ def test_a_cold_domain_is_a_waiting_page_that_goes_on_by_itself(sso, client_):
     answer = type_domain(browser, page_with_field(browser, client_), "acme.example")
     assert answer.status_code == 303
     waiting_url = answer.headers["Location"]
-    for _ in range(3):
+    pauses, announced = [], []
+    for _ in range(9):
         waiting = get(browser, waiting_url)
         assert waiting.status_code == 202
-        assert waiting.headers["Retry-After"] == "1"
-        refresh = BeautifulSoup(waiting.content, "html.parser").find("meta", {"http-equiv": "refresh"})
-        assert refresh["content"] == "1"
+        page = BeautifulSoup(waiting.content, "html.parser")
+        refresh = page.find("meta", {"http-equiv": "refresh"})
+        pause, _, again = refresh["content"].partition("; url=") if refresh else ("", "", "?")
+        pauses.append(pause)
+        announced.append(page.find(attrs={"role": "status"}) is not None)
         assert b"acme.example" in waiting.content
+        waiting_url = waiting_url.partition("?")[0] + again
+    # Spec 10: less often each time, announced once, and no reload without end.
+    assert pauses == ["2", "4", "8", "8", "8", "8", "8", "8", ""]
+    assert announced == [True] + [False] * 8
     sso.control(hold_documents=False)
     assert follow_waiting(browser, answer).headers["Location"].startswith(sso.issuer)
     assert [len(sso.requests(path)) for path in DOCUMENTS] == [1, 1, 1]
@@ -138,7 +145,7 @@ def test_evicted_while_the_person_is_away_it_waits_and_spends_nothing(sso, clien
     path = callback.removeprefix("https://auth.example")
     for _ in range(2):
         waiting = get(browser, path)
-        assert (waiting.status_code, waiting.headers["Retry-After"]) == (202, "1")
+        assert (waiting.status_code, waiting.headers["Retry-After"]) == (202, "2")
     assert sso.requests("/token") == []
     sso.control(hold_documents=False)
     returned = follow_waiting(browser, waiting)
