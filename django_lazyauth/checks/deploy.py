@@ -66,7 +66,7 @@ def _delivers_mail() -> bool:
 def check_site() -> Iterator[CheckMessage]:
     if cache_is_process_local():
         yield Error(
-            "The cache is local to one process: each process counts its own throttles and fetches for itself.",
+            "The cache is local to one process: each process counts throttles, fetches and DPoP proofs for itself.",
             hint='Set CACHES["default"] to Redis, Memcached or the database.',
             id="lazyauth.E105",
         )

@@ -77,7 +77,7 @@ def _deployment() -> Iterator[CheckMessage]:
         yield Error("The issuer, its keys or the audience of this site are not https.", id="lazyauth.E160")
     if cache_is_process_local():
         yield Error(
-            "The cache is local to one process: each process fetches the issuer's keys for itself.",
+            "The cache is local to one process: each process fetches keys and takes a DPoP proof for itself.",
             hint='Set CACHES["default"] to Redis, Memcached or the database.',
             id="lazyauth.E161",
         )

@@ -12,6 +12,9 @@ from django.db import connection
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 from oauth2_provider.models import AccessToken, RefreshToken
 
 from django_lazyauth.errors import InvalidDpopProof
@@ -30,6 +33,7 @@ from django_lazyauth.upkeep.sweep import sweep
 from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.support.client_keys import ClientKey, give_keys
 from tests.support.dpop import ProofKey
+from tests.support.examples import examples as count
 from tests.support.journey import ISSUER, OAuthClient, code_for, get, make_browser, post_form, redeem, sign_in
 from tests.tokens.conftest import decoded
 
@@ -579,3 +583,59 @@ def test_the_first_request_of_a_double_click_wins(client_):
     browser = make_browser()
     sign_in(browser, client_, dpop_jkt=KEY.thumbprint)
     assert PendingAuthorization.objects.get().jkt == KEY.thumbprint
+
+
+# -- against a model of the session ----------------------------------------------------------------------------
+
+PROOFS = st.sampled_from(["none", "first", "second", "copied"])
+STEPS = st.lists(st.tuples(PROOFS, st.sampled_from(["newest", "spent"])), min_size=1, max_size=6)
+
+
+@examples(max_examples=count(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(begins=st.sampled_from(["none", "first"]), is_public=st.booleans(), steps=STEPS)
+def test_i24_each_token_is_bound_as_a_model_of_the_session_says(
+    client_, confidential, begins, is_public, steps
+):
+    """I24, I10, RFC 9449 §5: whatever comes in whatever order, no refusal ends the session or spends its token.
+
+    The model is one key: that of the session. *copied* is the last proof that was answered, once more.
+    """
+    keys = {"none": None, "first": KEY, "second": OTHER}
+    session = Session(client_ if is_public else confidential)
+    newest, spent = session.begin(key=keys[begins])["refresh_token"], None
+    bound, kept = begins, None
+    last = None
+    for sent, which in steps:
+        token = newest if which == "newest" or spent is None else spent
+        if sent == "copied" and last is None:
+            continue
+        name, text = last if sent == "copied" else (sent, None)
+        key = keys[name]
+        proof = text or (key.proof(TOKEN) if key is not None else None)
+        answer = session.refresh(token, **({"text": proof} if proof else {"key": None}))
+        if is_public and bound != "none" and name != bound:
+            assert_refused(answer, "invalid_grant")
+        elif not is_public and bound != "none" and name == "none":
+            assert_refused(answer, "invalid_dpop_proof")
+        elif token == spent and name != kept["name"]:
+            assert_refused(answer, "invalid_grant")
+        elif text is not None:
+            assert_refused(answer, "invalid_dpop_proof")
+        else:
+            assert answer.status_code == 200, answer.content
+            if proof is not None:
+                last = (name, proof)
+            if token == spent:
+                assert answer.content == kept["body"]
+                continue
+            body = answer.json()
+            named = decoded(body["access_token"])[1].get("cnf", {}).get("jkt")
+            assert named == (key.thumbprint if key is not None else None)
+            assert body["token_type"] == ("DPoP" if key is not None else "Bearer")
+            spent, newest, kept = token, body["refresh_token"], {"name": name, "body": answer.content}
+            if is_public and bound == "none":
+                bound = name
+    # Whoever has what the session wants goes on.
+    key = keys[bound]
+    assert session.refresh(newest, key=key).status_code == 200
+    PendingAuthorization.objects.all().delete()
