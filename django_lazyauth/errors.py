@@ -199,6 +199,7 @@ class ProviderError(LazyAuthError):
     ``reason`` is a short word of ours for logs and pages. It never contains text from the upstream.
 
     Attributes:
+        who: Subject and e-mail address of the person, where the provider said them and they are refused all the same.
         stage: What was being done: ``authorization``, ``token``, ``userinfo``, ``id_token``, ``keys`` …; or empty.
         upstream_error: The error code of the upstream where it has the shape of one of RFC 6749, else empty.
         http_status: Of the upstream's answer; ``None`` where there was none.
@@ -212,7 +213,9 @@ class ProviderError(LazyAuthError):
         stage: str = "",
         upstream_error: object = "",
         http_status: int | None = None,
+        who: tuple[str, str] = ("", ""),
     ) -> None:
+        self.who = who
         self.reason = reason
         self.debug = debug
         self.stage = stage

@@ -96,7 +96,7 @@ class LargeTable(ModelAdmin):
                 self.client_fields,
                 rooms.search.find_clients(term) if session is None and self.client_fields else [],
             ),
-            (self.user_fields, rooms.users.find_users(term) if self.user_fields else []),
+            (self.user_fields, list(rooms.people.find_people(term).users) if self.user_fields else []),
         ):
             for field in fields if keys else ():
                 found |= Q(**{f"{field}__in": keys})

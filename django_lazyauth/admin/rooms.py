@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from django_lazyauth import users as users
     from django_lazyauth.checks import provider_report as provider_report
     from django_lazyauth.clients import members as members
     from django_lazyauth.clients import metadata as metadata
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from django_lazyauth.sessions import revoked as revoked
     from django_lazyauth.sign_in import identities as identities
     from django_lazyauth.tokens import family as family
+    from django_lazyauth.users import people as people
 
 _MODULES: Final = {
     "assertion": "clients.by_key.assertion",
@@ -36,13 +36,13 @@ _MODULES: Final = {
     "members": "clients.members",
     "metadata": "clients.metadata",
     "operator_actions": "clients.operator_actions",
+    "people": "users.people",
     "provider_report": "checks.provider_report",
     "redirects": "clients.redirects",
     "registration": "clients.registration",
     "registry": "providers.registry",
     "revoked": "sessions.revoked",
     "search": "clients.search",
-    "users": "users",
 }
 
 

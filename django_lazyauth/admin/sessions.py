@@ -1,4 +1,4 @@
-"""What operators see of sign-ins and sessions: pending rows, live sessions, logout deliveries and consents."""
+"""What operators see of sessions: those that live, what their clients are told, and consents."""
 
 from __future__ import annotations
 
@@ -15,41 +15,13 @@ from django_lazyauth.models import (
     Consent,
     DeferredRegistration,
     LogoutDelivery,
-    PendingAuthorization,
     Status,
 )
 
 from . import rooms
 from .base import EndsSessions, ReadOnlyAdmin
 from .large import ProviderFilter
-
-SEARCH_HELP = _("Session, client, or a person's id, user name or e-mail address")
-
-
-@admin.register(PendingAuthorization)
-class PendingAuthorizationAdmin(ReadOnlyAdmin):
-    hidden = ("state", "nonce", "code_challenge", "binding_digest", "state_digest", "code_digest", "private")
-    list_display = (
-        "session_id",
-        "client",
-        "status",
-        "provider",
-        "user",
-        "failed_attempts",
-        "last_error",
-        "created_at",
-    )
-    list_filter = ("status", ProviderFilter)
-    list_select_related = ("client", "user")
-    uuid_fields, client_fields, user_fields = ("session_id",), ("client",), ("user",)
-    search_help_text = SEARCH_HELP
-
-    def delete_model(self, request: HttpRequest, obj: PendingAuthorization) -> None:
-        """End the sign-in or its session. A replay of its code is not recognised afterwards; it fails as unknown."""
-        rooms.end.delete_flows([obj.pk])
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        rooms.end.delete_flows(queryset.values_list("pk", flat=True))
+from .sign_ins import HIDDEN, SEARCH_HELP
 
 
 class _SessionList(ChangeList):
@@ -68,7 +40,7 @@ class _SessionList(ChangeList):
 class ClientSessionAdmin(EndsSessions):
     """Where people are signed in now. Ending one revokes its tokens; its row stays, so that a replay is seen."""
 
-    hidden = PendingAuthorizationAdmin.hidden
+    hidden = HIDDEN
     is_deletable = False
     list_display = ("session_id", "user", "client", "provider", "exchanged_at", "last_used_at")
     list_filter = (ProviderFilter,)

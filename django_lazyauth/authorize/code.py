@@ -13,7 +13,7 @@ from django_lazyauth.clients.redirects import authorization_response, redirect_u
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import AccessDenied, InvalidGrant, ProviderError
 from django_lazyauth.kit.retry import known_by, retries_on_conflict
-from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status
+from django_lazyauth.models import DeferredRegistration, Noted, PendingAuthorization, Reason, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sessions import end
@@ -98,4 +98,5 @@ def deny(pending: PendingAuthorization) -> str:
     if pending.status != Status.AUTHENTICATED:
         raise InvalidGrant(gettext_noop("This request was answered already."))
     refused = AccessDenied("The person did not allow it.")
-    return fail_flow(pending, error=refused.error, description=refused.description)
+    noted = Noted(Reason.DENIED, pending.provider, "consent")
+    return fail_flow(pending, error=refused.error, description=refused.description, noted=noted)

@@ -14,11 +14,11 @@ from django.db import IntegrityError, router, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from django_lazyauth.authorize import quota
+from django_lazyauth.authorize import quota, refused
 from django_lazyauth.authorize.request import AuthorizationRequest, SingleUse
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import InvalidRequestUri
-from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.errors import InvalidRequestUri, TemporarilyUnavailable
+from django_lazyauth.models import Noted, PendingAuthorization, Reason
 from django_lazyauth.sign_in import identities
 from django_lazyauth.sign_in.leg import SignInEnded
 from django_lazyauth.toolkit import clients
@@ -60,7 +60,12 @@ def keep_request(
         InvalidGrant: The row exists, and belongs to another browser or is expired.
         InvalidRequestUri: Another flow used the request up.
     """
-    is_tight = quota.require_quota(browser.network)
+    try:
+        is_tight = quota.require_quota(browser.network)
+    except TemporarilyUnavailable:
+        noted = Noted(Reason.RATE_LIMIT, stage="quota", email=_address(request.login_hint))
+        refused.note_refusal(request.client, browser.network, noted)
+        raise
     pending = _new_row(request, session_id, browser, link_to)
     if has_acted:
         pending.pushed_digest = pending.request_digest
@@ -75,6 +80,11 @@ def keep_request(
     if is_tight:
         quota.take_back_if_exceeded(pending)
     return pending
+
+
+def _address(hint: str) -> str:
+    """Return a hint that is an e-mail address; anybody can write any other into a link."""
+    return hint if "@" in hint else ""
 
 
 def _new_row(

@@ -17,9 +17,12 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import TemporarilyUnavailable
 from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import PendingAuthorization, Status
+from django_lazyauth.upkeep import sign_in_log
 from django_lazyauth.vault import leave
 from django_lazyauth.vault.abandoned import abandon
 
+#: Who of a row's people is known.
+_PERSON: Final = ("user_id", "said_subject")
 #: Rows that one request deletes at most.
 BATCH: Final = 200
 #: With fewer rows left than this, concurrent requests could exceed the quota together. They check it once more.
@@ -83,11 +86,16 @@ def _delete_dead(network: str) -> None:
         rows = rows.order_by("network", "expires_at")
         if connections[_database()].features.has_select_for_update_skip_locked:
             rows = rows.select_for_update(skip_locked=True)
-        of_network = rows.filter(network=network).values_list("pk", flat=True)[:BATCH]
-        keys = {*of_network, *rows.values_list("pk", flat=True)[:BATCH]}
-        abandon(keys)
-        leave.delete_of_sessions(keys)
-        PendingAuthorization.objects.filter(pk__in=keys).delete()
+        of_network = rows.filter(network=network).values_list("pk", *_PERSON)[:BATCH]
+        found = {
+            key: any(person) for key, *person in (*of_network, *rows.values_list("pk", *_PERSON)[:BATCH])
+        }
+        abandon(found)
+        leave.delete_of_sessions(found)
+        # Strangers' rows go. Who sends many of them must not empty the log of the others.
+        kept = [key for key, has_person in found.items() if has_person]
+        gone = [key for key, has_person in found.items() if not has_person]
+        PendingAuthorization.objects.filter(pk__in=[*gone, *sign_in_log.keep(kept)]).delete()
 
 
 def _database() -> str:

@@ -108,6 +108,12 @@ class LazyAuthSettings(PageSettings, ScopeRows):
         "How long an exchanged row stays, so that a replay of its code is recognised.",
         default=DAY,
     )
+    sign_in_log_retention = Setting(
+        duration(at_most=365 * DAY, zero=True),
+        "How long an ended sign-in stays for operators to look at; the oldest of [10,000 of a kind]"
+        "(operators.md#sign-ins) go before that. 0: none is kept.",
+        default=7 * DAY,
+    )
     flow_lifetime = Setting(
         duration(at_most=7 * DAY),
         "How long a person may take from the first page to the code.",

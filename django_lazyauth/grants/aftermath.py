@@ -8,10 +8,12 @@ from typing import Final
 from django.db import DatabaseError, InterfaceError, router, transaction
 from django.utils import timezone
 
+from django_lazyauth.errors import SealBroken
 from django_lazyauth.kit.log import log_failure
 from django_lazyauth.kit.retry import retries_on_conflict
-from django_lazyauth.models import PendingAuthorization, Status
+from django_lazyauth.models import DeferredRegistration, Noted, PendingAuthorization, Reason, Status
 from django_lazyauth.sessions import end
+from django_lazyauth.sign_in.deferred import open_deferred
 from django_lazyauth.signals import finalize_failed
 from django_lazyauth.vault.abandoned import abandon
 
@@ -28,19 +30,35 @@ def settle(outcome: Outcome) -> None:
     for session_id in outcome.ended_sessions:
         end.end_session(session_id)
     if outcome.discarded is not None:
-        _discard(outcome.discarded)
+        _discard(outcome.discarded, outcome.reason)
     if outcome.error is not None and outcome.pending is not None:
         _count_failure(outcome.pending, outcome.error, is_known=outcome.is_known)
 
 
 @retries_on_conflict
-def _discard(pending: PendingAuthorization) -> None:
+def _discard(pending: PendingAuthorization, reason: Reason) -> None:
+    subject, email = _who(pending)
+    noted = Noted(reason, pending.provider, "exchange", subject=subject, email=email)
     with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
         # The pending row first, as everywhere: a concurrent request with the same code locks it first too.
         PendingAuthorization.objects.filter(pk=pending.pk, status=Status.CODE_ISSUED).update(
-            status=Status.FAILED, last_error="RegistrationRefused", private="", updated_at=timezone.now()
+            status=Status.FAILED,
+            last_error="RegistrationRefused",
+            private="",
+            updated_at=timezone.now(),
+            **noted.columns(pending),
         )
         abandon([pending.pk])
+
+
+def _who(pending: PendingAuthorization) -> tuple[str, str]:
+    """Return subject and address of the person who cannot be written; empty where nothing is deferred any more."""
+    row = DeferredRegistration.objects.filter(pk=pending.pk).first()
+    try:
+        identity = open_deferred(row).identity if row is not None else None
+    except SealBroken:
+        identity = None
+    return (identity.subject, identity.email) if identity is not None else ("", "")
 
 
 def _count_failure(pending: PendingAuthorization, error: Exception, *, is_known: bool) -> None:

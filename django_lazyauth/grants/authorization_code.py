@@ -26,7 +26,13 @@ from django_lazyauth.errors import (
     SealBroken,
 )
 from django_lazyauth.kit.retry import is_conflict
-from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity, Status
+from django_lazyauth.models import (
+    DeferredRegistration,
+    PendingAuthorization,
+    ProviderIdentity,
+    Reason,
+    Status,
+)
 from django_lazyauth.models.locked_code import LockedCode, lock_code
 from django_lazyauth.providers.base import SyncTerms
 from django_lazyauth.providers.registry import get_provider, is_on
@@ -68,7 +74,8 @@ def authorization_code(form: Form, prepared: Prepared) -> Outcome:
         return Outcome.of_refusal(refusal, ended_session=pending.pk)
     except registration.Taken:
         taken = InvalidGrant("An account with this name or address exists already; nothing was written.")
-        raise Raced(Outcome(TokenAnswer.of_error(taken), discarded=pending)) from None
+        outcome = Outcome(TokenAnswer.of_error(taken), discarded=pending, reason=Reason.DUPLICATE)
+        raise Raced(outcome) from None
     except Exception as error:
         # Whatever a host's receiver or a provider raises is counted. A conflict is tried again first.
         if pending is None or pending.status != Status.CODE_ISSUED or is_conflict(error):

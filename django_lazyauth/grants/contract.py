@@ -26,7 +26,7 @@ from django_lazyauth.errors import (
 from django_lazyauth.kit.http import without_empty
 from django_lazyauth.kit.retry import is_outage
 from django_lazyauth.kit.text import has_bad_characters
-from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.models import PendingAuthorization, Reason
 from django_lazyauth.openid.dpop.proof import Proof
 from django_lazyauth.openid.jose import TOKEN_LIMIT
 from django_lazyauth.toolkit.clients import Client
@@ -169,6 +169,7 @@ class Outcome:
         ended_sessions: Sessions to end after the transaction: the request showed that a copy of a token exists.
         discarded: The authorization whose deferred registration can never be written. It is discarded after the
             transaction.
+        reason: Why it cannot, for operators.
         error: What failed in the transaction, if anything.
         is_known: Whether what failed is known to be rolled back. The acknowledgement of its COMMIT may be lost.
     """
@@ -178,6 +179,7 @@ class Outcome:
     pending: PendingAuthorization | None = None
     ended_sessions: frozenset[UUID] = frozenset()
     discarded: PendingAuthorization | None = None
+    reason: Reason = Reason.REFUSED_HERE
     error: Exception | None = None
     is_known: bool = True
 

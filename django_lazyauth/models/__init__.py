@@ -11,6 +11,7 @@ from .keys import ProviderKeySet
 from .lease import NamedLease
 from .legacy import LEGACY_TYPES, LegacyUpstreamToken
 from .logout import DeliveryState, LogoutDelivery, UsedLogoutToken
+from .sign_in_log import Noted, Reason
 from .successor import SealedSuccessor
 from .sweep import SweepPosition
 from .token_facts import TokenFacts
@@ -32,10 +33,12 @@ __all__ = [
     "LegacyUpstreamToken",
     "LogoutDelivery",
     "NamedLease",
+    "Noted",
     "PendingAuthorization",
     "ProofKind",
     "ProviderIdentity",
     "ProviderKeySet",
+    "Reason",
     "Revocation",
     "SealedSuccessor",
     "Status",

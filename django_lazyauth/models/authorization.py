@@ -19,7 +19,9 @@ from django.utils.translation import gettext_lazy as _
 from django_lazyauth.errors import InvalidGrant
 from django_lazyauth.kit.retry import is_foreign_key_violation, known_by, retry_on_conflict
 
+from . import sign_in_log
 from .fields import PROVIDER_LENGTH, ExactCharField, cascade_at_once, client_key, digest, uuid7
+from .sign_in_log import LoggedSignIn, Noted, Reason
 from .single_use import USED, used_once
 from .token_facts import THUMBPRINT_LENGTH
 
@@ -36,6 +38,8 @@ class Status(models.TextChoices):
 #: A person may still continue these.
 OPEN = (Status.REQUESTED, Status.SENT_UPSTREAM, Status.AUTHENTICATED, Status.CODE_ISSUED)
 NOT_EXCHANGED = ~Q(status=Status.EXCHANGED)
+#: What counts against the quotas. Rows of the log have quotas of their own.
+COUNTED = NOT_EXCHANGED & Q(log_slot__isnull=True)
 #: The browser of these is signed in on its next visit (``sessions/browser.py``).
 TO_RESUME = Q(status=Status.EXCHANGED, is_deferred=True, resumed_at__isnull=True)
 
@@ -105,12 +109,12 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
         return row
 
     def counted(self) -> Self:
-        """Keep what counts against the caps on rows that anybody can create (I16): all but exchanged rows.
+        """Keep what counts against the caps on rows that anybody can create (I16): no exchanged rows, and not the log.
 
         A live session is an exchanged row, so nearly all rows of a large site are. The partial index
-        ``lazyauth_pending_open`` holds the others; its condition and this one must be the same expression.
+        ``lazyauth_pending_count`` holds the others; its condition and this one must be the same expression.
         """
-        return self.filter(NOT_EXCHANGED)
+        return self.filter(COUNTED)
 
     def due(self, now: datetime, retained_since: datetime) -> Self:
         """Keep what the sweep looks at: expired flows, and exchanged rows after their retention.
@@ -125,7 +129,7 @@ class PendingAuthorizationQuerySet(models.QuerySet["PendingAuthorization"]):
         return self.filter(Q(request_until__isnull=True) | Q(request_until__lt=now))
 
 
-class PendingAuthorization(models.Model):
+class PendingAuthorization(LoggedSignIn):
     """One authorization request. Its primary key is also the session id of the tokens that come of it."""
 
     session_id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -252,15 +256,13 @@ class PendingAuthorization(models.Model):
     objects = PendingAuthorizationQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("pending authorization")
-        verbose_name_plural = _("pending authorizations")
+        verbose_name = _("sign-in")
+        verbose_name_plural = _("sign-ins")
         # Each step of a sign-in writes an entry to each index that holds the row, so each is named with its queries and
         # is as small as they allow. MySQL and MariaDB ignore the conditions.
         indexes = [
             # The caps (`authorize/quota.py`).
-            models.Index(
-                fields=["network", "expires_at"], name="lazyauth_pending_open", condition=NOT_EXCHANGED
-            ),
+            models.Index(fields=["network", "expires_at"], name="lazyauth_pending_count", condition=COUNTED),
             # The sweep.
             models.Index(fields=["expires_at"], name="lazyauth_pending_expiry"),
             # The next visit of a browser.
@@ -270,8 +272,11 @@ class PendingAuthorization(models.Model):
             models.Index(
                 fields=["link_to"], name="lazyauth_pending_link_to", condition=Q(link_to__isnull=False)
             ),
+            # The log of sign-ins.
+            *sign_in_log.INDEXES,
         ]
         constraints = [
+            *sign_in_log.CONSTRAINTS,
             # Not `unique` at the field: PostgreSQL would get a second index for LIKE, which nobody asks for.
             models.UniqueConstraint(fields=["state_digest"], name="lazyauth_pending_one_state"),
             models.UniqueConstraint(fields=["code_digest"], name="lazyauth_pending_one_code"),
@@ -339,6 +344,7 @@ class PendingAuthorization(models.Model):
             failed_attempts=F("failed_attempts") + 1,
             last_error=error_class[:128],
             updated_at=timezone.now(),
+            **Noted(Reason.FAULT, self.provider, "exchange", error_class).columns(self),
         )
         return self.failed_attempts + 1
 

@@ -84,6 +84,11 @@ class ProviderIdentity(models.Model):
     class Meta:
         verbose_name = _("identity")
         verbose_name_plural = _("identities")
+        # Operators look for people.
+        indexes = [
+            models.Index(fields=["subject"], name="lazyauth_identity_subject"),
+            models.Index(fields=["email"], name="lazyauth_identity_email", condition=~Q(email="")),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["provider", "subject"], name="lazyauth_identity_one_user"),
             models.UniqueConstraint(

@@ -21,6 +21,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 import django_lazyauth
 from django_lazyauth.errors import ProviderUnavailable
+from django_lazyauth.models import Noted
 from django_lazyauth.openid.presets import LOGOS, PRESETS
 from django_lazyauth.vault.tokens import GrantTerms, UpstreamBundle, UpstreamTokens
 
@@ -174,6 +175,7 @@ class Page:
         context: For the template; the view adds the flow, the client and the form token.
         private: JSON for the next ``complete``; ``None`` keeps the stored one.
         status: HTTP status.
+        refused: Why the form was not enough, for operators, where it was an attempt to sign in.
         is_final: The form had an effect outside, such as a mail. The same form again, from a double click or a
             reload, shows this page again and does nothing.
     """
@@ -183,6 +185,7 @@ class Page:
     private: Json | None = field(default=None, repr=False)
     status: int = 200
     is_final: bool = False
+    refused: Noted | None = field(default=None, repr=False)
 
 
 @cache

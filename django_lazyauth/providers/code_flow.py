@@ -30,7 +30,7 @@ from django_lazyauth.openid.descriptor import (
     ProviderDescriptor,
     descriptor_from_settings,
 )
-from django_lazyauth.openid.people.admission import refusing_key
+from django_lazyauth.openid.people.admission import refusing_key, who_of
 from django_lazyauth.openid.requests.authentication import AuthMethod, methods_to_try
 from django_lazyauth.openid.requests.found import find_method, keep_method
 from django_lazyauth.openid.requests.kept import read_keep, read_kept, with_kept
@@ -378,7 +378,7 @@ class CodeFlow(Provider):
             IdentityRejected: ``not_allowed``.
         """
         if key := refusing_key(self.descriptor.people, documents, tenant):
-            raise IdentityRejected("not_allowed", stage="account", debug=f'"{key}"')
+            raise IdentityRejected("not_allowed", stage="account", debug=f'"{key}"', who=who_of(documents))
 
     def check_issuer(self, answer: Mapping[str, str], endpoints: Endpoints) -> None:
         """Refuse an answer that names another issuer, also an answer with an error (RFC 9207 §2.4)."""

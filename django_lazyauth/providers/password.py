@@ -22,14 +22,13 @@ from uuid import UUID
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.hashers import identify_hasher, make_password
 from django.contrib.auth.signals import user_login_failed
-from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import RegistrationRefused
 from django_lazyauth.kit.throttle import Throttle
-from django_lazyauth.models import ProviderIdentity
+from django_lazyauth.models import Noted, ProviderIdentity, Reason
 from django_lazyauth.models.fields import digest
 
 from .base import Identity, Json, Page, Provider, Success
@@ -40,7 +39,8 @@ from .password_forms import (
     CodeForm,
     NewPasswordForm,
     SignInForm,
-    normalise_address,
+    subject_of,
+    why_refused,
 )
 from .password_mails import AddressRefused, Kind, may_mail, send_mail
 
@@ -194,17 +194,24 @@ class PasswordProvider(Provider):
         if not form.is_valid():
             return _form_page("sign_in", form)
         login = form.cleaned_data["email"]
-        flow, account = str(pending.session_id), _subject_of(login) or login.casefold()
+        flow, account = str(pending.session_id), subject_of(login) or login.casefold()
         within_limits = [FLOW_FAILURES.take(flow), ACCOUNT_FAILURES.take(account)]
         if not all(within_limits):
             # The same work as a real check, so that the response time does not show that nothing is checked.
             make_password(form.cleaned_data["password"])
-            return _form_page("sign_in", form, alert=_locked_out(is_account=not within_limits[1]))
+            alert = _locked_out(is_account=not within_limits[1])
+            return self._refused(form, alert, login, Reason.RATE_LIMIT)
         success = self._authenticate(request, login, form.cleaned_data["password"])
         if success is None:
-            return _form_page("sign_in", form, alert=NOT_SIGNED_IN)
+            reason = why_refused(login, self._identity(subject_of(login) or ""))
+            return self._refused(form, NOT_SIGNED_IN, login, reason)
         ACCOUNT_FAILURES.give_back(account)
         return success
+
+    def _refused(self, form: Form, alert: Any, login: str, reason: Reason) -> Page:
+        """Show the form again. The person does not read why; operators do."""
+        noted = Noted(reason, self.name, "password", email=login)
+        return replace(_form_page("sign_in", form, alert=alert), refused=noted)
 
     @sensitive_variables("password")
     def _authenticate(self, request: HttpRequest, login: str, password: str) -> Success | None:
@@ -213,7 +220,7 @@ class PasswordProvider(Provider):
         If the address has an identity here, only its user is checked, even if a user of the site has that name. The
         right password upgrades an outdated hash, as in Django's own sign-in.
         """
-        identity = self._identity(_subject_of(login) or "")
+        identity = self._identity(subject_of(login) or "")
         if identity is None:
             local = authenticate(request, username=login, password=password)
             return Success(self._local_identity(local), user=local, amr=("pwd",)) if local else None
@@ -344,13 +351,6 @@ def _locked_out(*, is_account: bool) -> Any:
 def _has_password(user: AbstractBaseUser) -> bool:
     """Say whether *user* has a password; a user created without one has an empty or an unusable one."""
     return bool(user.password) and user.has_usable_password()
-
-
-def _subject_of(login: str) -> str | None:
-    try:
-        return normalise_address(login)
-    except ValidationError:
-        return None
 
 
 def _digest_of_code(pending: PendingAuthorization, challenge: Challenge, code: str) -> str:

@@ -1,6 +1,6 @@
-"""The forms of the password pages: addresses, passwords, codes.
+"""The forms of the password pages: addresses, passwords, codes; and why one was refused, for operators.
 
-Not here: accounts. Whether a form is valid does not depend on them.
+Whether a form is valid does not depend on accounts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
+
+from django_lazyauth.models import ProviderIdentity, Reason
 
 #: Characters of an address (RFC 5321 §4.5.3.1.3, less the angle brackets).
 ADDRESS_LENGTH = 254
@@ -183,3 +185,23 @@ class CodeForm(PageForm):
             }
         ),
     )
+
+
+def subject_of(login: str) -> str | None:
+    """Return the address that *login* is, normalised; ``None`` where it is none."""
+    try:
+        return normalise_address(login)
+    except ValidationError:
+        return None
+
+
+def why_refused(login: str, identity: ProviderIdentity | None) -> Reason:
+    """Return why the user of *login* could not sign in. The same query whether there is one or not.
+
+    Args:
+        identity: Of *login* at the provider.
+    """
+    model = get_user_model()
+    named = model._default_manager.filter(**{model.USERNAME_FIELD: login}).first()
+    user = identity.user if identity is not None else named
+    return Reason.DEACTIVATED if user is not None and not user.is_active else Reason.WRONG_PASSWORD

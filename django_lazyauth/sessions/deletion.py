@@ -61,6 +61,7 @@ def end_on_user_deletion(sender: Any, instance: Any, **kwargs: Any) -> None:
         return live.exists() or flows.of_user(pk).exists()
 
     row = _written_there(sender).filter(pk=pk)
+    _forget_refusals(instance)
     # Before the row is locked, because it waits for sessions that join a grant.
     leave.delete_of_user(pk, withdrawn=True)
     _shut(row, is_open, end)
@@ -75,6 +76,16 @@ def end_on_user_deletion(sender: Any, instance: Any, **kwargs: Any) -> None:
             _written_there(PendingAuthorization).filter(Q(user_id=pk) | Q(link_to_id=pk)),
         ],
     )
+
+
+def _forget_refusals(user: Any) -> None:
+    """Delete rows of the log that name no user and say what a provider, or a link, said of this one."""
+    accounts = _written_there(ProviderIdentity).filter(user_id=user.pk)
+    found = list(accounts.values_list("subject", "email"))
+    emails = {email for _subject, email in found} | {getattr(user, user.get_email_field_name(), "") or ""}
+    said = Q(said_subject__in=[subject for subject, _email in found])
+    said |= Q(said_email__in=[email.lower() for email in emails if email])
+    _written_there(PendingAuthorization).filter(said, user_id=None).delete()
 
 
 def end_on_client_deletion(sender: Any, instance: Any, **kwargs: Any) -> None:

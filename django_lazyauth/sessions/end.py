@@ -19,7 +19,7 @@ from django.db import connections, router, transaction
 from django.utils import timezone
 
 from django_lazyauth.kit.retry import StaleSnapshot, retries_on_conflict
-from django_lazyauth.models import Consent, PendingAuthorization, ProviderIdentity, Status
+from django_lazyauth.models import Consent, PendingAuthorization, ProviderIdentity, Reason, Status
 from django_lazyauth.providers.base import Json, Provider
 from django_lazyauth.providers.registry import with_accounts_of
 from django_lazyauth.tokens import family
@@ -142,9 +142,9 @@ def delete_flows(session_ids: Iterable[UUID]) -> int:
 
 @retries_on_conflict
 def end_flows_at(client_pks: Iterable[Any]) -> None:
-    """End what could become a session at these clients. Their sessions stay."""
+    """End what could become a session at these clients, which were disabled. Their sessions stay."""
     with transaction.atomic(using=_database()):
-        flows.end_flows(flows.of_clients(client_pks))
+        flows.end_flows(flows.of_clients(client_pks), reason=Reason.CLIENT_DISABLED)
 
 
 @retries_on_conflict

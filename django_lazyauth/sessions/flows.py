@@ -21,6 +21,7 @@ from django_lazyauth.models import (
     DeferredRegistration,
     PendingAuthorization,
     ProviderIdentity,
+    Reason,
     Status,
 )
 from django_lazyauth.models.authorization import OPEN, PendingAuthorizationQuerySet
@@ -87,10 +88,13 @@ def _deferred_of(identities: Iterable[ProviderIdentity]) -> list[UUID]:
     return list(rows.values_list("pk", flat=True))
 
 
-def end_flows(rows: PendingAuthorizationQuerySet, *, withdrawn: bool = False) -> None:
+def end_flows(
+    rows: PendingAuthorizationQuerySet, *, withdrawn: bool = False, reason: Reason = Reason.ENDED
+) -> None:
     """End the open flows among *rows*. A code that a concurrent request redeems first stays redeemed.
 
     Args:
+        reason: What operators read.
         withdrawn: See :func:`.leave.leave_unused`.
     """
     keys = list(rows.order_by("pk").values_list("pk", flat=True))
@@ -99,7 +103,12 @@ def end_flows(rows: PendingAuthorizationQuerySet, *, withdrawn: bool = False) ->
     named = PendingAuthorization.objects.using(database()).filter(pk__in=keys)
     # It waits for an exchange that is under way.
     named.filter(status__in=OPEN).update(
-        status=Status.FAILED, state_digest=None, private="", last_error="ended", updated_at=timezone.now()
+        status=Status.FAILED,
+        state_digest=None,
+        private="",
+        last_error="ended",
+        reason=reason,
+        updated_at=timezone.now(),
     )
     ended = list(named.filter(status=Status.FAILED).values_list("pk", flat=True))
     abandon(ended, withdrawn=withdrawn)

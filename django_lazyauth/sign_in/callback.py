@@ -20,7 +20,7 @@ from django.http import HttpRequest
 from django_lazyauth.errors import AccessDenied, InvalidGrant, LazyAuthError, ProviderError
 from django_lazyauth.kit.log import log_failure
 from django_lazyauth.kit.results import Pending
-from django_lazyauth.models import PendingAuthorization, Status
+from django_lazyauth.models import Noted, PendingAuthorization, Reason, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.base import Page, Provider, Redirect, Success
 from django_lazyauth.providers.registry import get_provider
@@ -92,7 +92,11 @@ def begin(
     except ProviderError as error:
         seconds = time.monotonic() - began
         failure = failures.log_failed_leg(provider_name, error, stage="begin", seconds=seconds)
-        raise SignInFailed(pending, failure, went_on=not leg.reopen(pending)) from None
+        went_on = not leg.reopen(pending, noted=failure.noted)
+        if went_on and failure.noted is not None:
+            # Nobody was sent anywhere yet, so there was nothing to go back from.
+            leg.note(pending, failure.noted)
+        raise SignInFailed(pending, failure, went_on=went_on) from None
 
 
 def _usable(provider_name: str) -> Provider:
@@ -174,9 +178,7 @@ def receive(
             return waiting
     PendingAuthorization.objects.consume_state(pending)
     if pending.provider != provider_name:
-        raise WrongProvider(
-            leg.fail_flow(pending, error="server_error", description="The sign-in was mixed up.")
-        )
+        raise _mixed_up(pending)
     with _failing(pending, stage="callback"):
         provider = get_provider(provider_name)
         step = asking_again.complete(request, pending, provider, leg.open_private(pending))
@@ -184,11 +186,23 @@ def receive(
             raise ProviderError("unexpected_page")
         health.note_success(provider_name, subject_rule.rule_of(provider))
         if pending.link_to_id is not None:
-            linked = linking.complete(request, pending, step)
-            # Only who they are there counts. A refresh token that came along would live on at the upstream.
-            abandon_commit(provider_name, step.commit)
-            return linked
+            return _link(request, pending, provider_name, step)
         return asking_again.begin(pending, provider, step) or _complete(request, pending, provider, step)
+
+
+def _link(
+    request: HttpRequest, pending: PendingAuthorization, provider_name: str, success: Success
+) -> Linked:
+    linked = linking.complete(request, pending, success)
+    # Only who they are there counts. A refresh token that came along would live on at the upstream.
+    abandon_commit(provider_name, success.commit)
+    return linked
+
+
+def _mixed_up(pending: PendingAuthorization) -> WrongProvider:
+    noted = Noted(Reason.REFUSED, pending.provider, "callback", "mixed_up")
+    description = "The sign-in was mixed up."
+    return WrongProvider(leg.fail_flow(pending, error="server_error", description=description, noted=noted))
 
 
 def answer_page(
@@ -211,6 +225,8 @@ def answer_page(
             return _complete(request, pending, provider, step)
     if step.private is not None:
         leg.keep_private(pending, step.private)
+    if step.refused is not None:
+        leg.note(pending, step.refused)
     return step
 
 
@@ -232,7 +248,10 @@ def _failing(pending: PendingAuthorization, *, stage: str, reopens: bool = True)
         log_failure(logger, f"sign-in at {pending.provider} failed", error)
         cause = ProviderError("fault")
     failure = failures.log_failed_leg(pending.provider, cause, stage=stage, seconds=time.monotonic() - began)
-    went_on = reopens and not leg.reopen(pending, next_prompt=failures.NEXT_PROMPTS.get(failure.reason, ""))
+    next_prompt = failures.NEXT_PROMPTS.get(failure.reason, "")
+    went_on = reopens and not leg.reopen(pending, next_prompt=next_prompt, noted=failure.noted)
+    if not reopens and failure.noted is not None:
+        leg.note(pending, failure.noted)
     if failure.reason == "cancelled" and reopens and not went_on and not _has_another_way(pending):
         # There is nothing to choose, so the client may know (RFC 6749 §4.1.2.1).
         raise SignInRefused(leg.fail_flow(pending, error="access_denied", description=CANCELLED)) from None
@@ -258,7 +277,9 @@ def _complete(
         return complete.complete(request, pending, provider, success)
     except AccessDenied as denied:
         abandon_commit(provider.name, success.commit)
-        failure = failures.log_no_account(pending.provider, denied.debug or denied.error)
+        who = (success.identity.subject, success.identity.email)
+        failure = failures.log_no_account(pending.provider, denied.debug or denied.error, who=who)
         # The client shows it to the person, who may tell the operator.
         description = f"{denied.description} Reference {failure.reference}."
-        raise SignInRefused(leg.fail_flow(pending, error=denied.error, description=description)) from None
+        url = leg.fail_flow(pending, error=denied.error, description=description, noted=failure.noted)
+        raise SignInRefused(url) from None

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django_lazyauth.errors import IdentityRejected, ProviderDenied, ProviderError, ProviderUnavailable
+from django_lazyauth.models import Noted, Reason
 from django_lazyauth.upstream import health
 
 logger = logging.getLogger("django_lazyauth.upstream")
@@ -94,6 +95,19 @@ _WORDS: Final[Mapping[str, str]] = {
 NEXT_PROMPTS: Final[Mapping[str, str]] = {"needs_interaction": "login", "not_allowed": "select_account"}
 
 
+#: What the log of sign-ins names by itself, by the finer word.
+_NAMED: Final[Mapping[str, Reason]] = {
+    **dict.fromkeys(("exp", "iat", "nbf", "too_old"), Reason.CLOCK),
+    "keys_stale": Reason.KEYS_OVERDUE,
+    "taken": Reason.DUPLICATE,
+    "deactivated": Reason.DEACTIVATED,
+    "somebody_else": Reason.SOMEBODY_ELSE,
+    "fault": Reason.FAULT,
+}
+#: What an upstream says of a wrong client id or secret (RFC 6749 §5.2). The last one is GitHub's.
+_WRONG_SECRET: Final = frozenset({"invalid_client", "incorrect_client_credentials"})
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One failure, as it was logged.
@@ -102,11 +116,13 @@ class Failure:
         reason: A key of :data:`LEVELS`.
         detail: The finer word of whoever found it; of ours, safe to show.
         reference: Eight characters, the same in the log and on the page.
+        noted: The same for the row of the sign-in.
     """
 
     reason: str
     detail: str
     reference: str
+    noted: Noted | None = None
 
 
 def log_failed_leg(provider: str, error: ProviderError, *, stage: str, seconds: float) -> Failure:
@@ -121,9 +137,13 @@ def log_failed_leg(provider: str, error: ProviderError, *, stage: str, seconds: 
     return _log(provider, error, reason=reason_of(error), stage=error.stage or stage, seconds=seconds)
 
 
-def log_no_account(provider: str, detail: str) -> Failure:
-    """Log that this site refused a person whom *provider* signed in; *detail* is one word of ours."""
-    return _log(provider, ProviderError(detail), reason="no_account", stage="account")
+def log_no_account(provider: str, detail: str, *, who: tuple[str, str] = ("", "")) -> Failure:
+    """Log that this site refused a person whom *provider* signed in; *detail* is one word of ours.
+
+    Args:
+        who: Subject and e-mail address, for the row of the sign-in. The log has neither.
+    """
+    return _log(provider, ProviderError(detail, who=who), reason="no_account", stage="account")
 
 
 def reason_of(error: ProviderError) -> str:
@@ -148,7 +168,13 @@ def reason_of(error: ProviderError) -> str:
 def _log(
     provider: str, error: ProviderError, *, reason: str, stage: str, seconds: float | None = None
 ) -> Failure:
-    failure = Failure(reason, error.reason, secrets.token_hex(4).upper())
+    reference = secrets.token_hex(4).upper()
+    failure = Failure(
+        reason,
+        error.reason,
+        reference,
+        _noted(provider, error, reason=reason, stage=stage, reference=reference),
+    )
     if provider and reason not in OF_THE_PERSON:
         health.note_failure(provider, reason, error.reason)
     said = {
@@ -164,3 +190,18 @@ def _log(
     words = " ".join(f"{name}={value}" for name, value in said.items() if value not in ("", None))
     logger.log(LEVELS[reason], "sign-in failed: %s", words, extra=said)
     return failure
+
+
+def _noted(provider: str, error: ProviderError, *, reason: str, stage: str, reference: str) -> Noted:
+    subject, email = error.who
+    detail = error.upstream_error or error.detail
+    return Noted(_reason_for_log(reason, error), provider, stage, detail, reference, subject, email)
+
+
+def _reason_for_log(reason: str, error: ProviderError) -> Reason:
+    if error.upstream_error in _WRONG_SECRET:
+        return Reason.WRONG_SECRET
+    named = _NAMED.get(error.reason)
+    if named is not None:
+        return named
+    return Reason.REFUSED_HERE if reason == "no_account" else Reason(reason)

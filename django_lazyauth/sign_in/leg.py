@@ -21,7 +21,8 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, SealBroken
 from django_lazyauth.kit.results import Pending
 from django_lazyauth.kit.retry import known_by, retries_on_conflict
-from django_lazyauth.models import PendingAuthorization, Status
+from django_lazyauth.models import Noted, PendingAuthorization, Status
+from django_lazyauth.models.authorization import OPEN
 from django_lazyauth.models.fields import digest
 from django_lazyauth.models.single_use import USED, used_once
 from django_lazyauth.providers.base import Json, Page, Provider, Redirect
@@ -199,10 +200,15 @@ def keep_answer(pending: PendingAuthorization, answer: Json) -> None:
 
 
 @retries_on_conflict
-def fail_flow(pending: PendingAuthorization, *, error: str, description: str = "") -> str:
+def fail_flow(
+    pending: PendingAuthorization, *, error: str, description: str = "", noted: Noted | None = None
+) -> str:
     """End the flow, delete what it stored, and return the URL that tells the client.
 
     A code that was exchanged a moment ago stays exchanged, and its tokens stay.
+
+    Args:
+        noted: Why, for operators.
     """
     now, using = timezone.now(), router.db_for_write(PendingAuthorization)
     row = PendingAuthorization.objects.filter(pk=pending.pk)
@@ -212,6 +218,7 @@ def fail_flow(pending: PendingAuthorization, *, error: str, description: str = "
         "private": "",
         "last_error": error[:128],
         "updated_at": now,
+        **(noted.columns(pending) if noted is not None else {}),
     }
     with (
         known_by(row.using(using).filter(status=Status.FAILED, updated_at=now)),
@@ -230,14 +237,16 @@ def forget_stored(pending: PendingAuthorization) -> None:
     store.delete(pending.pk)
 
 
-def reopen(pending: PendingAuthorization, *, next_prompt: str = "") -> bool:
+def reopen(pending: PendingAuthorization, *, next_prompt: str = "", noted: Noted | None = None) -> bool:
     """Let the person choose again: the row goes back to before any provider was asked.
 
-    *next_prompt* is what the provider of this leg is asked for if the person chooses it again.
+    *next_prompt* is what the provider of this leg is asked for if the person chooses it again; *noted* is why the leg
+    failed, for operators.
 
     Where another leg began meanwhile in another tab, that leg goes on and nothing changes. Return ``False`` then, and
     where this leg was completed all the same: its COMMIT was not acknowledged (I22).
     """
+    columns = noted.columns(pending) if noted is not None else {}
     rows = PendingAuthorization.objects.all()
     if pending.status == Status.SENT_UPSTREAM:
         rows = rows.of_leg(pending)
@@ -249,10 +258,20 @@ def reopen(pending: PendingAuthorization, *, next_prompt: str = "") -> bool:
         state_digest=None,
         private=_kept(pending, "", next_prompt),
         **UNKNOWN,
+        **columns,
     )
     if reopened:
+        # A further failure of this row is added to this one.
+        for name, value in columns.items():
+            setattr(pending, name, value)
         forget_stored(pending)
     return reopened
+
+
+def note(pending: PendingAuthorization, noted: Noted) -> None:
+    """Note a failure that leaves the flow where it is."""
+    columns = noted.columns(pending)
+    PendingAuthorization.objects.filter(pk=pending.pk, status__in=OPEN).update(**columns)
 
 
 # -- what a provider is asked for the next time ------------------------------------------------------------

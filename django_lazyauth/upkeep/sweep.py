@@ -43,6 +43,7 @@ from django_lazyauth.users import inactive_among
 from django_lazyauth.vault import leave
 from django_lazyauth.vault.abandoned import abandon
 
+from . import sign_in_log
 from .walk import Page, walk
 
 #: Rows per transaction: enough to be quick, and few enough that nothing waits long for their locks.
@@ -106,7 +107,9 @@ def _end_sessions_of_inactive() -> int:
 
 
 def _sweep_pending(now: datetime, batch_size: int) -> int:
-    """Delete expired rows with their deferred registrations and the upstream tokens of abandoned flows (I4).
+    """End expired rows with their deferred registrations and the upstream tokens of abandoned flows (I4).
+
+    They stay in the log of sign-ins for a while. Returns how many ended or left the log.
 
     The row of a live session stays: it records how and when the person signed in. It is looked at again when the
     session can have ended by itself.
@@ -121,8 +124,15 @@ def _sweep_pending(now: datetime, batch_size: int) -> int:
         abandoned = list(open_ones.values_list("pk", flat=True))
         abandon(abandoned)
         leave.delete_of_sessions(abandoned)
-        count += _delete(PendingAuthorization, ended)
+        _delete(PendingAuthorization, [*_read(ended), *sign_in_log.keep(ended, now=now)])
+        count += len(ended)
     return count
+
+
+def _read(keys: list[Any]) -> list[Any]:
+    """Return the keys of those that stood in the log for their time."""
+    rows = PendingAuthorization.objects.filter(pk__in=keys, log_slot__isnull=False)
+    return list(rows.values_list("pk", flat=True))
 
 
 def _postpone(until: dict[Any, datetime]) -> None:

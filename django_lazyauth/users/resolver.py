@@ -29,11 +29,20 @@ def inactive_among(users: QuerySet[Any]) -> list[Any]:
     return list(users.filter(is_active=False).values_list("pk", flat=True)) if _has_field("is_active") else []
 
 
-def find_users(term: str) -> list[Any]:
-    """Return the keys of the users who have this primary key, user name or e-mail address. At most 50."""
+def has_address(term: str) -> bool:
+    """Say whether *term* may be an e-mail address of a user."""
+    return "@" in term and _has_field(get_user_model().get_email_field_name())
+
+
+def find_users(term: str, *, by_address: bool = True) -> list[Any]:
+    """Return the keys of the users who have this primary key, user name or e-mail address. At most 50.
+
+    Args:
+        by_address: Whether to look for the address, for which the user model of a site may have no index.
+    """
     model = get_user_model()
     named = Q(**{model.USERNAME_FIELD: term})
-    if _has_field(model.get_email_field_name()):
+    if by_address and _has_field(model.get_email_field_name()):
         named |= Q(**{f"{model.get_email_field_name()}__iexact": term})
     with suppress(ValidationError):
         named |= Q(pk=model._meta.pk.to_python(term))

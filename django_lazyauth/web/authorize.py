@@ -12,6 +12,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
+from django_lazyauth.authorize import refused
 from django_lazyauth.authorize.arrival import receive_request
 from django_lazyauth.authorize.code import allow
 from django_lazyauth.authorize.first_step import (
@@ -52,6 +53,7 @@ from .choose import (
     domain_is_closed,
     show_first_choices,
     typed_address,
+    typed_domain,
     way_is_closed,
 )
 from .consent import consent_form, decide, show_first_consent, wants_another_account
@@ -69,8 +71,8 @@ def authorize_view(request: HttpRequest) -> HttpResponse:
         return go(f"{reverse('lazyauth:authorize')}?{query}")
     try:
         checked = _check(request)
-    except AuthorizationRefused as refused:
-        return _refuse(request, refused)
+    except AuthorizationRefused as error:
+        return _refuse(request, error)
     prefetch_keys(checked.client)
     binding.resume_session(request)
     user = usable_user(request, checked)
@@ -89,18 +91,19 @@ def _check(request: HttpRequest) -> AuthorizationRequest:
     reason = document.look_up(client_id, request, network=network_of(request))
     try:
         return receive_request(request.GET)
-    except AuthorizationRefused as refused:
-        if reason and refused.redirect_uri is None:
+    except AuthorizationRefused as error:
+        if reason and error.redirect_uri is None:
             raise AuthorizationRefused("invalid_client_metadata", reason) from None
-        if refused.redirect_uri is not None or not host_clients.write_row(client_id):
+        if error.redirect_uri is not None or not host_clients.write_row(client_id):
             raise
     return receive_request(request.GET)
 
 
-def _refuse(request: HttpRequest, refused: AuthorizationRefused) -> HttpResponse:
-    if refused.redirect_uri is None:
-        return show_unservable(request, refused.description, code=refused.error)
-    return _answer_error(refused.redirect_uri, refused.error, refused.description, refused.state)
+def _refuse(request: HttpRequest, error: AuthorizationRefused) -> HttpResponse:
+    if error.redirect_uri is None:
+        refused.note_unusable_client(request.GET.get("client_id", ""), network_of(request))
+        return show_unservable(request, error.description, code=error.error)
+    return _answer_error(error.redirect_uri, error.error, error.description, error.state)
 
 
 def _answer_error(redirect_uri: str, error: str, description: str, state: str) -> HttpResponse:
@@ -195,6 +198,7 @@ def choose_view(request: HttpRequest) -> HttpResponse:
         return _continue_as(request, carried, user)
     provider_name = chosen_provider(request)
     if not provider_name:
+        refused.note_closed_domain(checked.client, network_of(request), typed_domain(request))
         return show_first_choices(request, carried, user=user, notice=domain_is_closed())
     try:
         get_provider(provider_name)

@@ -149,12 +149,17 @@ def chosen_provider(request: HttpRequest) -> str:
     if name != SSO_PREFIX:
         return name
     # The same for known and unknown names: only the domain counts.
-    return sso_domain.provider_name_of(request.POST.get("domain", "")) or _password_provider()
+    return sso_domain.provider_name_of(typed_domain(request)) or _password_provider()
+
+
+def typed_domain(request: HttpRequest) -> str:
+    """Return what the person typed for SSO: an e-mail address, a domain, allowed or not, or a user name."""
+    return request.POST.get("domain", "")
 
 
 def typed_address(request: HttpRequest) -> str:
     """Return what the person typed for ``login_hint``: an e-mail address, or a user name; empty for a bare domain."""
-    typed = request.POST.get("domain", "").strip()
+    typed = typed_domain(request).strip()
     is_name = "@" in typed or (bool(_password_provider()) and not sso_domain.provider_name_of(typed))
     return typed if is_name and len(typed) <= 256 else ""
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
+from django_lazyauth.authorize import refused
 from django_lazyauth.authorize.code import allow
 from django_lazyauth.authorize.consent import consent_needed
 from django_lazyauth.authorize.pending import Browser, find_pending
@@ -24,7 +25,7 @@ from django_lazyauth.sign_in import callback, chain
 
 from . import binding, repeat
 from .binding import leave
-from .choose import chosen_provider, domain_is_closed, show_choices, way_is_closed
+from .choose import chosen_provider, domain_is_closed, show_choices, typed_domain, way_is_closed
 from .client_card import client_card
 from .consent import consent_form_of, decide, show_consent, wants_another_account
 from .design.last_way import remember_way
@@ -80,6 +81,7 @@ def _take_form(request: HttpRequest, pending: PendingAuthorization, secret: str)
         return go(reverse("lazyauth:flow", args=[pending.pk]))
     name = chosen_provider(request) if chooses else ""
     if chooses and not name:
+        refused.note_closed_domain_in(pending, typed_domain(request))
         return show_choices(request, pending, secret, notice=domain_is_closed())
 
     def work() -> Acted:

@@ -59,7 +59,7 @@ MUTATIONS = (
     ),
     Mutation(
         "admin-deletion-ends-the-session",
-        "admin/sessions.py",
+        "admin/sign_ins.py",
         "        rooms.end.delete_flows([obj.pk])",
         "        obj.delete()",
         ("admin/test_deletion.py::test_a_deleted_authorization_has_ended_its_session",),

@@ -135,7 +135,7 @@ def test_rows_that_protect_a_person_are_named_and_nothing_ends(ada):
             person.erase_person(user_of_ada())
     finally:
         pre_delete.disconnect(refuse, sender=get_user_model())
-    assert kept.value.holders == ("pending authorizations",)
+    assert kept.value.holders == ("sign-ins",)
     assert ada.is_alive()
 
 

@@ -29,8 +29,9 @@ def test_a_live_flow_and_its_session_are_left_alone(client_):
     assert UpstreamToken.objects.count() == RefreshToken.objects.count() == 1
 
 
-def test_an_abandoned_flow_goes_with_what_was_deferred(client_):
+def test_an_abandoned_flow_goes_with_what_was_deferred(client_, lazyauth):
     """I4."""
+    lazyauth(SIGN_IN_LOG_RETENTION=0)
     code_for(client_)
     assert DeferredRegistration.objects.count() == 1
     assert swept(timedelta(minutes=16))["pending authorizations"] == 1
@@ -45,8 +46,9 @@ def test_an_unredeemed_immediate_flow_leaves_no_upstream_token(client_, lazyauth
     assert UpstreamToken.objects.count() == 0
 
 
-def test_an_exchanged_row_stays_until_its_retention_is_over(client_):
+def test_an_exchanged_row_stays_until_its_retention_is_over(client_, lazyauth):
     """I2 needs it: a replay must be recognised."""
+    lazyauth(SIGN_IN_LOG_RETENTION=0)
     body = redeem(client_, code_for(client_)).json()
     form = {"token": body["refresh_token"], "client_id": client_.client_id}
     assert post_form(make_browser(), "/revoke_token", form).status_code == 200
@@ -56,8 +58,9 @@ def test_an_exchanged_row_stays_until_its_retention_is_over(client_):
     assert not PendingAuthorization.objects.exists()
 
 
-def test_the_row_of_a_session_stays_while_the_session_lives(client_):
+def test_the_row_of_a_session_stays_while_the_session_lives(client_, lazyauth):
     """Spec 6: a person sees by which provider they are signed in, and since when."""
+    lazyauth(SIGN_IN_LOG_RETENTION=0)
     redeem(client_, code_for(client_))
     swept(timedelta(days=13))
     assert PendingAuthorization.objects.get().provider == "demo"

@@ -64,3 +64,14 @@ def earlier_subjects(people: People, documents: Documents, tenant: str = "") -> 
     if tenant:
         found = [name for subject in found for name in (f"{tenant}:{subject}", subject)]
     return tuple(name for name in dict.fromkeys(found) if len(name) <= IDENTIFIER_LIMIT)
+
+
+def who_of(documents: Documents) -> tuple[str, str]:
+    """Return subject and e-mail address as the provider said them; empty where it did not. For operators."""
+    subject, email = (
+        next(
+            (found.value for found in find(Path("", (name,)), documents) if isinstance(found.value, str)), ""
+        )
+        for name in ("sub", "email")
+    )
+    return subject, email
