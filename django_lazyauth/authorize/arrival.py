@@ -12,6 +12,8 @@ from django.http import QueryDict
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.kit.http import without_empty
+from django_lazyauth.openid.dpop.proof import Proof
+from django_lazyauth.tokens.binding import agreed_key
 
 from .pushed import Pushed, is_pushed, open_pushed, push
 from .request import PLAIN, Arrival, AuthorizationRefused, AuthorizationRequest, validate_authorization
@@ -38,15 +40,17 @@ def receive_request(sent: QueryDict) -> AuthorizationRequest:
     return validate_authorization(*_unsigned(sent))
 
 
-def receive_push(sent: QueryDict) -> Pushed:
+def receive_push(sent: QueryDict, proof: Proof | None = None) -> Pushed:
     """Check a request that a client pushed, and return what the client gets for it (RFC 9126 §2).
 
     Args:
         sent: Its parameters, with the ``client_id`` of the client that pushed them.
+        proof: Of a key. The code is bound to it, as by ``dpop_jkt`` (RFC 9449 §10.1).
 
     Raises:
         AuthorizationRefused: The authorization endpoint would refuse it.
         InvalidRequest: It names another pushed request, or is too long.
+        InvalidDpopProof: ``dpop_jkt`` names another key than the proof.
         TemporarilyUnavailable: The keys of the client cannot be read now.
     """
     if "request_uri" in sent:
@@ -56,6 +60,8 @@ def receive_push(sent: QueryDict) -> Pushed:
         sent.pop(name, None)
     parameters, arrival = _unsigned(sent)
     validate_authorization(parameters, replace(arrival, is_pushed=True))
+    if jkt := agreed_key(proof, parameters.get("dpop_jkt", "")):
+        parameters["dpop_jkt"] = jkt
     return push(parameters, str(parameters["client_id"]), arrival)
 
 

@@ -17,6 +17,7 @@ from typing import Final
 from django.http import HttpRequest, QueryDict
 
 from django_lazyauth.authorize.arrival import receive_push
+from django_lazyauth.authorize.pushed import Pushed
 from django_lazyauth.authorize.request import AuthorizationRefused
 from django_lazyauth.clients import document, host_clients
 from django_lazyauth.clients.authenticate import authenticate, authenticate_by_key
@@ -25,6 +26,8 @@ from django_lazyauth.errors import InvalidClient, OAuthError, TooManyRequests
 from django_lazyauth.kit.log import log_failure
 from django_lazyauth.kit.network import network_of
 from django_lazyauth.kit.throttle import Throttle
+from django_lazyauth.openid.dpop.check import nonce_headers
+from django_lazyauth.tokens.binding import proof_of
 from django_lazyauth.toolkit import client_methods, clients
 
 from .contract import Form, TokenAnswer, error_of, read_form
@@ -46,19 +49,26 @@ class RequestRefused(OAuthError):
 
 def answer_push(http_request: HttpRequest) -> TokenAnswer:
     """Return the answer to a pushed request. Never raises: what fails here is logged without any value."""
+    proof = None
     try:
         form = read_form(http_request)
+        # Before the assertion, which is good once: who has to come again with a nonce has used nothing up.
+        proof = proof_of(http_request)
         client = _client_of(form)
         _limit(form, client)
         prefetch_keys(client)
-        pushed = receive_push(_parameters(form, client))
+        answer = _answer(receive_push(_parameters(form, client), proof))
     except AuthorizationRefused as refused:
-        return TokenAnswer.of_error(RequestRefused(refused))
+        answer = TokenAnswer.of_error(RequestRefused(refused))
     except OAuthError as error:
-        return TokenAnswer.of_error(error)
+        answer = TokenAnswer.of_error(error)
     except Exception as error:  # noqa: BLE001 - whatever the database or a host's store raises
         log_failure(logger, "a request could not be pushed", error)
-        return TokenAnswer.of_error(error_of(error))
+        answer = TokenAnswer.of_error(error_of(error))
+    return answer.with_headers(nonce_headers(proof))
+
+
+def _answer(pushed: Pushed) -> TokenAnswer:
     body = {"request_uri": pushed.request_uri, "expires_in": pushed.expires_in}
     return TokenAnswer(json.dumps(body), int(HTTPStatus.CREATED))
 

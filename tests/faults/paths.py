@@ -37,6 +37,7 @@ from tests.support.journey import (
     start,
     submit,
 )
+from tests.support.pushes import link, parameters, pushed
 
 #: Begins every access and refresh token of the upstream.
 PREFIX = "canary0upstream"
@@ -232,6 +233,37 @@ def first_key(world: World) -> Attempt:
     return refresh_with_proof(world, began_bound=False)
 
 
+def push_by_key(world: World) -> Attempt:
+    """A client pushes its request. Nothing of it is written, but the assertion is used up."""
+    client, key = _keyed(world)
+    form = key.form(client.client_id)
+    return Attempt(
+        lambda: post_form(quiet(), "/par", parameters(client) | form),
+        [form["client_assertion"]],
+        may_answer=True,
+    )
+
+
+def pushed_choice(world: World) -> Attempt:
+    """Somebody acts on a pushed request, which is used up."""
+    client, browser = world.client(), quiet()
+    request_uri = pushed(client)
+    page = get(browser, link(client.client_id, request_uri))
+    return Attempt(lambda: submit(browser, page, provider="acme"), [request_uri])
+
+
+def pushed_silently(world: World) -> Attempt:
+    """The same without a page, in a browser where somebody is signed in who allowed it before."""
+    client = world.client()
+    client.scope = "openid email"
+    browser, url = world.at_callback(client)
+    code = query_of(consent(browser, get(browser, url)).headers["Location"])["code"]
+    assert redeem(client, code).status_code == 200
+    get(browser, f"/authorize?{client.authorize_query()}")
+    request_uri = pushed(client)
+    return Attempt(lambda: get(browser, link(client.client_id, request_uri)), [])
+
+
 def vault_refresh(world: World) -> Attempt:
     world.tokens(world.client())
     row = UpstreamToken.objects.latest("pk")
@@ -353,6 +385,9 @@ PATHS: dict[str, Callable[[World], Attempt]] = {
     "refresh": refresh,
     "refresh with a proof": refresh_with_proof,
     "refresh with a first key": first_key,
+    "push by key": push_by_key,
+    "pushed, choice": pushed_choice,
+    "pushed, silent answer": pushed_silently,
     "vault refresh": vault_refresh,
     "registration": registration,
     "registration PUT": _managing("PUT", PUBLIC | {"client_name": "Renamed"}),

@@ -141,6 +141,35 @@ def _post(job: dict[str, Any]) -> list[tuple[int, str]]:
     return results
 
 
+def _press(job: dict[str, Any]) -> list[int]:
+    """Press the button of each of ``pages`` at once, each in a browser of its own; return the statuses.
+
+    A page is the cookies of its browser, where its form goes, and the fields.
+    """
+    from tests.support.journey import make_browser, post
+
+    start = threading.Barrier(len(job["pages"]))
+    results = [0] * len(job["pages"])
+
+    def press(number: int, cookies: dict[str, str], action: str, fields: dict[str, str]) -> None:
+        browser = make_browser()
+        browser.cookies.load(cookies)
+        start.wait()
+        try:
+            results[number] = post(browser, action, fields).status_code
+        finally:
+            connections.close_all()
+
+    threads = [
+        threading.Thread(target=press, args=(number, *page)) for number, page in enumerate(job["pages"])
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
 def _rotate(job: dict[str, Any]) -> dict[str, int]:
     from django_lazyauth.vault.reseal import reseal
 
@@ -169,6 +198,6 @@ if __name__ == "__main__":
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    kinds = {"refresh": _refresh, "post": _post, "rotate": _rotate, "migrate": _migrate}
+    kinds = {"refresh": _refresh, "post": _post, "press": _press, "rotate": _rotate, "migrate": _migrate}
     work = kinds[received["work"]]
     sys.stdout.write(json.dumps(work(received)) + "\n")
