@@ -20,6 +20,7 @@ from django_lazyauth.sign_in import identities
 from django_lazyauth.upstream.fresh_token import fresh_token
 from tests.docs.calls import PACKAGE, recorded
 from tests.docs.test_docs import ROOT
+from tests.support.dpop import ProofKey
 from tests.support.journey import consent, get, make_browser, post_form, query_of, redeem, start
 
 pytestmark = pytest.mark.django_db
@@ -71,6 +72,16 @@ def test_the_path_of_a_code(upstream, client_):
     with on_the_path("A code"):
         code = query_of(consent(browser, answer).headers["Location"])["code"]
         assert redeem(client_, code).status_code == 200
+
+
+def test_the_path_of_a_proof(upstream, client_, lazyauth):
+    lazyauth(REGISTRATION="immediate")
+    browser, answer = signed_in(upstream, client_)
+    code = query_of(consent(browser, answer).headers["Location"])["code"]
+    proof = {"dpop": ProofKey().proof("https://auth.example/token")}
+    with on_the_path("A proof"):
+        form = client_.token_form(code)
+        assert post_form(make_browser(), "/token", form, headers=proof).status_code == 200
 
 
 def test_the_path_of_a_missing_refresh_token(upstream, client_, lazyauth, settings):
