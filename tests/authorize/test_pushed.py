@@ -191,9 +191,10 @@ def test_it_stays_used_when_the_flow_failed_or_was_swept(client_):
     now = timezone.now()
     PendingAuthorization.objects.update(status=Status.FAILED, state_digest=None, expires_at=now)
     list(sweep(now=now + timedelta(minutes=16)))
+    assert PendingAuthorization.objects.counted().exists(), "it is no row of the log, which has an end"
     assert_refused_by_page(submit(other, page, provider="demo"))
     list(sweep(now=now + timedelta(minutes=17)))
-    assert not PendingAuthorization.objects.exists()
+    assert not PendingAuthorization.objects.counted().exists()
 
 
 def test_a_page_that_is_shown_anew_does_not_last_longer(client_, lazyauth, monkeypatch):
