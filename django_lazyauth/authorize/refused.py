@@ -89,12 +89,14 @@ def note_unusable_client(client_id: str, network: str) -> None:
 
 def note_closed_domain(client: clients.Client, network: str, typed: str) -> None:
     """Note that somebody typed an address or a domain that has no sign-in here."""
-    note_refusal(client, network, _closed(typed))
+    if typed.strip():
+        note_refusal(client, network, _closed(typed))
 
 
 def note_closed_domain_in(pending: PendingAuthorization, typed: str) -> None:
     """Note the same of a request that has a row. It goes on."""
-    note(pending, _closed(typed))
+    if typed.strip():
+        note(pending, _closed(typed))
 
 
 def _closed(typed: str) -> Noted:

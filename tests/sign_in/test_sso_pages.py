@@ -185,7 +185,7 @@ def test_a_domain_that_may_not_stays_on_the_page(sso, client_, typed):
     assert shown.status_code == 200
     assert b"This organisation cannot sign you in here" in shown.content
     assert sso.requests() == []
-    assert not PendingAuthorization.objects.exists()
+    assert not PendingAuthorization.objects.counted().exists()
 
 
 def test_without_sso_there_is_no_field(client_):
