@@ -21,6 +21,7 @@ from django_lazyauth.upstream.swap import (
     decide,
     is_custom,
     is_ours_to_set,
+    is_the_clients,
     provider_for,
 )
 from django_lazyauth.upstream.swap_paths import AmbiguousPath, below_mount
@@ -72,7 +73,7 @@ class UpstreamSwap(Swap):
             (name, value)
             for name, value in scope["headers"]
             if not is_ours_to_set(name.decode("latin-1"), settings)
-            or (isinstance(decision, Passed) and name.lower() == b"authorization")
+            or (isinstance(decision, Passed) and is_the_clients(name.decode("latin-1")))
         ]
         if not isinstance(decision, (Passed, Refused)):
             kept.append((settings.header.lower().encode(), decision.value.encode()))

@@ -10,28 +10,33 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from django_lazyauth.resource_server.authentication import scope_of
-from django_lazyauth.resource_server.challenge import challenge
-from django_lazyauth.tokens.bearer import has_bearer, load_bearer
+from django_lazyauth.openid.dpop.check import nonce_headers
+from django_lazyauth.resource_server.authentication import challenge_of, give_headers, refusing_proofs
+from django_lazyauth.resource_server.proof import credentials_of
+from django_lazyauth.tokens.bearer import load_presented
 
 from .upstream import UpstreamBearer
 
 
 class LazyAuthAuthentication(BaseAuthentication):
-    """``request.user`` and ``request.auth`` (:class:`UpstreamBearer`) from ``Authorization: Bearer``.
+    """``request.user`` and ``request.auth`` (:class:`UpstreamBearer`) from ``Authorization: Bearer``, or ``DPoP``.
 
-    Without a bearer the next authentication class is asked. A bad token is 401 with a challenge (RFC 6750 §3).
+    Without a token the next authentication class is asked. A bad one is 401 with a challenge (RFC 6750 §3), and so is a
+    bound one without the proof of its key (RFC 9449 §7).
     """
 
     @sensitive_variables()
     def authenticate(self, request: Request) -> tuple[Any, UpstreamBearer] | None:
-        if not has_bearer(request._request):
+        credentials = credentials_of(request._request)
+        if credentials is None:
             return None
-        bearer = load_bearer(request._request)
+        with refusing_proofs(request):
+            presented = load_presented(request._request, credentials)
+        bearer = presented.bearer
         if bearer is None:
             raise AuthenticationFailed("The access token is unknown, expired or revoked.")
+        give_headers(request, nonce_headers(presented.proof))
         return bearer.user or AnonymousUser(), UpstreamBearer.of(bearer)
 
     def authenticate_header(self, request: Request) -> str:
-        error = "invalid_token" if has_bearer(request._request) else ""
-        return challenge(request.path, error=error, scope=scope_of(request))
+        return challenge_of(request)

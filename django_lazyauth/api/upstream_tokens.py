@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.resource_server.challenge import InsufficientScope
+from django_lazyauth.resource_server.proof import uses_dpop
 from django_lazyauth.upstream.fresh_token import UpstreamCredential, expires_in
 
 from .authentication import LazyAuthAuthentication
@@ -50,7 +51,7 @@ class UpstreamTokenView(OwnView):
         if provider not in lazyauth_settings.upstream_token_clients.get(auth.client.client_id, ()):
             raise PermissionDenied({"error": "access_denied"})
         if not auth.allow_scopes(self.required_scopes):
-            raise InsufficientScope(self.required_scopes, request.path)
+            raise InsufficientScope(self.required_scopes, request.path, is_dpop=uses_dpop(request._request))
         refused = _version(request.query_params.get("refused_version", ""))
         return Response(_body(auth.upstream(provider, force=refused is not None, seen_version=refused)))
 

@@ -19,6 +19,7 @@ from django_lazyauth.upstream.swap import (
     decide,
     is_custom,
     is_ours_to_set,
+    is_the_clients,
     provider_for,
 )
 from django_lazyauth.upstream.swap_paths import AmbiguousPath
@@ -46,7 +47,7 @@ class UpstreamSwap(Swap):
             for name, value in environ.items()
             if not name.startswith("HTTP_")
             or not is_ours_to_set(name.removeprefix("HTTP_"), settings)
-            or (isinstance(decision, Passed) and name == "HTTP_AUTHORIZATION")
+            or (isinstance(decision, Passed) and is_the_clients(name.removeprefix("HTTP_")))
         }
         if not isinstance(decision, Passed):
             kept["HTTP_" + settings.header.upper().replace("-", "_")] = decision.value

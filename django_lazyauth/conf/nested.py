@@ -192,6 +192,11 @@ class ProtectedResource(Table):
         "challenge. Without, the metadata names none.",
         default=(),
     )
+    dpop_bound_access_tokens_required: bool = row(
+        kinds.FLAG,
+        "Whether it takes tokens that are [bound to a key](concepts/bound-tokens.md) only. Bearers are refused there.",
+        default=False,
+    )
 
 
 def _resource_path(value: Any) -> str:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 
 from django.http import HttpRequest
 
-from django_lazyauth.tokens.bearer import has_bearer, load_bearer
+from django_lazyauth.errors import InvalidDpopProof, TemporarilyUnavailable, UseDpopNonce
+from django_lazyauth.openid.dpop.check import nonce_headers
+from django_lazyauth.openid.dpop.proof import ALGORITHMS
+from django_lazyauth.resource_server.proof import credentials_of
+from django_lazyauth.tokens.bearer import load_presented
 from django_lazyauth.tokens.id import has_verified_email, user_claims
 
 from .contract import TokenAnswer
@@ -15,19 +21,39 @@ from .contract import TokenAnswer
 
 def answer_userinfo_request(http_request: HttpRequest) -> TokenAnswer:
     """Return the answer of the userinfo endpoint."""
-    if not has_bearer(http_request):
+    credentials = credentials_of(http_request)
+    if credentials is None:
         # No token, no error code (RFC 6750 §3.1).
         return TokenAnswer("{}", int(HTTPStatus.UNAUTHORIZED), {"WWW-Authenticate": "Bearer"})
-    bearer = load_bearer(http_request)
+    refused = partial(_refused, is_dpop=credentials.is_dpop)
+    try:
+        presented = load_presented(http_request, credentials)
+    except (InvalidDpopProof, UseDpopNonce) as error:
+        return refused(HTTPStatus.UNAUTHORIZED, error.error, headers=error.headers())
+    except TemporarilyUnavailable as error:
+        return TokenAnswer.of_error(error)
+    bearer = presented.bearer
     if bearer is None or bearer.user is None:
-        return _refused(HTTPStatus.UNAUTHORIZED, "invalid_token")
+        return refused(HTTPStatus.UNAUTHORIZED, "invalid_token")
     if "openid" not in bearer.scopes:
         # The token is valid. If it were called invalid, clients would throw it away (RFC 6750 §3.1).
-        return _refused(HTTPStatus.FORBIDDEN, "insufficient_scope", scope="openid")
+        return refused(HTTPStatus.FORBIDDEN, "insufficient_scope", scope="openid")
     is_verified = "email" in bearer.scopes and has_verified_email(bearer.user)
-    return TokenAnswer(json.dumps(user_claims(bearer.user, bearer.scopes, email_verified=is_verified)))
+    claims = user_claims(bearer.user, bearer.scopes, email_verified=is_verified)
+    return TokenAnswer(json.dumps(claims), headers=nonce_headers(presented.proof))
 
 
-def _refused(status: HTTPStatus, error: str, *, scope: str = "") -> TokenAnswer:
-    challenge = f'Bearer error="{error}"' + (f', scope="{scope}"' if scope else "")
-    return TokenAnswer(json.dumps({"error": error}), int(status), {"WWW-Authenticate": challenge})
+def _refused(
+    status: HTTPStatus,
+    error: str,
+    *,
+    is_dpop: bool,
+    scope: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> TokenAnswer:
+    members = {"error": error, "scope": scope, "algs": " ".join(ALGORITHMS) if is_dpop else ""}
+    said = ", ".join(f'{name}="{value}"' for name, value in members.items() if value)
+    challenge = f"{'DPoP' if is_dpop else 'Bearer'} {said}"
+    return TokenAnswer(
+        json.dumps({"error": error}), int(status), {**(headers or {}), "WWW-Authenticate": challenge}
+    )

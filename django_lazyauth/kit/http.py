@@ -51,6 +51,11 @@ def parse_bearer(header: str) -> str | None:
     return _credentials(header, "bearer")
 
 
+def parse_dpop(header: str) -> str | None:
+    """Return the token of a DPoP header (RFC 9449 §7.1), under the same rules."""
+    return _credentials(header, "dpop")
+
+
 def _credentials(header: str, scheme: str) -> str | None:
     """Return what follows *scheme*. The case of a scheme does not matter (RFC 9110 §11.1)."""
     named, _, credentials = header.partition(" ")

@@ -77,6 +77,20 @@ class AccessToken:
         return self.session_id
 
     @property
+    def is_bound(self) -> bool:
+        """Whether the token is worth nothing without a key, of whichever kind (RFC 7800 §3)."""
+        return "cnf" in self.claims
+
+    @property
+    def jkt(self) -> str:
+        """Thumbprint of the key that each use is proved with (RFC 9449 §6.1); empty where there is none."""
+        confirmation = self.claims.get("cnf")
+        found = (
+            confirmation.get("jkt") if isinstance(confirmation, Mapping) and len(confirmation) == 1 else None
+        )
+        return found if isinstance(found, str) else ""
+
+    @property
     def is_of_client(self) -> bool:
         """Whether the client acts for itself, not for a user (RFC 9068 §2.2)."""
         return self.subject == self.client_id and self.session_id is None

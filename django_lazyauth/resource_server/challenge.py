@@ -14,7 +14,9 @@ from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.permissions import OR
 
 from django_lazyauth.conf import OF_THE_SIGN_IN
+from django_lazyauth.openid.dpop.proof import ALGORITHMS
 
+from .described import requires_dpop
 from .local import this_issuer
 from .verifier import ResourceServer
 
@@ -26,6 +28,7 @@ def challenge(
     error: str = "",
     scope: str = "",
     more: Mapping[str, str] | None = None,
+    is_dpop: bool = False,
 ) -> str:
     """Return the value of ``WWW-Authenticate``.
 
@@ -36,15 +39,19 @@ def challenge(
         error, scope: RFC 6750 §3. A request without a token gets no error. Scopes of the sign-in are left out: no
             resource needs them, and a client that asked for them would be given less at the next challenge.
         more: Further members, such as those of RFC 9470 §3. They hold neither quotes nor backslashes.
+        is_dpop: The request presented a token with the scheme of bound ones.
     """
+    is_dpop = is_dpop or requires_dpop(path)
     members = {
         "error": error,
         **(more or {}),
         "scope": " ".join(one for one in scope.split() if one not in OF_THE_SIGN_IN),
         "resource_metadata": resource_metadata_url(path, server) or "",
+        "algs": " ".join(ALGORITHMS) if is_dpop else "",
     }
     parts = ['realm="api"', *(f'{name}="{value}"' for name, value in members.items() if value)]
-    return f"Bearer {', '.join(parts)}"
+    # One scheme: clients read the first one, or the first member of a name.
+    return f"{'DPoP' if is_dpop else 'Bearer'} {', '.join(parts)}"
 
 
 def resource_metadata_url(path: str, server: ResourceServer | None = None) -> str | None:
@@ -64,9 +71,14 @@ def resource_metadata_url(path: str, server: ResourceServer | None = None) -> st
 
 def _closest(server: ResourceServer, path: str) -> SplitResult | None:
     """Return the configured audience with the longest path that contains *path*; else the first one."""
+    return next(iter(audiences_above(server, path)), None)
+
+
+def audiences_above(server: ResourceServer, path: str) -> list[SplitResult]:
+    """Return the configured audiences that contain *path*, those with the longest path first; else the first of all."""
     resources = [parts for one in server.settings.audience if (parts := urlsplit(one)).netloc]
     above = [parts for parts in resources if f"{path}/".startswith(f"{parts.path.rstrip('/')}/")]
-    return max(above or resources[:1], key=lambda parts: len(parts.path), default=None)
+    return sorted(above, key=lambda parts: -len(parts.path)) or resources[:1]
 
 
 def scopes_of(view: Any) -> list[str]:
@@ -107,11 +119,20 @@ WELL_KNOWN = "/.well-known/oauth-protected-resource"
 class InsufficientScope(PermissionDenied):
     """403: the token is valid and lacks a scope. The challenge names the scope (RFC 6750 §3.1)."""
 
-    def __init__(self, scopes: Sequence[str], path: str, server: ResourceServer | None = None) -> None:
+    def __init__(
+        self,
+        scopes: Sequence[str],
+        path: str,
+        server: ResourceServer | None = None,
+        *,
+        is_dpop: bool = False,
+    ) -> None:
         scope = " ".join(scopes)
         super().__init__({"error": "insufficient_scope", "scope": scope})
         #: DRF sends it as ``WWW-Authenticate``.
-        self.auth_header = challenge(path, server=server, error="insufficient_scope", scope=scope)
+        self.auth_header = challenge(
+            path, server=server, error="insufficient_scope", scope=scope, is_dpop=is_dpop
+        )
 
 
 class InsufficientAuthentication(APIException):
@@ -134,14 +155,31 @@ class InsufficientAuthentication(APIException):
         scopes: Sequence[str],
         path: str,
         server: ResourceServer | None = None,
+        is_dpop: bool = False,
     ) -> None:
         wanted = {"acr_values": " ".join(acr), "max_age": "" if max_age is None else str(max_age)}
         super().__init__({"error": self.error, **{name: value for name, value in wanted.items() if value}})
         described = {"error_description": "The person has to sign in again, as the members say.", **wanted}
         #: DRF sends it as ``WWW-Authenticate``.
         self.auth_header = challenge(
-            path, server=server, error=self.error, scope=" ".join(scopes), more=described
+            path,
+            server=server,
+            error=self.error,
+            scope=" ".join(scopes),
+            more=described,
+            is_dpop=is_dpop,
         )
+
+
+class ProofRefused(APIException):
+    """401: the proof of a bound token is missing, does not hold, or needs a nonce (RFC 9449 §7.1, §9)."""
+
+    status_code = HTTPStatus.UNAUTHORIZED
+
+    def __init__(self, error: str, header: str) -> None:
+        super().__init__({"error": error})
+        #: DRF sends it as ``WWW-Authenticate``.
+        self.auth_header = header
 
 
 class IssuerUnavailable(APIException):

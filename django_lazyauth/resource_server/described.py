@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django_lazyauth.conf import ProtectedResource, lazyauth_settings
+from django_lazyauth.openid.dpop.proof import ALGORITHMS
 
 
 def closest_resource(path: str) -> str:
@@ -23,4 +24,14 @@ def resource_at(path: str) -> ProtectedResource:
 def described_of(path: str) -> dict[str, Any]:
     """Return the members for the resource at *path*. A member that the settings say nothing of is left out."""
     resource = resource_at(path)
-    return {"scopes_supported": list(resource.scopes)} if resource.scopes else {}
+    described: dict[str, Any] = {"dpop_signing_alg_values_supported": list(ALGORITHMS)}
+    if resource.scopes:
+        described["scopes_supported"] = list(resource.scopes)
+    if resource.dpop_bound_access_tokens_required:
+        described["dpop_bound_access_tokens_required"] = True
+    return described
+
+
+def requires_dpop(path: str) -> bool:
+    """Say whether the resource at *path* takes tokens that are bound to a key only (RFC 9728 §2)."""
+    return resource_at(path).dpop_bound_access_tokens_required

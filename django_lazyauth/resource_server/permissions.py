@@ -22,6 +22,7 @@ from django_lazyauth.openid.resource_indicators import same_resource
 
 from .authentication import AccessTokenAuthentication
 from .challenge import InsufficientAuthentication, InsufficientScope, scopes_of
+from .proof import uses_dpop
 from .verifier import ResourceServer
 
 
@@ -42,7 +43,9 @@ class TokenHasScope(BasePermission):
         if not auth.allow_scopes(required):
             # All that the view needs, also of other permissions: the client asks the person once.
             needed = dict.fromkeys([*scopes_of(view), *required])
-            raise InsufficientScope(list(needed), request.path, _server_of(request))
+            raise InsufficientScope(
+                list(needed), request.path, _server_of(request), is_dpop=uses_dpop(request._request)
+            )
         return True
 
 
@@ -93,6 +96,7 @@ def RequireAuthentication(  # noqa: N802 - it stands where classes stand
                     scopes=scopes_of(view),
                     path=request.path,
                     server=_server_of(request),
+                    is_dpop=uses_dpop(request._request),
                 )
             return True
 

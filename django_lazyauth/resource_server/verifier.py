@@ -16,6 +16,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.conf import ResourceServerSettings, lazyauth_settings, with_contained
 from django_lazyauth.openid.access_token import AccessToken, verify_access_token
+from django_lazyauth.openid.dpop.proof import Proof
 from django_lazyauth.openid.jose import Reason, TokenRejected
 from django_lazyauth.openid.resource_indicators import same_resource
 
@@ -59,13 +60,15 @@ class ResourceServer:
         return local_issuer(self.settings.issuer)
 
     @sensitive_variables()
-    def verify(self, raw: str, *, request_uri: str = "") -> Verified:
+    def verify(self, raw: str, *, request_uri: str = "", proof: Proof | None = None) -> Verified:
         """Check *raw* and return the token and its user (RFC 9068 §4).
 
         Args:
             raw: The token in compact form.
             request_uri: The requested URL, absolute and without its query. If the site configures no audience, the
                 token's audience must contain this URL.
+            proof: What came with the token, checked, and not remembered yet. A token that is bound to a key needs the
+                proof of that key, and a bearer must come without one (RFC 9449 §7.1, §7.2).
 
         Raises:
             TokenRejected: The token is not valid here; ``reason`` names the check that failed.
@@ -78,9 +81,7 @@ class ResourceServer:
                 'LAZYAUTH["REVOCATION_CHECK"] asks the database of the issuer, which is not this site.'
             )
         token = self._verify(raw, local, self._accepts(local, request_uri))
-        if "cnf" in token.claims:
-            # It is worth nothing without its key, and no proof is read here (I24).
-            raise TokenRejected(Reason.BOUND)
+        _check_key(token, proof)
         return Verified(token, self._user(raw, token, local))
 
     def _user(self, raw: str, token: AccessToken, local: LocalIssuer | None) -> Any:
@@ -134,6 +135,13 @@ class ResourceServer:
             if rejected.reason != Reason.UNKNOWN_KID or local is not None:
                 raise
         return _with_hierarchy(verify(unknown_kid=True))
+
+
+def _check_key(token: AccessToken, proof: Proof | None) -> None:
+    """A bound token is worth nothing without its key, and no proof makes a bearer a bound one (I24)."""
+    proved = proof.thumbprint if proof is not None else ""
+    if (token.is_bound or proved) and token.jkt != (proved or None):
+        raise TokenRejected(Reason.BOUND)
 
 
 def _with_hierarchy(token: AccessToken) -> AccessToken:

@@ -21,11 +21,13 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.conf import lazyauth_settings, with_contained
-from django_lazyauth.kit.http import parse_bearer
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.models import PendingAuthorization, TokenFacts
 from django_lazyauth.models.fields import bound_digest, digest
 from django_lazyauth.models.prepared_select import ASKED_FOR, OR_FOR, PreparedSelect
+from django_lazyauth.openid.dpop.proof import Proof
+from django_lazyauth.resource_server.described import requires_dpop
+from django_lazyauth.resource_server.proof import Credentials, read_proof, use_once
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.models import AccessToken, get_access_token_model, get_refresh_token_model
 
@@ -83,23 +85,49 @@ class Bearer:
         return set(scopes) <= with_contained(self.scopes, lazyauth_settings.scope_hierarchy)
 
 
-def has_bearer(http_request: HttpRequest) -> bool:
-    """Say whether the request tries to authenticate with a bearer token at all."""
-    return parse_bearer(http_request.headers.get("Authorization", "")) is not None
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What a request presents.
+
+    Attributes:
+        bearer: ``None`` if the token is unknown, expired or revoked, if its user or client is out of use, if it is for
+            another resource (RFC 8707 §2), or if it is bound to another key than the request proves (I24).
+        proof: Of its key, used up now; ``None`` for a bearer token.
+    """
+
+    bearer: Bearer | None
+    proof: Proof | None = None
 
 
 @sensitive_variables()
-def load_bearer(http_request: HttpRequest) -> Bearer | None:
-    """Return the bearer of a request. One query.
+def load_presented(http_request: HttpRequest, credentials: Credentials) -> Presented:
+    """Return what *credentials* of a request are worth. One query.
 
-    ``None`` if the token is unknown, expired or revoked, if its user or client is out of use, or if it is for
-    another resource (RFC 8707 §2).
+    Raises:
+        InvalidDpopProof: The token is bound to a key, and no proof comes with it, or a bad or used one.
+        UseDpopNonce: The proof needs a nonce.
+        TemporarilyUnavailable: The cache cannot say whether the proof was used.
     """
-    bearer = find_bearer(_token_of(http_request))
+    if credentials.is_dpop:
+        return _load_bound(http_request, credentials.token)
+    bearer = None if requires_dpop(http_request.path) else find_bearer(credentials.token)
+    return Presented(bearer if bearer is not None and _is_for(bearer, http_request) else None)
+
+
+def _load_bound(http_request: HttpRequest, token: str) -> Presented:
+    bearer = find_bound(token)
     if bearer is None:
-        return None
+        return Presented(None)
+    proof = read_proof(http_request, token, origin=lazyauth_settings.issuer_origin)
+    if proof.thumbprint != bearer.jkt or not _is_for(bearer, http_request):
+        return Presented(None)
+    use_once(proof)
+    return Presented(bearer, proof)
+
+
+def _is_for(bearer: Bearer, http_request: HttpRequest) -> bool:
     address = http_request.build_absolute_uri(http_request.path).partition("?")[0]
-    return bearer if bearer.access_token.allows_audience(address) else None
+    return bool(bearer.access_token.allows_audience(address))
 
 
 @sensitive_variables()
@@ -148,16 +176,11 @@ def find_bearer_beside_client(
 
 
 @sensitive_variables()
-def is_our_token(http_request: HttpRequest) -> bool:
-    """Say whether the bearer of a request is a token that we issued, good or not, bound or not. One query."""
-    token = _token_of(http_request)
+def is_our_token(token: str) -> bool:
+    """Say whether *token* is one that we issued, good or not, bound or not. One query."""
     return _can_be_token(token) and bool(
         get_access_token_model().objects.filter(token_checksum__in=checksums(token)).exists()
     )
-
-
-def _token_of(http_request: HttpRequest) -> str:
-    return parse_bearer(http_request.headers.get("Authorization", "")) or ""
 
 
 def _can_be_token(token: str) -> bool:

@@ -22,17 +22,24 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.conf import SwapSettings, Unswapped, lazyauth_settings
 from django_lazyauth.errors import (
     BundleNotFound,
+    InvalidDpopProof,
     RefreshExpired,
     RefreshTransient,
     RefreshUnavailable,
+    TemporarilyUnavailable,
+    UseDpopNonce,
 )
+from django_lazyauth.kit.cors import EXPOSED_HEADERS
 from django_lazyauth.resource_server.challenge import challenge
-from django_lazyauth.tokens.bearer import has_bearer, is_our_token, load_bearer
+from django_lazyauth.resource_server.proof import credentials_of
+from django_lazyauth.tokens.bearer import is_our_token, load_presented
 
 from .fresh_token import fresh_token
 from .swap_paths import longest_prefix
 
 AUTHORIZATION = "authorization"
+#: What a client presents: a token, and the proof of its key. The proof is for this site, and not for the tool server.
+OF_THE_CLIENT = (AUTHORIZATION, "dpop")
 #: Seconds after which a client may try again when our own storage is down.
 STORAGE_RETRY = 5
 
@@ -69,7 +76,7 @@ class Refused:
             ("Cache-Control", "no-store"),
             # A script of a client has to see why, and where to get a token. The answer tells nothing else.
             ("Access-Control-Allow-Origin", "*"),
-            ("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After"),
+            ("Access-Control-Expose-Headers", EXPOSED_HEADERS),
             *self.headers.items(),
         ]
 
@@ -129,7 +136,12 @@ def is_ours_to_set(name: str, settings: SwapSettings) -> bool:
 
     Some servers replace "_" by "-" or the reverse, so both are compared.
     """
-    return name.lower().replace("_", "-") in (AUTHORIZATION, settings.header.lower())
+    return name.lower().replace("_", "-") in (*OF_THE_CLIENT, settings.header.lower())
+
+
+def is_the_clients(name: str) -> bool:
+    """Say whether a header of this name stays as it was sent where a request is passed on."""
+    return name.lower().replace("_", "-") in OF_THE_CLIENT
 
 
 def is_custom(settings: SwapSettings) -> bool:
@@ -146,7 +158,7 @@ def decide(request: HttpRequest, provider: str, settings: SwapSettings) -> Decis
         return _decide(request, provider, settings)
     except SuspiciousOperation:
         return Refused(HTTPStatus.BAD_REQUEST, "invalid_request")
-    except (DatabaseError, InterfaceError):
+    except (DatabaseError, InterfaceError, TemporarilyUnavailable):
         return _try_later("temporarily_unavailable", STORAGE_RETRY)
     finally:
         close_old_connections()
@@ -156,12 +168,17 @@ def decide(request: HttpRequest, provider: str, settings: SwapSettings) -> Decis
 def _decide(request: HttpRequest, provider: str, settings: SwapSettings) -> Decision:
     if _is_ambiguous(request.headers.get("Authorization", "")):
         return Refused(HTTPStatus.BAD_REQUEST, "invalid_request")
-    if not has_bearer(request):
+    credentials = credentials_of(request)
+    if credentials is None:
         return _unswapped(settings, challenge(request.path))
-    refusal = challenge(request.path, error="invalid_token")
-    bearer = load_bearer(request)
+    refusal = challenge(request.path, error="invalid_token", is_dpop=credentials.is_dpop)
+    try:
+        bearer = load_presented(request, credentials).bearer
+    except (InvalidDpopProof, UseDpopNonce) as error:
+        return _unproved(request, error)
     if bearer is None:
-        return _unauthorized(refusal) if is_our_token(request) else _unswapped(settings, refusal)
+        is_ours = is_our_token(credentials.token)
+        return _unauthorized(refusal) if is_ours else _unswapped(settings, refusal)
     session_id = bearer.session_id
     if session_id is None or bearer.user is None:
         return _unswapped(settings, refusal)
@@ -192,14 +209,18 @@ def _is_preflight(request: HttpRequest) -> bool:
     )
 
 
+#: The schemes that a token is presented with (RFC 6750 §2.1, RFC 9449 §7.1).
+SCHEMES = ("bearer", "dpop")
+
+
 def _is_ambiguous(authorization: str) -> bool:
-    """Say whether there is another credential beside a bearer token, or another blank than a space before it.
+    """Say whether there is another credential beside a token, or another blank than a space before it.
 
     Two headers arrive as one, and the tool server may read either of them.
     """
     credentials = authorization.split(",")
-    bearers = [one for one in credentials if one.split()[:1] and one.split()[0].lower() == "bearer"]
-    return bool(bearers) and (len(credentials) > 1 or bearers[0].lower().partition(" ")[0] != "bearer")
+    tokens = [one for one in credentials if one.split()[:1] and one.split()[0].lower() in SCHEMES]
+    return bool(tokens) and (len(credentials) > 1 or tokens[0].lower().partition(" ")[0] not in SCHEMES)
 
 
 def _unswapped(settings: SwapSettings, refusal: str) -> Decision:
@@ -208,6 +229,13 @@ def _unswapped(settings: SwapSettings, refusal: str) -> Decision:
 
 def _unauthorized(refusal: str, error: str = "invalid_token") -> Refused:
     return Refused(HTTPStatus.UNAUTHORIZED, error, {"WWW-Authenticate": refusal})
+
+
+def _unproved(request: HttpRequest, error: InvalidDpopProof | UseDpopNonce) -> Refused:
+    """A token of ours never leaves without its proof, whatever is done with requests that are not swapped (I24)."""
+    refusal = challenge(request.path, error=error.error, is_dpop=True)
+    headers = {**error.headers(), "WWW-Authenticate": refusal}
+    return Refused(HTTPStatus.UNAUTHORIZED, error.error, headers)
 
 
 def _try_later(error: str, seconds: int) -> Refused:

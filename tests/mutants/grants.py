@@ -455,8 +455,8 @@ MUTATIONS = (
     Mutation(
         "bearer-is-for-this-resource",
         "tokens/bearer.py",
-        "    return bearer if bearer.access_token.allows_audience(address) else None",
-        "    return bearer",
+        "    return bool(bearer.access_token.allows_audience(address))",
+        "    return True",
         ("upstream/test_swap.py::test_a_token_for_another_resource_is_not_swapped",),
         "An access token opens its own resource only (RFC 8707 §2).",
         "I20",

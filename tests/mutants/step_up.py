@@ -1,10 +1,11 @@
-"""Lines about how strongly a person signed in, and what a scope is good for."""
+"""Lines about how strongly a person signed in, what a scope is good for, and bound tokens at resources."""
 
 from __future__ import annotations
 
 from .mutation import Mutation
 
 WANTED = "authorize/test_wanted_acr.py::"
+DPOP = "resource_server/test_dpop.py::"
 PERMISSION = "resource_server/test_step_up.py::"
 
 MUTATIONS = (
@@ -71,6 +72,69 @@ MUTATIONS = (
         "scope",
         ("resource_server/test_challenge.py::test_a_challenge_never_names_a_scope_of_the_sign_in",),
         "A challenge names no scope that no resource needs.",
+    ),
+    Mutation(
+        "key-of-an-offline-token",
+        "resource_server/verifier.py",
+        "    if (token.is_bound or proved) and token.jkt != (proved or None):",
+        "    if False:",
+        (DPOP + "test_i24_a_stolen_token_does_nothing_without_the_key",),
+        "A token is good with the proof of its own key only.",
+        "I24",
+    ),
+    Mutation(
+        "key-of-a-token-in-the-database",
+        "tokens/bearer.py",
+        "    if proof.thumbprint != bearer.jkt or not _is_for(bearer, http_request):",
+        "    if not _is_for(bearer, http_request):",
+        (DPOP + "test_i24_a_stolen_token_does_nothing_without_the_key",),
+        "A token is good with the proof of its own key only.",
+        "I24",
+    ),
+    Mutation(
+        "a-proof-is-good-once-offline",
+        "resource_server/authentication.py",
+        "            use_once(proof)\n",
+        "            pass\n",
+        (DPOP + "test_i24_a_proof_is_good_once",),
+        "A proof is good once.",
+        "I24",
+    ),
+    Mutation(
+        "a-proof-is-good-once-in-the-database",
+        "tokens/bearer.py",
+        "    use_once(proof)\n",
+        "",
+        (DPOP + "test_i24_a_proof_is_good_once",),
+        "A proof is good once.",
+        "I24",
+    ),
+    Mutation(
+        "a-cache-that-is-down",
+        "resource_server/proof.py",
+        '        raise TemporarilyUnavailable(debug="the cache is down") from None',
+        "        return",
+        (DPOP + "test_without_the_cache_nobody_can_say_whether_a_proof_is_new",),
+        "Where nobody can say whether a proof is new, nothing passes.",
+        "I24",
+    ),
+    Mutation(
+        "bearers-where-bound-tokens-are-required",
+        "tokens/bearer.py",
+        "    bearer = None if requires_dpop(http_request.path) else find_bearer(credentials.token)",
+        "    bearer = find_bearer(credentials.token)",
+        (DPOP + "test_a_resource_may_take_bound_tokens_only",),
+        "A resource that requires bound tokens takes no bearer.",
+        "I24",
+    ),
+    Mutation(
+        "proofs-in-front-of-a-tool-server",
+        "upstream/swap.py",
+        'OF_THE_CLIENT = (AUTHORIZATION, "dpop")',
+        "OF_THE_CLIENT = (AUTHORIZATION,)",
+        ("upstream/test_swap_dpop.py::test_a_proved_token_is_swapped_and_its_proof_is_not_passed_on",),
+        "The proof is for this site and reaches no tool server.",
+        "I24",
     ),
     Mutation(
         "refresh-tokens-with-offline-access-only",

@@ -500,7 +500,7 @@ MUTATIONS = (
     Mutation(
         "swap-of-a-token-that-is-over",
         "upstream/swap.py",
-        "        return _unauthorized(refusal) if is_our_token(request) else _unswapped(settings, refusal)",
+        "        return _unauthorized(refusal) if is_ours else _unswapped(settings, refusal)",
         "        return _unswapped(settings, refusal)",
         (
             "upstream/test_swap.py::test_by_setting_it_passes_untouched_but_never_a_token_of_ours_that_is_over",
