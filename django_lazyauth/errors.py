@@ -100,6 +100,24 @@ class AccessDenied(OAuthError):
     error = "access_denied"
 
 
+class AuthorizationPending(OAuthError):
+    """The person at the other device has not answered yet (RFC 8628 §3.5)."""
+
+    error = "authorization_pending"
+
+
+class SlowDown(OAuthError):
+    """The same, and the device asked sooner than it may (RFC 8628 §3.5)."""
+
+    error = "slow_down"
+
+
+class ExpiredToken(OAuthError):
+    """The device code is too old (RFC 8628 §3.5)."""
+
+    error = "expired_token"
+
+
 class InvalidToken(OAuthError):
     """A token in the request is unknown, expired, spent or for another purpose (RFC 6750 §3.1)."""
 

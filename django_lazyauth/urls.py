@@ -17,6 +17,7 @@ from django_lazyauth.api.upstream_tokens import UpstreamTokenView
 from django_lazyauth.openid.descriptor import PROVIDER_NAME
 from django_lazyauth.web import account, authorize, callback, endpoints, flow, logout, provider
 from django_lazyauth.web.design.brand import brand_view
+from django_lazyauth.web.device import page as device
 from django_lazyauth.well_known import metadata_patterns
 
 app_name = "lazyauth"
@@ -37,6 +38,9 @@ urlpatterns = [
     path("authorize/<uuid:session_id>", flow.flow_view, name="flow"),
     path("authorize/<uuid:session_id>/<lazyauth_provider:provider>", provider.provider_view, name="provider"),
     re_path(r"^callback/(?P<provider>[-\w.:]+)/?$", callback.callback_view, name="callback"),
+    re_path(r"^device_authorization/?$", endpoints.device_authorization_view, name="device-authorization"),
+    re_path(r"^device/?$", device.device_view, name="device"),
+    path("device/done", device.device_done_view, name="device-done"),
     re_path(r"^token/?$", endpoints.token_view, name="token"),
     re_path(r"^par/?$", endpoints.push_view, name="par"),
     re_path(r"^revoke_token/?$", endpoints.revoke_view, name="revoke"),

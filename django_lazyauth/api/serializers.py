@@ -21,7 +21,7 @@ from django_lazyauth.clients.members import (
     SUBJECT_TYPES,
 )
 from django_lazyauth.clients.metadata import (
-    GRANT_TYPES,
+    GRANT_TYPES_WITH_DEVICES,
     MAX_SCOPE_LENGTH,
     RESPONSE_TYPES,
 )
@@ -160,7 +160,9 @@ class ClientMetadataSerializer(Serializer):
     require_pushed_authorization_requests = serializers.BooleanField(required=False)
     require_signed_request_object = serializers.BooleanField(required=False)
     request_object_signing_alg = serializers.ChoiceField(ALGORITHMS, required=False)
-    grant_types = serializers.ListField(child=serializers.ChoiceField(GRANT_TYPES), required=False)
+    grant_types = serializers.ListField(
+        child=serializers.ChoiceField(GRANT_TYPES_WITH_DEVICES), required=False
+    )
     response_types = serializers.ListField(child=serializers.ChoiceField(RESPONSE_TYPES), required=False)
     client_name = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)
     client_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)

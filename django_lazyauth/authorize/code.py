@@ -1,8 +1,12 @@
-"""What follows from the person's answer: a code for the client, or ``access_denied`` (RFC 6749 §4.1.2)."""
+"""What follows from the person's answer: a code for the client, or ``access_denied`` (RFC 6749 §4.1.2).
+
+A device has its code already, and may redeem it from then on (RFC 8628 §3.5).
+"""
 
 from __future__ import annotations
 
 import secrets
+from datetime import datetime
 
 from django.db import router, transaction
 from django.utils import timezone
@@ -13,7 +17,15 @@ from django_lazyauth.clients.redirects import authorization_response, redirect_u
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import AccessDenied, InvalidGrant, ProviderError
 from django_lazyauth.kit.retry import known_by, retries_on_conflict
-from django_lazyauth.models import DeferredRegistration, Noted, PendingAuthorization, Reason, Status
+from django_lazyauth.models import (
+    DeferredRegistration,
+    DeviceAuthorization,
+    GrantKind,
+    Noted,
+    PendingAuthorization,
+    Reason,
+    Status,
+)
 from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sessions import end
@@ -22,7 +34,9 @@ from django_lazyauth.sign_in.leg import SignInEnded, fail_flow
 from django_lazyauth.sign_in.standing import stands
 from django_lazyauth.toolkit import clients
 
+from . import device
 from .consent import remember_for_known
+from .device_request import device_flow_for
 
 
 @retries_on_conflict
@@ -33,35 +47,64 @@ def allow(pending: PendingAuthorization) -> str:
         InvalidGrant: The row does not wait for consent, or the client changed since it asked.
         SignInEnded: What the person signed in with ended since.
     """
-    client = pending.client
-    if not clients.is_usable(client) or not redirect_uri_allowed(client, pending.redirect_uri):
+    if not _is_served(pending):
         raise InvalidGrant(gettext_noop("The application is not registered here any more."))
     if chain.next_leg(pending) is not None:
         raise InvalidGrant(gettext_noop("An account is still to be connected."))
     if not stands(pending):
         end.end_flow(pending.pk)
         raise SignInEnded
+    if pending.grant == GrantKind.DEVICE:
+        return _allow_device(pending)
     code = secrets.token_urlsafe(32)
     issued = PendingAuthorization.objects.using(_database()).filter(pk=pending.pk, code_digest=digest(code))
     with known_by(issued):
-        _issue(pending, code)
+        _issue(pending, digest(code), timezone.now() + lazyauth_settings.code_lifetime)
     return authorization_response(pending.redirect_uri, code=code, state=pending.state)
 
 
-def _issue(pending: PendingAuthorization, code: str) -> None:
+def _is_served(pending: PendingAuthorization) -> bool:
+    """Say whether the client may still have what it asked for."""
+    if not clients.is_usable(pending.client):
+        return False
+    if pending.grant == GrantKind.DEVICE:
+        return device_flow_for(pending.client) is not None
+    return redirect_uri_allowed(pending.client, pending.redirect_uri)
+
+
+def _allow_device(pending: PendingAuthorization) -> str:
+    """Let the device redeem the code that it has (RFC 8628 §3.5). Its browser learns nothing of that code."""
+    waiting = device.waiting_device(pending)
+    issued = PendingAuthorization.objects.using(_database()).filter(
+        pk=pending.pk, code_digest=waiting.device_digest
+    )
+    with known_by(issued):
+        _issue(pending, waiting.device_digest, waiting.expires_at, device_row=waiting)
+    return pending.redirect_uri
+
+
+def _issue(
+    pending: PendingAuthorization,
+    code_digest: str,
+    until: datetime,
+    *,
+    device_row: DeviceAuthorization | None = None,
+) -> None:
     now = timezone.now()
     with transaction.atomic(using=_database()):
         issued = PendingAuthorization.objects.advance(
             pending.pk,
             from_status=(Status.AUTHENTICATED,),
             status=Status.CODE_ISSUED,
-            code_digest=digest(code),
-            code_expires_at=now + lazyauth_settings.code_lifetime,
-            expires_at=now + lazyauth_settings.code_lifetime,
+            code_digest=code_digest,
+            code_expires_at=until,
+            expires_at=until,
             consented_at=now,
         )
         if not issued:
             raise InvalidGrant(gettext_noop("This request was answered already."))
+        if device_row is not None:
+            device.approve(device_row)
         if pending.user is not None:
             remember_for_known(pending)
         note_use(pending.client)

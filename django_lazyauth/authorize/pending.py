@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -18,7 +19,7 @@ from django_lazyauth.authorize import quota, refused
 from django_lazyauth.authorize.request import AuthorizationRequest, SingleUse
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequestUri, TemporarilyUnavailable
-from django_lazyauth.models import Noted, PendingAuthorization, Reason
+from django_lazyauth.models import GrantKind, Noted, PendingAuthorization, Reason
 from django_lazyauth.sign_in import identities
 from django_lazyauth.sign_in.leg import SignInEnded
 from django_lazyauth.toolkit import clients
@@ -47,16 +48,18 @@ def keep_request(
     browser: Browser,
     link_to: AbstractBaseUser | None = None,
     has_acted: bool = True,
+    device_until: datetime | None = None,
 ) -> PendingAuthorization:
     """Write the pending row of *request*, or return the row that a double click wrote before.
 
     Args:
-        has_acted: The person acted, or the client gets its answer. A request that was pushed or signed is used up then;
-            otherwise it is used up when the person comes back from the provider.
+        has_acted: The person acted, or the client gets its answer. A request that was pushed or signed is used up then,
+            otherwise when the person comes back from the provider.
         link_to: The account that the person signs in with is added to this user, and nobody is signed in.
+        device_until: Until when the device that asks may redeem it. ``None``: a code redeems it.
 
     Raises:
-        TemporarilyUnavailable: The quota of open requests is used up (I16).
+        TemporarilyUnavailable: The quota is used up (I16).
         InvalidGrant: The row exists, and belongs to another browser or is expired.
         InvalidRequestUri: Another flow used the request up.
     """
@@ -66,15 +69,13 @@ def keep_request(
         noted = Noted(Reason.RATE_LIMIT, stage="quota", email=_address(request.login_hint))
         refused.note_refusal(request.client, browser.network, noted)
         raise
-    pending = _new_row(request, session_id, browser, link_to)
-    if has_acted:
-        pending.pushed_digest = pending.request_digest
+    pending = _new_row(request, session_id, browser, link_to, device_until)
+    pending.pushed_digest = pending.request_digest if has_acted else None
     try:
         with transaction.atomic(using=_database()):
             pending.save(force_insert=True)
     except IntegrityError:
-        used_by = flow_of(request.single_use)
-        if used_by is not None and used_by.pk != session_id:
+        if (used_by := flow_of(request.single_use)) and used_by.pk != session_id:
             raise InvalidRequestUri from None
         return find_pending(session_id, browser=browser)
     if is_tight:
@@ -88,7 +89,11 @@ def _address(hint: str) -> str:
 
 
 def _new_row(
-    request: AuthorizationRequest, session_id: UUID, browser: Browser, link_to: AbstractBaseUser | None
+    request: AuthorizationRequest,
+    session_id: UUID,
+    browser: Browser,
+    link_to: AbstractBaseUser | None,
+    device_until: datetime | None,
 ) -> PendingAuthorization:
     return PendingAuthorization(
         session_id=session_id,
@@ -112,7 +117,8 @@ def _new_row(
         link_to=link_to,  # type: ignore[misc]  # the host's user model
         request_digest=request.single_use.digest if request.single_use else None,
         request_until=request.single_use.until if request.single_use else None,
-        expires_at=timezone.now() + lazyauth_settings.flow_lifetime,
+        grant=GrantKind.DEVICE if device_until else GrantKind.CODE,
+        expires_at=device_until or timezone.now() + lazyauth_settings.flow_lifetime,
     )
 
 

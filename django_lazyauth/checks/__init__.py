@@ -47,6 +47,7 @@ def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
         *deploy.check_site(),
         *deploy.check_secrets(),
         *deploy.check_audiences(),
+        *deploy.check_devices(),
         *deploy.check_limits(),
     ]
 

@@ -104,6 +104,30 @@ def check_audiences() -> Iterator[CheckMessage]:
         )
 
 
+def check_devices() -> Iterator[CheckMessage]:
+    flow = readable("device_flow")
+    if flow is None:
+        return
+    if flow.lifetime > timedelta(minutes=30):
+        yield Error(
+            'LAZYAUTH["DEVICE_FLOW"]["lifetime"] is more than 30 min: whoever sends its code to somebody has as long.',
+            hint="Ten minutes are enough to type a code.",
+            id="lazyauth.E123",
+        )
+    if flow.interval < 5:
+        yield Error(
+            'LAZYAUTH["DEVICE_FLOW"]["interval"] is less than 5 s.',
+            hint="Each device that waits asks as often (RFC 8628 §3.2).",
+            id="lazyauth.E124",
+        )
+    if flow.strangers:
+        yield CheckWarning(
+            "Clients that registered themselves may ask for devices, under whatever name they chose.",
+            hint='Make clients for your devices, and remove "strangers" from LAZYAUTH["DEVICE_FLOW"].',
+            id="lazyauth.W023",
+        )
+
+
 def check_limits() -> Iterator[CheckMessage]:
     """Settings may not exceed the deployment limit of their row."""
     for name, row in ROWS.items():

@@ -52,6 +52,7 @@ class Policy:
         signing_algorithms: Algorithms that this site has a key for.
         allows_loopback: Whether URLs of servers may be on loopback, for development.
         takes_signed_requests: Whether authorization requests may be signed (RFC 9101).
+        serves_devices: Whether a client may be one of devices without a browser (RFC 8628).
     """
 
     scopes: frozenset[str]
@@ -60,6 +61,7 @@ class Policy:
     signing_algorithms: tuple[str, ...] = ()
     allows_loopback: bool = False
     takes_signed_requests: bool = False
+    serves_devices: bool = False
 
 
 class Unusable(InvalidClientMetadata):

@@ -32,6 +32,7 @@ from django_lazyauth.toolkit.client_policies import (
     PUSH_MEMBER,
     SIGN_MEMBER,
 )
+from django_lazyauth.toolkit.clients import DEVICE_CODE
 
 from .members import (
     MAX_REDIRECT_URIS,
@@ -51,6 +52,8 @@ from .members import (
 
 #: Grants that a self-registered client may use: none works without a person.
 GRANT_TYPES = ("authorization_code", "refresh_token")
+#: The same, where devices are served to strangers.
+GRANT_TYPES_WITH_DEVICES = (*GRANT_TYPES, DEVICE_CODE)
 RESPONSE_TYPES = ("code",)
 #: A document holds no secret: anybody can read it.
 METHODS_OF_DOCUMENTS = (BY_KEY, NO_METHOD)
@@ -101,8 +104,8 @@ def parse_metadata(document: Json, policy: Policy) -> ClientMetadata:
     """
     members = _members(document)
     policy = _for_kind(members, policy)
-    grant_types = _grant_types(members)
-    redirect_uris = _redirect_uris(members, policy)
+    grant_types = _grant_types(members, policy)
+    redirect_uris = _redirect_uris(members, policy, grant_types)
     registered = {
         "redirect_uris": redirect_uris,
         **_methods(members, METHODS, default="client_secret_basic", is_keyed=has_keys(members, policy)),
@@ -130,8 +133,8 @@ def parse_document(document: Json, client_id: str, policy: Policy) -> ClientMeta
     if any(name in document for name in SECRETS):
         raise InvalidClientMetadata("A document must not hold client_secret or client_secret_expires_at.")
     policy = _for_kind(members, policy)
-    grant_types = _grant_types(members)
-    redirect_uris = _usable_redirect_uris(members, policy)
+    grant_types = _grant_types(members, policy)
+    redirect_uris = _usable_redirect_uris(members, policy, grant_types)
     optional = _of_right_types(members)
     registered: dict[str, Json] = {
         "redirect_uris": redirect_uris,
@@ -246,11 +249,15 @@ def _methods(
     return {METHOD_MEMBER: kept[0]} | ({METHODS_MEMBER: kept} if len(kept) > 1 else {})
 
 
-def _grant_types(members: Mapping[str, Json]) -> list[str]:
+def _grant_types(members: Mapping[str, Json], policy: Policy) -> list[str]:
     # The RFC's default is authorization_code alone. Ours has refresh_token too, and the answer says so.
-    values = _served(members, "grant_types", GRANT_TYPES)
-    if "authorization_code" not in values:
-        raise InvalidClientMetadata("grant_types must hold authorization_code.")
+    if "grant_types" not in members:
+        return list(GRANT_TYPES)
+    served = GRANT_TYPES_WITH_DEVICES if policy.serves_devices else GRANT_TYPES
+    values = _served(members, "grant_types", served)
+    flows = [grant for grant in served if grant != "refresh_token"]
+    if not set(flows) & set(values):
+        raise InvalidClientMetadata(f"grant_types must hold {' or '.join(flows)}.")
     return values
 
 
@@ -264,16 +271,20 @@ def _scope(members: Mapping[str, Json], policy: Policy) -> str:
     return " ".join(scope for scope in dict.fromkeys(value.split()) if scope in policy.scopes)
 
 
-def _redirect_uris(members: Mapping[str, Json], policy: Policy) -> list[str]:
-    """Return the redirect URIs. Each grant that a stranger may have here ends at one."""
+def _redirect_uris(members: Mapping[str, Json], policy: Policy, grant_types: list[str]) -> list[str]:
+    """Return the redirect URIs. Only a client of devices alone needs none."""
+    if "authorization_code" not in grant_types and not members.get("redirect_uris"):
+        return []
     value = _listed_redirect_uris(members, MAX_REDIRECT_URIS)
     for uri in value:
         check_redirect_uri(uri, policy)
     return list(dict.fromkeys(value))
 
 
-def _usable_redirect_uris(members: Mapping[str, Json], policy: Policy) -> list[str]:
+def _usable_redirect_uris(members: Mapping[str, Json], policy: Policy, grant_types: list[str]) -> list[str]:
     """Return the redirect URIs of a document that may be used."""
+    if "authorization_code" not in grant_types and not members.get("redirect_uris"):
+        return []
     value = _listed_redirect_uris(members, MAX_REDIRECT_URIS_OF_DOCUMENT)
     usable = [uri for uri in value if is_redirect_uri(uri, policy)]
     if not usable:

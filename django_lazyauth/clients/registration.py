@@ -82,6 +82,7 @@ def register(document: Any, *, network: str, initial_access_token: str = "") -> 
 
 def metadata_policy() -> Policy:
     """Return what the settings let a client register."""
+    flow = lazyauth_settings.device_flow
     return Policy(
         scopes=frozenset(available_scopes(None)),
         default_scopes=tuple(default_scopes(None)),
@@ -89,6 +90,7 @@ def metadata_policy() -> Policy:
         signing_algorithms=signing_algorithms(),
         allows_loopback=lazyauth_settings.allow_loopback_upstreams,
         takes_signed_requests=lazyauth_settings.request_objects,
+        serves_devices=flow is not None and flow.strangers,
     )
 
 

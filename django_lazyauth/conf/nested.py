@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from typing import Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -282,6 +283,39 @@ class DpopSettings(Table):
         "so that a client with a wrong clock works.",
         default="stale",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFlow(Table):
+    """How devices without a browser ask for consent (RFC 8628)."""
+
+    setting = "DEVICE_FLOW"
+
+    strangers: bool = row(
+        kinds.FLAG,
+        "Whether clients that registered themselves may use it. Their names on the page are a tool of phishers.",
+        default=False,
+    )
+    lifetime: timedelta = row(  # noqa: RUF009 - the same
+        kinds.duration(at_least=timedelta(minutes=1), at_most=timedelta(hours=24)),
+        "How long the codes of a device are good.",
+        default=timedelta(minutes=10),
+    )
+    interval: int = row(
+        kinds.integer(at_least=1, at_most=60),
+        "Seconds that a device waits between two polls. One that does not wait is slowed down, to 60 s at most.",
+        default=5,
+    )
+
+
+def _device_flow(value: Any) -> DeviceFlow | None:
+    if value is False:
+        return None
+    return DeviceFlow() if value is True else from_dict(DeviceFlow)(value)
+
+
+#: ``None`` where devices are not served.
+DEVICE_FLOW: Kind[DeviceFlow | None] = Kind("True, False or a dict", _device_flow)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, get_args
 
-from . import issuer, kinds
+from . import issuer, kinds, nested
 from .hierarchy import SCOPE_PATTERN
 from .kinds import choice, duration, integer
 from .nested import Chain, DpopSettings, ResourceServerSettings, SwapSettings, from_dict, tables
@@ -327,6 +327,11 @@ class LazyAuthSettings(PageSettings, ScopeRows):
     )
     request_objects = Setting(
         kinds.FLAG, "Take [signed](concepts/pushed-requests.md) requests too (RFC 9101).", default=False
+    )
+    device_flow: Setting[nested.DeviceFlow | None] = Setting(
+        nested.DEVICE_FLOW,
+        "[Devices without a browser](concepts/devices.md) may ask for consent (RFC 8628). A dict says how; see below.",
+        default=False,
     )
     introspection_clients = Setting(
         _NAMES_BY_CLIENT,

@@ -5,9 +5,11 @@ Not here: how a client proves itself (``clients/authenticate.py``).
 
 from __future__ import annotations
 
-from django_lazyauth.clients.authenticate import authenticate, prove
+from django_lazyauth.clients import document, host_clients
+from django_lazyauth.clients.authenticate import authenticate, authenticate_by_key, prove
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import InvalidTarget, UnauthorizedClient
+from django_lazyauth.errors import InvalidClient, InvalidTarget, UnauthorizedClient
+from django_lazyauth.kit.network import network_of
 from django_lazyauth.openid.resource_indicators import are_sound_resources, lies_below
 from django_lazyauth.toolkit import clients
 
@@ -27,6 +29,24 @@ def authenticated_client(
         UnauthorizedClient: It may not use this grant.
     """
     return _may_use(authenticate(form.credentials, known, by_key=prepared.by_key), grant_type)
+
+
+def introduced_client(form: Form) -> clients.Client:
+    """Return the client of *form* at an endpoint that may be the first to hear of it. No transaction may be open.
+
+    Raises:
+        InvalidClient: It is unknown, disabled, or failed to authenticate. The error says what its document lacks.
+        TemporarilyUnavailable: Its document or its keys cannot be read now.
+    """
+    http_request, named = form.http_request, form.credentials.named
+    reason = document.look_up(named, http_request, network=network_of(http_request))
+    host_clients.write_row(named)
+    try:
+        return authenticate(form.credentials, by_key=authenticate_by_key(form.credentials))
+    except InvalidClient as error:
+        if reason:
+            raise InvalidClient(reason, debug=error.debug) from None
+        raise
 
 
 def proved_client(form: Form, prepared: Prepared, grant_type: str) -> clients.Client:

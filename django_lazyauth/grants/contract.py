@@ -161,7 +161,7 @@ def error_of(failure: Exception) -> OAuthError:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a grant came to. An answer other than 200 rolls back all that the grant wrote.
+    """What a grant came to. An answer other than 200 rolls back all that the grant wrote, unless it is kept.
 
     Attributes:
         access_token: The row of a new access token, which is announced once it is committed.
@@ -171,6 +171,7 @@ class Outcome:
             transaction.
         reason: Why it cannot, for operators.
         error: What failed in the transaction, if anything.
+        is_kept: Whether what the grant wrote stands, although the answer is an error: a poll of a device was counted.
         is_known: Whether what failed is known to be rolled back. The acknowledgement of its COMMIT may be lost.
     """
 
@@ -181,6 +182,7 @@ class Outcome:
     discarded: PendingAuthorization | None = None
     reason: Reason = Reason.REFUSED_HERE
     error: Exception | None = None
+    is_kept: bool = False
     is_known: bool = True
 
     @classmethod

@@ -15,6 +15,7 @@ from django.db import router, transaction
 from django.http import HttpRequest
 
 from django_lazyauth.clients.authenticate import authenticate_by_key
+from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, OAuthError, UnsupportedGrantType
 from django_lazyauth.kit.log import log_failure
 from django_lazyauth.kit.retry import is_conflict, is_outage, retry_on_conflict
@@ -23,22 +24,25 @@ from django_lazyauth.openid.dpop.check import nonce_headers
 from django_lazyauth.openid.dpop.proof import Proof
 from django_lazyauth.tokens.binding import proof_of
 from django_lazyauth.tokens.writes import LostRace
+from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.signals import send_app_authorized
 
 from .aftermath import settle
 from .authorization_code import authorization_code
 from .client_credentials import client_credentials
 from .contract import Form, Grant, Outcome, Prepared, Raced, TokenAnswer, error_of, read_form
+from .device.device_code import device_code
 from .lost_commit import was_committed
 from .refresh_token import refresh_token
 
 logger = logging.getLogger("django_lazyauth.token")
 
-#: Grant type → grant. The metadata lists the keys.
+#: Grant type → grant.
 GRANTS: Final[Mapping[str, Grant]] = {
     "authorization_code": authorization_code,
     "refresh_token": refresh_token,
     "client_credentials": client_credentials,
+    clients.DEVICE_CODE: device_code,
 }
 #: How often a grant is run that finds that a concurrent request wrote the same first.
 ATTEMPTS: Final = 3
@@ -65,10 +69,17 @@ def answer_token_request(http_request: HttpRequest) -> TokenAnswer:
 
 
 def _grant_of(form: Form) -> Grant:
-    grant = GRANTS.get(form.require("grant_type"))
+    grant = served_grants().get(form.require("grant_type"))
     if grant is None:
         raise UnsupportedGrantType
     return grant
+
+
+def served_grants() -> Mapping[str, Grant]:
+    """Return the grants that some client may use. The metadata lists their types."""
+    if lazyauth_settings.device_flow is not None:
+        return GRANTS
+    return {name: grant for name, grant in GRANTS.items() if name != clients.DEVICE_CODE}
 
 
 def _prepare(form: Form, proof: Proof | None) -> Prepared:
@@ -98,7 +109,7 @@ class _Commit:
 
 
 def _run_once(grant: Grant, form: Form, prepared: Prepared) -> Outcome:
-    """Run *grant* in one transaction, and roll it back unless the answer is 200.
+    """Run *grant* in one transaction, and roll it back unless the answer is 200, or the outcome says otherwise.
 
     An ``on_commit`` hook of the host that fails is logged and changes nothing: the tokens are committed. An error
     here would cost the client its tokens, and its next try with this code would be a replay.
@@ -110,7 +121,7 @@ def _run_once(grant: Grant, form: Form, prepared: Prepared) -> Outcome:
             # The first hook of all: it runs before any that may raise.
             transaction.on_commit(commit.note, using=database)
             outcome = grant(form, prepared)
-            if outcome.answer.status != HTTPStatus.OK:
+            if outcome.answer.status != HTTPStatus.OK and not outcome.is_kept:
                 transaction.set_rollback(True, using=database)
     except LostRace:
         raise InvalidGrant from None

@@ -19,10 +19,8 @@ from django.http import HttpRequest, QueryDict
 from django_lazyauth.authorize.arrival import receive_push
 from django_lazyauth.authorize.pushed import Pushed
 from django_lazyauth.authorize.request import AuthorizationRefused
-from django_lazyauth.clients import document, host_clients
-from django_lazyauth.clients.authenticate import authenticate, authenticate_by_key
 from django_lazyauth.clients.by_key.keys import prefetch_keys
-from django_lazyauth.errors import InvalidClient, OAuthError, TooManyRequests
+from django_lazyauth.errors import OAuthError, TooManyRequests
 from django_lazyauth.kit.log import log_failure
 from django_lazyauth.kit.network import network_of
 from django_lazyauth.kit.throttle import Throttle
@@ -30,6 +28,7 @@ from django_lazyauth.openid.dpop.check import nonce_headers
 from django_lazyauth.tokens.binding import proof_of
 from django_lazyauth.toolkit import client_methods, clients
 
+from .checks import introduced_client
 from .contract import Form, TokenAnswer, error_of, read_form
 
 logger = logging.getLogger("django_lazyauth.push")
@@ -54,7 +53,7 @@ def answer_push(http_request: HttpRequest) -> TokenAnswer:
         form = read_form(http_request)
         # Before the assertion, which is good once: who has to come again with a nonce has used nothing up.
         proof = proof_of(http_request)
-        client = _client_of(form)
+        client = introduced_client(form)
         _limit(form, client)
         prefetch_keys(client)
         answer = _answer(receive_push(_parameters(form, client), proof))
@@ -71,19 +70,6 @@ def answer_push(http_request: HttpRequest) -> TokenAnswer:
 def _answer(pushed: Pushed) -> TokenAnswer:
     body = {"request_uri": pushed.request_uri, "expires_in": pushed.expires_in}
     return TokenAnswer(json.dumps(body), int(HTTPStatus.CREATED))
-
-
-def _client_of(form: Form) -> clients.Client:
-    """Return the client that pushes. A push may be the first that is heard of it."""
-    http_request, named = form.http_request, form.credentials.named
-    reason = document.look_up(named, http_request, network=network_of(http_request))
-    host_clients.write_row(named)
-    try:
-        return authenticate(form.credentials, by_key=authenticate_by_key(form.credentials))
-    except InvalidClient as error:
-        if reason:
-            raise InvalidClient(reason, debug=error.debug) from None
-        raise
 
 
 def _limit(form: Form, client: clients.Client) -> None:

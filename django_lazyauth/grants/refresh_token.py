@@ -20,7 +20,7 @@ from django_lazyauth.tokens import refresh
 from django_lazyauth.tokens.grantee import Granted, Grantee
 from django_lazyauth.tokens.id import has_verified_email
 from django_lazyauth.tokens.issue import Issued, issue
-from django_lazyauth.tokens.kept_answer import KeptAnswer, find_kept, keep
+from django_lazyauth.tokens.kept_answer import KeptAnswer, Used, find_kept, keep
 from django_lazyauth.tokens.writes import Insert, Step
 from django_lazyauth.toolkit import client_methods, clients
 from django_lazyauth.toolkit.models import RefreshToken
@@ -82,7 +82,7 @@ def _steps(
     else:
         session = refresh.bind(locked, first_key) if first_key else []
     spent = refresh.spend(row, now)
-    kept = keep(issued.body, grantee.resources, grantee.jkt, row=row, token=token)
+    kept = keep(issued.body, grantee.resources, grantee.jkt, Used.of_refresh_token(row, token))
     id_token = [Insert(issued.id_token)] if issued.id_token is not None else []
     facts = [Insert(issued.facts)] if issued.facts is not None else []
     tokens = (spent, Insert(issued.access_token), Insert(issued.refresh_token))
@@ -135,10 +135,10 @@ def _answer_again(
     form: Form, prepared: Prepared, client: clients.Client, row: RefreshToken, token: str, now: datetime
 ) -> Outcome:
     """Answer a client that presents a spent token: within the grace as before, later with the end of its session."""
-    kept = find_kept(row, token, now)
+    if not row.token_family:
+        raise InvalidGrant
+    kept = find_kept(Used.of_refresh_token(row, token), now)
     if kept is None:
-        if not row.token_family:
-            raise InvalidGrant
         # A copy of an earlier request shows no reuse by who has the key: it must not end the session.
         require_unused(prepared.proof)
         return Outcome.of_refusal(InvalidGrant(), ended_session=row.token_family)

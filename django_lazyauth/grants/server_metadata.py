@@ -18,7 +18,7 @@ from django_lazyauth.toolkit.client_methods import METHODS, PROVING_METHODS
 from django_lazyauth.toolkit.scopes import advertised_scopes
 from django_lazyauth.toolkit.settings import metadata_documents_enabled
 
-from .endpoint import GRANTS
+from .endpoint import served_grants
 
 PROMPTS = ["none", "login", "consent", "select_account", "create"]
 
@@ -33,6 +33,7 @@ ENDPOINTS = {
     "end_session_endpoint": "end-session",
     "registration_endpoint": "register",
     "jwks_uri": "jwks",
+    "device_authorization_endpoint": "device-authorization",
 }
 
 
@@ -74,13 +75,15 @@ def server_metadata() -> dict[str, Any]:
     if lazyauth_settings.registration_policy == "closed":
         endpoints.pop("registration_endpoint", None)
     acr_values = lazyauth_settings.acr_values
+    if lazyauth_settings.device_flow is None:
+        endpoints.pop("device_authorization_endpoint", None)
     return {
         "issuer": lazyauth_settings.issuer,
         **endpoints,
         "scopes_supported": advertised_scopes(),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": list(GRANTS),
+        "grant_types_supported": list(served_grants()),
         "code_challenge_methods_supported": ["S256"],
         **_authentication(),
         "dpop_signing_alg_values_supported": list(PROOF_ALGORITHMS),

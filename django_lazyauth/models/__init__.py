@@ -1,8 +1,9 @@
 """The tables and what can never stand in them. No model opens a transaction of its own."""
 
-from .authorization import ClientSession, DeferredRegistration, PendingAuthorization, Status
+from .authorization import ClientSession, DeferredRegistration, PendingAuthorization
 from .client import ClientRegistration, ClientSource, InitialAccessToken
 from .consent import Consent
+from .device import DeviceAuthorization, DeviceStatus
 from .family_grant import FamilyGrant
 from .flow_answer import FlowAnswer
 from .grant import GrantState, Revocation, UpstreamGrant
@@ -12,6 +13,7 @@ from .lease import NamedLease
 from .legacy import LEGACY_TYPES, LegacyUpstreamToken
 from .logout import DeliveryState, LogoutDelivery, UsedLogoutToken
 from .sign_in_log import Noted, Reason
+from .status import GrantKind, Status
 from .successor import SealedSuccessor
 from .sweep import SweepPosition
 from .token_facts import TokenFacts
@@ -26,8 +28,11 @@ __all__ = [
     "Consent",
     "DeferredRegistration",
     "DeliveryState",
+    "DeviceAuthorization",
+    "DeviceStatus",
     "FamilyGrant",
     "FlowAnswer",
+    "GrantKind",
     "GrantState",
     "InitialAccessToken",
     "LegacyUpstreamToken",

@@ -23,17 +23,8 @@ from . import sign_in_log
 from .fields import PROVIDER_LENGTH, ExactCharField, cascade_at_once, client_key, digest, uuid7
 from .sign_in_log import LoggedSignIn, Noted, Reason
 from .single_use import USED, used_once
+from .status import GrantKind, Status
 from .token_facts import THUMBPRINT_LENGTH
-
-
-class Status(models.TextChoices):
-    REQUESTED = "requested", _("requested")
-    SENT_UPSTREAM = "sent_upstream", _("sent upstream")
-    AUTHENTICATED = "authenticated", _("authenticated")
-    CODE_ISSUED = "code_issued", _("code issued")
-    EXCHANGED = "exchanged", _("exchanged")
-    FAILED = "failed", _("failed")
-
 
 #: A person may still continue these.
 OPEN = (Status.REQUESTED, Status.SENT_UPSTREAM, Status.AUTHENTICATED, Status.CODE_ISSUED)
@@ -134,6 +125,13 @@ class PendingAuthorization(LoggedSignIn):
 
     session_id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     status = models.CharField(_("status"), max_length=16, choices=Status.choices, default=Status.REQUESTED)
+    grant = models.CharField(
+        _("grant"),
+        max_length=16,
+        choices=GrantKind.choices,
+        default=GrantKind.CODE,
+        db_default=GrantKind.CODE,  # As at `client_auth`.
+    )
 
     client = client_key(verbose_name=_("client"))
     redirect_uri = models.TextField(_("redirect URI"))
@@ -141,7 +139,7 @@ class PendingAuthorization(LoggedSignIn):
     resource = models.JSONField(_("resource"), default=list, blank=True)
     state = models.TextField(_("state"), blank=True)
     nonce = models.CharField(_("nonce"), max_length=255, blank=True)
-    code_challenge = models.CharField(_("code challenge"), max_length=128)
+    code_challenge = models.CharField(_("code challenge"), max_length=128, blank=True)
     prompt = models.CharField(_("prompt"), max_length=64, blank=True)
     max_age = models.PositiveIntegerField(_("maximum age"), null=True, blank=True)
     acr_values = models.CharField(
@@ -312,7 +310,12 @@ class PendingAuthorization(LoggedSignIn):
                 name="lazyauth_pending_exchanged_has_user",
                 condition=~Q(status=Status.EXCHANGED) | Q(user__isnull=False, exchanged_at__isnull=False),
             ),
-            models.CheckConstraint(name="lazyauth_pending_code_needs_pkce", condition=~Q(code_challenge="")),
+            # A device proves with its code that it began the request, so it has no verifier (RFC 8628 §3.4).
+            models.CheckConstraint(
+                name="lazyauth_pending_grant_needs",
+                condition=Q(Q(grant=GrantKind.CODE) & ~Q(code_challenge=""))
+                | Q(grant=GrantKind.DEVICE, code_challenge="", link_to__isnull=True),
+            ),
             models.CheckConstraint(
                 name="lazyauth_pending_client_auth_known",
                 condition=Q(client_auth__in=["", "private_key_jwt"]),

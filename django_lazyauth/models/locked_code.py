@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: What an exchange reads of the row, of the registration of its client, and of what was deferred. Each column more
 #: costs the database and the driver time. Django loads the rest when it is asked for.
 READ = (
-    *("status", "client_id", "provider", "user_id", "identity_id", "private", "failed_attempts"),
+    *("status", "grant", "client_id", "provider", "user_id", "identity_id", "private", "failed_attempts"),
     *("redirect_uri", "scope", "resource", "nonce", "code_challenge", "code_expires_at", "jkt"),
     *("binding_digest", "auth_time", "amr", "acr", "asked_again_at"),
 )

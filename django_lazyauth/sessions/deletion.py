@@ -23,6 +23,7 @@ from django_lazyauth.kit.retry import is_conflict
 from django_lazyauth.models import (
     ClientRegistration,
     Consent,
+    DeviceAuthorization,
     LogoutDelivery,
     PendingAuthorization,
     ProviderIdentity,
@@ -105,7 +106,14 @@ def end_on_client_deletion(sender: Any, instance: Any, **kwargs: Any) -> None:
     row = _written_there(sender).filter(pk=pk)
     leave.delete_of_client(pk)
     _shut(row, is_open, end)
-    ours = (PendingAuthorization, UpstreamToken, Consent, LogoutDelivery, ClientRegistration)
+    ours = (
+        DeviceAuthorization,
+        PendingAuthorization,
+        UpstreamToken,
+        Consent,
+        LogoutDelivery,
+        ClientRegistration,
+    )
     _delete_missed(
         row,
         [

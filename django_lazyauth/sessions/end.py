@@ -19,7 +19,15 @@ from django.db import connections, router, transaction
 from django.utils import timezone
 
 from django_lazyauth.kit.retry import StaleSnapshot, retries_on_conflict
-from django_lazyauth.models import Consent, PendingAuthorization, ProviderIdentity, Reason, Status
+from django_lazyauth.models import (
+    Consent,
+    DeviceAuthorization,
+    DeviceStatus,
+    PendingAuthorization,
+    ProviderIdentity,
+    Reason,
+    Status,
+)
 from django_lazyauth.providers.base import Json, Provider
 from django_lazyauth.providers.registry import with_accounts_of
 from django_lazyauth.tokens import family
@@ -144,7 +152,22 @@ def delete_flows(session_ids: Iterable[UUID]) -> int:
 def end_flows_at(client_pks: Iterable[Any]) -> None:
     """End what could become a session at these clients, which were disabled. Their sessions stay."""
     with transaction.atomic(using=_database()):
-        flows.end_flows(flows.of_clients(client_pks), reason=Reason.CLIENT_DISABLED)
+        keys = list(client_pks)
+        flows.end_flows(flows.of_clients(keys), reason=Reason.CLIENT_DISABLED)
+        flows.end_devices_of(keys)
+
+
+@retries_on_conflict
+def end_devices(device_pks: Iterable[Any]) -> int:
+    """End what devices wait for. Return how many may get no tokens any more; one that has its own keeps them."""
+    rows = DeviceAuthorization.objects.using(_database())
+    with transaction.atomic(using=_database()):
+        waiting = rows.filter(pk__in=list(device_pks)).alive()
+        pairs = list(waiting.values_list("pk", "pending_id"))
+        keys = [pk for pk, _pending in pairs]
+        flows.end_flows(flows.open_flows().filter(pk__in=[key for _pk, key in pairs if key]))
+        rows.filter(pk__in=keys).close(DeviceStatus.ENDED)
+        return rows.filter(pk__in=keys, status=DeviceStatus.ENDED).count()
 
 
 @retries_on_conflict

@@ -19,6 +19,9 @@ from django.utils import timezone
 
 from django_lazyauth.models import (
     DeferredRegistration,
+    DeviceAuthorization,
+    DeviceStatus,
+    GrantKind,
     PendingAuthorization,
     ProviderIdentity,
     Reason,
@@ -80,6 +83,11 @@ def of_clients(client_pks: Iterable[Any]) -> PendingAuthorizationQuerySet:
     return open_flows().filter(client_id__in=list(client_pks))
 
 
+def end_devices_of(client_pks: Iterable[Any]) -> None:
+    """End what devices of these clients asked for and nobody claimed yet, in the caller's transaction."""
+    DeviceAuthorization.objects.filter(client_id__in=list(client_pks)).close(DeviceStatus.ENDED)
+
+
 def _deferred_of(identities: Iterable[ProviderIdentity]) -> list[UUID]:
     named = [Q(provider=identity.provider, subject=identity.subject) for identity in identities]
     if not named:
@@ -97,10 +105,12 @@ def end_flows(
         reason: What operators read.
         withdrawn: See :func:`.leave.leave_unused`.
     """
-    keys = list(rows.order_by("pk").values_list("pk", flat=True))
-    if not keys:
+    rows_by_grant = list(rows.order_by("pk").values_list("pk", "grant"))
+    if not rows_by_grant:
         return
+    keys = [key for key, _grant in rows_by_grant]
     named = PendingAuthorization.objects.using(database()).filter(pk__in=keys)
+    devices = [key for key, grant in rows_by_grant if grant == GrantKind.DEVICE]
     # It waits for an exchange that is under way.
     named.filter(status__in=OPEN).update(
         status=Status.FAILED,
@@ -111,5 +121,7 @@ def end_flows(
         updated_at=timezone.now(),
     )
     ended = list(named.filter(status=Status.FAILED).values_list("pk", flat=True))
+    if devices:
+        DeviceAuthorization.objects.close_flows(set(devices) & set(ended), DeviceStatus.ENDED)
     abandon(ended, withdrawn=withdrawn)
     leave.delete_of_sessions(ended, withdrawn=withdrawn)

@@ -21,7 +21,14 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, SealBroken
 from django_lazyauth.kit.results import Pending
 from django_lazyauth.kit.retry import known_by, retries_on_conflict
-from django_lazyauth.models import Noted, PendingAuthorization, Status
+from django_lazyauth.models import (
+    DeviceAuthorization,
+    DeviceStatus,
+    GrantKind,
+    Noted,
+    PendingAuthorization,
+    Status,
+)
 from django_lazyauth.models.authorization import OPEN
 from django_lazyauth.models.fields import digest
 from django_lazyauth.models.single_use import USED, used_once
@@ -226,6 +233,8 @@ def fail_flow(
     ):
         if row.exclude(status=Status.EXCHANGED).update(**failed):
             forget_stored(pending)
+            if pending.grant == GrantKind.DEVICE:
+                DeviceAuthorization.objects.close_flows([pending.pk], DeviceStatus.DENIED)
     return authorization_response(
         pending.redirect_uri, error=error, error_description=description, state=pending.state
     )

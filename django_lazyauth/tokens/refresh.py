@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 from django.db import connections, router
 from django.db.models import F, OuterRef, Subquery
@@ -156,10 +157,11 @@ def started_at(row: RefreshToken) -> datetime:
     return began
 
 
-def family_works(row: RefreshToken) -> bool:
-    """Say whether some refresh token of the family of *row* can be used. Asked where they are written."""
-    family = type(row).objects.using(row._state.db).filter(token_family=row.token_family)
-    return bool(family.filter(revoked__isnull=True, access_token__isnull=False).exists())
+def family_works(family: UUID) -> bool:
+    """Say whether some refresh token of *family* can be used. Asked where they are written."""
+    model = get_refresh_token_model()
+    rows = model.objects.using(router.db_for_write(model)).filter(token_family=family)
+    return bool(rows.filter(revoked__isnull=True, access_token__isnull=False).exists())
 
 
 # -- its use ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import router
@@ -138,9 +138,14 @@ def may_refresh(client: Client) -> bool:
     """Say whether *client* registered for refresh tokens; an operator's client may unless its grants say otherwise."""
     if not is_self_registered(client):
         return "refresh_token" in (operators_grants(client) or ("refresh_token",))
+    grants = _registered_grants(client)
+    return grants is None or "refresh_token" in grants
+
+
+def _registered_grants(client: Client) -> list[str] | None:
     registration = registration_of(client)
     grants = registration.metadata.get("grant_types") if registration else None
-    return not isinstance(grants, list) or "refresh_token" in grants
+    return grants if isinstance(grants, list) else None
 
 
 def operators_grants(client: Client) -> list[str] | None:
@@ -150,10 +155,11 @@ def operators_grants(client: Client) -> list[str] | None:
     """
     if is_self_registered(client):
         return None
-    registration = registration_of(client)
-    grants = registration.metadata.get("grant_types") if registration else None
-    return grants if isinstance(grants, list) and grants else None
+    return _registered_grants(client) or None
 
+
+#: The grant of devices without a browser (RFC 8628 §3.4).
+DEVICE_CODE: Final = "urn:ietf:params:oauth:grant-type:device_code"
 
 #: Grant → the values of DOT's ``authorization_grant_type`` that allow it. Each client has one.
 _GRANTS = {
@@ -162,6 +168,7 @@ _GRANTS = {
         AbstractApplication.GRANT_OPENID_HYBRID,
     ),
     "client_credentials": (AbstractApplication.GRANT_CLIENT_CREDENTIALS,),
+    DEVICE_CODE: (AbstractApplication.GRANT_DEVICE_CODE,),
     "refresh_token": (
         AbstractApplication.GRANT_AUTHORIZATION_CODE,
         AbstractApplication.GRANT_DEVICE_CODE,
@@ -185,6 +192,8 @@ def may_use_grant(client: Client, grant_type: str) -> bool:
         return False
     if grant_type == "refresh_token" and not may_refresh(client):
         return False
+    if grant_type == DEVICE_CODE and is_self_registered(client):
+        return DEVICE_CODE in (_registered_grants(client) or ())
     stated = operators_grants(client)
     if stated is not None:
         return grant_type in stated

@@ -21,6 +21,7 @@ from django_lazyauth.clients.store import delete_unused
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import (
     ClientRegistration,
+    DeviceAuthorization,
     FamilyGrant,
     FlowAnswer,
     LogoutDelivery,
@@ -52,6 +53,8 @@ BATCH_SIZE = 500
 USERS_PAGE, USERS_PATIENCE = 5000, 5000
 #: How long operators can see the outcome of a delivery.
 DELIVERY_RETENTION = timedelta(days=7)
+#: How long a device that comes late is told that its code is too old.
+DEVICE_RETENTION = timedelta(minutes=5)
 #: How long a client from a client ID document may exist without its ``ClientRegistration``, and a grant without a
 #: session.
 GRACE = timedelta(hours=1)
@@ -70,6 +73,8 @@ def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Itera
     now = now or timezone.now()
     yield Swept("sessions of deactivated people", _end_sessions_of_inactive())
     yield Swept("pending authorizations", _sweep_pending(now, batch_size))
+    devices = DeviceAuthorization.objects.filter(expires_at__lt=now - DEVICE_RETENTION)
+    yield Swept("device authorizations", _delete_in_batches(devices, "expires_at", batch_size))
     bundles = UpstreamToken.objects.filter(retain_until__lt=now)
     yield Swept("upstream tokens", _leave_in_batches(bundles, batch_size))
     yield Swept("upstream grants that were left", revoke_due())

@@ -26,8 +26,9 @@ from django_lazyauth.sign_in.failures import OF_THE_PERSON, Failure
 
 from . import binding
 from .binding import Carried
-from .client_card import client_card, name_of_provider, name_of_user
+from .client_card import card_of, name_of_provider, name_of_user
 from .design.last_way import last_first, last_way
+from .device.card import device_card, signed_in_for
 from .page import show
 
 CANCELLED = gettext_lazy("You did not sign in with {name}. Try again, or choose another way.")
@@ -68,14 +69,16 @@ def show_choices(
         notice: What the person reads above them.
         failed: The provider that failed and why, in place of *notice*.
     """
-    reference = ""
+    reference, user = "", signed_in_for(request, pending)
     if failed is not None:
         notice, reference = why_failed(*failed), failed[1].reference
     return show(
         request,
         "django_lazyauth/choose.html",
         {
-            "client": client_card(pending.client, pending.redirect_uri),
+            "client": card_of(pending),
+            "device": device_card(request, pending, secret),
+            "account": name_of_user(user) if user is not None else "",
             **_ways(request, chain.choices(pending)),
             "is_new": "create" in pending.prompts,
             "is_link": pending.link_to_id is not None,
@@ -99,7 +102,7 @@ def show_first_choices(
         request,
         "django_lazyauth/choose.html",
         {
-            "client": client_card(checked.client, checked.redirect_uri),
+            "client": card_of(checked),
             **_ways(request, chain.ways_in(checked.client, checked.scopes)),
             "account": name_of_user(user) if user is not None and may_continue(checked.prompts) else "",
             "is_new": "create" in checked.prompts,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 from django_lazyauth.clients.redirects import host_of, is_on_device
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import ProviderError
+from django_lazyauth.models import GrantKind
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
@@ -93,6 +94,13 @@ def scope_groups(scopes: list[str] | tuple[str, ...]) -> list[ScopeGroup]:
         groups.setdefault(key, []).append((scope, words))
     ordered = sorted(groups.items(), key=lambda item: not item[0][0])
     return [ScopeGroup(heading, is_sensitive, lines) for (is_sensitive, heading), lines in ordered]
+
+
+def card_of(asked: Any) -> ClientCard:
+    """Return what to show of the client of *asked*, a request or its row. A device is no host that anybody goes to."""
+    if getattr(asked, "grant", GrantKind.CODE) == GrantKind.DEVICE:
+        return replace(client_card(asked.client), host="")
+    return client_card(asked.client, asked.redirect_uri)
 
 
 def scope_lines(scopes: list[str] | tuple[str, ...]) -> list[tuple[str, str]]:

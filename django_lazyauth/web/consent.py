@@ -20,7 +20,8 @@ from django_lazyauth.toolkit import clients
 
 from . import binding
 from .binding import Carried, leave, turn_away
-from .client_card import client_card, name_of_user, scope_groups, scope_lines
+from .client_card import card_of, name_of_user, scope_groups, scope_lines
+from .device.card import device_card
 from .page import show
 
 
@@ -66,13 +67,14 @@ def show_consent(request: HttpRequest, pending: PendingAuthorization, secret: st
         account=name_of_user(pending.user) if pending.user else deferred_account(pending),
         post_url=reverse("lazyauth:flow", args=[pending.pk]),
         form_token=binding.form_token(secret, consent_form_of(pending)),
+        device=device_card(request, pending, secret),
     )
 
 
 def _show(request: HttpRequest, asked: Any, *, allowed: frozenset[str], **context: Any) -> HttpResponse:
     """Show the page for *asked*, a checked request or its row. What is new stands apart from what was allowed."""
     context |= {
-        "client": client_card(asked.client, asked.redirect_uri),
+        "client": card_of(asked),
         "scope_groups": scope_groups([scope for scope in asked.scopes if scope not in allowed]),
         "allowed_before": scope_lines([scope for scope in asked.scopes if scope in allowed]),
     }

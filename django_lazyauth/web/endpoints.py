@@ -15,6 +15,7 @@ from django_lazyauth.clients.redirects import origin_allowed
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest, TooManyRequests
 from django_lazyauth.grants.contract import TokenAnswer, client_id_of
+from django_lazyauth.grants.device.device_authorization import answer_device_request
 from django_lazyauth.grants.endpoint import answer_token_request
 from django_lazyauth.grants.introspection import answer_introspection_request
 from django_lazyauth.grants.push import answer_push
@@ -31,7 +32,7 @@ from django_lazyauth.sessions import upstream_logout
 from django_lazyauth.tokens.keys import published_key_set
 from django_lazyauth.toolkit import clients
 
-from .json_endpoint import Readers, json_endpoint, json_response
+from .json_endpoint import Readers, exists_where, json_endpoint, json_response
 from .request_input import read_parameters
 
 #: Seconds that verifiers may keep the key set: as long as an access token lives, so a key that was taken off the
@@ -66,6 +67,17 @@ def token_view(request: HttpRequest) -> HttpResponse:
 def push_view(request: HttpRequest) -> HttpResponse:
     """RFC 9126 §2."""
     return _render(answer_push(request))
+
+
+def _serves_devices() -> bool:
+    return lazyauth_settings.device_flow is not None
+
+
+@exists_where(_serves_devices)
+@json_endpoint("POST", readers_of=_own_origins)
+def device_authorization_view(request: HttpRequest) -> HttpResponse:
+    """RFC 8628 §3.1."""
+    return _render(answer_device_request(request))
 
 
 @json_endpoint("POST", readers_of=_own_origins)

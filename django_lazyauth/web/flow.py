@@ -17,18 +17,20 @@ from django_lazyauth.authorize.consent import consent_needed
 from django_lazyauth.authorize.pending import Browser, find_pending
 from django_lazyauth.errors import InvalidGrant
 from django_lazyauth.kit.results import Pending
-from django_lazyauth.models import PendingAuthorization, Status
+from django_lazyauth.models import GrantKind, PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.base import Redirect
 from django_lazyauth.sign_in import callback, chain
+from django_lazyauth.sign_in.complete import adopt_signed_in
 
 from . import binding, repeat
 from .binding import leave
 from .choose import chosen_provider, domain_is_closed, show_choices, typed_domain, way_is_closed
-from .client_card import client_card
+from .client_card import card_of
 from .consent import consent_form_of, decide, show_consent, wants_another_account
 from .design.last_way import remember_way
+from .device.card import signed_in_for
 from .page import go, page_view, show
 from .repeat import Acted, acted
 
@@ -74,6 +76,8 @@ def flow_view(request: HttpRequest, session_id: UUID) -> HttpResponse:
 
 def _take_form(request: HttpRequest, pending: PendingAuthorization, secret: str) -> HttpResponse:
     """Take what the person chose or decided on one of the two pages."""
+    if "account" in request.POST:
+        return _continue_as(request, pending, secret)
     chooses = "provider" in request.POST
     check_form(request, secret, "flow" if chooses else consent_form_of(pending))
     if not chooses and wants_another_account(request):
@@ -90,6 +94,19 @@ def _take_form(request: HttpRequest, pending: PendingAuthorization, secret: str)
     return repeat.answer_once(request, pending, secret, work)
 
 
+def _continue_as(request: HttpRequest, pending: PendingAuthorization, secret: str) -> HttpResponse:
+    """Let whoever is signed in here answer their device."""
+    check_form(request, secret, "flow")
+    user = signed_in_for(request, pending)
+    if user is None:
+        return show_choices(request, pending, secret)
+
+    def work() -> Acted:
+        return acted(next_step(request, adopt_signed_in(request, pending, user), secret))
+
+    return repeat.answer_once(request, pending, secret, work)
+
+
 def next_step(request: HttpRequest, pending: PendingAuthorization, secret: str = "") -> HttpResponse:
     """Go on after the person was authenticated: the chain's next leg, consent, or the answer to the client."""
     response = _next_step(request, pending, secret)
@@ -101,7 +118,8 @@ def _next_step(request: HttpRequest, pending: PendingAuthorization, secret: str)
     if next_provider := chain.next_leg(pending):
         secret = secret or binding.secret_of(request, pending.pk)
         return send(request, pending, next_provider, secret, connect=True)
-    if consent_needed(
+    # Who approves a device that they do not see is the victim of whoever holds it, so everybody is asked.
+    if pending.grant == GrantKind.DEVICE or consent_needed(
         pending.user,
         client=pending.client,
         scopes=pending.scopes,
@@ -155,7 +173,7 @@ def show_waiting(request: HttpRequest, pending: PendingAuthorization, waiting: P
         "django_lazyauth/waiting.html",
         {
             "host": pending.provider.removeprefix(SSO_PREFIX),
-            "client": client_card(pending.client, pending.redirect_uri),
+            "client": card_of(pending),
             "pause": pause,
             "is_first": waited == 0,
             "again_url": f"?{again.urlencode()}",

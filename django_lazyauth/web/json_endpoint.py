@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -157,5 +158,19 @@ def json_endpoint(
             return response
 
         return login_not_required(csrf_exempt(outside_transactions(endpoint)))
+
+    return decorate
+
+
+def exists_where(is_served: Callable[[], bool]) -> Callable[[View], View]:
+    """Let an endpoint be there only where the settings have it. Elsewhere it is as if it were not mounted."""
+
+    def decorate(endpoint: View) -> View:
+        # Django and its middleware read marks from the endpoint, which are copied with its name.
+        @wraps(endpoint)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            return endpoint(request, *args, **kwargs) if is_served() else failure_response(Http404())
+
+        return guarded
 
     return decorate

@@ -15,7 +15,7 @@ from django_lazyauth.sign_in import callback
 from . import binding, repeat
 from .binding import turn_away
 from .choose import show_choices
-from .client_card import client_card
+from .client_card import card_of
 from .design.language import speaking
 from .flow import check_form, next_step, own_pending, send
 from .page import page_view, show
@@ -64,7 +64,7 @@ def _show_provider_page(
         page.template,
         {
             **page.context,
-            "client": client_card(pending.client, pending.redirect_uri),
+            "client": card_of(pending),
             "provider": get_provider(pending.provider),
             "flow_url": reverse("lazyauth:provider", args=[pending.pk, pending.provider]),
             "choices_url": reverse("lazyauth:flow", args=[pending.pk]),

@@ -16,6 +16,7 @@ from typing import Any
 from django_lazyauth.conf.kinds import in_words
 from django_lazyauth.conf.nested import (
     Chain,
+    DeviceFlow,
     DpopSettings,
     ProtectedResource,
     ResourceServerSettings,
@@ -35,6 +36,7 @@ NESTED: dict[str, type[Table]] = {
     for table in (
         BrandSettings,
         Chain,
+        DeviceFlow,
         DpopSettings,
         ProtectedResource,
         ResourceServerSettings,

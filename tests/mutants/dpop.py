@@ -125,7 +125,7 @@ MUTATIONS = (
     ),
     Mutation(
         "key-of-the-code",
-        "grants/authorization_code.py",
+        "grants/exchange/redeem.py",
         "    if pending.jkt and thumbprint_of(prepared.proof) != pending.jkt:",
         "    if pending.jkt and prepared.proof is None:",
         (OF_GRANTS + "test_dpop_jkt_binds_the_code",),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from .mutation import Mutation
 
 CODE = "grants/authorization_code.py"
+REDEEM = "grants/exchange/redeem.py"
+PERSON = "grants/exchange/person.py"
 REFRESH = "grants/refresh_token.py"
 INVARIANTS = "grants/test_invariants.py::"
 ROTATION = "grants/test_rotation.py::"
@@ -31,7 +33,7 @@ MUTATIONS = (
     ),
     Mutation(
         "client-of-the-code",
-        CODE,
+        REDEEM,
         "        pending.client_id == client.pk\n",
         "        client.pk is not None\n",
         (INVARIANTS + "test_i8_a_code_is_good_for_its_own_redirect_uri_client_and_resources_only",),
@@ -40,7 +42,7 @@ MUTATIONS = (
     ),
     Mutation(
         "code-is-spent-once",
-        CODE,
+        REDEEM,
         "        and pending.status == Status.CODE_ISSUED\n",
         "        and pending.status != Status.FAILED\n",
         (INVARIANTS + "test_i2_a_replay_ends_what_came_of_the_code",),
@@ -49,7 +51,7 @@ MUTATIONS = (
     ),
     Mutation(
         "code-expires",
-        CODE,
+        REDEEM,
         "        and pending.code_expires_at > timezone.now()\n",
         "",
         (INVARIANTS + "test_i4_a_code_that_expired_creates_nobody",),
@@ -58,7 +60,7 @@ MUTATIONS = (
     ),
     Mutation(
         "replay-of-a-code-ends-its-session",
-        CODE,
+        REDEEM,
         "        return Outcome.of_refusal(refusal, ended_session=pending.pk)",
         "        raise",
         (INVARIANTS + "test_i2_a_replay_ends_what_came_of_the_code",),
@@ -67,7 +69,7 @@ MUTATIONS = (
     ),
     Mutation(
         "deactivated-user-at-the-code",
-        CODE,
+        REDEEM,
         "        and (pending.user is None or pending.user.is_active)\n",
         "",
         ("sessions/test_doors.py::TestPerson::test_a_code_of_somebody_deactivated_by_sql_is_not_redeemed",),
@@ -76,7 +78,7 @@ MUTATIONS = (
     ),
     Mutation(
         "identity-of-the-code-is-still-connected",
-        CODE,
+        REDEEM,
         "        and (pending.identity_id is None or locked.identity_user_id == pending.user_id)\n",
         "",
         ("sessions/test_doors.py::TestUnlink::test_a_code_by_that_identity_is_not_redeemed",),
@@ -85,7 +87,7 @@ MUTATIONS = (
     ),
     Mutation(
         "provider-of-the-code-is-on",
-        CODE,
+        PERSON,
         "    if pending.provider and not is_on(pending.provider):",
         "    if pending.provider is None:",
         ("sessions/test_doors.py::test_a_code_of_a_known_person_by_a_provider_that_is_off_is_not_redeemed",),
@@ -103,7 +105,7 @@ MUTATIONS = (
     ),
     Mutation(
         "known-person-is-not-written-again",
-        CODE,
+        PERSON,
         "    if locked.known_identity_id is not None:",
         "    if locked.known_identity_id == 0:",
         (INVARIANTS + "test_i5_two_codes_of_one_new_person_make_one_user_with_two_sessions",),
@@ -228,8 +230,8 @@ MUTATIONS = (
     Mutation(
         "grace-is-bounded-by-the-setting",
         "tokens/kept_answer.py",
-        "grace <= timedelta(0) or now > row.revoked + grace or not row.token_family",
-        "grace <= timedelta(0) or not row.token_family",
+        "grace <= timedelta(0) or now > used.at + grace",
+        "grace <= timedelta(0)",
         (ROTATION + "test_i10_a_grace_that_is_shortened_counts_for_what_was_used_before",),
         "A retry is answered within the grace that is in force now.",
         "I10",
@@ -237,8 +239,8 @@ MUTATIONS = (
     Mutation(
         "grace-is-bounded-by-what-was-kept",
         "tokens/kept_answer.py",
-        ".filter(token_digest=row.token_checksum, expires_at__gte=now)",
-        ".filter(token_digest=row.token_checksum)",
+        ".filter(token_digest=digest(used.secret), expires_at__gte=now)",
+        ".filter(token_digest=digest(used.secret))",
         (ROTATION + "test_i10_a_grace_that_is_lengthened_does_not_bring_back_what_was_over",),
         "A retry is answered within the grace that was in force then.",
         "I10",
@@ -273,7 +275,7 @@ MUTATIONS = (
     Mutation(
         "retry-of-an-ended-family",
         "tokens/kept_answer.py",
-        "    if kept is None or not family_works(row):",
+        "    if kept is None or not family_works(used.family):",
         "    if kept is None:",
         (ROTATION + "test_i11_a_family_that_ended_by_the_hand_of_others_answers_no_retry",),
         "A retry of a family that ended is not answered.",

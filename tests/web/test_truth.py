@@ -349,7 +349,7 @@ ENDPOINTS = {
     "jwks_uri": ["/.well-known/jwks.json"],
     "registration_endpoint": ["/register"],
     "end_session_endpoint": ["/logout"],
-    "device_authorization_endpoint": ["/device-authorization", "/device_authorization", "/device"],
+    "device_authorization_endpoint": ["/device_authorization", "/device-authorization", "/device"],
     "pushed_authorization_request_endpoint": ["/par"],
     "backchannel_authentication_endpoint": ["/bc-authorize"],
     "check_session_iframe": ["/check-session"],

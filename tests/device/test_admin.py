@@ -1,0 +1,56 @@
+"""Spec 8.10: operators see the devices that wait, never their codes, and may end them."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.urls import include, path, reverse
+
+from django_lazyauth.models import DeviceAuthorization, DeviceStatus, PendingAuthorization, Status
+from tests.support.devices import answer, claim, codes, poll
+from tests.support.journey import make_browser
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("television"), pytest.mark.urls(__name__)]
+urlpatterns = [path("admin/", admin.site.urls), path("", include("django_lazyauth.urls"))]
+
+LIST = "admin:lazyauth_deviceauthorization_changelist"
+
+
+@pytest.fixture
+def operator(client):
+    client.force_login(get_user_model().objects.create_superuser("root", "root@example.org", "x"))
+    return client
+
+
+def test_the_list_shows_live_devices_without_their_codes(operator):
+    waiting, gone = codes(), codes()
+    answer(make_browser(), gone)
+    poll(gone)
+    page = operator.get(reverse(LIST), secure=True).content.decode()
+    assert page.count('class="action-select"') == 1
+    row = DeviceAuthorization.objects.get(status=DeviceStatus.WAITING)
+    detail = operator.get(
+        reverse("admin:lazyauth_deviceauthorization_change", args=[row.pk]), secure=True
+    ).content.decode()
+    for text in (page, detail):
+        assert "203.0.113.0/24" in text
+        for secret in (waiting["user_code"], waiting["device_code"], row.device_digest, row.user_digest):
+            assert secret not in text
+
+
+@pytest.mark.parametrize("state", ["waiting", "claimed", "approved"])
+def test_ending_a_device_ends_what_it_waits_for(operator, state):
+    """I21."""
+    asked, browser = codes(), make_browser()
+    if state == "claimed":
+        claim(browser, asked)
+    elif state == "approved":
+        answer(browser, asked)
+    row = DeviceAuthorization.objects.get()
+    assert row.status == state
+    data = {"action": "end_devices", "_selected_action": [row.pk]}
+    assert operator.post(reverse(LIST), data, secure=True).status_code == 302
+    assert poll(asked).json()["error"] == "invalid_grant"
+    assert DeviceAuthorization.objects.get().status == DeviceStatus.ENDED
+    assert not PendingAuthorization.objects.exclude(status=Status.FAILED).exists()
