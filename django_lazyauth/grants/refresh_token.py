@@ -23,7 +23,6 @@ from django_lazyauth.tokens.issue import Issued, issue
 from django_lazyauth.tokens.kept_answer import KeptAnswer, Used, find_kept, keep
 from django_lazyauth.tokens.writes import Insert, Step
 from django_lazyauth.toolkit import client_methods, clients
-from django_lazyauth.toolkit.models import RefreshToken
 from django_lazyauth.toolkit.scopes import OFFLINE_ACCESS, narrow, requested_scopes
 
 from .checks import authenticated_client, chosen_resources
@@ -45,7 +44,7 @@ def refresh_token(form: Form, prepared: Prepared) -> Outcome:
     _check_proof(locked, client, prepared.proof)
     row = locked.row
     if row.revoked is not None:
-        return _answer_again(form, prepared, client, row, token, now)
+        return _answer_again(form, prepared, client, locked, token, now)
     if not refresh.is_good(row, now):
         raise InvalidGrant
     # What DOT issued before it knew families gets one now, so that a replay has something to end.
@@ -80,7 +79,7 @@ def _steps(
     if locked.granted is None:
         session = [refresh.write_down(granted, row, now, first_key)]
     else:
-        session = refresh.bind(locked, first_key) if first_key else []
+        session = refresh.bind(locked, first_key, now) if first_key else []
     spent = refresh.spend(row, now)
     kept = keep(issued.body, grantee.resources, grantee.jkt, Used.of_refresh_token(row, token))
     id_token = [Insert(issued.id_token)] if issued.id_token is not None else []
@@ -102,7 +101,8 @@ def _check_proof(locked: refresh.LockedToken, client: clients.Client, proof: Pro
     client that proves itself may change its key.
     """
     if locked.jkt and _is_public(locked, client):
-        if thumbprint_of(proof) != locked.jkt:
+        # One from before the session was bound was used since. That a copy of it exists has to end the session.
+        if thumbprint_of(proof) != locked.jkt and refresh.is_bound(locked):
             raise InvalidGrant("The refresh token is bound to another key.")
     else:
         require_proof(client, proof, began_bound=bool(locked.jkt))
@@ -132,9 +132,15 @@ def _scopes(form: Form, client: clients.Client, granted: Granted) -> tuple[str, 
 
 
 def _answer_again(
-    form: Form, prepared: Prepared, client: clients.Client, row: RefreshToken, token: str, now: datetime
+    form: Form,
+    prepared: Prepared,
+    client: clients.Client,
+    locked: refresh.LockedToken,
+    token: str,
+    now: datetime,
 ) -> Outcome:
     """Answer a client that presents a spent token: within the grace as before, later with the end of its session."""
+    row = locked.row
     if not row.token_family:
         raise InvalidGrant
     kept = find_kept(Used.of_refresh_token(row, token), now)
@@ -144,15 +150,19 @@ def _answer_again(
         return Outcome.of_refusal(InvalidGrant(), ended_session=row.token_family)
     if not row.user.is_active or not refresh.is_young(row, now):
         raise InvalidGrant
-    _check_retry(form, client, kept, thumbprint_of(prepared.proof))
+    if thumbprint_of(prepared.proof) != kept.jkt:
+        refusal = InvalidGrant("This refresh token was used with another key just now.")
+        if not (kept.jkt and _is_public(locked, client)):
+            raise refusal
+        # Whoever has that key took the session for themselves, and it may not be their own.
+        return Outcome.of_refusal(refusal, ended_session=row.token_family)
+    _check_retry(form, client, kept)
     write((), prepared.proof)
     return Outcome(TokenAnswer(kept.body))
 
 
-def _check_retry(form: Form, client: clients.Client, kept: KeptAnswer, jkt: str) -> None:
-    """Refuse a retry that asks for less than it would get (I20, RFC 8707 §2.2), or with another key (I24)."""
-    if jkt != kept.jkt:
-        raise InvalidGrant("This refresh token was used with another key just now.")
+def _check_retry(form: Form, client: clients.Client, kept: KeptAnswer) -> None:
+    """Refuse a retry that asks for less than it would get (I20, RFC 8707 §2.2)."""
     scope = form.get("scope")
     if scope and not kept.scopes <= set(requested_scopes(scope)):
         raise InvalidScope

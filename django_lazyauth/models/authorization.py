@@ -219,12 +219,12 @@ class PendingAuthorization(LoggedSignIn):
         max_length=THUMBPRINT_LENGTH,
         blank=True,
         default="",
-        # As above.
         db_default="",
         help_text=_(
             "Of the key that the code, and later the tokens of the session are bound to; empty for bearer tokens."
         ),
     )
+    bound_at = models.DateTimeField(_("bound to a key at"), null=True, blank=True)
     consented_at = models.DateTimeField(_("consented at"), null=True, blank=True)
 
     # SHA-256 of the ``request_uri`` or signed request that the flow came of; NULL for a plain request.

@@ -37,6 +37,8 @@ class FamilyGrant(models.Model):
         db_default="",
         help_text=_("Of the key that its tokens are bound to; empty for bearer tokens."),
     )
+    # Set where the session began with bearer tokens. Those from before are not bound.
+    bound_at = models.DateTimeField(_("bound to a key at"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
     objects = FamilyGrantQuerySet.as_manager()

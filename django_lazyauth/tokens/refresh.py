@@ -182,12 +182,28 @@ def found_grant(row: RefreshToken) -> Granted:
     return Granted(tuple(row.access_token.scope.split()), tuple(dict.fromkeys(row.resource)))
 
 
-def bind(locked: LockedToken, jkt: str) -> list[Step]:
-    """Return the step that binds a session to its first key. One without a row gets it with its grant."""
+def is_bound(locked: LockedToken) -> bool:
+    """Say whether this token of a bound session is bound itself: it was issued for a proof. One query.
+
+    A session that began with bearer tokens has older ones.
+    """
+    if locked.bound_in is None:
+        return False
+    holder = locked.bound_in.objects.using(locked.row._state.db).filter(pk=locked.row.token_family)
+    since = holder.values_list("bound_at", flat=True).first()
+    return since is None or locked.row.created >= since
+
+
+def bind(locked: LockedToken, jkt: str, now: datetime) -> list[Step]:
+    """Return the step that binds a session to its first key. One without a row gets it with its grant.
+
+    The token that is used now, and those before it, stay what they were: who presents one of them without the key shows
+    that a copy exists, perhaps with whoever the key belongs to.
+    """
     if locked.bound_in is None:
         return []
     where = {locked.bound_in._meta.pk.attname: locked.row.token_family, "jkt": ""}
-    return [Update(locked.bound_in, {"jkt": jkt}, where=where)]
+    return [Update(locked.bound_in, {"jkt": jkt, "bound_at": now}, where=where)]
 
 
 def write_down(granted: Granted, row: RefreshToken, now: datetime, jkt: str = "") -> Step:
@@ -197,6 +213,7 @@ def write_down(granted: Granted, row: RefreshToken, now: datetime, jkt: str = ""
         scope=" ".join(granted.scopes),
         resource=list(granted.resources),
         jkt=jkt,
+        bound_at=now if jkt else None,
         created_at=now,
     )
     return Upsert(grant, unique=("family",), update=("created_at",))

@@ -86,9 +86,9 @@ class StockValidator(OAuth2Validator):
 def _needs_key(refresh_token: str) -> bool:
     """Say whether the session of a refresh token began with a client assertion, or is bound to a key."""
     family = OuterRef("token_family")
-    session = PendingAuthorization.objects.filter(
-        Q(client_auth=client_methods.BY_KEY) | ~Q(jkt=""), pk=family
-    )
-    of_dot = FamilyGrant.objects.filter(~Q(jkt=""), pk=family)
+    # Tokens from before the session was bound were used since, and DOT has to find that.
+    is_bound = ~Q(jkt="") & (Q(bound_at__isnull=True) | Q(bound_at__lte=OuterRef("created")))
+    session = PendingAuthorization.objects.filter(Q(client_auth=client_methods.BY_KEY) | is_bound, pk=family)
+    of_dot = FamilyGrant.objects.filter(is_bound, pk=family)
     tokens = get_refresh_token_model().objects.filter(token_checksum=digest(refresh_token))
     return bool(tokens.filter(Exists(session) | Exists(of_dot)).exists())

@@ -454,13 +454,31 @@ def test_a_session_that_dot_began_takes_its_first_key(session, client_):
     assert FamilyGrant.objects.get().jkt == OTHER.thumbprint
 
 
-def test_two_requests_bind_a_session_to_one_key(session):
-    """Of two first keys at once, one: the other finds the token used, with another key."""
+@pytest.mark.parametrize("owner", [None, KEY], ids=["no key", "a key"])
+@pytest.mark.parametrize("age", [timedelta(0), timedelta(hours=1)], ids=["at once", "after the grace"])
+@pytest.mark.parametrize("is_of_dot", [False, True], ids=["ours", "of DOT"])
+def test_a_thief_who_binds_a_bearer_session_loses_it_when_its_owner_comes(session, owner, age, is_of_dot):
+    """RFC 9700 §4.14: the token was a bearer, and is used twice. A key must not hide that from us."""
     token = session.begin(key=None)["refresh_token"]
-    assert session.refresh(token).status_code == 200
-    assert_refused(session.refresh(token, key=OTHER), "invalid_grant")
-    assert_refused(session.refresh(token, key=None), "invalid_grant")
-    assert PendingAuthorization.objects.get().jkt == KEY.thumbprint
+    if is_of_dot:
+        PendingAuthorization.objects.all().delete()
+    stolen = session.refresh(token, key=OTHER).json()
+    assert find_bound(stolen["access_token"]) is not None
+    RefreshToken.objects.filter(revoked__isnull=False).update(revoked=timezone.now() - age)
+    assert_refused(session.refresh(token, key=owner), "invalid_grant")
+    assert find_bound(stolen["access_token"]) is None
+    assert_refused(session.refresh(stolen["refresh_token"], key=OTHER), "invalid_grant")
+
+
+def test_what_is_bound_later_is_bound_from_then_on(session):
+    """RFC 9449 §5: who steals the second token can neither use it nor end the session, once it is spent too."""
+    first = session.begin(key=None)["refresh_token"]
+    second = session.refresh(first).json()["refresh_token"]
+    third = session.refresh(second).json()["refresh_token"]
+    RefreshToken.objects.filter(revoked__isnull=False).update(revoked=timezone.now() - timedelta(hours=1))
+    for thief in ({"key": OTHER}, {"key": None}):
+        assert_refused(session.refresh(second, **thief), "invalid_grant")
+    assert session.refresh(third).status_code == 200
 
 
 # -- no bearer by omission -------------------------------------------------------------------------------------
@@ -596,7 +614,7 @@ STEPS = st.lists(st.tuples(PROOFS, st.sampled_from(["newest", "spent"])), min_si
 def test_i24_each_token_is_bound_as_a_model_of_the_session_says(
     client_, confidential, begins, is_public, steps
 ):
-    """I24, I10, RFC 9449 §5: whatever comes in whatever order, no refusal ends the session or spends its token.
+    """I24, I10, RFC 9449 §5: whatever comes in whatever order, no refusal of a bound token ends the session.
 
     The model is one key: that of the session. *copied* is the last proof that was answered, once more.
     """
@@ -613,7 +631,12 @@ def test_i24_each_token_is_bound_as_a_model_of_the_session_says(
         key = keys[name]
         proof = text or (key.proof(TOKEN) if key is not None else None)
         answer = session.refresh(token, **({"text": proof} if proof else {"key": None}))
-        if is_public and bound != "none" and name != bound:
+        if is_public and token == spent and name != kept["name"] and not kept["is_of_bound"]:
+            # A bearer token came twice. If a key was answered, perhaps another's, the session ends.
+            assert_refused(answer, "invalid_grant")
+            if kept["name"] != "none":
+                return
+        elif is_public and bound != "none" and name != bound:
             assert_refused(answer, "invalid_grant")
         elif not is_public and bound != "none" and name == "none":
             assert_refused(answer, "invalid_dpop_proof")
@@ -632,7 +655,8 @@ def test_i24_each_token_is_bound_as_a_model_of_the_session_says(
             named = decoded(body["access_token"])[1].get("cnf", {}).get("jkt")
             assert named == (key.thumbprint if key is not None else None)
             assert body["token_type"] == ("DPoP" if key is not None else "Bearer")
-            spent, newest, kept = token, body["refresh_token"], {"name": name, "body": answer.content}
+            spent, newest = token, body["refresh_token"]
+            kept = {"name": name, "body": answer.content, "is_of_bound": bound != "none"}
             if is_public and bound == "none":
                 bound = name
     # Whoever has what the session wants goes on.

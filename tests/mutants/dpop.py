@@ -135,8 +135,8 @@ MUTATIONS = (
     Mutation(
         "key-of-the-refresh-token",
         "grants/refresh_token.py",
-        "        if thumbprint_of(proof) != locked.jkt:",
-        "        if proof is None:",
+        "        if thumbprint_of(proof) != locked.jkt and refresh.is_bound(locked):",
+        "        if proof is None and refresh.is_bound(locked):",
         (OF_GRANTS + "test_a_public_client_refreshes_with_its_first_key_only",),
         "A public client refreshes with its first key only (RFC 9449 §5).",
         "I24",
@@ -144,8 +144,8 @@ MUTATIONS = (
     Mutation(
         "key-of-the-kept-answer",
         "grants/refresh_token.py",
-        "    if jkt != kept.jkt:",
-        "    if not jkt and kept.jkt:",
+        "    if thumbprint_of(prepared.proof) != kept.jkt:",
+        "    if not prepared.proof and kept.jkt:",
         (OF_GRANTS + "test_a_client_that_proves_itself_may_change_its_key",),
         "A retry gets the answer with the key that was answered.",
         "I24",
@@ -162,10 +162,19 @@ MUTATIONS = (
     Mutation(
         "first-key-of-a-bearer-session",
         "grants/refresh_token.py",
-        "        session = refresh.bind(locked, first_key) if first_key else []",
+        "        session = refresh.bind(locked, first_key, now) if first_key else []",
         "        session = []",
         (OF_GRANTS + "test_a_bearer_session_of_a_public_client_takes_its_first_key",),
         "A refresh token that is issued for a proof is bound to its key.",
+        "I24",
+    ),
+    Mutation(
+        "thief-who-binds-the-session",
+        "tokens/refresh.py",
+        "    return since is None or locked.row.created >= since",
+        "    return since is None or locked.row.created is not None",
+        (OF_GRANTS + "test_a_thief_who_binds_a_bearer_session_loses_it_when_its_owner_comes",),
+        "A bearer session that a thief bound ends when its owner comes with the token that was used.",
         "I24",
     ),
     Mutation(

@@ -145,6 +145,22 @@ def test_a_bound_session_is_not_refreshed_without_its_key(db, age):
     assert answer.status_code == 200, answer.content
 
 
+def test_a_thief_who_bound_a_session_loses_it_here_too(db, settings):
+    """RFC 9700 §4.14: the owner comes to DOT with the bearer token that was used."""
+    own = getattr(settings, "OAUTH2_PROVIDER", {})
+    settings.OAUTH2_PROVIDER = own | {"REFRESH_TOKEN_REUSE_PROTECTION": True}
+    register(client_id="bound", client_type="public")
+    client, key = OAuthClient("bound", scope="openid"), ProofKey()
+    form = {"grant_type": "refresh_token", "client_id": "bound"}
+    stolen = form | {"refresh_token": redeem(client, code_for(client)).json()["refresh_token"]}
+    proof = {"dpop": key.proof("https://auth.example/token")}
+    tokens = post_form(make_browser(), "/token", stolen, headers=proof).json()
+    RefreshToken.objects.filter(revoked__isnull=False).update(revoked=timezone.now() - timedelta(hours=1))
+    assert call("/dot/token/", stolen).status_code == 400
+    assert find_bound(tokens["access_token"]) is None
+    assert not RefreshToken.objects.filter(revoked__isnull=True).exists()
+
+
 @pytest.mark.parametrize("which", ["access_token", "refresh_token"])
 def test_a_bound_session_is_given_back_at_dot_too(db, which):
     """RFC 7009 §2.1, I11: the client, and nobody else."""
