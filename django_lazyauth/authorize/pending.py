@@ -35,10 +35,12 @@ class Browser:
     Attributes:
         binding_digest: SHA-256 of the secret in the binding cookie of this flow.
         network: The browser's address, cut to /24 or /56. It is for quotas, and identifies nobody.
+        agent: Name and system of the browser, for the person's own list.
     """
 
     binding_digest: str
     network: str = ""
+    agent: str = ""
 
 
 def keep_request(
@@ -114,6 +116,7 @@ def _new_row(
         jkt=request.jkt,
         binding_digest=browser.binding_digest,
         network=browser.network,
+        agent=browser.agent,
         link_to=link_to,  # type: ignore[misc]  # the host's user model
         request_digest=request.single_use.digest if request.single_use else None,
         request_until=request.single_use.until if request.single_use else None,

@@ -165,6 +165,8 @@ class PendingAuthorization(LoggedSignIn):
 
     binding_digest = models.CharField(_("binding digest"), max_length=64)
     network = models.CharField(_("network"), max_length=43, blank=True)
+    # What has a default in the database can be written by an earlier release while a site is upgraded.
+    agent = models.CharField(_("browser"), max_length=40, blank=True, default="", db_default="")
 
     provider = ExactCharField(_("provider"), max_length=PROVIDER_LENGTH, blank=True)
     state_digest = models.CharField(  # noqa: DJ001 - unique, so that none is NULL

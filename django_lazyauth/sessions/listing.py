@@ -23,6 +23,8 @@ class Session:
         provider: Logical name of the provider that the person signed in with. Empty for a sign-in on this site
             itself, and after the records of the sign-in were deleted.
         last_used_at: When the client last fetched tokens.
+        agent: Name and system of the browser that began it, as ``<browser>/<system>``; empty where it is not known.
+        network: The /24 or /56 that it began in; empty where it is not known.
     """
 
     session_id: UUID
@@ -30,25 +32,40 @@ class Session:
     provider: str
     since: datetime
     last_used_at: datetime
+    agent: str = ""
+    network: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    provider: str = ""
+    agent: str = ""
+    network: str = ""
 
 
 def sessions_of(user: AbstractBaseUser) -> list[Session]:
     """Return the sessions of *user*, last used first. Three queries for any number of sessions."""
     members = family.newest_live(user.pk, timezone.now())
-    providers = _providers_of([member.token_family for member in members])
+    beginnings = _beginnings_of([member.token_family for member in members])
+    nothing = _Beginning()
     return [
         Session(
             session_id=member.token_family,
             client=member.application,
-            provider=providers.get(member.token_family, ""),
+            provider=(beginning := beginnings.get(member.token_family, nothing)).provider,
             since=family.started_at(member),
             last_used_at=member.created,
+            agent=beginning.agent,
+            network=beginning.network,
         )
         for member in members
     ]
 
 
-def _providers_of(session_ids: list[UUID]) -> dict[UUID, str]:
+def _beginnings_of(session_ids: list[UUID]) -> dict[UUID, _Beginning]:
     upstream = UpstreamToken.objects.filter(session_id__in=session_ids).order_by("-pk")
     pending = PendingAuthorization.objects.filter(pk__in=session_ids)
-    return dict(upstream.values_list("session_id", "provider")) | dict(pending.values_list("pk", "provider"))
+    found = {pk: _Beginning(provider) for pk, provider in upstream.values_list("session_id", "provider")}
+    for pk, *rest in pending.values_list("pk", "provider", "agent", "network"):
+        found[pk] = _Beginning(*rest)
+    return found

@@ -168,7 +168,8 @@ def erase_person(user: AbstractBaseUser) -> Erased:
         counted = Erased(
             len(sessions_of(user)), ProviderIdentity.objects.using(using).filter(user_id=pk).count()
         )
-        end_on_user_deletion(type(user), user)
+        # What `request.user` holds is no user but stands for one, and says of which class.
+        end_on_user_deletion(user.__class__, user)
         try:
             if forget is None:
                 user.delete()

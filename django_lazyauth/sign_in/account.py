@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.utils import timezone
 
-from django_lazyauth.models import Consent, ProviderIdentity
+from django_lazyauth.models import Consent, ProviderIdentity, UpstreamGrant
+from django_lazyauth.models.grant import GrantState
 from django_lazyauth.sessions.listing import Session, sessions_of
 from django_lazyauth.toolkit import clients
 
@@ -23,6 +26,19 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
+class Connected:
+    """An upstream whose tokens this site keeps for the user.
+
+    Attributes:
+        state: ``fresh``, ``expired`` (renewed when it is needed), or ``signed_out`` (the person has to sign in there).
+    """
+
+    provider: str
+    state: Literal["fresh", "expired", "signed_out"]
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """
     Attributes:
@@ -34,12 +50,15 @@ class Account:
     identities: list[ProviderIdentity]
     removable: set[int]
     allowed: list[Allowed]
+    connected: list[Connected]
 
 
 def of_user(user: AbstractBaseUser) -> Account:
     """Return the account of *user*. The number of queries does not grow with it."""
     owned = identities.of_user(user)
-    return Account(sessions_of(user), owned, identities.removable(user, owned), _allowed_by(user))
+    return Account(
+        sessions_of(user), owned, identities.removable(user, owned), _allowed_by(user), _connected(user)
+    )
 
 
 def _allowed_by(user: AbstractBaseUser) -> list[Allowed]:
@@ -55,3 +74,19 @@ def _allowed_by(user: AbstractBaseUser) -> list[Allowed]:
         by_pk[row.client_id] = row.client
         scopes.setdefault(row.client_id, {}).update(dict.fromkeys(row.scope.split()))
     return [Allowed(client, tuple(scopes[pk])) for pk, client in by_pk.items()]
+
+
+def _connected(user: AbstractBaseUser) -> list[Connected]:
+    """Return the upstreams of *user*, one for each provider: the one that works best."""
+    now = timezone.now()
+    found: dict[str, Connected] = {}
+    rows = UpstreamGrant.objects.filter(user_id=user.pk).exclude(state=GrantState.LEAVING)
+    for row in rows.order_by("provider", "-created_at").only("provider", "state", "expires_at", "created_at"):
+        is_over = row.expires_at is not None and row.expires_at <= now
+        state: Literal["fresh", "expired", "signed_out"] = (
+            "signed_out" if row.state == GrantState.DEAD else "expired" if is_over else "fresh"
+        )
+        known = found.get(row.provider)
+        if known is None or (known.state == "signed_out" and state != "signed_out"):
+            found[row.provider] = Connected(row.provider, state, row.created_at)
+    return list(found.values())

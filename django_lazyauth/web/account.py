@@ -7,62 +7,49 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from typing import Any
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.crypto import salted_hmac
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
-from django_lazyauth.authorize.pending import Browser, keep_link
+from django_lazyauth.authorize.pending import keep_link
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest
-from django_lazyauth.kit.network import network_of
 from django_lazyauth.models import ProviderIdentity
-from django_lazyauth.models.fields import digest, uuid7
+from django_lazyauth.models.fields import uuid7
 from django_lazyauth.providers.registry import configured_providers
 from django_lazyauth.sessions import browser, end
 from django_lazyauth.sessions.listing import Session
+from django_lazyauth.sessions.person import PersonKept
 from django_lazyauth.sign_in import account, identities, sso_domain
 from django_lazyauth.toolkit import clients
 
 from . import binding
-from .choose import chosen_provider, domain_is_closed, typed_address
+from .choose import chosen_provider, typed_address
 from .client_card import client_card, name_of_provider, name_of_user, scope_lines
+from .design.agent import agent_words
 from .flow import send
-from .page import ErrorKind, account_url, go, page_view, show, show_error
+from .page import ErrorKind, go, page_view, show, show_error
+from .personal import data
+from .personal.questions import question_of
+from .personal.telling import messages_of, url_after
 
-#: ``done`` in the page's address → message.
-DONE: dict[str, Promise] = {
-    "linked": gettext_lazy("The account is connected. You can sign in with it from now on."),
-    "known": gettext_lazy("This account was connected already."),
-    "unlinked": gettext_lazy("The account is no longer connected."),
-    "ended": gettext_lazy("The application is signed out."),
-    "ended_all": gettext_lazy("All applications are signed out."),
-    "withdrawn": gettext_lazy("The application has no access any more."),
-}
-FAILED: dict[str, Promise] = {
-    "taken": gettext_lazy("This account belongs to somebody else here. Nothing was connected."),
-    "gone": gettext_lazy("That was over already."),
-    "last": gettext_lazy("This is your only way to sign in. Connect another one first."),
-    "again": gettext_lazy("Please sign in again first: what you asked for changes how you can sign in."),
-    "closed": domain_is_closed(),
-}
+#: Sessions that one page lists.
+PAGE_LENGTH: Final = 50
 
 
 def _form_token(request: HttpRequest, user: AbstractBaseUser) -> str:
     """Return the token of this page's forms. Nobody can make one without the secret in the session cookie."""
     value = f"{request.session.session_key}\n{user.pk}"
     return salted_hmac("django_lazyauth.account", value, algorithm="sha256").hexdigest()
-
-
-def _back(done: str) -> HttpResponse:
-    return go(account_url(done))
 
 
 @page_view("GET", "HEAD", "POST", keeps_opener=False)
@@ -88,36 +75,56 @@ def _take_form(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
     act = ACTIONS.get(request.POST.get("action", ""))
     if act is None:
         raise InvalidRequest(_("The form cannot be read."))
-    return act(request, user)
+    asked = question_of(request, user)
+    if asked is not None and "sure" not in request.POST:
+        context = {
+            "asked": asked,
+            "action": request.POST["action"],
+            "post_url": reverse("lazyauth:account"),
+            "form_token": _form_token(request, user),
+        }
+        return show(request, "django_lazyauth/account_confirm.html", context)
+    try:
+        done = act(request, user)
+    except identities.ReauthenticationRequired:
+        done = "again"
+    if isinstance(done, str):
+        return go(url_after(user, done, asked.name if asked else ""))
+    return done
 
 
 # -- the page ----------------------------------------------------------------------------------------------
 
 
 def _show(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
-    done = request.GET.get("done", "")
     found = account.of_user(user)
+    page = Paginator(found.sessions, PAGE_LENGTH).get_page(request.GET.get("page"))
+    last_used: dict[str, datetime] = {}
+    for session in found.sessions:
+        last_used.setdefault(session.client.client_id, session.last_used_at)
+    connected = {row.provider for row in found.identities}
     context: dict[str, Any] = {
         "account": name_of_user(user),
-        "sessions": [_session_line(session) for session in found.sessions],
+        "page": page,
+        "sessions": [_session_line(session) for session in page],
         "identities": [_identity_line(row, row.pk in found.removable) for row in found.identities],
-        "allowed": [
-            {
-                "card": client_card(allowed.client),
-                "client": allowed.client,
-                "scopes": scope_lines(allowed.scopes),
-            }
-            for allowed in found.allowed
+        "allowed": [_allowed_line(allowed, last_used) for allowed in found.allowed],
+        "connected": [
+            {"name": name_of_provider(row.provider), "state": row.state, "since": row.since}
+            for row in found.connected
         ],
         "is_fresh": identities.is_fresh(request),
-        "providers": [provider for provider in configured_providers() if provider.is_upstream],
+        "providers": [
+            provider
+            for provider in configured_providers()
+            if provider.is_upstream and provider.name not in connected
+        ],
         "offers_sso": sso_domain.is_offered(),
         "post_url": reverse("lazyauth:account"),
         "sign_in_url": f"{reverse('lazyauth:account-sign-in')}?again=1",
         "sign_out_url": reverse("lazyauth:end-session"),
         "form_token": _form_token(request, user),
-        "done": DONE.get(done, ""),
-        "notice": FAILED.get(done, ""),
+        **messages_of(request, user),
     }
     return show(request, "django_lazyauth/account.html", context)
 
@@ -127,8 +134,19 @@ def _session_line(session: Session) -> dict[str, Any]:
         "id": session.session_id,
         "card": client_card(session.client),
         "provider": name_of_provider(session.provider),
+        "agent": agent_words(session.agent),
+        "network": session.network,
         "since": session.since,
         "last_used_at": session.last_used_at,
+    }
+
+
+def _allowed_line(allowed: account.Allowed, last_used: dict[str, datetime]) -> dict[str, Any]:
+    return {
+        "card": client_card(allowed.client),
+        "client": allowed.client,
+        "scopes": scope_lines(allowed.scopes),
+        "last_used_at": last_used.get(allowed.client.client_id),
     }
 
 
@@ -185,67 +203,78 @@ def account_return_view(request: HttpRequest) -> HttpResponse:
 
 
 # -- what its forms ask for --------------------------------------------------------------------------------
+# Each returns what the page says afterwards (`personal/telling`), or another page.
 
 
-def _end(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
+def _end(request: HttpRequest, user: AbstractBaseUser) -> str:
     try:
         end.end_session_of(user, UUID(request.POST.get("session", "")))
     except ValueError:
         raise InvalidRequest(_("The form cannot be read.")) from None
     except end.NoSuchSession:
-        return _back("gone")
-    return _back("ended")
+        return "gone"
+    return "ended"
 
 
-def _end_all(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
+def _end_all(request: HttpRequest, user: AbstractBaseUser) -> str:
     end.end_all_sessions(user)
-    return _back("ended_all")
+    return "ended_all"
 
 
-def _withdraw(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
+def _withdraw(request: HttpRequest, user: AbstractBaseUser) -> str:
     client = clients.load_client(request.POST.get("client", ""))
     if client is None:
-        return _back("gone")
+        return "gone"
     end.withdraw(user, client)
-    return _back("withdrawn")
+    return "withdrawn"
 
 
-def _unlink(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
+def _unlink(request: HttpRequest, user: AbstractBaseUser) -> str:
     number = request.POST.get("identity", "")
     if not (number.isascii() and number.isdigit() and len(number) < 19):
         raise InvalidRequest(_("The form cannot be read."))
+    identities.require_fresh(request)
     try:
-        identities.require_fresh(request)
         identities.unlink(user, int(number))
-    except identities.ReauthenticationRequired:
-        return _back("again")
     except identities.NoSuchIdentity:
-        return _back("gone")
+        return "gone"
     except identities.LastWayIn:
-        return _back("last")
-    return _back("unlinked")
+        return "last"
+    return "unlinked"
 
 
-def _link(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
+def _link(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse | str:
     name = chosen_provider(request)
     if not name:
-        return _back("closed")
+        return "closed"
     session_id, secret = uuid7(), binding.new_secret()
-    try:
-        pending = keep_link(
-            request,
-            user,
-            client=_client(),
-            redirect_uri=_return_url(),
-            session_id=session_id,
-            browser=Browser(digest(secret), network_of(request)),
-            login_hint=typed_address(request),
-        )
-    except identities.ReauthenticationRequired:
-        return _back("again")
+    pending = keep_link(
+        request,
+        user,
+        client=_client(),
+        redirect_uri=_return_url(),
+        session_id=session_id,
+        browser=binding.browser_of(request, secret),
+        login_hint=typed_address(request),
+    )
     response = send(request, pending, name, secret)
     binding.bind(request, response, session_id, secret)
     return response
 
 
-ACTIONS = {"end": _end, "end_all": _end_all, "withdraw": _withdraw, "unlink": _unlink, "link": _link}
+def _delete(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse | str:
+    try:
+        return data.delete(request, user, form_token=_form_token(request, user))
+    except PersonKept:
+        return "kept"
+
+
+ACTIONS: Final[dict[str, Callable[[HttpRequest, AbstractBaseUser], HttpResponse | str]]] = {
+    "end": _end,
+    "end_all": _end_all,
+    "withdraw": _withdraw,
+    "unlink": _unlink,
+    "link": _link,
+    "export": data.export,
+    "delete": _delete,
+}

@@ -33,6 +33,7 @@ from django_lazyauth.models.fields import digest, uuid7, uuid7_of
 from django_lazyauth.sessions import browser
 from django_lazyauth.sign_in.answers import GRACE
 
+from .design.agent import agent_of
 from .page import account_url, flow_is_gone, go
 
 COOKIE = "lazyauth-"
@@ -138,19 +139,27 @@ def form_token_matches(request: HttpRequest, secret: str, purpose: str) -> bool:
 # -- a request that has no row yet -------------------------------------------------------------------------
 
 
+def browser_of(request: HttpRequest, secret: str) -> Browser:
+    """Return what a row keeps of the browser that holds *secret*."""
+    return Browser(digest(secret), network_of(request), agent_of(request))
+
+
 class Carried:
     """A checked request on its way through a page, the id of its flow, and the secret that binds both to a browser."""
 
-    def __init__(self, checked: AuthorizationRequest, session_id: UUID, secret: str, network: str) -> None:
+    def __init__(
+        self, checked: AuthorizationRequest, session_id: UUID, secret: str, browser: Browser
+    ) -> None:
         self.checked = checked
         self.session_id = session_id
         self.secret = secret
-        self.browser = Browser(digest(secret), network)
+        self.browser = browser
 
     @classmethod
     def new(cls, request: HttpRequest, checked: AuthorizationRequest) -> Carried:
         """Begin a flow. Nothing is written: the page and its cookie carry the request."""
-        return cls(checked, uuid7(), new_secret(), network_of(request))
+        secret = new_secret()
+        return cls(checked, uuid7(), secret, browser_of(request, secret))
 
     @classmethod
     def of_form(cls, request: HttpRequest, purpose: Callable[[AuthorizationRequest], str]) -> Carried:
@@ -165,7 +174,7 @@ class Carried:
             request, secret, purpose(signed.request)
         ):
             raise InvalidRequest(flow_is_gone())
-        return cls(signed.request, signed.session_id, secret, network_of(request))
+        return cls(signed.request, signed.session_id, secret, browser_of(request, secret))
 
     @classmethod
     def of_session(cls, request: HttpRequest, checked: AuthorizationRequest) -> Carried:
@@ -181,11 +190,11 @@ class Carried:
         ).digest()
         seconds = int(single_use.until.timestamp())
         secret = f"{seconds}.{base64.urlsafe_b64encode(mac[:32]).decode().rstrip('=')}"
-        return cls(checked, uuid7_of(seconds * 1000, mac[32:42]), secret, network_of(request))
+        return cls(checked, uuid7_of(seconds * 1000, mac[32:42]), secret, browser_of(request, secret))
 
     def of(self, checked: AuthorizationRequest) -> Carried:
         """Return the same flow with another request."""
-        return Carried(checked, self.session_id, self.secret, self.browser.network)
+        return Carried(checked, self.session_id, self.secret, self.browser)
 
     @property
     def signed(self) -> str:

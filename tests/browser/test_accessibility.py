@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .looks import faults_of, overflow_of, tab_to
+from .looks import faults_of, focused, overflow_of, tab_to
 from .pages import PAGES, choice, consent, password_sign_in
 from .person import ADA, UPSTREAM, Somebody
 from .site import Site
@@ -57,7 +57,8 @@ def test_the_keyboard_is_enough(site: Site, person: Somebody):
 def test_the_keyboard_goes_through_the_password_page_in_the_order_of_reading(site: Site, person: Somebody):
     """WCAG 2.2 §2.4.3; Enter in the last field sends the form."""
     password_sign_in(person, site.client())
-    for name in ("E-mail or username", "Password", "Sign in", "Register", "Change or replace a password"):
+    assert focused(person.page)["name"] == "E-mail or username"
+    for name in ("Password", "Sign in", "Register", "Change or replace a password"):
         tab_to(person.page, name, at_most=1)
     person.page.get_by_label("E-mail or username").fill("nobody@mail.example")
     person.page.get_by_label("Password").fill("not-this-one")
