@@ -1,8 +1,8 @@
 // StreamableHTTPClientTransport of @modelcontextprotocol/client: it registers with what the first challenge names, and steps up.
-import { StreamableHTTPClientTransport, UnauthorizedError } from "@modelcontextprotocol/client";
+import { DpopSession, StreamableHTTPClientTransport, UnauthorizedError } from "@modelcontextprotocol/client";
 import { ask, say } from "./talk.mjs";
 
-const [serverUrl, redirectUrl] = process.argv.slice(2);
+const [serverUrl, redirectUrl, isBound] = process.argv.slice(2);
 const kept = {};
 const asked = [];
 const provider = {
@@ -20,6 +20,10 @@ const provider = {
   codeVerifier: () => kept.verifier,
   redirectToAuthorization: (url) => { kept.url = url; asked.push(url.searchParams.get("scope")); },
 };
+if (isBound === "yes") {
+  const session = await DpopSession.create();
+  provider.dpop = () => session;
+}
 const results = [];
 const transport = new StreamableHTTPClientTransport(new URL(serverUrl), { authProvider: provider });
 transport.onmessage = (message) => results.push(message.result);
@@ -42,5 +46,5 @@ const first = kept.tokens;
 await send({ jsonrpc: "2.0", id: 2, method: "tools/call", params: { name: "create_note" } });
 await send({ jsonrpc: "2.0", id: 3, method: "tools/list" });
 await send({ jsonrpc: "2.0", id: 4, method: "tools/call", params: { name: "create_note" } });
-say({ asked, results, granted: [first.scope, kept.tokens.scope], registered: kept.client.scope ?? null,
+say({ asked, results, granted: [first.scope, kept.tokens.scope], types: [first.token_type, kept.tokens.token_type],
   older: (await fetch(serverUrl, { headers: { Authorization: `Bearer ${first.access_token}` } })).status });

@@ -65,6 +65,21 @@ def test_oauth4webapi(runs, policy, algorithm):
 
 
 @pytest.mark.services
+@POLICIES
+@pytest.mark.parametrize("algorithm", ["ES256", "Ed25519"])
+def test_oauth4webapi_at_resources(runs, issuer, policy, algorithm):
+    """RFC 9449 §7: ours, and one that the library guards itself with ``validateJwtAccessToken``."""
+    said = runs("oauth4webapi_resource.mjs", policy, algorithm, issuer.api)
+    assert (said["status"], said["name"]) == (200, True)
+    assert said["stolen"] == [
+        {"status": 401, "scheme": "dpop", "error": "invalid_token"},
+        {"status": 401, "scheme": "bearer", "error": "invalid_token"},
+    ]
+    assert said["claims"]["cnf"]["jkt"] == said["thumbprint"]
+    assert len(said["refused"]) == 2
+
+
+@pytest.mark.services
 @pytest.mark.parametrize("seconds", ["-3600", "3600"])
 def test_oauth4webapi_with_a_wrong_clock(runs, seconds):
     """RFC 9449 §8: the nonce heals a clock that is an hour off."""

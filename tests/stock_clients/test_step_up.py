@@ -25,16 +25,27 @@ def tools(issuer, lazyauth):
 
 
 @pytest.mark.services
-def test_the_typescript_client_asks_for_the_union(node, tools, ada):
-    """What conformance `auth/scope-from-www-authenticate` and `auth/scope-step-up` want of a client works here."""
+@pytest.mark.parametrize("bound", ["no", "yes"])
+@pytest.mark.parametrize("policy", ["stale", "always"])
+def test_the_typescript_client_asks_for_the_union(node, tools, ada, lazyauth, bound, policy):
+    """What conformance `auth/scope-from-www-authenticate`, `auth/scope-step-up`, `auth/dpop` and `auth/dpop-nonce` want
+    of a client works here: with bearers, and with `dpop()`, which reads challenges of both schemes.
+    """
+    lazyauth(DPOP={"nonce": policy})
     said = node.run(
-        "mcp_typescript_step_up.mjs", tools, REDIRECT_URI, answer=lambda asked: ada.answer(asked["ask"])
+        "mcp_typescript_step_up.mjs",
+        tools,
+        REDIRECT_URI,
+        bound,
+        answer=lambda asked: ada.answer(asked["ask"]),
     )
     first, second = (set(scope.split()) - {"offline_access"} for scope in said["asked"])
     assert (first, second) == ({"tools:read"}, {"tools:read", "tools:write"})
     assert [set(scope.split()) - {"offline_access"} for scope in said["granted"]] == [first, second]
     assert [set(result["scopes"]) >= {"tools:read"} for result in said["results"]] == [True] * 4
-    assert said["older"] == 200, "the older session goes on"
+    assert {kind.lower() for kind in said["types"]} == {"dpop" if bound == "yes" else "bearer"}
+    # The older session goes on. Its token is sent as a bearer, as a thief would.
+    assert said["older"] == (401 if bound == "yes" else 200)
 
 
 @pytest.mark.slow
