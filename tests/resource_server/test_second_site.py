@@ -19,6 +19,7 @@ from joserfc.jwk import KeySet
 from django_lazyauth.tokens import keys
 from tests.support.access_tokens import good_claims
 from tests.support.caches import redis_caches, require_redis
+from tests.support.dpop import ProofKey
 from tests.support.id_tokens import OTHER_KEY, PRIVATE_KEYS, sign
 from tests.support.two_sites import ApiSite, Issuer, free_port
 from tests.tokens.conftest import SECRET, decoded
@@ -407,3 +408,45 @@ def test_joserfcs_key_set_verifies_our_tokens_through_a_rotation(start, pems):
         issued.append(issue())
         assert [verifier.verify(token)["sub"] for token in issued] == ["machine"] * len(issued)
         assert verifier.refresh() in (200, 304)
+
+
+# -- tokens that are bound to a key ------------------------------------------------------------------------------
+
+
+def test_i24_it_takes_a_bound_token_with_a_new_proof_of_its_key_only(start, issuer):
+    """RFC 9449 §7: a site without a table of ours, whose processes share the cache."""
+    require_redis()
+    caches = redis_caches()
+    sites = [start(ApiSite, issuer.url, caches=caches)]
+    audience = {"RESOURCE_SERVER": {"issuer": issuer.url, "audience": sites[0].url}}
+    sites.append(start(ApiSite, issuer.url, caches=caches, **audience))
+    key, other = ProofKey(), ProofKey()
+    token = token_for(sites[0], issuer, key=key)
+    proof = key.proof(f"{sites[0].url}/", "GET", access_token=token)
+    assert sites[0].call(token, proof=proof)[0] == 200
+    # The other process is known to clients by the same URL, and has not seen the proof itself.
+    for site in sites:
+        status, headers, said = site.call(token, proof=proof)
+        assert (status, said["error"]) == (401, "invalid_dpop_proof")
+        assert headers["WWW-Authenticate"].startswith("DPoP ")
+    assert sites[0].call(token)[0] == 401
+    stolen = other.proof(f"{sites[0].url}/", "GET", access_token=token)
+    assert sites[0].call(token, proof=stolen)[0] == 401
+    fresh = key.proof(f"{sites[0].url}/writes", "GET", access_token=token)
+    status, headers, _ = sites[0].call(token, "/api/writes", proof=fresh)
+    assert (status, headers["WWW-Authenticate"].partition(" ")[0]) == (403, "DPoP")
+    document = sites[0].call(None, "/.well-known/oauth-protected-resource/api")[2]
+    assert "ES256" in document["dpop_signing_alg_values_supported"]
+
+
+def test_it_wants_nonces_of_its_own(start, issuer):
+    """RFC 9449 §9: from the site, not from the issuer."""
+    site = start(ApiSite, issuer.url, DPOP={"nonce": "always"})
+    key = ProofKey()
+    token = token_for(site, issuer, key=key)
+    status, headers, said = site.call(token, proof=key.proof(f"{site.url}/", "GET", access_token=token))
+    assert (status, said["error"]) == (401, "use_dpop_nonce")
+    proof = key.proof(f"{site.url}/", "GET", access_token=token, nonce=headers["DPoP-Nonce"])
+    status, headers, _ = site.call(token, proof=proof)
+    assert status == 200
+    assert headers["DPoP-Nonce"]

@@ -14,6 +14,8 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
+from tests.support.dpop import ProofKey
+
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
@@ -101,8 +103,10 @@ class Issuer(Process):
         """Say how often *path* was asked for."""
         return json.loads(self.tell("log")).count(path)
 
-    def token(self, client_id: str, client_secret: str, **form: str) -> dict[str, Any]:
-        """Return the answer of the token endpoint to a client that acts for itself."""
+    def token(
+        self, client_id: str, client_secret: str, *, key: ProofKey | None = None, **form: str
+    ) -> dict[str, Any]:
+        """Return the answer of the token endpoint to a client that acts for itself, and may bind its token to *key*."""
         from urllib.parse import urlencode
 
         form = {
@@ -111,9 +115,10 @@ class Issuer(Process):
             "client_secret": client_secret,
             **form,
         }
-        status, _, body = self.request(
-            "POST", "/token", urlencode(form), **{"Content-Type": "application/x-www-form-urlencoded"}
-        )
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if key is not None:
+            headers["DPoP"] = key.proof(f"{self.url}/token")
+        status, _, body = self.request("POST", "/token", urlencode(form), **headers)
         assert status == 200, body
         answer: dict[str, Any] = json.loads(body)
         return answer
@@ -141,9 +146,11 @@ class ApiSite(Process):
             API_SITE=json.dumps(told),
         )
 
-    def call(self, token: str | None, path: str = "/api/"):
-        """Return status, headers and JSON of a call with this bearer."""
-        headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+    def call(self, token: str | None, path: str = "/api/", *, proof: str | None = None):
+        """Return status, headers and JSON of a call with this bearer, or with this bound token and its proof."""
+        scheme = "Bearer" if proof is None else "DPoP"
+        headers = {"Authorization": f"{scheme} {token}"} if token is not None else {}
+        headers |= {"DPoP": proof} if proof is not None else {}
         status, answered, body = self.request("GET", path, **headers)
         return status, answered, json.loads(body)
 
