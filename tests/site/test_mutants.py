@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,12 +38,17 @@ def test_the_tests_of_each_mutation_exist():
 def _exists(test: str) -> bool:
     """Say whether pytest finds this function, also in its class."""
     file, *names = test.partition("[")[0].split("::")
-    path = ROOT / "tests" / file
-    found: ast.AST | None = ast.parse(path.read_text()) if path.is_file() else None
+    found: ast.AST | None = _parsed(file)
     for name in names:
         children = ast.iter_child_nodes(found) if found is not None else ()
         found = next((child for child in children if getattr(child, "name", "") == name), None)
     return isinstance(found, ast.FunctionDef)
+
+
+@cache
+def _parsed(file: str) -> ast.Module | None:
+    path = ROOT / "tests" / file
+    return ast.parse(path.read_text()) if path.is_file() else None
 
 
 def test_a_mutated_file_is_a_program(tmp_path):
