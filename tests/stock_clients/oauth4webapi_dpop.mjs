@@ -2,7 +2,7 @@
 import * as oauth from "oauth4webapi";
 import { ask, say } from "./talk.mjs";
 
-const [issuer, clientId, redirectUri, algorithm, clockSkew, withThumbprint] = process.argv.slice(2);
+const [issuer, clientId, redirectUri, algorithm, clockSkew, withThumbprint, api] = process.argv.slice(2);
 const http = { [oauth.allowInsecureRequests]: true };
 const url = new URL(issuer);
 const as = await oauth.processDiscoveryResponse(url, await oauth.discoveryRequest(url, { algorithm: "oauth2", ...http }));
@@ -53,7 +53,19 @@ const toRenewed = (response) => oauth.processRefreshTokenResponse(as, client, re
 const thief = await refusal(refresh(other), toRenewed);
 const bearer = await refusal(refresh(undefined), toRenewed);
 const renewed = await proved(refresh(DPoP), toRenewed);
+const call = (handle, token = renewed.access_token) => () =>
+  oauth.protectedResourceRequest(token, "GET", new URL(api), undefined, undefined, { ...http, DPoP: handle });
+const answered = await proved(call(DPoP), (response) => response.status);
+const challenge = async (handle) => {
+  try {
+    return (await proved(call(handle), (response) => response)).status;
+  } catch (error) {
+    return error.cause?.[0]?.parameters?.error ?? error.status;
+  }
+};
+const withoutKey = [await challenge(other), await challenge(undefined)];
 say({
+  answered, withoutKey,
   served: as.dpop_signing_alg_values_supported.includes(algorithm), thumbprint, stolen, thief, bearer, asked,
   types: [tokens.token_type, renewed.token_type], token: renewed.access_token,
 });

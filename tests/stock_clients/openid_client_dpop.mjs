@@ -2,7 +2,7 @@
 import * as client from "openid-client";
 import { ask, failure, say } from "./talk.mjs";
 
-const [issuer, clientId, redirectUri, algorithm] = process.argv.slice(2);
+const [issuer, clientId, redirectUri, algorithm, api] = process.argv.slice(2);
 const config = await client.discovery(new URL(issuer), clientId, undefined, client.None(), {
   execute: [client.allowInsecureRequests],
 });
@@ -23,7 +23,11 @@ const tokens = await exchange(DPoP);
 const thief = await failure(() => client.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP: other }));
 const bearer = await failure(() => client.refreshTokenGrant(config, tokens.refresh_token));
 const renewed = await client.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP });
+const userinfo = await client.fetchUserInfo(config, renewed.access_token, tokens.claims().sub, { DPoP });
+const answered = await client.fetchProtectedResource(config, renewed.access_token, new URL(api), "GET", undefined, undefined, { DPoP });
+const bearerCall = await failure(() => client.fetchUserInfo(config, renewed.access_token, client.skipSubjectCheck));
 say({
+  email: userinfo.email, answered: answered.status, bearerCall: bearerCall.status,
   thumbprint, stolen: stolen.error, thief: thief.error, bearer: bearer.error,
   types: [tokens.token_type, renewed.token_type], token: renewed.access_token,
 });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jwt
 import pytest
+import requests
 
 from django_lazyauth.models import TokenFacts, UsedProof
 from tests.conftest import register
@@ -48,13 +49,15 @@ def key_in(token: str) -> str:
 @pytest.mark.services
 @POLICIES
 @pytest.mark.parametrize("algorithm", ["ES256", "PS256", "RS256", "Ed25519"])
-def test_oauth4webapi(runs, policy, algorithm):
+def test_oauth4webapi(runs, issuer, policy, algorithm):
     """``DPoP``: it signs each request, and a thief of its refresh token gets nothing."""
-    said = runs("oauth4webapi_dpop.mjs", policy, algorithm, "0", "no")
+    said = runs("oauth4webapi_dpop.mjs", policy, algorithm, "0", "no", issuer.api)
     # Its key, and that of the thief, are asked for a nonce once each.
     assert said.pop("asked") == (2 if policy == "always" else 0)
     assert key_in(said.pop("token")) == said.pop("thumbprint")
     assert said == {
+        "answered": 200,
+        "withoutKey": ["invalid_token", "invalid_token"],
         "served": True,
         "stolen": None,
         "thief": "invalid_grant",
@@ -81,9 +84,10 @@ def test_oauth4webapi_at_resources(runs, issuer, policy, algorithm):
 
 @pytest.mark.services
 @pytest.mark.parametrize("seconds", ["-3600", "3600"])
-def test_oauth4webapi_with_a_wrong_clock(runs, seconds):
+def test_oauth4webapi_with_a_wrong_clock(runs, issuer, seconds):
     """RFC 9449 §8: the nonce heals a clock that is an hour off."""
-    said = runs("oauth4webapi_dpop.mjs", "stale", "ES256", seconds, "yes")
+    said = runs("oauth4webapi_dpop.mjs", "stale", "ES256", seconds, "yes", issuer.api)
+    assert said["answered"] == 200
     assert said["asked"] > 0
     assert said["stolen"] == said["thief"] == "invalid_grant"
     assert said["types"] == ["dpop", "dpop"]
@@ -93,9 +97,11 @@ def test_oauth4webapi_with_a_wrong_clock(runs, seconds):
 @pytest.mark.services
 @POLICIES
 @pytest.mark.parametrize("algorithm", ["ES256", "Ed25519"])
-def test_openid_client(runs, policy, algorithm):
+def test_openid_client(runs, issuer, policy, algorithm):
     """``getDPoPHandle``: the code is bound to its key too (RFC 9449 §10)."""
-    said = runs("openid_client_dpop.mjs", policy, algorithm)
+    said = runs("openid_client_dpop.mjs", policy, algorithm, issuer.api)
+    assert "@" in said["email"]
+    assert (said["answered"], said["bearerCall"]) == (200, 401)
     assert said["stolen"] == said["thief"] == said["bearer"] == "invalid_grant"
     assert said["types"] == ["dpop", "dpop"]
     assert key_in(said["token"]) == said["thumbprint"]
@@ -128,5 +134,12 @@ def test_requests_oauth2client(issuer, ada, lazyauth, entered, policy, algorithm
     renewed = client.refresh_token(token)
     assert isinstance(renewed, DPoPToken)
     assert key_in(renewed.access_token) == token.dpop_key.dpop_jkt == asked.dpop_jkt
+    # Its token signs the requests of `requests`; the nonce of a 401 it uses by itself.
+    http = requests.Session()
+    http.trust_env = False
+    assert http.get(issuer.api, auth=renewed).status_code == 200
+    assert "@" in http.get(f"{issuer.base}/userinfo", auth=renewed).json()["email"]
+    as_bearer = {"Authorization": f"Bearer {renewed.access_token}"}
+    assert http.get(issuer.api, headers=as_bearer).status_code == 401
     with pytest.raises(InvalidGrant):
         client.refresh_token(renewed.refresh_token, dpop=False)
