@@ -16,7 +16,7 @@ from datetime import datetime
 from django.http import QueryDict
 
 from django_lazyauth.clients.redirects import redirect_uri_allowed
-from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.conf import is_fapi2, lazyauth_settings
 from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.kit.http import without_empty
 from django_lazyauth.kit.text import has_bad_characters
@@ -207,10 +207,13 @@ def _client_of(parameters: QueryDict) -> clients.Client:
 
 
 def _redirect_uri_of(parameters: QueryDict, client: clients.Client) -> str:
-    """Return the redirect URI of the request, or the only registered one where it names none (RFC 6749 §3.1.2.3)."""
+    """Return the redirect URI of the request, or the only registered one where it names none (RFC 6749 §3.1.2.3).
+
+    FAPI 2.0 Security Profile §5.3.2.2 wants it named.
+    """
     named: str = parameters.get("redirect_uri", "")
     registered: list[str] = client.redirect_uris.split()
-    if not named and len(registered) != 1:
+    if not named and (len(registered) != 1 or is_fapi2()):
         raise AuthorizationRefused("invalid_request", "Missing redirect URI.")
     redirect_uri = named or registered[0]
     if not redirect_uri_allowed(client, redirect_uri):
@@ -238,7 +241,9 @@ def _malformed(parameters: QueryDict) -> Finding | None:
 
 def _arrived_wrongly(client: clients.Client, arrival: Arrival) -> Finding | None:
     """Refuse a request that came in a weaker way than the client or this site wants (RFC 9126 §5, RFC 9101 §10.5)."""
-    if not arrival.is_pushed and (lazyauth_settings.require_par or must_push(client)):
+    wants_push = lazyauth_settings.require_par or must_push(client)
+    # Our own account page begins a sign-in by a link, and its codes are redeemed by nobody.
+    if not arrival.is_pushed and wants_push and client.client_id != clients.ACCOUNT_CLIENT_ID:
         return "invalid_request", "This request has to be pushed (RFC 9126)."
     if not arrival.is_signed and must_sign_requests(client):
         return "invalid_request", "This client has to sign its requests (RFC 9101)."

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from django_lazyauth.clients.by_key.assertion import ALGORITHMS
 from django_lazyauth.clients.by_key.signature import check_signed_by
-from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.conf import allowed_algorithms, lazyauth_settings
 from django_lazyauth.models.fields import digest
 from django_lazyauth.openid.jose import (
     LEEWAY,
@@ -65,7 +65,10 @@ def open_signed(text: str, client_id: str) -> tuple[QueryDict, Arrival]:
     try:
         decoded = decode(text)
         algorithm, key_id = check_header(
-            decoded.header, algorithms=ALGORITHMS, types=TYPES, default_type="oauth-authz-req+jwt"
+            decoded.header,
+            algorithms=allowed_algorithms(ALGORITHMS),
+            types=TYPES,
+            default_type="oauth-authz-req+jwt",
         )
         expires_at = _check_claims(decoded.claims, client_id)
         client = clients.find_client(client_id)

@@ -9,9 +9,9 @@ from typing import Any
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
-from django_lazyauth.conf import raw_settings
+from django_lazyauth.conf import is_fapi2, raw_settings
 from django_lazyauth.conf.messages import complaint, readable
-from django_lazyauth.tokens.keys import signing_keys
+from django_lazyauth.tokens.keys import signing_algorithms, signing_keys
 from django_lazyauth.toolkit.scopes import available_scopes
 from django_lazyauth.toolkit.settings import validator_knows_keys
 from django_lazyauth.vault.cipher import vault_keys
@@ -26,6 +26,12 @@ def check_keys() -> Iterator[CheckMessage]:
     if readable("signing_keys") is None:
         return
     yield from (unreadable := list(_raised(signing_keys, "lazyauth.E005")))
+    if not unreadable and is_fapi2() and "RS256" in signing_algorithms():
+        yield Error(
+            "A key of this site signs with RS256, which the profile does not allow (FAPI 2.0 Security Profile §5.4.1).",
+            hint='Leave EC P-256 or Ed25519 keys in LAZYAUTH["SIGNING_KEYS"]. The public half of an old key may stay.',
+            id="lazyauth.E033",
+        )
     if not unreadable and not signing_keys():
         yield Error(
             'LAZYAUTH["SIGNING_KEYS"] is empty: ID tokens and access tokens cannot be signed.',

@@ -13,13 +13,14 @@ from urllib.parse import unquote_plus
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 
+from django_lazyauth.conf import allowed_algorithms, is_fapi2
 from django_lazyauth.errors import InvalidClient, InvalidRequest
 from django_lazyauth.kit.http import MalformedCredentials, parse_basic, without_empty
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.jose import TokenRejected
 from django_lazyauth.toolkit import client_methods, clients
 
-from .by_key.assertion import ASSERTION_TYPE, Assertion, read_assertion
+from .by_key.assertion import ALGORITHMS, ASSERTION_TYPE, Assertion, read_assertion
 from .by_key.prove import prove_by_key, refused
 from .secrets import secret_proves, upgrade_secret
 
@@ -109,6 +110,8 @@ def credentials_of(http_request: HttpRequest) -> Credentials:
     holds_assertion = "client_assertion" in form or "client_assertion_type" in form
     if sum((basic is not None, bool(secret), holds_assertion)) > 1:
         raise Ambiguous("The request holds credentials of two kinds.")
+    if not holds_assertion and is_fapi2():
+        raise InvalidClient("Clients prove themselves with a key at this site (FAPI 2.0).")
     return Credentials(basic, client_id, secret, _assertion_of(form) if holds_assertion else None)
 
 
@@ -120,7 +123,9 @@ def _assertion_of(form: QueryDict) -> Assertion:
     if kind != ASSERTION_TYPE:
         raise refused("client_assertion_type")
     try:
-        assertion = read_assertion(sent, timezone.now())
+        assertion = read_assertion(
+            sent, timezone.now(), algorithms=allowed_algorithms(ALGORITHMS), takes_list=not is_fapi2()
+        )
     except TokenRejected as rejected:
         raise refused(rejected.reason) from None
     if form.get("client_id", assertion.client_id) != assertion.client_id:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from django_lazyauth.errors import InvalidClientMetadata, InvalidRedirectUri
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.key_set import STRANGERS, KeySet, KeySetInvalid
-from django_lazyauth.toolkit.client_methods import ALGORITHM_MEMBER
+from django_lazyauth.toolkit.client_methods import ALGORITHM_MEMBER, METHODS
 from django_lazyauth.toolkit.client_policies import (
     ACR_MEMBER,
     BOUND_MEMBER,
@@ -53,6 +53,8 @@ class Policy:
         allows_loopback: Whether URLs of servers may be on loopback, for development.
         takes_signed_requests: Whether authorization requests may be signed (RFC 9101).
         serves_devices: Whether a client may be one of devices without a browser (RFC 8628).
+        methods: Ways in which clients may authenticate.
+        client_algorithms: Algorithms that clients may sign with.
     """
 
     scopes: frozenset[str]
@@ -62,6 +64,8 @@ class Policy:
     allows_loopback: bool = False
     takes_signed_requests: bool = False
     serves_devices: bool = False
+    methods: tuple[str, ...] = METHODS
+    client_algorithms: tuple[str, ...] = ALGORITHMS
 
 
 class Unusable(InvalidClientMetadata):
@@ -185,7 +189,7 @@ def optional_members(members: Mapping[str, Json], own_hosts: set[str], policy: P
         "id_token_signed_response_alg": lambda: _one_of(
             members, "id_token_signed_response_alg", policy.signing_algorithms
         ),
-        ALGORITHM_MEMBER: lambda: _one_of(members, ALGORITHM_MEMBER, ALGORITHMS),
+        ALGORITHM_MEMBER: lambda: _one_of(members, ALGORITHM_MEMBER, policy.client_algorithms),
         "subject_type": lambda: _one_of(members, "subject_type", SUBJECT_TYPES),
         BOUND_MEMBER: lambda: _flag(members, BOUND_MEMBER),
         MAX_AGE_MEMBER: lambda: _max_age(members),
@@ -197,7 +201,9 @@ def optional_members(members: Mapping[str, Json], own_hosts: set[str], policy: P
     }
     if policy.takes_signed_requests and has_keys(members, policy):
         parts |= {
-            REQUEST_ALGORITHM_MEMBER: lambda: _one_of(members, REQUEST_ALGORITHM_MEMBER, ALGORITHMS),
+            REQUEST_ALGORITHM_MEMBER: lambda: _one_of(
+                members, REQUEST_ALGORITHM_MEMBER, policy.client_algorithms
+            ),
             SIGN_MEMBER: lambda: _flag(members, SIGN_MEMBER),
         }
     found = {name: usable(read) for name, read in parts.items()}

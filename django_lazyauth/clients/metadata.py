@@ -19,7 +19,6 @@ from django_lazyauth.toolkit.client_methods import (
     BY_KEY,
     BY_SECRET,
     METHOD_MEMBER,
-    METHODS,
     METHODS_MEMBER,
     NO_METHOD,
     has_secret_by,
@@ -108,7 +107,9 @@ def parse_metadata(document: Json, policy: Policy) -> ClientMetadata:
     redirect_uris = _redirect_uris(members, policy, grant_types)
     registered = {
         "redirect_uris": redirect_uris,
-        **_methods(members, METHODS, default="client_secret_basic", is_keyed=has_keys(members, policy)),
+        **_methods(
+            members, policy.methods, default="client_secret_basic", is_keyed=has_keys(members, policy)
+        ),
         "grant_types": grant_types,
         "response_types": _served(members, "response_types", RESPONSE_TYPES),
         "scope": _scope(members, policy) or " ".join(policy.default_scopes),
@@ -230,7 +231,7 @@ def _methods(
     if stated is not None and not isinstance(stated, str):
         raise InvalidClientMetadata(f"{METHOD_MEMBER} must be a string.")
     named = dict.fromkeys([*([stated] if stated else []), *(texts_of(members, METHODS_MEMBER) or [])])
-    if not named:
+    if not named and default in served:
         return {METHOD_MEMBER: default}
     kept = [method for method in named if method in served]
     if BY_KEY in kept and not is_keyed:

@@ -17,7 +17,7 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 
-from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.conf import allowed_algorithms, is_fapi2, lazyauth_settings
 from django_lazyauth.errors import (
     InvalidToken,
     OAuthError,
@@ -32,8 +32,10 @@ from django_lazyauth.models import ClientRegistration, ClientSource, InitialAcce
 from django_lazyauth.models.fields import digest, uuid7
 from django_lazyauth.signals import client_registered
 from django_lazyauth.tokens.keys import signing_algorithms
+from django_lazyauth.toolkit.client_methods import BY_KEY, METHODS
 from django_lazyauth.toolkit.scopes import available_scopes, default_scopes, extra_schemes
 
+from .by_key.assertion import ALGORITHMS
 from .members import Policy
 from .metadata import ClientMetadata, parse_metadata
 from .store import AlreadyRegistered, ClientAttributes, RegisteredClient, get_store, has_method, store_errors
@@ -91,6 +93,8 @@ def metadata_policy() -> Policy:
         allows_loopback=lazyauth_settings.allow_loopback_upstreams,
         takes_signed_requests=lazyauth_settings.request_objects,
         serves_devices=flow is not None and flow.strangers,
+        methods=(BY_KEY,) if is_fapi2() else METHODS,
+        client_algorithms=allowed_algorithms(ALGORITHMS),
     )
 
 

@@ -17,6 +17,7 @@ from .nested import (
     sso_document,
 )
 from .pages import BrandSettings, ScopeSettings, contrast
+from .profile import allowed_algorithms, is_fapi2
 from .setting import Refused, raw_settings
 from .table import ROWS, RegistrationMode, RegistrationPolicy, Runner, lazyauth_settings
 
@@ -36,7 +37,9 @@ __all__ = [
     "ScopeSettings",
     "SwapSettings",
     "Unswapped",
+    "allowed_algorithms",
     "contrast",
+    "is_fapi2",
     "lazyauth_settings",
     "raw_settings",
     "sso_document",

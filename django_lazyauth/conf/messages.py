@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django_lazyauth.errors import LazyAuthError
 
 from .kinds import nearest
-from .setting import Refused, raw_settings, type_of
+from .setting import Refused, TooWeak, raw_settings, type_of
 from .table import ROWS, lazyauth_settings
 
 
@@ -52,6 +52,8 @@ def refused_values(names: Iterable[str] = ROWS, *, check_id: str = "") -> Iterat
             continue
         try:
             getattr(lazyauth_settings, name.lower())
+        except TooWeak as weak:
+            yield Error(str(weak), hint=weak.hint, id="lazyauth.E032")
         except Refused as refused:
             yield Error(str(refused), hint=refused.hint or None, id=check_id or ROWS[name].check_id)
 

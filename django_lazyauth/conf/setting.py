@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Final, Generic, Self, TypeVar, overload
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -85,6 +85,35 @@ class DeployLimit:
     check_id: str
 
 
+#: The value of ``PROFILE`` for the FAPI 2.0 Security Profile.
+FAPI2: Final = "fapi2"
+
+
+def keeps_to_fapi2(raw: Mapping[str, Any]) -> bool:
+    """Say whether ``PROFILE`` of these settings is ``"fapi2"``. An object of the host is not compared: it may raise."""
+    profile = raw.get("PROFILE")
+    return type(profile) is str and profile == FAPI2
+
+
+class TooWeak(Refused):
+    """A value that its row allows, and the profile of the site does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strict(Generic[T]):
+    """What a setting is with ``PROFILE = "fapi2"``.
+
+    Attributes:
+        default: The value where none is set, as a host would write it.
+        allows: Whether a value is strong enough.
+        words: What it must be, such that "must be …" is a sentence.
+    """
+
+    default: Any
+    allows: Callable[[T], bool]
+    words: str
+
+
 class Setting(Generic[T]):
     """A descriptor: one name in ``settings.LAZYAUTH``, which is the attribute's own name in capitals.
 
@@ -97,6 +126,7 @@ class Setting(Generic[T]):
         required: There is no default.
         check_id: Id of the system check that reports a refused value.
         deploy: See :class:`DeployLimit`.
+        fapi2: See :class:`Strict`. Without, the profile leaves the setting as it is.
     """
 
     name: str
@@ -111,6 +141,7 @@ class Setting(Generic[T]):
         default_text: str = "",
         check_id: str = "lazyauth.E003",
         deploy: DeployLimit | None = None,
+        fapi2: Strict[T] | None = None,
     ) -> None:
         self.kind = kind
         self.text = text
@@ -119,6 +150,7 @@ class Setting(Generic[T]):
         self.default_text = default_text
         self.check_id = check_id
         self.deploy = deploy
+        self.fapi2 = fapi2
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name.upper()
@@ -130,7 +162,10 @@ class Setting(Generic[T]):
     def __get__(self, instance: object | None, owner: type) -> Self | T:
         if instance is None:
             return self
-        value = raw_settings().get(self.name, MISSING)
+        raw = raw_settings()
+        value = raw.get(self.name, MISSING)
+        if self.fapi2 is not None and keeps_to_fapi2(raw):
+            return self._strict(self.fapi2, value)
         if value is not MISSING:
             return read(self.kind, value, self.name)
         if self.default_as:
@@ -139,6 +174,18 @@ class Setting(Generic[T]):
         if callable(self.raw_default):
             return read(self.kind, self.raw_default(), self.name)
         return self.default
+
+    def _strict(self, strict: Strict[T], value: Any) -> T:
+        """Return the value under the profile.
+
+        Raises:
+            TooWeak: It is weaker than the profile allows.
+        """
+        found = read(self.kind, strict.default if value is MISSING else value, self.name)
+        if not strict.allows(found):
+            hint = "Remove it: the profile sets it."
+            raise TooWeak(f'must be {strict.words} with "PROFILE": "{FAPI2}"', (self.name,), hint)
+        return found
 
     @property
     def is_required(self) -> bool:

@@ -11,8 +11,9 @@ from .hierarchy import SCOPE_PATTERN
 from .kinds import choice, duration, integer
 from .nested import Chain, DpopSettings, ResourceServerSettings, SwapSettings, from_dict, tables
 from .pages import PageSettings
+from .profile import ProfileRows
 from .scope_rows import ScopeRows
-from .setting import DeployLimit, Kind, Setting
+from .setting import DeployLimit, Kind, Setting, Strict
 
 RegistrationMode = Literal["immediate", "lazy"]
 Runner = Literal["threads", "celery"]
@@ -52,7 +53,7 @@ def _allowed_domains(value: Any) -> tuple[str, ...] | Callable[[str], bool]:
     return kinds.items("", kinds.text, types=(list, tuple, set, frozenset)).read(value)
 
 
-class LazyAuthSettings(PageSettings, ScopeRows):
+class LazyAuthSettings(PageSettings, ScopeRows, ProfileRows):
     """Typed view of ``settings.LAZYAUTH``. Reading a value that its row does not allow raises ``Refused``."""
 
     issuer = Setting(
@@ -102,6 +103,9 @@ class LazyAuthSettings(PageSettings, ScopeRows):
         "How long a code can be redeemed (RFC 6749 §4.1.2).",
         default=timedelta(seconds=60),
         deploy=DeployLimit(timedelta(minutes=10), "lazyauth.E108"),
+        fapi2=Strict(
+            timedelta(seconds=60), lambda value: value <= timedelta(seconds=60), "60 seconds or less"
+        ),
     )
     code_retention = Setting(
         duration(at_most=TEN_YEARS),
@@ -223,6 +227,7 @@ class LazyAuthSettings(PageSettings, ScopeRows):
         "Who may register a client: anybody, holders of an initial access token, or nobody (RFC 7591 §3). See "
         "[client registration](concepts/client-registration.md).",
         default="open",
+        fapi2=Strict("closed", lambda value: value != "open", '"token" or "closed"'),
     )
     cimd = Setting(
         kinds.optional(kinds.FLAG),
@@ -230,6 +235,7 @@ class LazyAuthSettings(PageSettings, ScopeRows):
         '`CIMD_ENABLED` where the site sets that, else where `REGISTRATION_POLICY` is `"open"`.',
         default=None,
         default_text='where `REGISTRATION_POLICY` is `"open"`',
+        fapi2=Strict(False, lambda value: value is False, "False"),
     )
     app_schemes = Setting(
         kinds.items(
@@ -316,14 +322,19 @@ class LazyAuthSettings(PageSettings, ScopeRows):
         "others must name the issuer. For libraries that cannot. See "
         "[keys instead of secrets](concepts/client-keys.md).",
         default=(),
+        fapi2=Strict((), lambda value: not value, "empty"),
     )
     dpop = Setting(
         Kind("a dict", from_dict(DpopSettings)),
         "Tokens that are [bound to a key](concepts/bound-tokens.md) of their client (RFC 9449). See below.",
         default={},
+        fapi2=Strict({"required": True}, lambda value: value.required, 'a dict with "required": True'),
     )
     require_par = Setting(
-        kinds.FLAG, "Take [pushed](concepts/pushed-requests.md) requests only (RFC 9126).", default=False
+        kinds.FLAG,
+        "Take [pushed](concepts/pushed-requests.md) requests only (RFC 9126).",
+        default=False,
+        fapi2=Strict(True, lambda value: value, "True"),
     )
     request_objects = Setting(
         kinds.FLAG, "Take [signed](concepts/pushed-requests.md) requests too (RFC 9101).", default=False
@@ -375,7 +386,7 @@ lazyauth_settings = LazyAuthSettings()
 #: Name → row, in the order of the reference page.
 ROWS: Mapping[str, Setting[Any]] = {
     row.name: row
-    for table in (LazyAuthSettings, PageSettings, ScopeRows)
+    for table in (LazyAuthSettings, PageSettings, ScopeRows, ProfileRows)
     for row in vars(table).values()
     if isinstance(row, Setting)
 }

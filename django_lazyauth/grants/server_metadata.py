@@ -10,11 +10,11 @@ from typing import Any
 from django.urls import NoReverseMatch, reverse
 
 from django_lazyauth.clients.by_key.assertion import ALGORITHMS
-from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.conf import allowed_algorithms, is_fapi2, lazyauth_settings
 from django_lazyauth.openid.dpop.proof import ALGORITHMS as PROOF_ALGORITHMS
 from django_lazyauth.tokens.id import PROTOCOL_CLAIMS, SCOPE_OF_CLAIM
 from django_lazyauth.tokens.keys import signing_algorithms
-from django_lazyauth.toolkit.client_methods import METHODS, PROVING_METHODS
+from django_lazyauth.toolkit.client_methods import BY_KEY, METHODS, PROVING_METHODS
 from django_lazyauth.toolkit.scopes import advertised_scopes
 from django_lazyauth.toolkit.settings import metadata_documents_enabled
 
@@ -50,10 +50,12 @@ METHODS_OF = {"token": METHODS, "revocation": METHODS, "introspection": PROVING_
 
 
 def _authentication() -> dict[str, list[str]]:
-    methods = {f"{name}_endpoint_auth_methods_supported": list(served) for name, served in METHODS_OF.items()}
-    return methods | {
-        f"{name}_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS) for name in METHODS_OF
+    methods = {
+        f"{name}_endpoint_auth_methods_supported": [BY_KEY] if is_fapi2() else list(served)
+        for name, served in METHODS_OF.items()
     }
+    algorithms = list(allowed_algorithms(ALGORITHMS))
+    return methods | {f"{name}_endpoint_auth_signing_alg_values_supported": algorithms for name in METHODS_OF}
 
 
 def _requests() -> dict[str, Any]:
@@ -63,7 +65,7 @@ def _requests() -> dict[str, Any]:
         "request_uri_parameter_supported": False,
     }
     if lazyauth_settings.request_objects:
-        found["request_object_signing_alg_values_supported"] = list(ALGORITHMS)
+        found["request_object_signing_alg_values_supported"] = list(allowed_algorithms(ALGORITHMS))
     if lazyauth_settings.require_par:
         found["require_pushed_authorization_requests"] = True
     return found
@@ -86,7 +88,7 @@ def server_metadata() -> dict[str, Any]:
         "grant_types_supported": list(served_grants()),
         "code_challenge_methods_supported": ["S256"],
         **_authentication(),
-        "dpop_signing_alg_values_supported": list(PROOF_ALGORITHMS),
+        "dpop_signing_alg_values_supported": list(allowed_algorithms(PROOF_ALGORITHMS)),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": list(signing_algorithms()),
         "claims_supported": [*SCOPE_OF_CLAIM, *PROTOCOL_CLAIMS],

@@ -13,7 +13,7 @@ from django.urls import NoReverseMatch, reverse
 from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.permissions import OR
 
-from django_lazyauth.conf import OF_THE_SIGN_IN
+from django_lazyauth.conf import OF_THE_SIGN_IN, allowed_algorithms
 from django_lazyauth.openid.dpop.proof import ALGORITHMS
 
 from .described import requires_dpop
@@ -47,7 +47,7 @@ def challenge(
         **(more or {}),
         "scope": " ".join(one for one in scope.split() if one not in OF_THE_SIGN_IN),
         "resource_metadata": resource_metadata_url(path, server) or "",
-        "algs": " ".join(ALGORITHMS) if is_dpop else "",
+        "algs": " ".join(allowed_algorithms(ALGORITHMS)) if is_dpop else "",
     }
     parts = ['realm="api"', *(f'{name}="{value}"' for name, value in members.items() if value)]
     # One scheme: clients read the first one, or the first member of a name.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_lazyauth.conf import ProtectedResource, lazyauth_settings
+from django_lazyauth.conf import ProtectedResource, allowed_algorithms, lazyauth_settings
 from django_lazyauth.openid.dpop.proof import ALGORITHMS
 
 
@@ -24,7 +24,7 @@ def resource_at(path: str) -> ProtectedResource:
 def described_of(path: str) -> dict[str, Any]:
     """Return the members for the resource at *path*. A member that the settings say nothing of is left out."""
     resource = resource_at(path)
-    described: dict[str, Any] = {"dpop_signing_alg_values_supported": list(ALGORITHMS)}
+    described: dict[str, Any] = {"dpop_signing_alg_values_supported": list(allowed_algorithms(ALGORITHMS))}
     if resource.scopes:
         described["scopes_supported"] = list(resource.scopes)
     if resource.dpop_bound_access_tokens_required:

@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q
 from oauth2_provider.oauth2_validators import OAuth2Validator
 
-from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.conf import is_fapi2, lazyauth_settings
 from django_lazyauth.kit.secret_digest import is_digest, secret_matches
 from django_lazyauth.models import FamilyGrant, PendingAuthorization
 from django_lazyauth.models.fields import bound_digest, digest
@@ -38,12 +38,12 @@ class StockValidator(OAuth2Validator):
 
     def authenticate_client(self, request: Any, *args: Any, **kwargs: Any) -> bool:
         """Refuse the secret of a client with keys: DOT knows no assertions, and no way around them."""
-        is_good = super().authenticate_client(request, *args, **kwargs)
+        is_good = not is_fapi2() and super().authenticate_client(request, *args, **kwargs)
         return bool(is_good) and client_methods.may_use_secret(request.client)
 
     def authenticate_client_id(self, client_id: str, request: Any, *args: Any, **kwargs: Any) -> bool:
         """Refuse a client that has to prove itself with a key."""
-        is_good = super().authenticate_client_id(client_id, request, *args, **kwargs)
+        is_good = not is_fapi2() and super().authenticate_client_id(client_id, request, *args, **kwargs)
         return bool(is_good) and not client_methods.must_prove(request.client)
 
     def validate_grant_type(

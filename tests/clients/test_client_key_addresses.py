@@ -14,7 +14,7 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken, get_application_model
 
 from django_lazyauth.clients import operator_actions
-from django_lazyauth.clients.by_key import keys, prove
+from django_lazyauth.clients.by_key import keys, signature
 from django_lazyauth.clients.by_key.assertion import read_assertion
 from django_lazyauth.clients.by_key.prove import prove_by_key
 from django_lazyauth.errors import InvalidClient
@@ -259,14 +259,14 @@ def while_waiting(monkeypatch):
     """Returns a function whose argument is called between the fetch of keys and what follows."""
 
     def arrange(act):
-        load_keys = prove.load_keys
+        load_keys = signature.load_keys
 
         def loaded(*args, **kwargs):
             found = load_keys(*args, **kwargs)
             act()
             return found
 
-        monkeypatch.setattr(prove, "load_keys", loaded)
+        monkeypatch.setattr(signature, "load_keys", loaded)
 
     return arrange
 

@@ -92,7 +92,7 @@ MUTATIONS = (
     Mutation(
         "assertion-for-one-audience",
         "clients/by_key/assertion.py",
-        "    if len(audience) != 1:",
+        '    if len(audience) != 1 or not (takes_list or isinstance(claims["aud"], str)):',
         "    if not audience:",
         (KEYS + "test_i25_an_assertion_that_is_wrong_in_one_respect_is_refused_and_touches_nothing",),
         "An assertion is for one audience.",

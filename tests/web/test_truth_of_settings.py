@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
 
 import pytest
 
 from tests.clients.test_documents import documents  # noqa: F401 - a fixture
-from tests.conftest import register
+from tests.conftest import CONFIDENTIAL_SECRET, register
+from tests.support.client_keys import ClientKey, give_keys
 from tests.support.dpop import key_of
 from tests.support.journey import OAuthClient
+from tests.support.pushes import signed
 
 from .test_truth import PLACES, wire  # noqa: F401 - a fixture
 
@@ -96,6 +99,66 @@ def proofs(wire, request) -> Said:  # noqa: F811
     return {"dpop_signing_alg_values_supported": taken}
 
 
+def pushes(wire, request) -> Said:  # noqa: F811
+    """RFC 9126 §5: whether a request is taken that was not pushed, and whether one is that was."""
+    client = plain_client()
+    plain = wire.answer(client.authorize_query(), client.redirect_uri)
+    form = {"client_id": client.client_id, **dict(parse_qsl(client.authorize_query()))}
+    urn = wire.http.post(f"{wire.url}/par", data=form).json()["request_uri"]
+    query = urlencode({"client_id": client.client_id, "request_uri": urn})
+    assert "code" in wire.answer(query, client.redirect_uri)
+    return {
+        "pushed_authorization_request_endpoint": f"{wire.url}/par",
+        "require_pushed_authorization_requests": ABSENT if "code" in plain else True,
+    }
+
+
+def signed_requests(wire, request) -> Said:  # noqa: F811
+    """RFC 9101 §10.5: whether one is taken, and with which algorithms."""
+    taken = []
+    for algorithm in ("ES256", "PS256", "RS256", "EdDSA", "Ed25519"):
+        key = ClientKey(algorithm)
+        client = OAuthClient(f"signs-{algorithm}", redirect_uri=REDIRECT_URI)
+        register(client_id=client.client_id, client_type="confidential", redirect_uris=REDIRECT_URI)
+        give_keys(client.client_id, key)
+        query = urlencode(
+            {"client_id": client.client_id, "request": signed(client, key, aud=wire.document["issuer"])}
+        )
+        # Without the parameter in the URL there is nowhere to answer an error to.
+        answer = wire.answer(query + f"&redirect_uri={quote(REDIRECT_URI)}", client.redirect_uri)
+        if "code" in answer:
+            taken.append(algorithm)
+    return {
+        "request_parameter_supported": bool(taken),
+        "request_object_signing_alg_values_supported": taken or ABSENT,
+    }
+
+
+def keys_only(wire, request) -> Said:  # noqa: F811
+    """FAPI 2.0 Security Profile §5.3.2.1: which algorithms a client may prove itself with."""
+    taken = []
+    for algorithm in ("ES256", "PS256", "RS256", "EdDSA", "Ed25519"):
+        key = ClientKey(algorithm)
+        register(client_id=f"keyed-{algorithm}", client_type="confidential")
+        give_keys(f"keyed-{algorithm}", key)
+        form = {"token": "x", **key.form(f"keyed-{algorithm}", aud=wire.document["issuer"])}
+        if wire.post("introspection_endpoint", form).status_code == 200:
+            taken.append(algorithm)
+    secret = ("with-secret", CONFIDENTIAL_SECRET)
+    register(
+        client_id=secret[0],
+        client_type="confidential",
+        client_secret=CONFIDENTIAL_SECRET,
+        hash_client_secret=True,
+    )
+    by_secret = wire.post("introspection_endpoint", {"token": "x"}, auth=secret).status_code == 200
+    methods = ["client_secret_basic", "client_secret_post"] if by_secret else []
+    return {
+        "introspection_endpoint_auth_methods_supported": ["private_key_jwt", *methods],
+        "introspection_endpoint_auth_signing_alg_values_supported": taken,
+    }
+
+
 def plain_client() -> OAuthClient:
     register(client_id="plain", redirect_uris=REDIRECT_URI)
     return OAuthClient("plain", redirect_uri=REDIRECT_URI)
@@ -118,6 +181,9 @@ CASES = {
     "CIMD": Case({"CIMD": True}, {"CIMD": False}, metadata_documents),
     "SCOPES": Case({"SCOPES": {"notes:read": "Read your notes"}}, {"SCOPES": {}}, scopes),
     "ACR_VALUES": Case({"ACR_VALUES": [STRONG]}, {}, authentication_classes),
+    "REQUIRE_PAR": Case({"REQUIRE_PAR": True}, {}, pushes),
+    "REQUEST_OBJECTS": Case({"REQUEST_OBJECTS": True}, {}, signed_requests),
+    "PROFILE": Case({"PROFILE": "fapi2"}, {}, keys_only),
     "SIGNING_KEYS": Case({"SIGNING_KEYS": [es256_key()]}, {}, signatures),
 }
 #: Settings that change what the server asks for, and nothing that it says.

@@ -57,19 +57,23 @@ class Assertion:
     decoded: Decoded = field(repr=False)
 
 
-def read_assertion(text: str, now: datetime) -> Assertion:
+def read_assertion(
+    text: str, now: datetime, *, algorithms: tuple[str, ...] = ALGORITHMS, takes_list: bool = True
+) -> Assertion:
     """Return what *text* says.
 
     Args:
         text: A JWT in compact form, at most 16 KiB.
         now: Aware time of receipt. ``exp``, ``iat`` and ``nbf`` get 60 s of leeway.
+        algorithms: Those that it may be signed with.
+        takes_list: Whether ``aud`` may be an array of one (not with FAPI 2.0 Security Profile §5.3.2.1).
 
     Raises:
         TokenRejected: It can be no client assertion; ``reason`` names the check.
     """
     decoded = decode(text)
     algorithm, key_id = check_header(
-        decoded.header, algorithms=ALGORITHMS, types=TYPES, default_type="client-authentication+jwt"
+        decoded.header, algorithms=algorithms, types=TYPES, default_type="client-authentication+jwt"
     )
     claims = decoded.claims
     check_clean(claims)
@@ -77,7 +81,7 @@ def read_assertion(text: str, now: datetime) -> Assertion:
     if claims.get("sub") != client_id:
         raise TokenRejected(Reason.SUBJECT)
     audience = audiences(claims.get("aud"))
-    if len(audience) != 1:
+    if len(audience) != 1 or not (takes_list or isinstance(claims["aud"], str)):
         # A second server could use it there, or have got it from there (I25).
         raise TokenRejected(Reason.AUDIENCE)
     return Assertion(

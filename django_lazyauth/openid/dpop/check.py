@@ -11,14 +11,14 @@ from typing import Final
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.conf import allowed_algorithms, lazyauth_settings
 from django_lazyauth.errors import InvalidDpopProof, UseDpopNonce
 from django_lazyauth.kit.crypto.single_use import use_digest
 from django_lazyauth.kit.crypto.site_keys import keys_for
 from django_lazyauth.openid.jose import Reason, TokenRejected
 
 from . import nonce as nonces
-from .proof import WINDOW, Expected, Proof, verify_proof
+from .proof import ALGORITHMS, WINDOW, Expected, Proof, verify_proof
 
 logger = logging.getLogger("django_lazyauth.dpop")
 
@@ -48,6 +48,7 @@ def check_proof(text: str, *, method: str, url: str, access_token: str | None = 
         access_token=access_token,
         nonce_policy=lazyauth_settings.dpop.nonce,
         nonce_keys=keys_for(_PURPOSE),
+        algorithms=allowed_algorithms(ALGORITHMS),
     )
     try:
         return verify_proof(text, expected, timezone.now())

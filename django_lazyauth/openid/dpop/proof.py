@@ -55,6 +55,7 @@ class Expected:
         access_token: The token that the proof comes with at a resource; ``None`` at the token endpoint.
         nonce_policy: Whether every proof needs a nonce, or only one whose ``iat`` is off.
         nonce_keys: Keys that nonces may have been made with.
+        algorithms: Those that it may be signed with.
     """
 
     method: str
@@ -62,6 +63,7 @@ class Expected:
     access_token: str | None = field(default=None, repr=False)
     nonce_policy: NoncePolicy = "stale"
     nonce_keys: Sequence[bytes] = field(default=(), repr=False)
+    algorithms: tuple[str, ...] = ALGORITHMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def verify_proof(text: str, expected: Expected, now: datetime) -> Proof:
     """
     decoded = decode(text, limit=LIMIT)
     header, claims = decoded.header, decoded.claims
-    algorithm, _ = check_header(header, algorithms=ALGORITHMS, types={TYPE}, brings_key=True)
+    algorithm, _ = check_header(header, algorithms=expected.algorithms, types={TYPE}, brings_key=True)
     key, thumbprint = read_own_key(header.get("jwk"), algorithm)
     check_signature(decoded, key, algorithm)
     check_clean(claims)
