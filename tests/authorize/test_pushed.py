@@ -34,6 +34,7 @@ from tests.support.journey import (
 )
 from tests.support.pushes import PREFIX, link, parameters, push, pushed
 from tests.web.site import (
+    RecordingProvider,
     answer_to,
     assert_error_page,
     is_choice_page,
@@ -267,7 +268,8 @@ def test_who_chooses_to_go_on_as_they_are_clicks_twice(client_):
 @pytest.fixture
 def only_one(lazyauth):
     """The only way in: people are sent there without a page."""
-    lazyauth(PROVIDERS={"demo": {"class": "tests.support.providers.BelievingProvider"}})
+    RecordingProvider.completed.clear()
+    lazyauth(PROVIDERS={"demo": {"class": "tests.web.site.RecordingProvider"}})
 
 
 @pytest.mark.django_db(transaction=True)
@@ -279,6 +281,7 @@ def test_i23_a_link_that_leads_straight_to_a_provider_is_not_used_up_by_followin
     assert not PendingAuthorization.objects.filter(pushed_digest__isnull=False).exists()
     answer = consent(other, come_back(other, away[1], subject="ada"))
     assert_refused_by_page(come_back(one, away[0], subject="bob"))
+    assert RecordingProvider.completed == [("demo", "ada")], "nothing was redeemed there for the other"
     assert redeem(client_, answer_to(client_, answer)["code"]).status_code == 200
     assert PendingAuthorization.objects.filter(pushed_digest__isnull=False).count() == 1
     assert_refused_by_page(show(client_, request_uri))

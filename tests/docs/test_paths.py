@@ -21,7 +21,8 @@ from django_lazyauth.upstream.fresh_token import fresh_token
 from tests.docs.calls import PACKAGE, recorded
 from tests.docs.test_docs import ROOT
 from tests.support.dpop import ProofKey
-from tests.support.journey import consent, get, make_browser, post_form, query_of, redeem, start
+from tests.support.journey import consent, get, make_browser, post_form, query_of, redeem, start, submit
+from tests.support.pushes import link, pushed
 
 pytestmark = pytest.mark.django_db
 
@@ -82,6 +83,13 @@ def test_the_path_of_a_proof(upstream, client_, lazyauth):
     with on_the_path("A proof"):
         form = client_.token_form(code)
         assert post_form(make_browser(), "/token", form, headers=proof).status_code == 200
+
+
+def test_the_path_of_a_pushed_request(client_):
+    browser = make_browser()
+    with on_the_path("A pushed request"):
+        page = get(browser, link(client_.client_id, pushed(client_)))
+        assert submit(browser, page, provider="demo").status_code == 303
 
 
 def test_the_path_of_a_missing_refresh_token(upstream, client_, lazyauth, settings):
