@@ -9,5 +9,4 @@ from . import (  # noqa: F401 - registers the admin classes
     sessions,
     sign_ins,
     tokens,
-    upstreams,
 )

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from django_lazyauth.models import Ending
+
 from . import rooms
+from .acts import Act, Done, HasActs, ended, entries, to_job
 from .large import LargeTable
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
 else:  # Django's own class takes no type argument at run time.
     ModelAdmin = admin.ModelAdmin
+
+
+#: Targets that a confirmation counts the sessions of.
+COUNTED: Final = 10
 
 
 class ReadOnlyAdmin(LargeTable):
@@ -53,22 +60,62 @@ class ReadOnlyAdmin(LargeTable):
         return match is not None and (match.url_name or "").startswith(own)
 
 
-class EndsSessions(ReadOnlyAdmin):
+END_ALL: Final = "lazyauth.end_all_clientsession"
+
+
+class EndsSessions(HasActs, ReadOnlyAdmin):
     """Rows that name a person. An operator may end the person's sessions."""
 
-    actions: tuple[str, ...] = ("end_all_sessions",)
+    def acts(self) -> Sequence[Act]:
+        return (END_ALL_OF_PERSON,)
 
-    def has_end_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("lazyauth.delete_clientsession")
 
-    @admin.action(description=_("End all sessions of these people"), permissions=["end"])
-    def end_all_sessions(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        people = {row.user for row in queryset.select_related("user") if row.user is not None}
-        self.show_count(request, sum(map(rooms.end.end_all_sessions, people)))
+def end_all_of(request: HttpRequest, targets: dict[tuple[Any, str], str], rows: list[Any], why: str) -> Done:
+    """End all sessions of each target, by kind and key with its label. Many of them end behind the page."""
+    job_room = rooms.ending_job
+    jobs = [
+        job_room.start(job_room.Target(kind, key, label), user=_user_of(request), reason=why)
+        for (kind, key), label in targets.items()
+    ]
+    said = entries(rows, f"Ended all sessions of the {', '.join(sorted({kind for kind, _key in targets}))}.")
+    if len(jobs) == 1 and jobs[0].finished_at is None:
+        return Done(said, response=to_job(request, jobs[0]))
+    return Done(said, ended(sum(job.ended for job in jobs)), messages.WARNING)
 
-    def show_count(self, request: HttpRequest, count: int) -> None:
-        text = ngettext("%d session was ended.", "%d sessions were ended.", count) % count
-        self.message_user(request, text, messages.WARNING)
+
+def count_all_of(targets: dict[tuple[Any, str], str]) -> Any:
+    """Return how many sessions would end, in words."""
+    job_room = rooms.ending_job
+    found = sum(
+        job_room.count(job_room.Target(kind, key, label))
+        for (kind, key), label in list(targets.items())[:COUNTED]
+    )
+    return ngettext("%d session lives now.", "%d sessions live now.", found) % found
+
+
+def _user_of(request: HttpRequest) -> Any:
+    return request.user if request.user.is_authenticated else None
+
+
+def _people(rows: list[Any]) -> dict[tuple[Any, str], str]:
+    return {(Ending.PERSON, str(row.user_id)): str(row.user) for row in rows if row.user_id is not None}
+
+
+def _end_all_of_people(request: HttpRequest, rows: list[Any], why: str) -> Done:
+    return end_all_of(request, _people(rows), rows, why)
+
+
+END_ALL_OF_PERSON: Final = Act(
+    "end_all_sessions",
+    _("End all sessions of these people"),
+    _(
+        "They are signed out of every application, on every device. Applications that want to hear of it are told."
+    ),
+    END_ALL,
+    _end_all_of_people,
+    count=lambda rows: count_all_of(_people(rows)),
+    is_possible=lambda row: row.user_id is not None,
+)
 
 
 class ShowsOnce(ModelAdmin):

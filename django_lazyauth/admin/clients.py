@@ -17,12 +17,10 @@ from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from django_lazyauth.kit.results import Failed, Ready
@@ -30,16 +28,24 @@ from django_lazyauth.toolkit import client_methods, clients
 from django_lazyauth.toolkit.admin import CONFIDENTIAL, GRANTS, replace_client_admin
 
 from . import rooms
-from .base import ModelAdmin, ShowsOnce
-from .client_filters import LastUsedFilter, StateFilter, VerificationFilter
+from .base import ModelAdmin
 from .client_form import KEY_FIELDS, POLICY_FIELDS, ClientForm
+from .client_list import (
+    FETCH,
+    ClientActs,
+    LastUsedFilter,
+    StateFilter,
+    VerificationFilter,
+    has_keys_uri,
+    uses_secret,
+)
 from .client_words import fetch_in_words, policies_in_words
 from .large import LargeTable
 
 BESIDE = clients.REGISTRATION
 
 
-class ClientAdmin(ShowsOnce, LargeTable):
+class ClientAdmin(ClientActs, LargeTable):
     """Every client: made by an operator, registered by itself, or read from a metadata document."""
 
     form = ClientForm
@@ -59,7 +65,7 @@ class ClientAdmin(ShowsOnce, LargeTable):
     search_help_text = _("Name, client id, redirect URI or network")
     # DOT's own page of a client, which need not be mounted.
     view_on_site = False
-    actions = ("verify", "withdraw_verification", "disable", "enable", "fetch_keys", "delete_selected")
+    actions = ("delete_selected",)
     raw_id_fields = ("user",)
 
     operators_fields = (
@@ -122,8 +128,7 @@ class ClientAdmin(ShowsOnce, LargeTable):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         obj = kwargs.get("obj")
-        context["uses_secret"] = obj is not None and _uses_secret(obj)
-        context["has_keys_uri"] = obj is not None and bool(client_methods.keys_uri(obj))
+        context["may_fetch_keys"] = obj is not None and has_keys_uri(obj) and request.user.has_perm(FETCH)
         if obj is not None and clients.is_self_registered(obj):
             # Nothing on the page can be edited.
             hidden = ("show_save", "show_save_and_continue", "show_save_and_add_another")
@@ -220,41 +225,6 @@ class ClientAdmin(ShowsOnce, LargeTable):
 
     # -- decisions -----------------------------------------------------------------------------------------
 
-    @admin.action(description=_("Verify: stand for who they are"), permissions=["change"])
-    def verify(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        count = rooms.operator_actions.verify(queryset.values_list("pk", flat=True))
-        self.message_user(
-            request, ngettext("%d client is verified.", "%d clients are verified.", count) % count
-        )
-
-    @admin.action(description=_("Withdraw the verification"), permissions=["change"])
-    def withdraw_verification(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        count = rooms.operator_actions.unverify(queryset.values_list("pk", flat=True))
-        self.message_user(
-            request, ngettext("%d client is unverified.", "%d clients are unverified.", count) % count
-        )
-
-    @admin.action(description=_("Disable: refuse them from now on"), permissions=["change"])
-    def disable(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        count = rooms.operator_actions.disable(queryset.values_list("pk", flat=True))
-        self.message_user(
-            request,
-            ngettext("%d client is disabled.", "%d clients are disabled.", count) % count,
-            messages.WARNING,
-        )
-
-    @admin.action(description=_("Enable"), permissions=["change"])
-    def enable(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        count = rooms.operator_actions.enable(queryset.values_list("pk", flat=True))
-        self.message_user(request, ngettext("%d client works.", "%d clients work.", count) % count)
-
-    @admin.action(description=_("Fetch their keys now"), permissions=["change"])
-    def fetch_keys(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        chosen = [client for client in queryset if client_methods.keys_uri(client)]
-        count = sum(rooms.client_keys.fetch_now(client) for client in chosen)
-        said = ngettext("The keys of %d client are fetched.", "The keys of %d clients are fetched.", count)
-        self.message_user(request, said % count)
-
     @admin.action(description=_("Delete with all their tokens"), permissions=["delete"])
     def delete_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         """Stand in for Django's own action, whose name does not say what goes along."""
@@ -286,38 +256,29 @@ class ClientAdmin(ShowsOnce, LargeTable):
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
     ) -> HttpResponse:
         if _lacks_secret(obj):
-            return self._show_new_secret(request, obj)
+            return self.show_new_secret(request, obj)
         return super().response_add(request, obj, post_url_continue)
 
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
         return (
-            self._show_new_secret(request, obj)
+            self.show_new_secret(request, obj)
             if _lacks_secret(obj)
             else super().response_change(request, obj)
         )
 
-    def _show_new_secret(self, request: HttpRequest, client: Any) -> HttpResponse:
-        secret = rooms.operator_actions.new_secret(client.pk)
-        title = _("The secret of %s") % client
-        return self.show_once(request, client, title=title, label=_("Client secret"), value=secret)
-
     def get_urls(self) -> list[Any]:
-        name = f"{self.opts.app_label}_{self.opts.model_name}_new_secret"
-        view = self.admin_site.admin_view(never_cache(self.new_secret_view))
+        name = f"{self.opts.app_label}_{self.opts.model_name}_fetch_keys"
         fetch = self.admin_site.admin_view(require_POST(self.fetch_keys_view))
-        return [
-            path("<path:object_id>/new-secret/", view, name=name),
-            path("<path:object_id>/fetch-keys/", fetch, name=name.replace("new_secret", "fetch_keys")),
-            *super().get_urls(),
-        ]
+        return [path("<path:object_id>/fetch-keys/", fetch, name=name), *super().get_urls()]
 
     def fetch_keys_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Fetch the keys of one client, and show its page again. What was typed there is not saved."""
         client = self.get_object(request, unquote(object_id))
         if client is None or not client_methods.keys_uri(client):
             raise Http404
-        if not self.has_change_permission(request, client):
+        if not request.user.has_perm(FETCH):
             raise PermissionDenied
+        self.log_change(request, client, "Fetched its keys.")
         if rooms.client_keys.fetch_now(client):
             self.message_user(request, _("Its keys are being fetched."))
         else:
@@ -326,37 +287,13 @@ class ClientAdmin(ShowsOnce, LargeTable):
             reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[quote(client.pk)])
         )
 
-    def new_secret_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
-        """Ask before the old secret stops working, which is at once. Then show the new one."""
-        client = self.get_object(request, unquote(object_id))
-        if client is None or not _uses_secret(client):
-            raise Http404
-        if not self.has_change_permission(request, client):
-            raise PermissionDenied
-        if request.method == "POST":
-            response = self._show_new_secret(request, client)
-            self.log_change(request, client, "New secret.")
-            return response
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("A new secret for %s") % client,
-            "row": client,
-            "opts": self.opts,
-        }
-        return TemplateResponse(request, "django_lazyauth/admin/new_secret.html", context)
-
-
-def _uses_secret(client: Any) -> bool:
-    """Say whether a secret would authenticate the client. One with a key may have none."""
-    return client.client_type == CONFIDENTIAL and client_methods.may_use_secret(client)
-
 
 def _lacks_secret(client: Any) -> bool:
     """Say whether an operator's confidential client has no secret yet, and needs one."""
     if clients.is_self_registered(client) or client.client_type != CONFIDENTIAL or client.client_secret:
         return False
     stored = clients.load_client(client.client_id)
-    return stored is not None and _uses_secret(stored)
+    return stored is not None and uses_secret(stored)
 
 
 replace_client_admin(ClientAdmin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django_lazyauth.models import ProviderIdentity
 
 from . import rooms
+from .acts import ended
 from .base import EndsSessions
 from .large import ProviderFilter
 
@@ -36,10 +37,13 @@ class ProviderIdentityAdmin(EndsSessions):
 
     def delete_model(self, request: HttpRequest, obj: ProviderIdentity) -> None:
         """End what the person signed in to with it. Its delete permission is enough for that."""
-        self.show_count(request, rooms.identities.delete([obj.pk]))
+        self._show_count(request, rooms.identities.delete([obj.pk]))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self.show_count(request, rooms.identities.delete(queryset.values_list("pk", flat=True)))
+        self._show_count(request, rooms.identities.delete(queryset.values_list("pk", flat=True)))
+
+    def _show_count(self, request: HttpRequest, count: int) -> None:
+        self.message_user(request, ended(count), messages.WARNING)
 
     @admin.display(description=_("SSO domain"), ordering="sso_domain", empty_value="–")
     def connected_domain(self, row: ProviderIdentity) -> str | None:

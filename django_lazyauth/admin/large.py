@@ -13,7 +13,7 @@ from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.utils.functional import cached_property
+from django.utils.functional import Promise, cached_property
 from django.utils.translation import gettext_lazy as _
 
 from . import rooms
@@ -116,3 +116,20 @@ class ProviderFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(provider=self.value()) if self.value() else queryset
+
+
+class ConditionFilter(admin.SimpleListFilter):
+    """A filter with one condition for each choice."""
+
+    def choices_of_list(self) -> list[tuple[str, Promise, Q]]:
+        """Return (value in the address, label, condition)."""
+        raise NotImplementedError
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(value, label) for value, label, _condition in self.choices_of_list()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        for value, _label, condition in self.choices_of_list():
+            if value == self.value():
+                return queryset.filter(condition)
+        return queryset

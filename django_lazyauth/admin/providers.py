@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.contrib.admin.utils import quote
+from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
 from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.cache import never_cache
 
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.kit.http import outside_transactions
 from django_lazyauth.models import ProviderKeySet
 
 from . import rooms
+from .acts import Act, Done, HasActs
 from .base import ReadOnlyAdmin
 
-if TYPE_CHECKING:
-    from django.http.response import HttpResponseBase
+REFRESH: Final = "lazyauth.refresh_providerkeyset"
+TRY: Final = "lazyauth.test_providerkeyset"
+ASKS: Final = _(
+    "The provider is asked over the network, which may take some seconds. Nobody is signed in, and what is stored "
+    "stays if it does not answer."
+)
 
 
 @admin.register(ProviderKeySet)
-class ProviderAdmin(ReadOnlyAdmin):
-    """A provider ends in the settings, not by the deletion of its row. Its acts need the permission to change it."""
+class ProviderAdmin(HasActs, ReadOnlyAdmin):
+    """A provider ends in the settings, not by the deletion of its row."""
 
     is_deletable = False
     ordering = ("provider",)
@@ -40,7 +42,6 @@ class ProviderAdmin(ReadOnlyAdmin):
         "method_found",
         "dropped_count",
     )
-    change_form_template = "django_lazyauth/admin/provider_change.html"
     change_list_template = "django_lazyauth/admin/provider_list.html"
     fieldsets = (
         (None, {"fields": ("provider", "issuer", "signed_in_at", "last_failure", "method_found", "dropped")}),
@@ -96,94 +97,59 @@ class ProviderAdmin(ReadOnlyAdmin):
 
     # -- pages ---------------------------------------------------------------------------------------------
 
+    def acts(self) -> Sequence[Act]:
+        return (
+            Act("try", _("Try it"), ASKS, TRY, self._try, is_possible=_is_configured),
+            Act("refresh", _("Refresh now"), ASKS, REFRESH, self._refresh, is_possible=_has_keys),
+        )
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         stored = set(self.model.objects.values_list("pk", flat=True))
         missing = [name for name in _configured() if name not in stored]
-        context = {"not_stored": missing if self.has_operate_permission(request) else []}
-        return super().changelist_view(request, {**context, **(extra_context or {})})
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> Any:
-        name = kwargs["obj"].pk if kwargs.get("obj") is not None else ""
-        may_act = self.has_operate_permission(request) and name in _configured()
-        context["may_try"] = may_act
-        context["may_refresh"] = may_act and name in rooms.key_refresh.openid_provider_names()
-        return super().render_change_form(request, context, *args, **kwargs)
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("lazyauth.change_providerkeyset")
-
-    def get_urls(self) -> list[Any]:
-        acts = {"refresh": self.refresh_view, "try": self.try_view}
-        name = f"{self.opts.app_label}_{self.opts.model_name}"
-        own = [
-            path(
-                f"<path:object_id>/{act}/",
-                self.admin_site.admin_view(outside_transactions(never_cache(view))),
-                name=f"{name}_{act}",
-            )
-            for act, view in acts.items()
+        links = [
+            (name, self._url("act", quote(name), "try")) for name in missing if request.user.has_perm(TRY)
         ]
-        return [*own, *super().get_urls()]
+        return super().changelist_view(request, {"not_stored": links, **(extra_context or {})})
 
-    def refresh_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
-        """Ask, and then fetch metadata and keys. What is stored stays where that fails."""
-        row = self._row_of(request, object_id)
-        if row.pk not in rooms.key_refresh.openid_provider_names():
-            raise Http404
-        if request.method != "POST":
-            return self._confirm(request, row, title=_("Refresh %s now") % row, button=_("Refresh now"))
-        report = rooms.key_refresh.refresh_provider(row.pk, force=True)
-        self.log_change(request, row, "Refreshed." if report.ok else f"Refresh failed: {report.reason}")
-        if report.ok:
-            self.message_user(request, _("The metadata and keys of %s were fetched.") % row, messages.SUCCESS)
-        else:
-            text = _("The metadata and keys of %(provider)s could not be fetched: %(reason)s")
-            self.message_user(request, text % {"provider": row, "reason": report.detail}, messages.ERROR)
-        return HttpResponseRedirect(self._url("change", row.pk))
-
-    def try_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
-        """Ask, and then do what ``manage.py check_provider`` does, and show what it prints."""
-        row = self._row_of(request, object_id)
-        if request.method != "POST":
-            return self._confirm(request, row, title=_("Try %s") % row, button=_("Try it"))
-        [report] = rooms.provider_report.check_providers([row.pk])
-        self.log_change(request, row, f"Tried: {report.state}.")
-        context = self._context(request, row, title=_("What %s answers") % row) | {"report": report}
-        return TemplateResponse(request, "django_lazyauth/admin/provider_report.html", context)
-
-    # -- what the acts share -------------------------------------------------------------------------------
-
-    def _row_of(self, request: HttpRequest, object_id: str) -> ProviderKeySet:
+    def row_to_act_on(self, request: HttpRequest, key: str) -> Any:
         """Return the row of a provider that is configured; a new one where nothing is stored of it yet."""
-        name = unquote(object_id)
-        if not self.has_operate_permission(request):
-            raise PermissionDenied
-        if name not in _configured():
-            raise Http404
-        row: ProviderKeySet | None = self.model.objects.filter(pk=name).first()
-        return row or ProviderKeySet(provider=name)
+        if key not in _configured():
+            return None
+        row: ProviderKeySet | None = self.model.objects.filter(pk=key).first()
+        return row or ProviderKeySet(provider=key)
 
-    def _confirm(self, request: HttpRequest, row: ProviderKeySet, *, title: Any, button: Any) -> HttpResponse:
-        context = self._context(request, row, title=title) | {"button": button}
-        return TemplateResponse(request, "django_lazyauth/admin/provider_confirm.html", context)
+    def _refresh(self, request: HttpRequest, rows: list[Any], why: str) -> Done:
+        """Fetch metadata and keys. What is stored stays where that fails."""
+        reports = {
+            row.pk: rooms.key_refresh.refresh_provider(row.pk, force=True) for row in filter(_has_keys, rows)
+        }
+        said = {
+            key: "Refreshed." if report.ok else f"Refresh failed: {report.reason}"
+            for key, report in reports.items()
+        }
+        for name, report in reports.items():
+            if not report.ok:
+                text = _("The metadata and keys of %(provider)s could not be fetched: %(reason)s")
+                self.message_user(request, text % {"provider": name, "reason": report.detail}, messages.ERROR)
+        fetched = ", ".join(name for name, report in reports.items() if report.ok)
+        return Done(said, _("The metadata and keys of %s were fetched.") % fetched if fetched else "")
 
-    def _context(self, request: HttpRequest, row: ProviderKeySet, *, title: Any) -> dict[str, Any]:
-        is_stored = not row._state.adding
-        back = self._url("change", row.pk) if is_stored else self._url("changelist")
-        return {
+    def _try(self, request: HttpRequest, rows: list[Any], why: str) -> Done:
+        """Do what ``manage.py check_provider`` does, and show what it prints."""
+        names = [row.pk for row in filter(_is_configured, rows)]
+        reports = rooms.provider_report.check_providers(names) if names else []
+        one = names[0] if len(names) == 1 else ""
+        context = {
             **self.admin_site.each_context(request),
-            "title": title,
-            "row": row,
+            "title": _("What %s answers") % ", ".join(names),
+            "reports": reports,
             "opts": self.opts,
             "list_url": self._url("changelist"),
-            "back_url": back,
+            "back_url": self._back(rows[0]) if one else self._url("changelist"),
         }
-
-    def _url(self, page: str, *args: str) -> str:
-        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"
-        return reverse(name, args=args, current_app=self.admin_site.name)
+        response = TemplateResponse(request, "django_lazyauth/admin/provider_report.html", context)
+        said = {report.provider: f"Tried: {report.state}." for report in reports}
+        return Done(said, response=response)
 
 
 def _configured() -> list[str]:
@@ -191,6 +157,14 @@ def _configured() -> list[str]:
     return [
         name for name, entry in lazyauth_settings.providers.items() if entry.get("enabled", True) is not False
     ]
+
+
+def _is_configured(row: ProviderKeySet) -> bool:
+    return row.pk in _configured()
+
+
+def _has_keys(row: ProviderKeySet) -> bool:
+    return _is_configured(row) and row.pk in rooms.key_refresh.openid_provider_names()
 
 
 def _keys_of(row: ProviderKeySet) -> list[Any]:

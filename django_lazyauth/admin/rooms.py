@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from django_lazyauth.providers import key_refresh as key_refresh
     from django_lazyauth.providers import registry as registry
     from django_lazyauth.sessions import end as end
+    from django_lazyauth.sessions import ending_job as ending_job
+    from django_lazyauth.sessions import logout_queue as logout_queue
     from django_lazyauth.sessions import revoked as revoked
     from django_lazyauth.sign_in import identities as identities
     from django_lazyauth.tokens import family as family
@@ -30,9 +32,11 @@ _MODULES: Final = {
     "assertion": "clients.by_key.assertion",
     "client_keys": "clients.by_key.keys",
     "end": "sessions.end",
+    "ending_job": "sessions.ending_job",
     "family": "tokens.family",
     "identities": "sign_in.identities",
     "key_refresh": "providers.key_refresh",
+    "logout_queue": "sessions.logout_queue",
     "members": "clients.members",
     "metadata": "clients.metadata",
     "operator_actions": "clients.operator_actions",

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from django_lazyauth.models import (
     ClientSession,
     Consent,
     DeferredRegistration,
+    DeliveryState,
+    Ending,
+    EndingJob,
     LogoutDelivery,
     Status,
 )
 
 from . import rooms
-from .base import EndsSessions, ReadOnlyAdmin
+from .acts import Act, Done, HasActs, ended, entries
+from .base import END_ALL, END_ALL_OF_PERSON, EndsSessions, ReadOnlyAdmin, count_all_of, end_all_of
 from .large import ProviderFilter
 from .sign_ins import HIDDEN, SEARCH_HELP
 
@@ -47,7 +53,9 @@ class ClientSessionAdmin(EndsSessions):
     list_select_related = ("user", "client")
     uuid_fields, client_fields, user_fields = ("session_id",), ("client",), ("user",)
     search_help_text = SEARCH_HELP
-    actions = ("end_sessions", "end_all_sessions")
+
+    def acts(self) -> Sequence[Act]:
+        return (END_SESSION, END_ALL_OF_PERSON, END_ALL_OF_CLIENT, END_ALL_OF_PROVIDER)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return rooms.family.with_live_tokens(super().get_queryset(request).filter(status=Status.EXCHANGED))
@@ -59,9 +67,77 @@ class ClientSessionAdmin(EndsSessions):
     def last_used_at(self, row: ClientSession) -> Any:
         return row.last_used_at or "–"
 
-    @admin.action(description=_("End these sessions"), permissions=["end"])
-    def end_sessions(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self.show_count(request, sum(map(rooms.end.end_session, list(queryset.values_list("pk", flat=True)))))
+
+def _end_sessions(request: HttpRequest, rows: list[Any], why: str) -> Done:
+    count = sum(rooms.end.end_session(row.pk) for row in rows)
+    return Done(entries(rows, "Ended."), ended(count), messages.WARNING)
+
+
+def _clients(rows: list[Any]) -> dict[tuple[Any, str], str]:
+    return {(Ending.CLIENT, str(row.client_id)): str(row.client) for row in rows}
+
+
+def _providers(rows: list[Any]) -> dict[tuple[Any, str], str]:
+    return {(Ending.PROVIDER, row.provider): row.provider for row in rows if row.provider}
+
+
+def _end_all_of_clients(request: HttpRequest, rows: list[Any], why: str) -> Done:
+    return end_all_of(request, _clients(rows), rows, why)
+
+
+def _end_all_of_providers(request: HttpRequest, rows: list[Any], why: str) -> Done:
+    return end_all_of(request, _providers(rows), rows, why)
+
+
+END_SESSION: Final = Act(
+    "end_sessions",
+    _("End these sessions"),
+    _("The application loses its access at once, and is told where it wants to hear of it."),
+    "lazyauth.end_clientsession",
+    _end_sessions,
+)
+END_ALL_OF_CLIENT: Final = Act(
+    "end_all_of_client",
+    _("End all sessions at the client of this session"),
+    _("Everybody is signed out of this application. Disable it first if nobody may come back."),
+    END_ALL,
+    _end_all_of_clients,
+    count=lambda rows: count_all_of(_clients(rows)),
+    is_of_one=True,
+)
+END_ALL_OF_PROVIDER: Final = Act(
+    "end_all_of_provider",
+    _("End all sessions that began at the provider of this session"),
+    _(
+        "Everybody who signed in with this provider is signed out. "
+        "Take it out of the settings first if nobody may come back."
+    ),
+    END_ALL,
+    _end_all_of_providers,
+    count=lambda rows: count_all_of(_providers(rows)),
+    is_possible=lambda row: bool(row.provider),
+    is_of_one=True,
+)
+
+
+@admin.register(EndingJob)
+class EndingJobAdmin(ReadOnlyAdmin):
+    """What operators ended, and how far it is."""
+
+    is_deletable = False
+    hidden = ("cursor", "lease", "claimed_until")
+    list_display = ("__str__", "ended", "found", "started_by", "created_at", "finished_at")
+    list_select_related = ("started_by",)
+    change_form_template = "django_lazyauth/admin/ending_job.html"
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        job: EndingJob = kwargs["obj"]
+        is_over = job.finished_at is not None
+        context["bar_max"] = max(job.found, job.ended, 1)
+        context["bar_value"] = context["bar_max"] if is_over else job.ended
+        return super().render_change_form(request, context, *args, **kwargs)
 
 
 @admin.register(DeferredRegistration)
@@ -81,7 +157,7 @@ class DeferredRegistrationAdmin(ReadOnlyAdmin):
 
 
 @admin.register(LogoutDelivery)
-class LogoutDeliveryAdmin(ReadOnlyAdmin):
+class LogoutDeliveryAdmin(HasActs, ReadOnlyAdmin):
     """What clients are still to be told. The sweep deletes what is done."""
 
     is_deletable = False
@@ -97,6 +173,27 @@ class LogoutDeliveryAdmin(ReadOnlyAdmin):
     list_filter = ("state",)
     list_select_related = ("client",)
     uuid_fields, client_fields = ("session_id",), ("client",)
+
+    def acts(self) -> Sequence[Act]:
+        return (RETRY,)
+
+
+def _retry(request: HttpRequest, rows: list[Any], why: str) -> Done:
+    again = rooms.logout_queue.retry([row.pk for row in rows])
+    said = ngettext("%d logout is delivered again.", "%d logouts are delivered again.", len(again)) % len(
+        again
+    )
+    return Done(dict.fromkeys(again, "Delivered again."), said)
+
+
+RETRY: Final = Act(
+    "retry",
+    _("Deliver again"),
+    _("The client is told once more that the session ended, at once and then as often as the first time."),
+    "lazyauth.retry_logoutdelivery",
+    _retry,
+    is_possible=lambda row: row.state != DeliveryState.DELIVERED,
+)
 
 
 @admin.register(Consent)

@@ -19,8 +19,7 @@ from django_lazyauth.models.sign_in_log import time_of
 
 from . import rooms
 from .base import ReadOnlyAdmin
-from .client_filters import ConditionFilter
-from .large import ProviderFilter
+from .large import ConditionFilter, ProviderFilter
 
 SEARCH_HELP: Final = _("A person's e-mail address, user name, id or subject at the provider; client; session")
 #: Columns of a request that are never shown (I13).

@@ -1,35 +1,49 @@
-"""What operators see of tokens, in the place of django-oauth-toolkit's lists: no value of any, and an end of sessions.
+"""What operators see of tokens, ours and those of upstreams: no value of any, and an end of sessions.
+
+The lists of ours stand in the place of django-oauth-toolkit's.
 
 A token is not deleted by itself: its session would go on in part. It goes with its person or client.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
-from django.contrib import admin
-from django.db.models import QuerySet
+from django.contrib import admin, messages
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from django_lazyauth.models import UpstreamGrant, UpstreamToken
 from django_lazyauth.toolkit import admin as toolkit
 
 from . import rooms
-from .base import EndsSessions, ReadOnlyAdmin
+from .acts import Act, Done, ended, entries
+from .base import END_ALL_OF_PERSON, EndsSessions, ReadOnlyAdmin
+from .large import ProviderFilter
 
 
 class _Tokens(EndsSessions):
     is_deletable = False
-    actions = ("revoke_tokens", "end_all_sessions")
     list_select_related = ("application", "user")
     client_fields, user_fields = ("application",), ("user",)
 
-    def has_revoke_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+    def acts(self) -> Sequence[Act]:
+        return (REVOKE, END_ALL_OF_PERSON)
 
-    @admin.action(description=_("Revoke: end the sessions of these tokens"), permissions=["revoke"])
-    def revoke_tokens(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self.show_count(request, sum(map(rooms.revoked.revoke, queryset)))
+
+def _revoke(request: HttpRequest, rows: list[Any], why: str) -> Done:
+    count = sum(map(rooms.revoked.revoke, rows))
+    return Done(entries(rows, "Revoked."), ended(count), messages.WARNING)
+
+
+REVOKE: Final = Act(
+    "revoke_tokens",
+    _("Revoke: end the sessions of these tokens"),
+    _("The applications lose their access at once, and are told where they want to hear of it."),
+    "lazyauth.end_clientsession",
+    _revoke,
+)
 
 
 class AccessTokenAdmin(_Tokens):
@@ -62,3 +76,37 @@ toolkit.replace_access_token_admin(AccessTokenAdmin)
 toolkit.replace_refresh_token_admin(RefreshTokenAdmin)
 toolkit.replace_id_token_admin(IDTokenAdmin)
 toolkit.replace_grant_admin(GrantAdmin)
+
+
+# -- at upstreams ----------------------------------------------------------------------------------------------
+
+
+@admin.register(UpstreamToken)
+class UpstreamTokenAdmin(ReadOnlyAdmin):
+    hidden = ("ticket", "access_token", "refresh_token", "id_token", "lease")
+    list_display = ("session_id", "provider", "user", "client", "grant", "updated_at")
+    list_filter = (ProviderFilter,)
+    list_select_related = ("user", "client", "grant")
+    uuid_fields, client_fields, user_fields = ("session_id",), ("client",), ("user",)
+
+
+@admin.register(UpstreamGrant)
+class UpstreamGrantAdmin(ReadOnlyAdmin):
+    """What sessions live on. A grant ends with the last of them, not by its deletion."""
+
+    is_deletable = False
+    hidden = ("access_token", "refresh_token", "lease")
+    list_display = (
+        "id",
+        "provider",
+        "user",
+        "subject",
+        "is_standing",
+        "state",
+        "expires_at",
+        "version",
+        "updated_at",
+    )
+    list_filter = (ProviderFilter, "state", "is_standing")
+    list_select_related = ("user",)
+    uuid_fields, user_fields = ("id",), ("user",)

@@ -1,9 +1,11 @@
 """The tables and what can never stand in them. No model opens a transaction of its own."""
 
-from .authorization import ClientSession, DeferredRegistration, PendingAuthorization
+from .authorization import DeferredRegistration, PendingAuthorization
 from .client import ClientRegistration, ClientSource, InitialAccessToken
+from .client_session import ClientSession
 from .consent import Consent
 from .device import DeviceAuthorization, DeviceStatus
+from .ending_job import Ending, EndingJob
 from .family_grant import FamilyGrant
 from .flow_answer import FlowAnswer
 from .grant import GrantState, Revocation, UpstreamGrant
@@ -30,6 +32,8 @@ __all__ = [
     "DeliveryState",
     "DeviceAuthorization",
     "DeviceStatus",
+    "Ending",
+    "EndingJob",
     "FamilyGrant",
     "FlowAnswer",
     "GrantKind",

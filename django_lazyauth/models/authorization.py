@@ -354,18 +354,6 @@ class PendingAuthorization(LoggedSignIn):
         return self.failed_attempts + 1
 
 
-class ClientSession(PendingAuthorization):
-    """An exchanged authorization whose tokens are alive, for the admin. The row is the same."""
-
-    #: When its tokens were refreshed last; ``None`` where nobody asked.
-    last_used_at: datetime | None = None
-
-    class Meta:
-        proxy = True
-        verbose_name = _("session")
-        verbose_name_plural = _("sessions")
-
-
 class DeferredRegistration(models.Model):
     """What is written when the code is exchanged. The exchange deletes this row."""
 

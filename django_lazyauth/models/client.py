@@ -84,6 +84,12 @@ class ClientRegistration(models.Model):
     class Meta:
         verbose_name = _("client registration")
         verbose_name_plural = _("client registrations")
+        permissions = [
+            ("verify_client", "Can verify a client"),
+            ("disable_client", "Can disable and enable a client"),
+            ("renew_client_secret", "Can make a new secret for a client"),
+            ("fetch_client_keys", "Can fetch the keys of a client"),
+        ]
         indexes = [
             # For the newest unused registration and for the expired ones.
             models.Index(fields=["id"], name="lazyauth_client_unused", condition=Q(slot__isnull=False)),

@@ -50,6 +50,10 @@ class ProviderKeySet(models.Model):
     class Meta:
         verbose_name = _("provider")
         verbose_name_plural = _("providers")
+        permissions = [
+            ("refresh_providerkeyset", "Can fetch keys and metadata of a provider"),
+            ("test_providerkeyset", "Can try a provider"),
+        ]
         constraints = [
             models.CheckConstraint(
                 name="lazyauth_provider_asked_at_a_time",

@@ -84,6 +84,7 @@ class LogoutDelivery(models.Model):
     class Meta:
         verbose_name = _("logout delivery")
         verbose_name_plural = _("logout deliveries")
+        permissions = [("retry_logoutdelivery", "Can have a logout delivered again")]
         indexes = [
             models.Index(
                 fields=["next_attempt_at"], name="lazyauth_logout_due", condition=Q(state="waiting")

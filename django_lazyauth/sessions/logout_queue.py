@@ -10,6 +10,7 @@ Not here: which rows are due, and how a client is called (``backchannel``).
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Final
@@ -17,10 +18,12 @@ from uuid import UUID
 
 from django.db import connections, router, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.kit.background import Threads, run_guarded, send_task, start_task
-from django_lazyauth.models import LogoutDelivery
+from django_lazyauth.kit.retry import retries_on_conflict
+from django_lazyauth.models import DeliveryState, LogoutDelivery
 from django_lazyauth.toolkit import clients
 
 from . import backchannel
@@ -48,6 +51,28 @@ def note(session_id: UUID, client: clients.Client, *, subject: str) -> None:
     row = LogoutDelivery(session_id=session_id, client=client, subject=subject, next_attempt_at=Now())
     LogoutDelivery.objects.bulk_create([row], ignore_conflicts=True)
     transaction.on_commit(lambda: send(str(session_id)), using=using, robust=True)
+
+
+@retries_on_conflict
+def retry(pks: Iterable[int]) -> list[int]:
+    """Let deliveries begin anew that were given up or refused, and return their keys. One that waits is due at once."""
+    using = router.db_for_write(LogoutDelivery)
+    with transaction.atomic(using=using):
+        rows = (
+            LogoutDelivery.objects.using(using)
+            .filter(pk__in=list(pks))
+            .exclude(state=DeliveryState.DELIVERED)
+        )
+        found = dict(rows.order_by("pk").select_for_update().values_list("pk", "session_id"))
+        LogoutDelivery.objects.using(using).filter(pk__in=found).update(
+            state=DeliveryState.WAITING,
+            attempts=0,
+            next_attempt_at=Now(),
+            updated_at=timezone.now(),
+        )
+        for session_id in found.values():
+            transaction.on_commit(partial(send, str(session_id)), using=using, robust=True)
+    return list(found)
 
 
 def send(session_id: str) -> None:

@@ -34,7 +34,7 @@ from django_lazyauth.models import (
     UsedLogoutToken,
     UsedProof,
 )
-from django_lazyauth.sessions import end
+from django_lazyauth.sessions import end, ending_job
 from django_lazyauth.tokens import family
 from django_lazyauth.tokens.expired import ExpiredTokens, expired_tokens
 from django_lazyauth.toolkit import documents
@@ -72,6 +72,7 @@ def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Itera
     """Delete what has expired, and yield a count for each kind."""
     now = now or timezone.now()
     yield Swept("sessions of deactivated people", _end_sessions_of_inactive())
+    yield Swept("ends of sessions that waited", ending_job.run_unfinished())
     yield Swept("pending authorizations", _sweep_pending(now, batch_size))
     devices = DeviceAuthorization.objects.filter(expires_at__lt=now - DEVICE_RETENTION)
     yield Swept("device authorizations", _delete_in_batches(devices, "expires_at", batch_size))

@@ -82,6 +82,11 @@ def delete_of_sessions(session_ids: Iterable[UUID], *, withdrawn: bool = False) 
     return leave(UpstreamToken.objects.filter(session_id__in=list(session_ids)), withdrawn=withdrawn)
 
 
+def delete_old_of_sessions(session_ids: Iterable[UUID]) -> None:
+    """Delete what stands of these sessions in the format of earlier releases."""
+    _delete_legacy(Q(session_id__in=[str(session_id) for session_id in session_ids]))
+
+
 def _delete_legacy(where: Q) -> None:
     legacy = LegacyUpstreamToken.objects.using(database())
     if old := list(legacy.filter(where).values_list("pk", flat=True)):

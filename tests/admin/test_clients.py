@@ -74,7 +74,8 @@ def page_of(operator, client, suffix="change/"):
 
 
 def act(operator, action, *rows, **extra):
-    return operator.post(LIST, {"action": action, "_selected_action": [row.pk for row in rows], **extra})
+    form = {"action": action, "_selected_action": [row.pk for row in rows], **extra}
+    return operator.post(LIST, form if action == "delete_selected" else form | {"confirmed": "yes"})
 
 
 # -- the list ----------------------------------------------------------------------------------------------
@@ -184,7 +185,7 @@ def test_who_may_only_look_decides_nothing(client, everybody):
     assert Application.objects.count() == 4
     assert not ClientRegistration.objects.filter(disabled_at__isnull=False).exists()
     assert not ClientRegistration.objects.filter(verified_at__isnull=False).exists()
-    assert client.post(f"{LIST}{everybody['waiting'].pk}/new-secret/").status_code == 403
+    assert client.post(f"{LIST}{everybody['waiting'].pk}/act/new_secret/").status_code == 403
     assert client.get(TOKENS + "add/").status_code == 403
 
 
@@ -326,7 +327,7 @@ def test_an_operator_cannot_make_a_client_for_a_grant_that_is_off(operator):
 def test_a_new_secret_replaces_the_old_one_and_is_kept_nowhere(operator):
     old = shown(operator.post(f"{LIST}add/", fields()))
     row = Application.objects.get()
-    url = f"{LIST}{row.pk}/new-secret/"
+    url = f"{LIST}{row.pk}/act/new_secret/"
     assert url in page_of(operator, row).content.decode()
     asked = operator.get(url)
     assert asked.status_code == 200
@@ -342,9 +343,9 @@ def test_a_new_secret_replaces_the_old_one_and_is_kept_nowhere(operator):
 
 
 def test_a_public_client_has_no_secret_to_renew(operator, everybody):
-    assert operator.get(f"{LIST}{everybody['manual'].pk}/new-secret/").status_code == 404
-    assert "new-secret" not in page_of(operator, everybody["manual"]).content.decode()
-    assert operator.get(f"{LIST}99999/new-secret/").status_code == 404
+    assert operator.get(f"{LIST}{everybody['manual'].pk}/act/new_secret/").status_code == 404
+    assert "act/new_secret" not in page_of(operator, everybody["manual"]).content.decode()
+    assert operator.get(f"{LIST}99999/act/new_secret/").status_code == 404
 
 
 # -- keys ----------------------------------------------------------------------------------------------------
@@ -376,8 +377,8 @@ def test_an_operator_pastes_a_key_and_the_client_has_no_secret(operator):
         assert row.client_secret == ""
         assert row.lazyauth_registration.metadata == {"jwks": KEY.key_set}
         assert keys_of(operator, row) == "1 key"
-        assert "new-secret" not in page_of(operator, row).content.decode()
-        assert operator.get(f"{LIST}{row.pk}/new-secret/").status_code == 404
+        assert "act/new_secret" not in page_of(operator, row).content.decode()
+        assert operator.get(f"{LIST}{row.pk}/act/new_secret/").status_code == 404
         client = OAuthClient(row.client_id)
         assert redeem(client, code_for(client), **KEY.form(row.client_id)).status_code == 200
     assert operator.post(f"{LIST}{row.pk}/change/", fields(jwks=json.dumps(KEY.key_set))).status_code == 302
@@ -476,12 +477,12 @@ def test_the_keys_at_an_address_are_shown_as_they_were_fetched_last(operator, la
         row = Application.objects.get()
         assert keys_of(operator, row) == "not fetched yet"
         assert server.asked == 0
-        operator.post(LIST, {"action": "fetch_keys", "_selected_action": [row.pk]})
+        operator.post(LIST, {"action": "fetch_keys", "_selected_action": [row.pk], "confirmed": "yes"})
         until(lambda: keys_of(operator, row) == "1 key")
         assert server.asked == 1
         server.status = 500
         cache.clear()
-        operator.post(LIST, {"action": "fetch_keys", "_selected_action": [row.pk]})
+        operator.post(LIST, {"action": "fetch_keys", "_selected_action": [row.pk], "confirmed": "yes"})
         until(lambda: keys_of(operator, row) == "cannot be used: status")
     finally:
         server.close()

@@ -211,4 +211,5 @@ class TestRevokeTokens:
     @staticmethod
     def act(browser, row):
         url = f"{DOT}/{row._meta.model_name}/"
-        browser.post(url, {"action": "revoke_tokens", "_selected_action": [str(row.pk)]})
+        form = {"action": "revoke_tokens", "_selected_action": [str(row.pk)], "confirmed": "yes"}
+        browser.post(url, form)

@@ -35,7 +35,7 @@ def person(client, *permissions: str):
 
 @pytest.fixture
 def operator(client):
-    return person(client, "view_providerkeyset", "change_providerkeyset")
+    return person(client, "view_providerkeyset", "refresh_providerkeyset", "test_providerkeyset")
 
 
 @pytest.fixture
@@ -79,12 +79,12 @@ def test_refresh_now_asks_first_and_then_fetches(operator, acme, upstream):  # n
     old = timezone.now() - timedelta(hours=2)
     ProviderKeySet.objects.update(fetched_at=old)
     asked = len(upstream.requests())
-    page = operator.get(f"{LIST}acme/refresh/")
+    page = operator.get(f"{LIST}acme/act/refresh/")
     assert BeautifulSoup(page.content, "html.parser").find(
         "input", {"type": "submit", "value": "Refresh now"}
     )
     assert len(upstream.requests()) == asked
-    done = operator.post(f"{LIST}acme/refresh/", follow=True)
+    done = operator.post(f"{LIST}acme/act/refresh/", follow=True)
     assert "The metadata and keys of acme were fetched." in done.content.decode()
     assert ProviderKeySet.objects.get().fetched_at > old
     assert log() == [("acme", "Refreshed.")]
@@ -92,16 +92,16 @@ def test_refresh_now_asks_first_and_then_fetches(operator, acme, upstream):  # n
 
 def test_a_refresh_that_fails_says_why_and_keeps_what_is_stored(operator, acme, upstream):  # noqa: F811
     upstream.control(jwks_answer="500")
-    done = operator.post(f"{LIST}acme/refresh/", follow=True)
+    done = operator.post(f"{LIST}acme/act/refresh/", follow=True)
     assert "could not be fetched: status" in done.content.decode()
     assert ProviderKeySet.objects.get().jwks == acme.jwks
     assert log() == [("acme", "Refresh failed: status")]
 
 
 def test_try_it_asks_first_and_then_shows_what_check_provider_prints(operator, acme, upstream):  # noqa: F811
-    operator.get(f"{LIST}acme/try/")
+    operator.get(f"{LIST}acme/act/try/")
     assert upstream.requests("/token") == []
-    page = operator.post(f"{LIST}acme/try/")
+    page = operator.post(f"{LIST}acme/act/try/")
     text = BeautifulSoup(page.content, "html.parser").get_text(" ", strip=True)
     assert "It works." in text
     assert "The provider knows this site by client_secret_basic." in text
@@ -112,7 +112,7 @@ def test_try_it_asks_first_and_then_shows_what_check_provider_prints(operator, a
 
 def test_what_has_to_be_fixed_is_told_above(operator, acme, settings):
     settings.LAZYAUTH["PROVIDERS"]["acme"]["client_secret"] = "of-another-site"
-    page = BeautifulSoup(operator.post(f"{LIST}acme/try/").content, "html.parser")
+    page = BeautifulSoup(operator.post(f"{LIST}acme/act/try/").content, "html.parser")
     assert page.select_one(".messagelist").get_text(strip=True) == "Something has to be fixed."
     assert page.dl.dt.get_text(" ", strip=True) == "fix client"
     assert "invalid_client" in page.dl.dd.get_text()
@@ -136,8 +136,8 @@ def test_who_may_only_look_can_neither_refresh_nor_try(client, acme, upstream): 
     assert "Try" not in BeautifulSoup(reader.get(LIST).content, "html.parser").get_text()
     assert tools(reader.get(f"{LIST}acme/change/")) == ["History"]
     for act in ("refresh", "try"):
-        assert reader.get(f"{LIST}acme/{act}/").status_code == 403
-        assert reader.post(f"{LIST}acme/{act}/").status_code == 403
+        assert reader.get(f"{LIST}acme/act/{act}/").status_code == 403
+        assert reader.post(f"{LIST}acme/act/{act}/").status_code == 403
     assert len(upstream.requests()) == asked
     assert log() == []
 
@@ -146,12 +146,12 @@ def test_only_what_can_be_done_is_offered(operator, acme, settings):
     assert tools(operator.get(f"{LIST}acme/change/")) == ["Try it", "Refresh now", "History"]
     ProviderKeySet.objects.create(provider="demo")
     assert tools(operator.get(f"{LIST}demo/change/")) == ["Try it", "History"]
-    assert operator.post(f"{LIST}demo/refresh/").status_code == 404
+    assert operator.post(f"{LIST}demo/act/refresh/").status_code == 404
     ProviderKeySet.objects.create(provider="gone")
     assert tools(operator.get(f"{LIST}gone/change/")) == ["History"]
     for act in ("refresh", "try"):
-        assert operator.post(f"{LIST}gone/{act}/").status_code == 404
-        assert operator.post(f"{LIST}nobody/{act}/").status_code == 404
+        assert operator.post(f"{LIST}gone/act/{act}/").status_code == 404
+        assert operator.post(f"{LIST}nobody/act/{act}/").status_code == 404
 
 
 def test_no_transaction_is_open_while_a_provider_is_asked(operator, acme, monkeypatch):
@@ -166,6 +166,6 @@ def test_no_transaction_is_open_while_a_provider_is_asked(operator, acme, monkey
 
     monkeypatch.setattr(fetch.request, "_send", spy)
     for act in ("refresh", "try"):
-        assert operator.post(f"{LIST}acme/{act}/").status_code in (200, 302)
+        assert operator.post(f"{LIST}acme/act/{act}/").status_code in (200, 302)
     assert open_there
     assert not any(open_there)

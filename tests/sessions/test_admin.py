@@ -34,7 +34,8 @@ def cells(page, field):
 
 
 def act(operator, where, action, *keys):
-    return operator.post(where, {"action": action, "_selected_action": [str(key) for key in keys]})
+    form = {"action": action, "_selected_action": [str(key) for key in keys], "confirmed": "yes"}
+    return operator.post(where, form | {"reason": "because"})
 
 
 def test_live_sessions_are_listed_and_others_are_not(operator, ada, maps, django_assert_max_num_queries):
