@@ -52,6 +52,10 @@ class Command(BaseCommand):
         " repeated and run twice at once. The exit status is 1 if a row could not be moved. Such rows stay."
     )
 
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        example = "Example: manage.py migrate_legacy_tokens --source redis --dry-run"
+        return super().create_parser(prog_name, subcommand, epilog=example, **kwargs)
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--source", choices=SOURCES, default="table", help="where the rows are (%(default)s)"

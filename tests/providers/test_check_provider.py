@@ -17,6 +17,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from django_lazyauth.checks.provider_report import check_providers
 from django_lazyauth.models import ProviderKeySet, UpstreamGrant
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -397,7 +398,8 @@ def test_a_provider_without_keys_is_asked_too(upstream, settings):
 def test_names_that_are_not_there_or_off_or_local(settings):
     settings.LAZYAUTH["PROVIDERS"]["local"] = {"type": "password"}
     settings.LAZYAUTH["PROVIDERS"]["off"] = {"enabled": False, "anything": 1}
-    assert findings(status=1, name="nobody")[0][2] == "There is no provider of this name."
+    [report] = check_providers(["nobody"])
+    assert report.findings[0].text == "There is no provider of this name."
     assert "disabled" in findings(status=0, name="off")[0][2]
     assert findings(status=0, name="local")[0] == ("ok", "configuration", "The entry can be used.")
 

@@ -11,17 +11,20 @@ from argparse import ArgumentParser
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from django_lazyauth.checks.finding import exit_status
 from django_lazyauth.checks.provider_report import check_providers
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.management.terminal import Terminal, require_known
 
 _MARKS: Final = {"ok": "ok  ", "note": "note", "fix": "fix ", "unasked": "?   "}
 
 
-class Command(BaseCommand):
+class Command(Terminal):
     help = "Ask the configured providers whether they know this site, and say what has to be fixed."
+    example = "check_provider google --json"
     #: It says itself what is wrong with an entry.
     requires_system_checks = []
 
@@ -33,6 +36,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="Print JSON.")
 
     def handle(self, *args: Any, names: list[str], offline: bool, json: bool, **options: Any) -> None:
+        require_known(names, lazyauth_settings.providers, "provider")
         try:
             reports = check_providers(names, offline=offline)
         except ImproperlyConfigured as error:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import CommandParser
 
+from django_lazyauth.management.terminal import Terminal, add_json
 from django_lazyauth.sessions.backchannel import deliver_due
 
 
-class Command(BaseCommand):
+class Command(Terminal):
     help = "Send the logout tokens that are due (OpenID Connect Back-Channel Logout)."
+    example = "deliver_logouts --json"
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"logouts tried: {deliver_due()}")
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_json(parser)
+
+    def handle(self, *args: Any, as_json: bool = False, **options: Any) -> None:
+        tried = deliver_due()
+        if as_json:
+            self.print_json({"tried": tried})
+        else:
+            self.stdout.write(f"logouts tried: {tried}")

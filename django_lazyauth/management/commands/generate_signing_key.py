@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
+from django_lazyauth.management.terminal import Terminal
 from django_lazyauth.tokens.keys import GENERATORS, generate_signing_key
 
 ADVICE = """\
@@ -19,8 +20,9 @@ ADVICE = """\
 If somebody else has the old key, put the new one to the front and remove the old one at once."""
 
 
-class Command(BaseCommand):
+class Command(Terminal):
     help = "Print a new private key (PEM) for signing tokens. The next steps are printed on stderr."
+    example = "generate_signing_key --algorithm ES256 > key.pem"
     #: A site without a key fails the checks, and this command makes its first one.
     requires_system_checks = []
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from django_lazyauth.clients.operator_actions import INITIAL_TOKEN_LIFETIME, issue_initial_access_token
+from django_lazyauth.management.terminal import Terminal, add_json
 from django_lazyauth.models import InitialAccessToken
 
 
-class Command(BaseCommand):
+class Command(Terminal):
     help = "Issue an initial access token (RFC 7591 §1.2) and print it once. Only its digest is stored."
+    example = 'issue_initial_access_token --uses 5 --note "The mobile team"'
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--uses", type=int, default=1, help="clients that it may register; default: 1")
@@ -24,9 +26,18 @@ class Command(BaseCommand):
             help="its lifetime; default: 7",
         )
         parser.add_argument("--note", default="", help="for whom it is; shown in the admin")
+        add_json(parser)
 
-    def handle(self, *args: Any, uses: int, days: float, note: str, **options: Any) -> None:
+    def handle(
+        self, *args: Any, uses: int, days: float, note: str, as_json: bool = False, **options: Any
+    ) -> None:
         if not 1 <= uses <= 1_000_000 or not 0 < days <= 3650 or len(note) > 200:
-            raise CommandError("Uses: 1 to 1,000,000. Days: up to 3,650. Note: up to 200 characters.")
+            raise CommandError(
+                "Uses: 1 to 1,000,000. Days: up to 3,650. Note: up to 200 characters.", returncode=2
+            )
         row = InitialAccessToken(note=note, max_uses=uses, expires_at=timezone.now() + timedelta(days=days))
-        self.stdout.write(issue_initial_access_token(row))
+        token = issue_initial_access_token(row)
+        if as_json:
+            self.print_json({"token": token, "uses": uses, "expires_at": row.expires_at.isoformat()})
+        else:
+            self.stdout.write(token)

@@ -5,24 +5,32 @@ Run it at each deployment, so that the first sign-in does not wait for the provi
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError, CommandParser
 
+from django_lazyauth.management.terminal import Terminal, add_json, require_known
 from django_lazyauth.providers import key_refresh
 
 
-class Command(BaseCommand):
+class Command(Terminal):
     help = "Fetch metadata and keys of the configured OpenID providers, now."
+    example = "refresh_provider_keys google --due"
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("names", nargs="*", metavar="name", help="Providers; all of type oidc if none.")
         parser.add_argument("--due", action="store_true", help="Only the providers that are due.")
+        add_json(parser)
 
-    def handle(self, *args: Any, names: list[str], due: bool, **options: Any) -> None:
+    def handle(self, *args: Any, names: list[str], due: bool, as_json: bool = False, **options: Any) -> None:
+        require_known(names, key_refresh.openid_provider_names(), "provider with keys")
         reports = key_refresh.refresh_providers(names, force=not due)
-        for report in reports:
+        if as_json:
+            found = {
+                one.provider: one.outcome.value if one.outcome else f"failed: {one.detail}" for one in reports
+            }
+            self.print_json(found)
+        for report in reports if not as_json else ():
             if report.outcome is not None:
                 self.stdout.write(f"{report.provider}: {report.outcome.value}")
             else:

@@ -1,0 +1,132 @@
+"""Spec 10, Terminal: what the commands of operators say, and how they end."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.management import CommandError, call_command, load_command_class
+
+import django_lazyauth
+from django_lazyauth.kit.secret_digest import secret_matches
+from django_lazyauth.models import ProviderIdentity
+from django_lazyauth.toolkit.models import get_application_model
+from tests.support.journey import OAuthClient, code_for, redeem
+
+pytestmark = pytest.mark.django_db
+
+COMMANDS = sorted(
+    path.stem
+    for path in (Path(django_lazyauth.__file__).parent / "management" / "commands").glob("*.py")
+    if path.stem != "__init__"
+)
+
+
+def run(*line, **options) -> str:
+    out = StringIO()
+    call_command(*line, stdout=out, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_has_an_example(name):
+    parser = load_command_class("django_lazyauth", name).create_parser("manage.py", name)
+    assert f"Example: manage.py {name}" in " ".join(parser.format_help().split())
+
+
+@pytest.mark.parametrize(
+    "name", ["deliver_logouts", "refresh_provider_keys", "rotate_vault_keys", "sweep_lazyauth"]
+)
+def test_what_a_script_reads_is_json(name):
+    assert isinstance(json.loads(run(name, "--json")), dict)
+
+
+@pytest.mark.parametrize("name", ["check_provider", "refresh_provider_keys"])
+def test_an_unknown_provider_is_told_in_one_line_with_those_that_there_are(name):
+    with pytest.raises(CommandError) as error:
+        run(name, "nosuch")
+    assert error.value.returncode == 2
+    assert str(error.value).startswith("no provider")
+    assert "\n" not in str(error.value)
+    if name == "check_provider":
+        assert str(error.value) == "no provider nosuch; there are demo, other"
+
+
+class TestCreateClient:
+    def test_a_public_client_signs_people_in(self):
+        text = run("createlazyauthclient", "My app", "--redirect-uri", "https://client.example/cb")
+        row = get_application_model().objects.get()
+        assert text.strip() == f"client_id: {row.client_id}"
+        client = OAuthClient(row.client_id)
+        assert redeem(client, code_for(client)).status_code == 200
+
+    def test_a_secret_is_printed_once_and_kept_as_a_digest(self):
+        line = (
+            "createlazyauthclient",
+            "My app",
+            "--redirect-uri",
+            "https://client.example/cb",
+            "--confidential",
+        )
+        found = json.loads(run(*line, "--client-id", "mine", "--json"))
+        row = get_application_model().objects.get(client_id="mine")
+        assert secret_matches(found["client_secret"], row.client_secret)
+        assert found["client_secret"] not in row.client_secret
+        client = OAuthClient("mine", found["client_secret"])
+        assert redeem(client, code_for(client)).status_code == 200
+        with pytest.raises(CommandError, match="there is a client mine already") as error:
+            run(*line, "--client-id", "mine")
+        assert error.value.returncode == 1
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ((), "needs --redirect-uri"),
+            (("--redirect-uri", "http://client.example/cb"), "http://client.example/cb"),
+        ],
+        ids=["no_uri", "bad_uri"],
+    )
+    def test_what_cannot_be_is_told(self, options, said):
+        with pytest.raises(CommandError, match=said) as error:
+            run("createlazyauthclient", "My app", *options)
+        assert error.value.returncode == 2
+        assert not get_application_model().objects.exists()
+
+
+class TestPeople:
+    @pytest.mark.parametrize("term", ["ada@people.example", "ada", "key"])
+    def test_what_is_held_is_printed(self, client_, term):
+        redeem(client_, code_for(client_))
+        user = get_user_model().objects.get()
+        found = json.loads(run("export_person", str(user.pk) if term == "key" else term))
+        assert found["account"]["email"] == "ada@people.example"
+
+    def test_a_person_is_erased(self, client_):
+        redeem(client_, code_for(client_))
+        found = json.loads(run("erase_person", "ada@people.example", "--yes", "--json"))
+        assert (found["sessions_ended"], found["identities_deleted"]) == (1, 1)
+        assert not get_user_model().objects.exists()
+
+    def test_nobody_is_erased_without_a_word(self, client_):
+        redeem(client_, code_for(client_))
+        with pytest.raises(CommandError, match="give --yes") as error:
+            run("erase_person", "ada@people.example")
+        assert error.value.returncode == 2
+        assert get_user_model().objects.exists()
+
+    @pytest.mark.parametrize("command", ["export_person", "erase_person"])
+    def test_who_is_meant_must_be_clear(self, command):
+        with pytest.raises(CommandError, match="nobody is called nosuch"):
+            run(command, "nosuch")
+        users = [get_user_model().objects.create_user(f"u{number}") for number in range(2)]
+        for number, user in enumerate(users):
+            ProviderIdentity.objects.create(
+                user=user, provider="demo", subject=f"s{number}", email="both@x.example"
+            )
+        with pytest.raises(CommandError, match=r"2 people are called both@x\.example") as error:
+            run(command, "both@x.example")
+        assert error.value.returncode == 1
+        assert get_user_model().objects.count() == 2
