@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -p tests.support.require_services
 QUICK  := "not services and not browser and not slow"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-slow test-services services-legacy services-others test-pgbouncer test-mariadb test-browser \
+.PHONY: help demo serve serve-themed test test-slow test-services services-legacy services-others test-pgbouncer test-mariadb test-browser \
 	upstreams clients mutants matrix lint types style ready bench pins clean
 
 help:  ## Show what there is
@@ -25,6 +25,9 @@ demo: $(VENV)/demo.stamp  ## The whole flow in the terminal, with what stands in
 
 serve: $(VENV)/demo.stamp  ## The example site and its upstream, for a browser
 	@$(BIN)/python manage.py serve_demo
+
+serve-themed: $(VENV)/demo.stamp  ## The same with a look of its own: name, logo, colours, one template
+	@DJANGO_SETTINGS_MODULE=example_project.settings_themed $(BIN)/python manage.py serve_demo
 
 test: $(VENV)/dev.stamp  ## Linters, types, layers, migrations, and every test that needs no service and is not slow
 	@$(MAKE) --no-print-directory -j2 --output-sync=target types style ready

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import gettext
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,18 +15,30 @@ from django.urls import include, path
 from django.utils.translation.template import templatize
 
 import django_lazyauth
+from django_lazyauth.web.design.language import shipped
 
 urlpatterns = [path("admin/", admin.site.urls), path("", include("django_lazyauth.urls"))]
 
 PACKAGE = Path(django_lazyauth.__file__).parent
 LANGUAGES = sorted(folder.name for folder in (PACKAGE / "locale").iterdir())
+#: The admin speaks these and English. The pages and mails speak all.
+OF_THE_ADMIN = {"de", "fr"}
+#: Whose texts only operators read.
+ADMIN = ("admin", "apps.py", "checks", "management", "migrations", "models", "testing")
 MARKS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy"}
 IN_TEMPLATE = re.compile(r"""gettext\(u?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|\b_\(("[^"]*"|'[^']*')""")
 
 
-def texts_of_code() -> set[str]:
+def is_of_a_page(file: Path) -> bool:
+    relative = file.relative_to(PACKAGE)
+    return relative.parts[0] not in ADMIN and "admin" not in relative.parts
+
+
+def texts_of_code(*, pages_only: bool = False) -> set[str]:
     found = set()
     for file in PACKAGE.rglob("*.py"):
+        if pages_only and not is_of_a_page(file):
+            continue
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 name = getattr(node.func, "id", getattr(node.func, "attr", ""))
@@ -34,9 +47,11 @@ def texts_of_code() -> set[str]:
     return found
 
 
-def texts_of_templates() -> set[str]:
+def texts_of_templates(*, pages_only: bool = False) -> set[str]:
     found = set()
     for file in PACKAGE.rglob("templates/**/*.*"):
+        if pages_only and not is_of_a_page(file):
+            continue
         for first, second in IN_TEMPLATE.findall(templatize(file.read_text())):
             found.add(ast.literal_eval(first or second))
     return found
@@ -59,8 +74,8 @@ class Missing(gettext.NullTranslations):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_text_is_translated(language):
-    texts = texts_of_code() | texts_of_templates()
-    assert "End these sessions" in texts
+    pages_only = language not in OF_THE_ADMIN
+    texts = texts_of_code(pages_only=pages_only) | texts_of_templates(pages_only=pages_only)
     assert "Sign in" in texts
     missing = Missing()
     with (PACKAGE / "locale" / language / "LC_MESSAGES" / "django.mo").open("rb") as file:
@@ -71,6 +86,55 @@ def test_every_text_is_translated(language):
         catalogue.ngettext(text, text, 2)
     # A text has one form, or forms for one and many.
     assert {text for text in texts if missing.texts.count(text) == 2} == set()
+
+
+def test_the_languages_are_those_of_the_specification():
+    """Spec 10."""
+    assert {"en", *(name.replace("_", "-").lower() for name in LANGUAGES)} == {
+        *("ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt-br", "zh-hans")
+    }
+    assert shipped() == {"en", *(name.replace("_", "-").lower() for name in LANGUAGES)}
+
+
+#: What must be the same in a text and its translation.
+FIXED = re.compile(r"%\(\w+\)[sd]|%s|\{\w+\}|</?\w+>")
+ENTRY = re.compile(
+    r'^msgid ((?:".*"\n)+)(?:msgid_plural ((?:".*"\n)+))?((?:msgstr(?:\[\d\])? (?:".*"\n)+)+)', re.MULTILINE
+)
+
+
+def entries(language: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each text of the source of a catalogue with its translations."""
+    source = (PACKAGE / "locale" / language / "LC_MESSAGES" / "django.po").read_text() + "\n"
+    for text, _plural, found in ENTRY.findall(source):
+        forms = re.split(r"^msgstr(?:\[\d\])? ", found, flags=re.MULTILINE)[1:]
+        yield unquoted(text), [unquoted(form) for form in forms]
+
+
+def unquoted(lines: str) -> str:
+    return "".join(ast.literal_eval(line) for line in lines.strip().split("\n"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_translation_names_what_its_text_names(language):
+    """A missing placeholder leaves a hole, an unknown one is an error, and a missing tag breaks the page."""
+    for text, forms in entries(language):
+        if text:
+            for form in forms:
+                assert sorted(FIXED.findall(form)) == sorted(FIXED.findall(text)), (text, form)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_compiled_is_what_is_written(language):
+    with (PACKAGE / "locale" / language / "LC_MESSAGES" / "django.mo").open("rb") as file:
+        compiled = gettext.GNUTranslations(file)
+    for text, forms in entries(language):
+        if (
+            text
+            and len(forms) == 1
+            and text not in {known for known, many in entries(language) if len(many) > 1}
+        ):
+            assert compiled.gettext(text) in (forms[0], text)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import signal
 import sys
@@ -36,7 +37,14 @@ class Command(BaseCommand):
         verifier, password = generate_token(48), secrets.token_urlsafe(9)
         with tempfile.TemporaryDirectory(prefix="lazyauth-serve-") as directory:
             stage = Stage(
-                Path(directory), SITE_PORT, UPSTREAM_PORT, site_settings={"DEMO_CODE_VERIFIER": verifier}
+                Path(directory),
+                SITE_PORT,
+                UPSTREAM_PORT,
+                site_settings={
+                    "DEMO_CODE_VERIFIER": verifier,
+                    # The site looks as its settings say: `make serve-themed` names another module.
+                    "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
+                },
             )
             try:
                 console.print("Starting the example site and its upstream…")
