@@ -14,25 +14,25 @@ from django_lazyauth.toolkit import client_methods, client_policies, clients
 
 from . import rooms
 
+#: What an operator asks of a client beyond the usual.
+POLICY_FIELDS: Final = (
+    client_methods.ALGORITHM_MEMBER,
+    client_policies.BOUND_MEMBER,
+    client_policies.PUSH_MEMBER,
+    client_policies.SIGN_MEMBER,
+    client_policies.REQUEST_ALGORITHM_MEMBER,
+    client_policies.MAX_AGE_MEMBER,
+    client_policies.ACR_MEMBER,
+)
 #: Members of the metadata that the form has a field for.
 FIELDS: Final = (
     "backchannel_logout_uri",
     "grant_types",
     "jwks",
     "jwks_uri",
-    client_methods.ALGORITHM_MEMBER,
-    client_policies.BOUND_MEMBER,
-    client_policies.MAX_AGE_MEMBER,
-    client_policies.ACR_MEMBER,
+    *POLICY_FIELDS,
 )
 KEY_FIELDS: Final = ("jwks", "jwks_uri", "keeps_secret")
-#: What an operator asks of a client beyond the usual.
-POLICY_FIELDS: Final = (
-    client_methods.ALGORITHM_MEMBER,
-    client_policies.BOUND_MEMBER,
-    client_policies.MAX_AGE_MEMBER,
-    client_policies.ACR_MEMBER,
-)
 
 
 def _algorithms() -> list[tuple[str, str]]:
@@ -107,6 +107,22 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
         label=_("Only tokens that are bound to its key"),
         help_text=_("Refuse its token requests without a DPoP proof (RFC 9449)."),
     )
+    require_pushed_authorization_requests = forms.BooleanField(
+        required=False,
+        label=_("Pushed requests only"),
+        help_text=_("Refuse its authorization requests that were not pushed (RFC 9126)."),
+    )
+    require_signed_request_object = forms.BooleanField(
+        required=False,
+        label=_("Signed requests only"),
+        help_text=_("Refuse its authorization requests that are not signed (RFC 9101)."),
+    )
+    request_object_signing_alg = forms.ChoiceField(
+        required=False,
+        label=_("Signs requests with"),
+        help_text=_("Its signed requests are taken with this algorithm only."),
+        choices=_algorithms,
+    )
     default_max_age = forms.IntegerField(
         required=False,
         min_value=0,
@@ -168,6 +184,14 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
             if text.strip() and name in self.errors:
                 del self.errors[name]
                 self.cleaned_data[name] = text
+
+    def clean_require_signed_request_object(self) -> bool:
+        wanted = bool(self.cleaned_data[client_policies.SIGN_MEMBER])
+        if wanted and not lazyauth_settings.request_objects:
+            raise forms.ValidationError(
+                _("This site takes no signed requests: see the setting REQUEST_OBJECTS.")
+            )
+        return wanted
 
     def clean_default_acr_values(self) -> list[str]:
         values = list(dict.fromkeys(str(self.cleaned_data["default_acr_values"]).split()))

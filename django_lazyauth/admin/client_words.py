@@ -28,6 +28,9 @@ def policies_in_words(client: clients.Client) -> Iterator[str]:
         yield from _about_assertions(client)
     if client_policies.wants_bound_tokens(client):
         yield _("Its tokens are bound to a key (DPoP).")
+    if client_policies.must_push(client):
+        yield _("Its authorization requests are pushed.")
+    yield from _about_signed_requests(client)
     seconds = client_policies.default_max_age(client)
     if seconds is not None:
         words = ngettext(
@@ -58,6 +61,13 @@ def _about_assertions(client: clients.Client) -> Iterator[str]:
     is_compat = client.client_id in lazyauth_settings.assertion_audience_compat
     if is_compat and not clients.is_self_registered(client):
         yield _("The URL of an endpoint is taken as the audience of its assertions.")
+
+
+def _about_signed_requests(client: clients.Client) -> Iterator[str]:
+    if client_policies.must_sign_requests(client):
+        yield _("Its authorization requests are signed.")
+    if algorithm := client_policies.request_algorithm(client):
+        yield _("It signs requests with %s only.") % algorithm
 
 
 def fetch_in_words(last: LastFetch) -> str | None:

@@ -530,15 +530,22 @@ def test_an_operator_asks_more_of_a_client_and_reads_it_in_words(operator, lazya
     asked = {
         "token_endpoint_auth_signing_alg": "ES256",
         "dpop_bound_access_tokens": "on",
+        "require_pushed_authorization_requests": "on",
+        "require_signed_request_object": "on",
+        "request_object_signing_alg": "PS256",
         "default_max_age": "0",
         "default_acr_values": "urn:example:mfa  2 2",
     }
     kept = fields(jwks=json.dumps(KEY.key_set), grant_types=GRANTS, skip_authorization="on")
+    page = operator.post(f"{LIST}add/", kept | asked)
+    assert set(page.context["adminform"].form.errors) == {"require_signed_request_object"}
+    lazyauth(REQUEST_OBJECTS=True)
     assert operator.post(f"{LIST}add/", kept | asked).status_code == 302
     row = Application.objects.get()
     metadata = row.lazyauth_registration.metadata
     assert metadata["token_endpoint_auth_signing_alg"] == "ES256"
     assert metadata["dpop_bound_access_tokens"] is True
+    assert metadata["require_pushed_authorization_requests"] is True
     assert metadata["default_max_age"] == 0
     assert metadata["default_acr_values"] == ["urn:example:mfa", "2"]
     lazyauth(ASSERTION_AUDIENCE_COMPAT=[row.client_id])
@@ -549,12 +556,17 @@ def test_an_operator_asks_more_of_a_client_and_reads_it_in_words(operator, lazya
         "It signs with ES256 only.",
         "The URL of an endpoint is taken as the audience of its assertions.",
         "Its tokens are bound to a key (DPoP).",
+        "Its authorization requests are pushed.",
+        "Its authorization requests are signed.",
+        "It signs requests with PS256 only.",
         "A sign-in counts for 0 seconds, unless its request says otherwise.",
         "A sign-in is one of urn:example:mfa, 2, unless its request says otherwise.",
     ]
     form = page_of(operator, row).context["adminform"].form
     assert {name: form[name].initial for name in asked} == asked | {
         "dpop_bound_access_tokens": True,
+        "require_pushed_authorization_requests": True,
+        "require_signed_request_object": True,
         "default_max_age": 0,
         "default_acr_values": "urn:example:mfa 2",
     }

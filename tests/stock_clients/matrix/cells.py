@@ -17,7 +17,9 @@ KINDS: Final = ("document", "registration", "pre-made")
 #: How it proves itself.
 METHODS: Final = ("secret", "key", "public")
 #: How it asks. Each is a session of its own: code, refresh, and a call of an API.
-WAYS: Final = ("plain",)
+WAYS: Final = ("plain", "PAR", "DPoP")
+#: With a key: what a site of ``PROFILE = "fapi2"`` asks for.
+ALL: Final = "PAR + DPoP"
 
 _OF_NPM: Final[dict[str, str]] = json.loads((Path(__file__).parents[1] / "package.json").read_text())[
     "dependencies"
@@ -46,9 +48,10 @@ class Client:
         """Return why the client cannot do this; empty if it can."""
         if (kind, method) == ("document", "secret"):
             return NO_SECRET_IN_DOCUMENT
-        for names, reason in self.cannot.items():
-            if all(name in ("*", value) for name, value in zip(names, (kind, method, way), strict=True)):
-                return reason
+        for part in way.split(" + "):
+            for names, reason in self.cannot.items():
+                if all(name in ("*", value) for name, value in zip(names, (kind, method, part), strict=True)):
+                    return reason
         return ""
 
     def ways(self, kind: str, method: str) -> list[str]:
@@ -57,7 +60,7 @@ class Client:
 
 def ways_of(method: str) -> tuple[str, ...]:
     """Return the columns of *method*."""
-    return WAYS
+    return (*WAYS, ALL) if method == "key" else WAYS
 
 
 NO_PAR: Final = "It does not push requests."

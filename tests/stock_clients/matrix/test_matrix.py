@@ -16,9 +16,10 @@ from tests.clients.test_documents import documents  # noqa: F401 - a fixture
 from tests.conftest import register
 from tests.stock_clients.conftest import REDIRECT_URI, person, site  # noqa: F401 - fixtures
 from tests.support.client_keys import ClientKey, give_keys
+from tests.web.test_truth_of_settings import es256_key
 
 from . import python_clients
-from .cells import ROWS, name_of
+from .cells import ALL, CLIENTS, ROWS, name_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
 
@@ -38,10 +39,8 @@ def row(request):
     return request.param
 
 
-@pytest.fixture
-def told(row, site, request) -> dict[str, Any]:  # noqa: F811 - the fixture
-    """What the client is told of itself and of the site."""
-    client, kind, method = row
+def tell(client, kind, method, site, request) -> dict[str, Any]:  # noqa: F811 - the value of the fixture
+    """Return what the client is told of itself and of the site."""
     members = {
         "client_name": client.name,
         "redirect_uris": [REDIRECT_URI],
@@ -64,19 +63,20 @@ def told(row, site, request) -> dict[str, Any]:  # noqa: F811 - the fixture
         "pem": pem,
     }
     if kind == "document":
-        about["clientId"] = request.getfixturevalue("documents")(**members).client_id
-    elif kind == "pre-made":
-        about |= {"clientId": "made", "secret": SECRET if method == "secret" else None}
-        register(
-            client_id="made",
-            client_type="public" if method == "public" else "confidential",
-            redirect_uris=REDIRECT_URI,
-            client_secret=about["secret"] or "",
-            hash_client_secret=bool(about["secret"]),
-        )
-        if method == "key":
-            give_keys("made", KEY, grant_types=["authorization_code", "refresh_token", "client_credentials"])
-    return about
+        return about | {"clientId": request.getfixturevalue("documents")(**members).client_id}
+    if kind == "registration":
+        return about
+    secret = SECRET if method == "secret" else ""
+    register(
+        client_id="made",
+        client_type="public" if method == "public" else "confidential",
+        redirect_uris=REDIRECT_URI,
+        client_secret=secret,
+        hash_client_secret=bool(secret),
+    )
+    if method == "key":
+        give_keys("made", KEY, grant_types=["authorization_code", "refresh_token", "client_credentials"])
+    return about | {"clientId": "made", "secret": secret or None}
 
 
 def run(client, told, node, person) -> dict[str, Any]:  # noqa: F811 - the value of the fixture
@@ -89,11 +89,11 @@ def run(client, told, node, person) -> dict[str, Any]:  # noqa: F811 - the value
     return {way: use(told, way, person.answer) for way in told["ways"]}
 
 
-def test_a_client_does_all_that_it_can(row, told, node, person):  # noqa: F811 - the fixture
-    """RFC 6749 §4.1 and §6, with RFC 7591, RFC 7523, and client ID metadata documents."""
+def test_a_client_does_all_that_it_can(row, site, node, person, request):  # noqa: F811 - the fixtures
+    """RFC 6749 §4.1 and §6, with RFC 7591, RFC 7523, RFC 9126, RFC 9449, and client ID metadata documents."""
     client, kind, method = row
-    did = run(client, told, node, person)
-    assert list(did) == told["ways"]
+    did = run(client, tell(client, kind, method, site, request), node, person)
+    assert list(did) == client.ways(kind, method)
     for way, one in did.items():
         expected = "dpop" if "DPoP" in way else "bearer"
         assert [name.lower() for name in one["types"]] == [expected] * 2, way
@@ -104,8 +104,29 @@ def test_a_client_does_all_that_it_can(row, told, node, person):  # noqa: F811 -
     sessions = PendingAuthorization.objects.filter(status="exchanged")
     assert sessions.count() == (0 if _is_of_nobody(client, method) else len(did))
     assert {bool(one.client_auth) for one in sessions} <= {method == "key"}
+    assert sessions.filter(pushed_digest__isnull=False).count() == sum("PAR" in way for way in did)
+    assert sessions.exclude(jkt="").count() == sum("DPoP" in way for way in did)
 
 
 def _is_of_nobody(client, method) -> bool:
     """Whether the client acts for itself, so that there is no person whom an API could name."""
     return client.name == "mcp" and method == "key"
+
+
+@pytest.mark.parametrize(
+    "client", [one for one in CLIENTS if ALL in one.ways("pre-made", "key")], ids=lambda one: one.name
+)
+def test_a_client_that_can_do_it_passes_at_a_site_of_fapi(
+    client,
+    site,  # noqa: F811 - the fixtures
+    node,
+    person,  # noqa: F811
+    request,
+    lazyauth,
+):
+    """FAPI 2.0 Security Profile §5.3.3: what such a client does is all that such a server asks for."""
+    lazyauth(PROFILE="fapi2", SIGNING_KEYS=[es256_key()])
+    told = tell(client, "pre-made", "key", site, request) | {"ways": [ALL]}
+    did = run(client, told, node, person)[ALL]
+    assert [name.lower() for name in did["types"]] == ["dpop", "dpop"]
+    assert did["called"] == 200
