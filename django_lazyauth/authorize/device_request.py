@@ -130,10 +130,11 @@ def _insert(row: DeviceAuthorization) -> None:
     written = _rows().filter(device_digest=row.device_digest)
     with known_by(written):
         _save(row)
-    if _left(row.network)[0] < 0:
+    least, of_network = _left(row.network)
+    if least < 0:
         # Concurrent requests exceeded the cap together.
         written.delete()
-        raise _too_many(row.network)
+        raise _too_many(is_of_network=of_network < 0)
 
 
 @retries_on_conflict
@@ -148,13 +149,13 @@ def _save(row: DeviceAuthorization) -> None:
 def _require_quota(network: str) -> None:
     if _left(network)[0] < 1:
         _delete_dead(network)
-        if _left(network)[0] < 1:
-            raise _too_many(network)
+        least, of_network = _left(network)
+        if least < 1:
+            raise _too_many(is_of_network=of_network < 1)
 
 
-def _too_many(network: str) -> TooManyRequests | TemporarilyUnavailable:
-    _least, of_network = _left(network)
-    if of_network < 1:
+def _too_many(*, is_of_network: bool) -> TooManyRequests | TemporarilyUnavailable:
+    if is_of_network:
         return TooManyRequests(
             "Too many devices of this network wait for somebody. Try again later.", retry_after=60
         )

@@ -23,6 +23,7 @@ from tests.api.test_sso_and_identities import CSRF, send, token_for
 from tests.api.test_sso_and_identities import sign_in as signed_in_browser
 from tests.clients.conftest import CONFIDENTIAL, PUBLIC, Registrar
 from tests.conftest import CONFIDENTIAL_SECRET, register
+from tests.support import devices
 from tests.support.client_keys import ClientKey, give_keys
 from tests.support.dpop import ProofKey
 from tests.support.journey import (
@@ -264,6 +265,76 @@ def pushed_silently(world: World) -> Attempt:
     return Attempt(lambda: get(browser, link(client.client_id, request_uri)), [])
 
 
+def _television(world: World) -> str:
+    """Return a public client of devices."""
+    world.lazyauth(DEVICE_FLOW=True)
+    client_id = f"television-{next(_numbers)}"
+    register(client_id=client_id, authorization_grant_type=devices.DEVICE_CODE, redirect_uris="")
+    return client_id
+
+
+def _claimed(world: World) -> tuple[dict[str, Any], str, Any, Any]:
+    """Return what a device got, its client, a person's browser, and the page after they signed in for it."""
+    client_id, browser = _television(world), make_browser()
+    asked = devices.codes(client_id, scope="openid email", address=f"192.0.2.{next(_numbers) % 250}")
+    page = devices.claim(browser, asked)
+    redirect = submit(browser, page, provider="acme")
+    back = get(browser, world.back(redirect, f"person-{next(_numbers)}"))
+    return asked, client_id, browser, get(browser, back.headers["Location"])
+
+
+def device_request(world: World) -> Attempt:
+    """A device asks for its codes."""
+    client_id, address = _television(world), f"198.51.100.{next(_numbers) % 250}"
+    return Attempt(lambda: devices.ask(client_id, browser=quiet(), address=address), [], may_answer=True)
+
+
+def device_poll(world: World) -> Attempt:
+    """A device asks before its person answered, and that it did is written down."""
+    client_id = _television(world)
+    asked = devices.codes(client_id, address=f"203.0.113.{next(_numbers) % 250}")
+    waiting = devices.poll
+
+    def act() -> Any:
+        answer = waiting(asked, client_id)
+        # The right answer is an error: the path is done with it.
+        answer.status_code = 200 if answer.json()["error"] in devices.WAITING else answer.status_code
+        return answer
+
+    return Attempt(act, [asked["device_code"]])
+
+
+def device_claim(world: World) -> Attempt:
+    """Somebody types the code of their device."""
+    client_id, browser = _television(world), quiet()
+    asked = devices.codes(client_id, address=f"203.0.113.{next(_numbers) % 250}")
+    page = get(browser, "/device")
+    return Attempt(lambda: submit(browser, page, user_code=asked["user_code"]), [asked["device_code"]])
+
+
+def device_allowed(world: World) -> Attempt:
+    """Somebody allows their device."""
+    asked, _client_id, browser, page = _claimed(world)
+    browser.raise_request_exception = False
+    return Attempt(lambda: submit(browser, page, decision="allow"), [asked["device_code"]])
+
+
+def device_exchange(world: World) -> Attempt:
+    """A device redeems its code, and its person is written."""
+    asked, client_id, browser, page = _claimed(world)
+    submit(browser, page, decision="allow")
+    form = {
+        "grant_type": devices.DEVICE_CODE,
+        "device_code": asked["device_code"],
+        "client_id": client_id,
+    }
+    return Attempt(
+        lambda: post_form(quiet(), "/token", form),
+        [asked["device_code"], asked["user_code"]],
+        may_answer=True,
+    )
+
+
 def vault_refresh(world: World) -> Attempt:
     world.tokens(world.client())
     row = UpstreamToken.objects.latest("pk")
@@ -386,6 +457,11 @@ PATHS: dict[str, Callable[[World], Attempt]] = {
     "refresh with a proof": refresh_with_proof,
     "refresh with a first key": first_key,
     "push by key": push_by_key,
+    "device, request": device_request,
+    "device, poll": device_poll,
+    "device, claim": device_claim,
+    "device, allowed": device_allowed,
+    "device, exchange": device_exchange,
     "pushed, choice": pushed_choice,
     "pushed, silent answer": pushed_silently,
     "vault refresh": vault_refresh,

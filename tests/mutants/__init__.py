@@ -6,7 +6,7 @@ never fails shows nothing: so each must fail.
 
 from __future__ import annotations
 
-from . import clients, dpop, edges, grants, openid, requests, sessions, sign_in, step_up, upstreams
+from . import clients, devices, dpop, edges, grants, openid, requests, sessions, sign_in, step_up, upstreams
 from .mutation import Mutation
 
 #: Every mutation, room by room.
@@ -21,6 +21,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *step_up.MUTATIONS,
     *dpop.MUTATIONS,
     *requests.MUTATIONS,
+    *devices.MUTATIONS,
 )
 
 __all__ = ["MUTATIONS", "Mutation"]

@@ -11,6 +11,8 @@ from tests.support.journey import come_back, get, make_browser, post_form, query
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 CLIENT_ID = "television"
+#: What a device is told while nobody has answered.
+WAITING = ("authorization_pending", "slow_down")
 
 
 def ask(client_id=CLIENT_ID, *, browser=None, address="203.0.113.7", **form):
