@@ -68,6 +68,27 @@ def account(person: Somebody, client: OAuthClient) -> None:
     person.page.goto(f"{client.issuer}/account/sessions")
 
 
+def account_question(person: Somebody, client: OAuthClient) -> None:
+    """What is asked before something ends."""
+    account(person, client)
+    person.press("Sign out of all applications")
+
+
+def account_delete(person: Somebody, client: OAuthClient) -> None:
+    """With a wrong name typed."""
+    account(person, client)
+    person.page.goto(f"{client.issuer}/account/sessions#data")
+    person.press("Delete your account")
+    person.fill(typed="somebody else")
+    person.press("Delete for ever")
+
+
+def account_deleted(person: Somebody, client: OAuthClient) -> None:
+    account_delete(person, client)
+    person.fill(typed=ADA.email)
+    person.press("Delete for ever")
+
+
 def sign_out(person: Somebody, client: OAuthClient) -> None:
     account(person, client)
     person.follow("Sign out")
@@ -91,6 +112,9 @@ PAGES: dict[str, Callable[[Somebody, OAuthClient], None]] = {
         password_change,
         error,
         account,
+        account_question,
+        account_delete,
+        account_deleted,
         sign_out,
         signed_out,
     )

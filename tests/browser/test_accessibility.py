@@ -90,6 +90,33 @@ def test_nothing_is_cut_on_a_small_phone_or_at_twice_the_size(site: Site, somebo
     assert top >= 0, "the top of the card cannot be scrolled to"
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_an_alert_has_the_focus_and_where_there_is_none_the_first_field_has_it(site: Site, person, name):
+    """Spec 10; WCAG 2.2 §3.3.1: without a script, by the page's own marks."""
+    PAGES[name](person, site.client())
+    alert = person.page.locator("[role=alert]").first
+    field = person.page.locator("main input:not([type=hidden])").first
+    wanted = alert if alert.count() else field
+    if wanted.count():
+        assert wanted.evaluate("element => element === document.activeElement")
+
+
+@pytest.mark.parametrize("name", ["choice", "consent", "account-question"])
+def test_buttons_are_told_apart_in_the_colours_of_the_person(site: Site, somebody, name):
+    """CSS Color Adjustment §3: where colours are forced, the first and the dangerous button have another edge."""
+    person = somebody(forced_colors="active", reduced_motion="reduce")
+    PAGES[name](person, site.client())
+    edges = person.page.evaluate(
+        """() => [...document.querySelectorAll("main button, main a.lazyauth-button")].map((e) => {
+             const style = getComputedStyle(e);
+             const kind = ["lazyauth-primary", "lazyauth-danger"].find((name) => e.classList.contains(name)) ?? "";
+             return [kind, style.borderTopStyle + style.borderTopWidth];
+           })"""
+    )
+    plain = {edge for kind, edge in edges if not kind}
+    assert not plain & {edge for kind, edge in edges if kind}
+
+
 @pytest.fixture(scope="module")
 def long_client(_running_site: Site) -> str:
     _running_site.register("long", name=LONG_NAME, redirect_uri=LONG_URI)

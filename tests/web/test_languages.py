@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from django.core import mail
+from django.core.checks import run_checks
 from django.utils import translation
+from django.utils.translation import gettext_lazy
 
 import django_lazyauth
+from django_lazyauth.checks import TAG
 from django_lazyauth.web.design.language import shipped
 from tests.support.journey import come_back, get, make_browser, start, submit
 
@@ -128,3 +131,16 @@ def test_the_client_is_asked_first_and_a_language_that_the_site_left_out_is_not_
     assert soup_of(ask(browser, client_, ui_locales="tlh ja de")).html["lang"] == "ja"
     settings.LANGUAGES = [("en", "English"), ("de", "German")]
     assert soup_of(ask(browser, client_, ui_locales="tlh ja de")).html["lang"] == "de"
+
+
+def test_the_name_of_a_provider_may_be_translated(client_, settings):
+    """Spec 10: ``display_name`` of a provider may be a translatable, for an upstream and for the password."""
+    demo = {**settings.LAZYAUTH["PROVIDERS"]["demo"], "display_name": gettext_lazy("Sign in")}
+    password = {"type": "password", "display_name": gettext_lazy("Password")}
+    upstream = {"issuer": "https://idp.example", "client_id": "x", "display_name": gettext_lazy("Website")}
+    providers = {"demo": demo, "password": password, "corp": upstream}
+    settings.LAZYAUTH = {**settings.LAZYAUTH, "PROVIDERS": providers}
+    assert [m for m in run_checks(tags=[TAG]) if m.id in ("lazyauth.E003", "lazyauth.E008")] == []
+    buttons = soup_of(ask(make_browser(), client_, ui_locales="es")).select("button[name=provider]")
+    names = [button.get_text(strip=True) for button in buttons]
+    assert names == ["Continuar con Iniciar sesión", "Continuar con Contraseña", "Continuar con Sitio web"]
