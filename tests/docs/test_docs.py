@@ -20,7 +20,7 @@ from django_lazyauth import conf
 from django_lazyauth.errors import BundleNotFound
 from django_lazyauth.openid.provider_settings import KEYS
 from django_lazyauth.toolkit.clients import get_client_model
-from tests.docs import reference
+from tests.docs import reference, standards
 from tests.settings import SIGNING_KEY
 from tests.upstream.real import table
 
@@ -213,3 +213,17 @@ def test_the_matrix_of_clients_is_that_of_its_last_run():
 
     page = table.PAGE.read_text()
     assert table.render(page) == page
+
+
+def test_the_standards_are_listed_as_they_are_kept():
+    """``python -m tests.docs.standards`` writes the list."""
+    page = standards.PAGE.read_text()
+    assert standards.render(page) == page
+
+
+@pytest.mark.parametrize(
+    "standard", [one for one in standards.STANDARDS if one.kept], ids=lambda one: one.name
+)
+def test_a_standard_that_is_kept_is_shown_by_tests(standard):
+    text = standards.named_in_tests()
+    assert re.search(rf"{re.escape(standard.name)}\b(?! is not)", text), standard.name

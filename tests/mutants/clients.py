@@ -7,6 +7,7 @@ from .mutation import Mutation
 AUTHENTICATE = "clients/authenticate.py"
 BY_KEY = "clients/by_key/prove.py"
 KEYS = "clients/test_client_keys.py::"
+FAPI = "site/test_fapi.py::"
 MANAGEMENT = "clients/registration_management.py"
 REDIRECTS = "clients/redirects.py"
 MANAGING = "clients/test_managing.py::"
@@ -358,5 +359,58 @@ MUTATIONS = (
         "            return",
         (REGISTERING + "test_plain_http_is_refused",),
         "No registration token travels in the clear.",
+    ),
+    # -- what an operator sets as a floor --------------------------------------------------------------------
+    Mutation(
+        "profile-needs-keys",
+        AUTHENTICATE,
+        "    if not holds_assertion and is_fapi2():",
+        "    if False:",
+        (FAPI + "test_no_client_passes_without_a_key",),
+        "At a site of FAPI 2.0 every client proves itself with a key.",
+        "I25",
+    ),
+    Mutation(
+        "profile-audience-is-a-text",
+        "clients/by_key/assertion.py",
+        '    if len(audience) != 1 or not (takes_list or isinstance(claims["aud"], str)):',
+        "    if len(audience) != 1:",
+        (FAPI + "test_a_weaker_assertion_proves_nothing",),
+        "At a site of FAPI 2.0 the audience of an assertion is a text.",
+        "I25",
+    ),
+    Mutation(
+        "profile-is-a-floor",
+        "conf/setting.py",
+        "        if not strict.allows(found):",
+        "        if False:",
+        (FAPI + "test_a_weaker_value_is_an_error_and_reaches_no_room",),
+        "A setting that is weaker than the profile reaches no room.",
+    ),
+    Mutation(
+        "profile-algorithms",
+        "conf/profile.py",
+        "    return tuple(name for name in names if name not in WEAK) if is_fapi2() else names",
+        "    return names",
+        (FAPI + "test_a_weaker_assertion_proves_nothing", FAPI + "test_no_token_goes_without_a_strong_proof"),
+        "At a site of FAPI 2.0 nothing is signed with RS256.",
+        "I25",
+    ),
+    Mutation(
+        "new-address-of-keys-counts",
+        MANAGEMENT,
+        "        count_registration(network)",
+        "        pass",
+        (MANAGING + "test_i16_a_new_address_of_keys_counts_as_a_registration",),
+        "An update with another address of keys counts as a registration.",
+        "I16",
+    ),
+    Mutation(
+        "share-of-threads",
+        "kit/background.py",
+        "            if all(self._running_of[share.name] < share.threads for share in work.shares):",
+        "            if True:",
+        ("kit/test_background.py::test_no_more_work_of_a_share_runs_at_the_same_time_than_it_allows",),
+        "Slow hosts of strangers leave threads to others.",
     ),
 )

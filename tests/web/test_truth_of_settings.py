@@ -134,6 +134,25 @@ def signed_requests(wire, request) -> Said:  # noqa: F811
     }
 
 
+def devices(wire, request) -> Said:  # noqa: F811
+    """RFC 8628 §4: whether a device gets a code, and what its poll is answered."""
+    client = plain_client()
+    answer = wire.http.post(f"{wire.url}/device_authorization", data={"client_id": client.client_id})
+    poll = {"grant_type": DEVICE_CODE, "device_code": "x", "client_id": client.client_id}
+    grants = ["authorization_code", "refresh_token", "client_credentials"]
+    if wire.post("token_endpoint", poll).json()["error"] != "unsupported_grant_type":
+        grants.append(DEVICE_CODE)
+    return {
+        "device_authorization_endpoint": ABSENT
+        if answer.status_code == 404
+        else f"{wire.url}/device_authorization",
+        "grant_types_supported": grants,
+    }
+
+
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+
+
 def keys_only(wire, request) -> Said:  # noqa: F811
     """FAPI 2.0 Security Profile §5.3.2.1: which algorithms a client may prove itself with."""
     taken = []
@@ -183,6 +202,7 @@ CASES = {
     "ACR_VALUES": Case({"ACR_VALUES": [STRONG]}, {}, authentication_classes),
     "REQUIRE_PAR": Case({"REQUIRE_PAR": True}, {}, pushes),
     "REQUEST_OBJECTS": Case({"REQUEST_OBJECTS": True}, {}, signed_requests),
+    "DEVICE_FLOW": Case({"DEVICE_FLOW": True}, {}, devices),
     "PROFILE": Case({"PROFILE": "fapi2"}, {}, keys_only),
     "SIGNING_KEYS": Case({"SIGNING_KEYS": [es256_key()]}, {}, signatures),
 }
