@@ -18,8 +18,10 @@ from django.utils import timezone
 from django_lazyauth.models import ProviderIdentity, SealedSuccessor, UpstreamGrant, UpstreamToken
 from django_lazyauth.sign_in import identities
 from django_lazyauth.upstream.fresh_token import fresh_token
+from tests.device.conftest import television  # noqa: F401 - a fixture
 from tests.docs.calls import PACKAGE, recorded
 from tests.docs.test_docs import ROOT
+from tests.support import devices
 from tests.support.dpop import ProofKey
 from tests.support.journey import consent, get, make_browser, post_form, query_of, redeem, start, submit
 from tests.support.pushes import link, pushed
@@ -166,3 +168,14 @@ def test_the_path_of_a_registration():
 @pytest.mark.parametrize("module", sorted(set(re.findall(r"`([\w/]+\.py)`: `", PAGE))))
 def test_a_listed_module_exists(module):
     assert os.path.exists(PACKAGE + module)
+
+
+def test_the_path_of_a_device(television):  # noqa: F811 - the value of the fixture
+    """Spec 8.2."""
+    browser = make_browser()
+    with on_the_path("A device"):
+        asked = devices.codes()
+        devices.poll(asked)
+        done = devices.answer(browser, asked)
+        assert done.status_code == 303
+        assert devices.poll(asked).status_code == 200

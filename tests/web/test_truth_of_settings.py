@@ -15,6 +15,7 @@ import pytest
 from tests.clients.test_documents import documents  # noqa: F401 - a fixture
 from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.support.client_keys import ClientKey, give_keys
+from tests.support.devices import DEVICE_CODE
 from tests.support.dpop import key_of
 from tests.support.journey import OAuthClient
 from tests.support.pushes import signed
@@ -134,25 +135,6 @@ def signed_requests(wire, request) -> Said:  # noqa: F811
     }
 
 
-def devices(wire, request) -> Said:  # noqa: F811
-    """RFC 8628 §4: whether a device gets a code, and what its poll is answered."""
-    client = plain_client()
-    answer = wire.http.post(f"{wire.url}/device_authorization", data={"client_id": client.client_id})
-    poll = {"grant_type": DEVICE_CODE, "device_code": "x", "client_id": client.client_id}
-    grants = ["authorization_code", "refresh_token", "client_credentials"]
-    if wire.post("token_endpoint", poll).json()["error"] != "unsupported_grant_type":
-        grants.append(DEVICE_CODE)
-    return {
-        "device_authorization_endpoint": ABSENT
-        if answer.status_code == 404
-        else f"{wire.url}/device_authorization",
-        "grant_types_supported": grants,
-    }
-
-
-DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
-
-
 def keys_only(wire, request) -> Said:  # noqa: F811
     """FAPI 2.0 Security Profile §5.3.2.1: which algorithms a client may prove itself with."""
     taken = []
@@ -175,6 +157,22 @@ def keys_only(wire, request) -> Said:  # noqa: F811
     return {
         "introspection_endpoint_auth_methods_supported": ["private_key_jwt", *methods],
         "introspection_endpoint_auth_signing_alg_values_supported": taken,
+    }
+
+
+def devices(wire, request) -> Said:  # noqa: F811
+    """RFC 8628 §4: whether a device gets codes, and is told that nobody answered yet."""
+    client_id = "television"
+    register(client_id=client_id, authorization_grant_type=DEVICE_CODE, redirect_uris="")
+    endpoint = f"{wire.url}/device_authorization"
+    asked = wire.http.post(endpoint, data={"client_id": client_id, "scope": "openid"})
+    code = asked.json().get("device_code", "x")
+    form = {"grant_type": DEVICE_CODE, "client_id": client_id, "device_code": code}
+    is_served = wire.post("token_endpoint", form).json()["error"] == "authorization_pending"
+    others = ["authorization_code", "refresh_token", "client_credentials"]
+    return {
+        "device_authorization_endpoint": endpoint if asked.status_code == 200 else ABSENT,
+        "grant_types_supported": [*others, *([DEVICE_CODE] if is_served else [])],
     }
 
 
