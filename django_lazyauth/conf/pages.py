@@ -157,6 +157,12 @@ class PageSettings:
         "It leads to the provider of the address's domain, or else to the password.",
         default=False,
     )
+    ask_name = Setting(
+        kinds.FLAG,
+        "Whether the page that registers somebody with a password asks for their name too. It may be left empty, and "
+        "becomes the `name` of their identity.",
+        default=False,
+    )
     account_export = Setting(
         kinds.optional(kinds.CODE),
         "A function of a user that returns what else this site holds about them, as values that JSON has. It stands in "

@@ -38,6 +38,7 @@ from .password_forms import (
     CODE_LENGTH,
     CodeForm,
     NewPasswordForm,
+    RegisterForm,
     SignInForm,
     subject_of,
     why_refused,
@@ -84,7 +85,7 @@ MAIL_SENT = _("A new mail is on its way. Earlier codes may have stopped working.
 #: Step → its page and form.
 STEPS: dict[str, tuple[str, type[Form]]] = {
     "sign_in": ("django_lazyauth/password/sign_in.html", SignInForm),
-    "register": ("django_lazyauth/password/register.html", NewPasswordForm),
+    "register": ("django_lazyauth/password/register.html", RegisterForm),
     "change": ("django_lazyauth/password/change.html", NewPasswordForm),
 }
 
@@ -101,6 +102,7 @@ class Challenge:
         sent_at: Unix time of the mail, in seconds.
         attempts: Wrong guesses at this code.
         mails: Mails that this flow has asked for.
+        name: What the person calls themselves, unproven.
     """
 
     kind: Kind
@@ -110,12 +112,13 @@ class Challenge:
     sent_at: int
     attempts: int = 0
     mails: int = 0
+    name: str = ""
 
     @classmethod
     def load(cls, private: Json) -> Challenge | None:
         if private.get("kind") not in ("register", "change"):
             return None
-        return cls(**{each.name: private[each.name] for each in fields(cls)})
+        return cls(**{each.name: private[each.name] for each in fields(cls) if each.name in private})
 
     @property
     def can_resend(self) -> bool:
@@ -247,7 +250,7 @@ class PasswordProvider(Provider):
         self, request: HttpRequest, pending: PendingAuthorization, kind: Kind, earlier: Challenge | None
     ) -> Page:
         """Hash the new password and mail a code: one hash and one mail, whether the address is registered or not."""
-        form = NewPasswordForm(request.POST)
+        form = STEPS[kind][1](request.POST)
         if not form.is_valid():
             return _form_page(kind, form)
         mails = earlier.mails if earlier else 0
@@ -260,6 +263,7 @@ class PasswordProvider(Provider):
             code_digest=_digest_of_nothing(),
             sent_at=int(time.time()),
             mails=mails,
+            name=form.cleaned_data.get("name", ""),
         )
         try:
             mailed = self._mail_code(pending, challenge)
@@ -318,8 +322,10 @@ class PasswordProvider(Provider):
         given = _digest_of_code(pending, challenge, form.cleaned_data["code"])
         if not (secrets.compare_digest(given, challenge.code_digest) and is_open):
             return _code_page(replace(challenge, attempts=challenge.attempts + 1), CodeForm(), CODE_REFUSED)
+        email, name = challenge.email, challenge.name
+        who = Identity(self.name, email, email=email, email_verified=True, name=name, is_partial=not name)
         return Success(
-            Identity(self.name, challenge.email, email=challenge.email, email_verified=True),
+            who,
             commit={
                 "kind": challenge.kind,
                 "email": challenge.email,

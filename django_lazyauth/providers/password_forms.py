@@ -17,6 +17,7 @@ from django.core.validators import EmailValidator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
+from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import ProviderIdentity, Reason
 
 #: Characters of an address (RFC 5321 §4.5.3.1.3, less the angle brackets).
@@ -25,6 +26,8 @@ ADDRESS_LENGTH = 254
 LOCAL_PART_LENGTH = 64
 #: Characters of a password: enough for any passphrase, and cheap to hash.
 PASSWORD_LENGTH = 4096
+#: Characters of a name, as the identity keeps them.
+NAME_LENGTH = 128
 #: Characters of a code, without the hyphen: 40 random bits.
 CODE_LENGTH = 8
 #: Crockford's base 32. Without I, L, O and U a code is not misread and spells no word.
@@ -69,6 +72,16 @@ def encodable(value: str) -> None:
         value.encode()
     except UnicodeEncodeError:
         raise ValidationError(_("Some characters cannot be used here."), code="unencodable") from None
+
+
+def printable(value: str) -> None:
+    """Refuse what would not be seen, or turns a line around (bidi overrides).
+
+    Raises:
+        ValidationError: The text has such a character.
+    """
+    if not value.isprintable():
+        raise ValidationError(_("Some characters cannot be used here."), code="unprintable")
 
 
 class LoginField(forms.CharField):
@@ -126,8 +139,14 @@ class PageForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not self.is_bound:
-            next(iter(self.fields.values())).widget.attrs["autofocus"] = True
+        self.focus()
+
+    def focus(self) -> None:
+        """Give the first field the focus, and no other."""
+        for number, field in enumerate(self.fields.values()):
+            field.widget.attrs.pop("autofocus", None)
+            if number == 0 and not self.is_bound:
+                field.widget.attrs["autofocus"] = True
 
 
 class SignInForm(PageForm):
@@ -169,6 +188,25 @@ class NewPasswordForm(PageForm):
             except ValidationError as error:
                 self.add_error("password", error)
         return cleaned
+
+
+class RegisterForm(NewPasswordForm):
+    """A new account: with ``ASK_NAME`` the person may say their name, which shows nobody that an address is known."""
+
+    name = forms.CharField(
+        label=_("Your name (you may leave it empty)"),
+        required=False,
+        max_length=NAME_LENGTH,
+        validators=[encodable, printable],
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    field_order = ["name", "email", "password"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not lazyauth_settings.ask_name:
+            del self.fields["name"]
+        self.focus()
 
 
 class CodeForm(PageForm):

@@ -40,6 +40,7 @@ FAULTS = """() => {
 
   for (const field of document.querySelectorAll("input:not([type=hidden])")) {
     check(field.labels.length === 1 && field.labels[0].innerText.trim(), `${field.name} has no label`);
+    if (!shown(field)) continue;
     check(field.autocomplete, `${field.name} does not say what to fill in`);
     const described = (field.getAttribute("aria-describedby") || "").split(" ").filter(Boolean);
     described.forEach((id) => check(document.getElementById(id), `${field.name} refers to #${id}, which is not there`));
@@ -48,6 +49,7 @@ FAULTS = """() => {
     check(edge >= 3, `the edge of ${field.name} has a contrast of ${edge.toFixed(2)}`);
   }
   for (const target of document.querySelectorAll("button, a")) {
+    if (!shown(target)) continue;  // In a tab that is not open.
     check(target.innerText.trim(), "a button or a link has no name");
     const box = target.getBoundingClientRect();
     check(box.height >= (target.tagName === "A" ? 17 : 44), `${target.innerText} is ${box.height} high`);

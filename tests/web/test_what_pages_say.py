@@ -6,9 +6,15 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core import mail
 
-from django_lazyauth.models import ClientRegistration, DeferredRegistration, PendingAuthorization, Status
+from django_lazyauth.models import (
+    ClientRegistration,
+    DeferredRegistration,
+    PendingAuthorization,
+    ProviderIdentity,
+    Status,
+)
 from django_lazyauth.sign_in.leg import open_private
-from tests.support.journey import come_back, get, make_browser, post, start, submit
+from tests.support.journey import come_back, get, make_browser, post, redeem, start, submit
 
 from .site import (
     answer_to,
@@ -284,3 +290,33 @@ def test_a_mail_has_text_and_html_and_its_code_is_not_in_the_subject(password_pa
     assert '<html lang="en"' in html
     code_field = soup_of(page).find("input", {"name": "code"})
     assert (code_field["autocomplete"], code_field["inputmode"]) == ("one-time-code", "text")
+
+
+def test_a_name_is_asked_where_the_site_wants_it_and_may_be_left_out(password_page, with_settings, client_):
+    """Spec 10: it becomes the name of the identity."""
+    assert soup_of(password_page("register")).find("input", {"name": "name"}) is None
+    with_settings(ASK_NAME=True)
+    page = password_page("register")
+    field = soup_of(page).find("input", {"name": "name"})
+    assert (field["autocomplete"], field.has_attr("required"), field.has_attr("autofocus")) == (
+        "name",
+        False,
+        True,
+    )
+    assert len(soup_of(page).find_all(autofocus=True)) == 1
+    refused = submit(
+        password_page.browser, page, name="A\u202eda", email="ada@people.example", password="quiet-otters"
+    )
+    assert soup_of(refused).find("input", {"name": "name"})["aria-invalid"] == "true"
+    code_page = submit(
+        password_page.browser, page, name="Ada L.", email="ada@people.example", password="quiet-otters"
+    )
+    code = next(
+        line.strip() for line in mail.outbox[-1].body.splitlines() if len(line.strip()) == 9 and "-" in line
+    )
+    answer = submit(password_page.browser, code_page, code=code)
+    consented = submit(
+        password_page.browser, get(password_page.browser, answer.headers["Location"]), decision="allow"
+    )
+    assert redeem(client_, answer_to(client_, consented)["code"]).status_code == 200
+    assert ProviderIdentity.objects.get().name == "Ada L."
