@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from django.http import HttpRequest
 
+from django_lazyauth.conf import allowed_algorithms
 from django_lazyauth.errors import InvalidDpopProof, TemporarilyUnavailable, UseDpopNonce
 from django_lazyauth.openid.dpop.check import nonce_headers
 from django_lazyauth.openid.dpop.proof import ALGORITHMS
@@ -51,7 +52,11 @@ def _refused(
     scope: str = "",
     headers: Mapping[str, str] | None = None,
 ) -> TokenAnswer:
-    members = {"error": error, "scope": scope, "algs": " ".join(ALGORITHMS) if is_dpop else ""}
+    members = {
+        "error": error,
+        "scope": scope,
+        "algs": " ".join(allowed_algorithms(ALGORITHMS)) if is_dpop else "",
+    }
     said = ", ".join(f'{name}="{value}"' for name, value in members.items() if value)
     challenge = f"{'DPoP' if is_dpop else 'Bearer'} {said}"
     return TokenAnswer(

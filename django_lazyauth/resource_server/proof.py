@@ -68,7 +68,7 @@ def read_proof(request: HttpRequest, token: str, *, origin: str) -> Proof:
 
 
 def use_once(proof: Proof) -> None:
-    """Remember *proof* for ten minutes, in the cache of all processes. Of two requests with one, one passes (I24).
+    """Remember *proof* in the cache of all processes. Of two requests with one, one passes (I24).
 
     After all other checks: a request that is refused uses nothing up.
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
@@ -31,13 +32,13 @@ from django_lazyauth.resource_server.proof import Credentials, read_proof, use_o
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.models import AccessToken, get_access_token_model, get_refresh_token_model
 
-from .binding import checksums
+from .binding import checksum, checksums
 from .grantee import HOW, Authentication
 
 #: Characters of a token. A JWT of ours is hardly longer than one kilobyte, unless it names many resources.
 MAX_TOKEN_LENGTH = 16 * 1024
 #: What introspection tells of a token.
-DESCRIBED = ("user_id", "application_id", "expires", "scope", "resource", "created")
+DESCRIBED = ("user_id", "application_id", "expires", "scope", "resource", "created", "token_checksum")
 #: What is known of a token beside its row.
 _OF_TOKEN = TokenFacts.objects.filter(token_checksum=OuterRef("token_checksum"))
 FACTS: Mapping[str, Any] = {"facts_jkt": Subquery(_OF_TOKEN.values("jkt")[:1])}
@@ -118,11 +119,24 @@ def _load_bound(http_request: HttpRequest, token: str) -> Presented:
     bearer = find_bound(token)
     if bearer is None:
         return Presented(None)
-    proof = read_proof(http_request, token, origin=lazyauth_settings.issuer_origin)
+    proof = read_proof(http_request, token, origin=_origin(http_request))
     if proof.thumbprint != bearer.jkt or not _is_for(bearer, http_request):
         return Presented(None)
     use_once(proof)
     return Presented(bearer, proof)
+
+
+def _origin(http_request: HttpRequest) -> str:
+    """Return the origin by which clients know what they request here (RFC 9449 §4.3): the issuer's, in most sites.
+
+    Where the operator named audiences above the path, ``Host`` says which of them is meant. It names no other.
+    """
+    host = http_request.get_host()
+    for one in lazyauth_settings.resource_server.audience:
+        parts = urlsplit(one)
+        if parts.netloc == host and f"{http_request.path}/".startswith(f"{parts.path.rstrip('/')}/"):
+            return f"{parts.scheme}://{parts.netloc}"
+    return lazyauth_settings.issuer_origin
 
 
 def _is_for(bearer: Bearer, http_request: HttpRequest) -> bool:
@@ -172,7 +186,11 @@ def find_bearer_beside_client(
     using = router.db_for_write(model)
     select = _select_names(model, using)
     client, row, known = clients.select(using).get_beside(client_id, select, checksums(token))
-    return _bearer_of(row, known[:1]), Authentication.of_columns(*known[1:]), client
+    bearer = _bearer_of(row, known[:1])
+    if bearer is not None and bearer.access_token.token_checksum != checksum(token, bearer.jkt):
+        # Bound, and nobody knows to what: described as a bearer token, it would be taken for one (I24).
+        bearer = None
+    return bearer, Authentication.of_columns(*known[1:]), client
 
 
 @sensitive_variables()

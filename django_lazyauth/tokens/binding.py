@@ -23,8 +23,8 @@ from django_lazyauth.openid.dpop.proof import Proof
 
 from .writes import Upsert
 
-#: How long a used proof is remembered: as long as it could be good, and a minute for clocks that differ.
-KEPT: Final = timedelta(seconds=check.REMEMBERED + 60)
+#: How long a used proof is remembered.
+KEPT: Final = timedelta(seconds=check.REMEMBERED)
 
 
 # -- how they look ---------------------------------------------------------------------------------------------

@@ -183,12 +183,15 @@ def found_grant(row: RefreshToken) -> Granted:
 
 
 def is_bound(locked: LockedToken) -> bool:
-    """Say whether this token of a bound session is bound itself: it was issued for a proof. One query.
+    """Say whether this token of a bound session is bound itself: it was issued for a proof. One query for a used one.
 
-    A session that began with bearer tokens has older ones.
+    A session that began with bearer tokens has older ones. All of those were used: the one that was not is bound,
+    whatever time a process wrote into it whose clock is behind.
     """
     if locked.bound_in is None:
         return False
+    if locked.row.revoked is None:
+        return True
     holder = locked.bound_in.objects.using(locked.row._state.db).filter(pk=locked.row.token_family)
     since = holder.values_list("bound_at", flat=True).first()
     return since is None or locked.row.created >= since

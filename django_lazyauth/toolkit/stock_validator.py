@@ -85,10 +85,13 @@ class StockValidator(OAuth2Validator):
 
 def _needs_key(refresh_token: str) -> bool:
     """Say whether the session of a refresh token began with a client assertion, or is bound to a key."""
-    family = OuterRef("token_family")
-    # Tokens from before the session was bound were used since, and DOT has to find that.
-    is_bound = ~Q(jkt="") & (Q(bound_at__isnull=True) | Q(bound_at__lte=OuterRef("created")))
-    session = PendingAuthorization.objects.filter(Q(client_auth=client_methods.BY_KEY) | is_bound, pk=family)
-    of_dot = FamilyGrant.objects.filter(is_bound, pk=family)
-    tokens = get_refresh_token_model().objects.filter(token_checksum=digest(refresh_token))
-    return bool(tokens.filter(Exists(session) | Exists(of_dot)).exists())
+    rows = get_refresh_token_model().objects.filter(token_checksum=digest(refresh_token))
+    sessions = PendingAuthorization.objects.filter(pk=OuterRef("token_family"))
+    of_dot = FamilyGrant.objects.filter(pk=OuterRef("token_family"))
+    has_key = ~Q(jkt="")
+    # Tokens from before the session was bound were used since, and DOT has to find that. One that was not used is
+    # bound, whatever time a process wrote into it whose clock is behind.
+    is_bound = has_key & (Q(bound_at__isnull=True) | Q(bound_at__lte=OuterRef("created")))
+    needs_key = Exists(sessions.filter(Q(client_auth=client_methods.BY_KEY) | is_bound))
+    is_unused = Q(revoked__isnull=True) & (Exists(sessions.filter(has_key)) | Exists(of_dot.filter(has_key)))
+    return bool(rows.filter(needs_key | Exists(of_dot.filter(is_bound)) | is_unused).exists())

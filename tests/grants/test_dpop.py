@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -481,6 +482,19 @@ def test_what_is_bound_later_is_bound_from_then_on(session):
     assert session.refresh(third).status_code == 200
 
 
+@pytest.mark.parametrize("is_of_dot", [False, True], ids=["ours", "of DOT"])
+def test_i24_the_unused_token_of_a_bound_session_is_bound_whatever_clock_wrote_it(session, is_of_dot):
+    """I24: a process whose clock is behind wrote it, so it seems to be older than the key of its session."""
+    first = session.begin(key=None)["refresh_token"]
+    if is_of_dot:
+        PendingAuthorization.objects.all().delete()
+    newest = session.refresh(first).json()["refresh_token"]
+    RefreshToken.objects.filter(revoked__isnull=True).update(created=F("created") - timedelta(seconds=5))
+    for thief in ({"key": OTHER}, {"key": None}):
+        assert_refused(session.refresh(newest, **thief), "invalid_grant")
+    assert session.refresh(newest).json()["token_type"] == "DPoP"
+
+
 # -- no bearer by omission -------------------------------------------------------------------------------------
 
 
@@ -527,6 +541,15 @@ def test_a_bound_token_is_no_bearer_anywhere(session, lazyauth, form):
     assert not AccessToken.objects.filter(token_checksum=digest(token)).exists()
     bearer = Session(session.client, None).redeem(code_for(session.client, subject="bob"), key=None)
     assert find_bound(bearer.json()["access_token"]) is None
+
+
+@FORMATS
+def test_i24_a_bound_token_whose_key_nobody_knows_is_not_told_of_as_a_bearer(session, lazyauth, form):
+    """I24: a resource that asks us would take it without a proof. Its row outlived what is known of it."""
+    lazyauth(ACCESS_TOKEN_FORMAT=form, INTROSPECTION_CLIENTS={"api": [ISSUER]})
+    token = session.begin()["access_token"]
+    TokenFacts.objects.all().delete()
+    assert described(token) == {"active": False}
 
 
 def test_no_text_has_the_digest_of_a_bound_token(session):

@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from django_lazyauth.api.authentication import LazyAuthAuthentication
+from django_lazyauth.openid.dpop.check import REMEMBERED
 from django_lazyauth.openid.dpop.proof import ALGORITHMS
 from django_lazyauth.resource_server.authentication import AccessTokenAuthentication
 from django_lazyauth.resource_server.permissions import RequireAuthentication, RequireScope
@@ -401,6 +402,29 @@ def test_a_proof_names_the_origin_of_the_audience(client_):
     other = bound(client_, resource=["https://other.example"])
     proof = proof_for("/notes/mine", other, htu="https://tools.example/notes/mine")
     assert call("/notes/mine", other, proof).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["tools.example", "auth.example", "attacker.example"])
+def test_a_proof_names_the_origin_of_the_audience_where_the_database_is_asked_too(
+    client_, lazyauth, settings, host
+):
+    """Spec 8.4: a site with a host for its API. `Host` chooses among what the operator named, and the issuer."""
+    settings.ALLOWED_HOSTS = ["*"]
+    lazyauth(RESOURCE_SERVER={"audience": ["https://tools.example/"]})
+    token = bound(client_)
+    known = "https://tools.example" if host == "tools.example" else ISSUER
+    for origin in ("https://attacker.example", "https://tools.example", ISSUER):
+        for url in ("/database", "/userinfo"):
+            proof = proof_for(url, token, htu=f"{origin}{url}")
+            answer = get(
+                make_browser(), url, headers={"authorization": f"DPoP {token}", "dpop": proof, "host": host}
+            )
+            assert answer.status_code == (200 if origin == known else 401)
+
+
+def test_i24_a_proof_is_remembered_longer_than_another_clock_takes_it():
+    """I24: of two processes whose clocks are a minute apart, the one that is ahead sees a proof of the future first."""
+    assert REMEMBERED == 300 + 300 + 60
 
 
 def test_i11_a_revoked_bound_token_is_refused_where_the_database_is_asked(client_):

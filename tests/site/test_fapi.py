@@ -100,6 +100,13 @@ def test_a_client_with_key_push_and_proof_gets_bound_tokens(keyed):
     assert send("/introspect", {"token": renewed["access_token"]}, proof=False).json() == {"active": False}
 
 
+def test_a_challenge_names_the_algorithms_of_the_profile_only(keyed):
+    """§5.4.1: userinfo refuses what it would otherwise ask for."""
+    token = send("/token", keyed.token_form(code_of(keyed))).json()["access_token"]
+    answer = get(make_browser(), "/userinfo", headers={"authorization": f"DPoP {token}"})
+    assert 'algs="ES256 PS256 EdDSA Ed25519"' in answer.headers["WWW-Authenticate"]
+
+
 @pytest.mark.parametrize("algorithm", ["PS256", "ES256", "EdDSA", "Ed25519"])
 def test_the_algorithms_of_the_profile_are_taken(keyed, algorithm):
     """§5.4.1."""

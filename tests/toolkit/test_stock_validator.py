@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from django.core.checks import run_checks
+from django.db.models import F
 from django.utils import timezone
 from oauth2_provider.models import RefreshToken, get_application_model
 
-from django_lazyauth.models import ClientRegistration
+from django_lazyauth.models import ClientRegistration, PendingAuthorization
 from django_lazyauth.tokens.bearer import find_bound
 from django_lazyauth.toolkit.stock_validator import StockValidator
 from tests.conftest import CONFIDENTIAL_SECRET, register
@@ -143,6 +144,21 @@ def test_a_bound_session_is_not_refreshed_without_its_key(db, age):
     proof = {"dpop": key.proof("https://auth.example/token")}
     answer = post_form(make_browser(), "/token", form | {"refresh_token": fresh}, headers=proof)
     assert answer.status_code == 200, answer.content
+
+
+@pytest.mark.parametrize("is_of_dot", [False, True], ids=["ours", "of DOT"])
+def test_i24_the_unused_token_of_a_bound_session_is_bound_here_too(db, is_of_dot):
+    """I24: a process whose clock is behind wrote it. DOT would give bearer tokens for it."""
+    register(client_id="bound", client_type="public")
+    client, key = OAuthClient("bound", scope="openid"), ProofKey()
+    form = {"grant_type": "refresh_token", "client_id": "bound"}
+    bearer = form | {"refresh_token": redeem(client, code_for(client)).json()["refresh_token"]}
+    if is_of_dot:
+        PendingAuthorization.objects.all().delete()
+    proof = {"dpop": key.proof("https://auth.example/token")}
+    newest = post_form(make_browser(), "/token", bearer, headers=proof).json()["refresh_token"]
+    RefreshToken.objects.filter(revoked__isnull=True).update(created=F("created") - timedelta(seconds=5))
+    assert call("/dot/token/", form | {"refresh_token": newest}).status_code == 400
 
 
 def test_a_thief_who_bound_a_session_loses_it_here_too(db, settings):

@@ -15,7 +15,7 @@ from django_lazyauth.conf import allowed_algorithms, lazyauth_settings
 from django_lazyauth.errors import InvalidDpopProof, UseDpopNonce
 from django_lazyauth.kit.crypto.single_use import use_digest
 from django_lazyauth.kit.crypto.site_keys import keys_for
-from django_lazyauth.openid.jose import Reason, TokenRejected
+from django_lazyauth.openid.jose import LEEWAY, Reason, TokenRejected
 
 from . import nonce as nonces
 from .proof import ALGORITHMS, WINDOW, Expected, Proof, verify_proof
@@ -24,8 +24,9 @@ logger = logging.getLogger("django_lazyauth.dpop")
 
 #: The kind of use, beside other things that are signed to be used once.
 KIND: Final = "dpop_proof"
-#: Seconds for which a used proof has to be remembered: an ``iat`` may be as far ahead as it may be behind later.
-REMEMBERED: Final = 2 * WINDOW
+#: Seconds for which a used proof has to be remembered: an ``iat`` may be as far ahead as it may be behind later, and
+#: the clocks of two processes may differ.
+REMEMBERED: Final = 2 * WINDOW + LEEWAY
 _PURPOSE: Final = b"django_lazyauth DPoP nonce v1"
 
 
