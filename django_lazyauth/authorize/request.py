@@ -20,6 +20,7 @@ from django_lazyauth.conf import is_fapi2, lazyauth_settings
 from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.kit.http import without_empty
 from django_lazyauth.kit.text import has_bad_characters
+from django_lazyauth.openid.jose import TokenRejected, check_clean
 from django_lazyauth.openid.resource_indicators import are_sound_resources
 from django_lazyauth.tokens.logout_token import read_hint
 from django_lazyauth.toolkit import clients
@@ -296,13 +297,18 @@ def _not_for_this_client(client: clients.Client, scopes: list[str]) -> Finding |
 
 
 def _bad_claims(parameters: QueryDict) -> Finding | None:
-    """Refuse a ``claims`` parameter that is no JSON. Others are ignored: it is not supported (OIDC Core §5.5)."""
+    """Refuse a ``claims`` parameter that is no JSON, or that no database can hold any part of (I18).
+
+    Others are ignored: it is not supported (OIDC Core §5.5).
+    """
     claims = parameters.get("claims")
-    if claims and "openid" in parameters.get("scope", "").split():
-        try:
-            json.loads(claims)
-        except (ValueError, RecursionError):
+    try:
+        check_clean(json.loads(claims) if claims else None)
+    except (ValueError, RecursionError):
+        if "openid" in parameters.get("scope", "").split():
             return "invalid_request", "Malformed claims parameter"
+    except TokenRejected:
+        return "invalid_request", "The claims parameter holds characters or numbers that it cannot hold."
     return None
 
 

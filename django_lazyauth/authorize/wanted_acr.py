@@ -43,7 +43,7 @@ def read_wanted_acr(parameters: QueryDict, default: tuple[str, ...] = ()) -> Wan
     """
     claim = _acr_of(parameters.get("claims", ""))
     named = [claim.get("value"), *_listed(claim.get("values"))]
-    of_claim = [value for value in named if isinstance(value, str) and value and " " not in value]
+    of_claim = [value for value in named if isinstance(value, str) and value.split() == [value]]
     if claim.get("essential") is True and of_claim:
         return WantedAcr(_fitting(of_claim), is_essential=True)
     known = lazyauth_settings.acr_values

@@ -238,6 +238,9 @@ def consent_view(request: HttpRequest) -> HttpResponse:
     if wants_another_account(request):
         asked = replace(carried.checked, prompts=carried.checked.prompts | {"select_account"})
         return show_first_choices(request, carried.of(asked), user=None)
+    if not may_continue(carried.checked.prompts) or usable_user(request, carried.checked) is None:
+        # The page stayed open for longer than the client lets a sign-in count, or was never shown for this request.
+        return show_first_choices(request, carried, user=None)
     pending = _keep(carried)
 
     def work() -> Acted:

@@ -10,6 +10,8 @@ from django.http import QueryDict
 
 from django_lazyauth.authorize.wanted_acr import WantedAcr, read_wanted_acr
 from django_lazyauth.models import PendingAuthorization, Status
+from django_lazyauth.sign_in.complete import adopt_signed_in
+from django_lazyauth.sign_in.leg import SignInMovedOn
 from tests.support.journey import (
     come_back,
     consent,
@@ -24,7 +26,6 @@ from tests.tokens.conftest import decoded
 from tests.web.site import (
     answer_to,
     ask,
-    assert_error_page,
     is_choice_page,
     is_consent_page,
     make_user,
@@ -84,7 +85,7 @@ READ = {
     "another shape": ({"claims": json.dumps({"id_token": [{"acr": 1}]})}, (), False),
     "no object": ({"claims": "[1]"}, (), False),
     "no JSON": ({"claims": "[" * 5000}, (), False),
-    "odd values": ({"claims": essential(1, None, "", "a b", [MFA], MFA)}, (MFA,), True),
+    "odd values": ({"claims": essential(1, None, "", "a b", "a\tb", "\n", [MFA], MFA)}, (MFA,), True),
     "truthy is not true": (
         {"claims": json.dumps({"id_token": {"acr": {"essential": 1, "value": "x"}}})},
         (),
@@ -116,6 +117,18 @@ def test_what_the_row_has_no_room_for_makes_the_request_stricter():
     assert (len(found.values), found.is_essential) == (4, True)
     given["claims"] = essential("x" * 2000)
     assert not read_wanted_acr(given).allows("x" * 2000)
+
+
+UNCLEAN = {"NUL": "a\0b", "a lone surrogate": "\ud800", "a deep nest": json.loads("[" * 20 + "]" * 20)}
+
+
+@pytest.mark.parametrize("scope", ["openid", "profile"])
+@pytest.mark.parametrize("value", UNCLEAN.values(), ids=UNCLEAN)
+def test_i18_claims_that_no_database_can_hold_are_refused(client_, value, scope):
+    """I18: JSON hides what the parameter itself may not hold, and the row keeps the classes."""
+    answer = ask(make_browser(), client_, claims=essential(MFA, value), scope=scope)
+    assert answer_to(client_, answer)["error"] == "invalid_request"
+    assert not PendingAuthorization.objects.exists()
 
 
 # -- who signs in again ----------------------------------------------------------------------------------------
@@ -211,10 +224,23 @@ def test_i8_a_weaker_sign_in_in_another_tab_does_not_answer_the_page(client_, si
     page = ask(browser, client_, claims=essential(MFA), scope="openid offline_access")
     assert is_consent_page(page)
     with_acr(browser, PWD)
-    assert_error_page(submit(browser, page, decision="allow"))
+    assert is_choice_page(submit(browser, page, decision="allow"))
     with_acr(browser, MFA)
     page = ask(browser, client_, claims=essential(MFA), scope="openid offline_access")
     assert "code" in answer_to(client_, submit(browser, page, decision="allow"))
+
+
+def test_i8_nobody_is_adopted_who_signed_in_more_weakly(client_, rf):
+    """The last look, in the room: the browser may sign in otherwise between the look of the page and this one."""
+    browser, user = make_browser(), make_user()
+    start(browser, client_, claims=essential(MFA))
+    pending = PendingAuthorization.objects.get()
+    signed_in(user, browser=browser)
+    with_acr(browser, PWD)
+    request = rf.get("/")
+    request.session, request.user = browser.session, user
+    with pytest.raises(SignInMovedOn):
+        adopt_signed_in(request, pending, user)
 
 
 def test_a_page_of_an_earlier_release_asks_for_nothing(client_, monkeypatch):

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.utils import timezone
+from oauth2_provider.models import get_application_model
 
 from django_lazyauth.models import (
     Consent,
@@ -20,6 +21,7 @@ from django_lazyauth.models import (
     UpstreamToken,
 )
 from django_lazyauth.web.binding import form_token
+from django_lazyauth.web.consent import consent_form
 from tests.support.journey import (
     OAuthClient,
     code_for,
@@ -259,6 +261,42 @@ def test_a_page_that_lay_about_too_long_is_refused(client_, lazyauth):
     assert_error_page(submit(browser, page, decision="allow"))
     assert_error_page(get(browser, form_of(page)[0]))
     assert codes() == 0
+
+
+#: What a client may ask that who signed in an hour ago does not meet.
+LATER = {
+    "another sign-in": {"prompt": "login"},
+    "a new account": {"prompt": "create"},
+    "a younger sign-in": {"max_age": "60"},
+}
+
+
+@pytest.mark.parametrize("changes", LATER.values(), ids=LATER)
+def test_a_consent_form_of_ones_own_making_replaces_no_sign_in(client_, changes):
+    """OpenID Connect Core §3.1.2.1: who has the cookie makes form tokens. An open browser is no new sign-in."""
+    user = make_user()
+    browser = signed_in(user, ago=timedelta(hours=1))
+    page = ask(browser, client_, **changes)
+    assert is_choice_page(page)
+    (name,) = filter(COOKIE.fullmatch, browser.cookies)
+    row = get_application_model().objects.get(client_id=client_.client_id)
+    made = form_token(browser.cookies[name].value, consent_form(row, user))
+    fields = form_of(page)[1] | {"form_token": made, "decision": "allow"}
+    assert is_choice_page(post(browser, "/authorize/consent", fields))
+    assert not PendingAuthorization.objects.exists()
+
+
+def test_a_sign_in_that_grew_too_old_on_the_page_is_asked_for_again(client_):
+    """OpenID Connect Core §3.1.2.1, `max_age`: it counts until the person answers."""
+    user = make_user()
+    browser = signed_in(user)
+    page = ask(browser, client_, max_age="60")
+    assert is_consent_page(page)
+    signed_in(user, ago=timedelta(seconds=61), browser=browser)
+    again = submit(browser, page, decision="allow")
+    assert is_choice_page(again)
+    answer = come_back(browser, submit(browser, again, provider="demo"), subject="ada")
+    assert is_consent_page(get(browser, answer.headers["Location"]))
 
 
 def test_a_client_that_dropped_its_redirect_uri_gets_no_answer_there(client_):
