@@ -48,8 +48,8 @@ class ClientSessionAdmin(EndsSessions):
 
     hidden = HIDDEN
     is_deletable = False
-    list_display = ("session_id", "user", "client", "provider", "exchanged_at", "last_used_at")
-    list_filter = (ProviderFilter,)
+    list_display = ("session_id", "user", "client", "provider", "grant", "exchanged_at", "last_used_at")
+    list_filter = (ProviderFilter, "grant")
     list_select_related = ("user", "client")
     uuid_fields, client_fields, user_fields = ("session_id",), ("client",), ("user",)
     search_help_text = SEARCH_HELP

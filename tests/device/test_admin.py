@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.urls import include, path, reverse
 
 from django_lazyauth.models import DeviceAuthorization, DeviceStatus, PendingAuthorization, Status
-from tests.support.devices import answer, claim, codes, poll
+from tests.support.devices import answer, claim, codes, connect, poll
 from tests.support.journey import make_browser
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("television"), pytest.mark.urls(__name__)]
@@ -54,3 +54,13 @@ def test_ending_a_device_ends_what_it_waits_for(operator, state):
     assert poll(asked).json()["error"] == "invalid_grant"
     assert DeviceAuthorization.objects.get().status == DeviceStatus.ENDED
     assert not PendingAuthorization.objects.exclude(status=Status.FAILED).exists()
+
+
+def test_sessions_are_listed_by_grant(operator):
+    """Spec 8.10."""
+    connect()
+    url = reverse("admin:lazyauth_clientsession_changelist")
+    assert "device code" in operator.get(url, secure=True).content.decode()
+    for grant, count in (("device", 1), ("code", 0)):
+        page = operator.get(url, {"grant__exact": grant}, secure=True).content.decode()
+        assert page.count('class="action-select"') == count

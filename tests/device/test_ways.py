@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import jwt
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.checks import run_checks
+from django.core.management import call_command
+from django.utils import timezone
 
-from django_lazyauth.models import PendingAuthorization, ProviderIdentity
+from django_lazyauth.models import (
+    ClientRegistration,
+    DeviceAuthorization,
+    PendingAuthorization,
+    ProviderIdentity,
+)
+from tests.clients.test_documents import documents  # noqa: F401 - a fixture
 from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.sign_in.test_sso_pages import back, consent_of, type_domain
 from tests.support.devices import CLIENT_ID, DEVICE_CODE, answer, ask, claim, codes, connect, poll
@@ -155,3 +165,35 @@ def test_what_the_page_is_called_with_cannot_hurt():
         assert b"<script>alert" not in page.content
     form = {"grant_type": DEVICE_CODE, "client_id": CLIENT_ID}
     assert post_form(make_browser(), "/token", form).json()["error"] == "invalid_request"
+
+
+VS_CODE = {
+    "grant_types": ["authorization_code", "refresh_token", DEVICE_CODE],
+    "token_endpoint_auth_method": "none",
+    "redirect_uris": ["http://127.0.0.1:33418/"],
+}
+
+
+@pytest.mark.parametrize("strangers", [False, True])
+def test_a_document_that_names_the_grant_is_read_at_the_first_request(documents, lazyauth, strangers):  # noqa: F811
+    """Spec 8.1: VS Code's document, which was never heard of here. The rest of it is served in any case."""
+    lazyauth(DEVICE_FLOW={"strangers": strangers})
+    client = documents(**VS_CODE)
+    asked = ask(client.client_id)
+    if not strangers:
+        assert (asked.status_code, asked.json()["error"]) == (400, "unauthorized_client")
+        return
+    assert asked.status_code == 200, asked.content
+    answer(make_browser(), asked.json())
+    assert poll(asked.json(), client.client_id).status_code == 200
+
+
+def test_a_client_of_a_document_that_nobody_used_goes_with_its_devices(documents, lazyauth):  # noqa: F811
+    """I16: the sweep of unused clients is not held up by what their devices wait for."""
+    lazyauth(DEVICE_FLOW={"strangers": True})
+    asked = ask(documents(**VS_CODE).client_id).json()
+    claim(make_browser(), asked)
+    ClientRegistration.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    call_command("sweep_lazyauth", verbosity=0)
+    assert not DeviceAuthorization.objects.exists()
+    assert not ClientRegistration.objects.exists()
