@@ -15,7 +15,7 @@ QUICK  := "not services and not browser and not slow"
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve serve-themed test test-slow test-services services-legacy services-others test-pgbouncer test-mariadb test-browser \
-	upstreams clients mutants matrix lint types style ready bench pins clean
+	upstreams clients interop mutants matrix lint types style ready bench pins clean
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,11 @@ upstreams: $(VENV)/dev.stamp  ## Sign in with real providers of npm and PyPI, an
 
 clients: $(VENV)/dev.stamp  ## Clients of npm and PyPI in each way that they can ask, and write docs/compatibility.md
 	$(PYTEST) -p tests.stock_clients.matrix.table tests/stock_clients/matrix
+
+# One after the other: both write docs/compatibility.md.
+interop:
+	$(MAKE) upstreams
+	$(MAKE) clients
 
 mutants: $(VENV)/dev.stamp  ## Break one line of the product after the other, and see that its tests fail (ONLY="a name")
 	$(BIN)/python -m tests.mutants $(ONLY)
