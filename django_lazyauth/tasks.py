@@ -26,18 +26,22 @@ LONGEST_COUNTDOWN = timedelta(minutes=5)
 @shared_task(name="django_lazyauth.sweep", ignore_result=True)
 def sweep_task() -> None:
     """Delete what has expired. Run it every few minutes."""
+    from django_lazyauth.upkeep.periodic import noted
     from django_lazyauth.upkeep.sweep import sweep
 
-    for _ in sweep():
-        pass
+    with noted("sweep"):
+        for _ in sweep():
+            pass
 
 
 @shared_task(name="django_lazyauth.refresh_provider_keys", ignore_result=True)
 def refresh_provider_keys() -> None:
     """Refresh the stored keys of configured providers. A failure is logged, and the stored keys stay."""
     from django_lazyauth.providers import key_refresh
+    from django_lazyauth.upkeep.periodic import noted
 
-    key_refresh.refresh_providers()
+    with noted("refresh_provider_keys"):
+        key_refresh.refresh_providers()
 
 
 @shared_task(name="django_lazyauth.refresh_provider", ignore_result=True)
@@ -73,9 +77,11 @@ def deliver_logout(session_id: str) -> None:
 def deliver_logouts() -> None:
     """Send a message for each notification that is due: a lost message, or a later try."""
     from django_lazyauth.sessions import backchannel, logout_queue
+    from django_lazyauth.upkeep.periodic import noted
 
-    for session_id in backchannel.due_sessions():
-        logout_queue.send_message(session_id)
+    with noted("deliver_logouts"):
+        for session_id in backchannel.due_sessions():
+            logout_queue.send_message(session_id)
 
 
 def schedule(

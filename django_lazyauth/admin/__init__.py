@@ -5,6 +5,7 @@ from . import (  # noqa: F401 - registers the admin classes
     devices,
     identities,
     initial_access_tokens,
+    overview,
     providers,
     sessions,
     sign_ins,

@@ -6,6 +6,7 @@ searches inside of every value. None of that happens here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -84,23 +85,36 @@ class LargeTable(ModelAdmin):
         return (queryset.filter(self._named(term)) if term else queryset), False
 
     def _named(self, term: str) -> Q:
+        """Return the condition for what *term* names. Names of clients are looked at where it names nothing else."""
         try:
             session = UUID(term)
         except ValueError:
             session = None
-        found = Q(pk__in=[])
+        people = rooms.people.find_people(term) if self.user_fields else None
+        users = people.users if people is not None else ()
+        clients = self._clients(term, session, users)
+        found = Q(pk__in=[]) if people is None else self._of_people(people)
         for fields, keys in (
             (self.uuid_fields, [] if session is None else [session]),
             (self.text_fields, [term]),
-            (
-                self.client_fields,
-                rooms.search.find_clients(term) if session is None and self.client_fields else [],
-            ),
-            (self.user_fields, list(rooms.people.find_people(term).users) if self.user_fields else []),
+            (self.client_fields, clients),
         ):
             for field in fields if keys else ():
                 found |= Q(**{f"{field}__in": keys})
         return found
+
+    def _of_people(self, people: Any) -> Q:
+        """Return the condition for the rows of *people*."""
+        found = Q(pk__in=[])
+        for field in self.user_fields if people.users else ():
+            found |= Q(**{f"{field}__in": people.users})
+        return found
+
+    def _clients(self, term: str, session: UUID | None, users: Sequence[Any]) -> list[Any]:
+        if session is not None or not self.client_fields:
+            return []
+        found = rooms.search.find_clients(term, by_name=False)
+        return found if found or users else rooms.search.find_clients(term)
 
 
 class ProviderFilter(admin.SimpleListFilter):

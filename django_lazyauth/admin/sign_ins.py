@@ -81,7 +81,7 @@ class SignInAdmin(ReadOnlyAdmin):
     list_display_links = ("person", "short_id")
     list_filter = (OutcomeFilter, ReasonFilter, EndedAtFilter)
     list_select_related = ("client", "user")
-    uuid_fields, client_fields = ("session_id",), ("client",)
+    uuid_fields, client_fields, user_fields = ("session_id",), ("client",), ("user",)
     search_help_text = SEARCH_HELP
     fieldsets = (
         (None, {"fields": ("outcome", "why", "steps")}),
@@ -126,12 +126,12 @@ class SignInAdmin(ReadOnlyAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return [name for _title, options in self.fieldsets for name in options["fields"]]
 
-    def _named(self, term: str) -> Q:
-        people = rooms.people.find_people(term)
-        found = super()._named(term) | Q(said_subject__in=people.subjects) | Q(said_email__in=people.emails)
+    def _of_people(self, people: Any) -> Q:
+        """Return the condition for what is theirs, and for what was said of them where no user is named."""
+        found = super()._of_people(people)
         if people.users:
-            found |= Q(user_id__in=people.users) | Q(link_to_id__in=people.users)
-        return found
+            found |= Q(link_to_id__in=people.users)
+        return found | Q(said_subject__in=people.subjects) | Q(said_email__in=people.emails)
 
     # -- columns -------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from .keys import ProviderKeySet
 from .lease import NamedLease
 from .legacy import LEGACY_TYPES, LegacyUpstreamToken
 from .logout import DeliveryState, LogoutDelivery, UsedLogoutToken
+from .periodic import Overview, PeriodicRun
 from .sign_in_log import Noted, Reason
 from .status import GrantKind, Status
 from .successor import SealedSuccessor
@@ -43,7 +44,9 @@ __all__ = [
     "LogoutDelivery",
     "NamedLease",
     "Noted",
+    "Overview",
     "PendingAuthorization",
+    "PeriodicRun",
     "ProofKind",
     "ProviderIdentity",
     "ProviderKeySet",

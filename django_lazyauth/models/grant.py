@@ -130,7 +130,11 @@ class UpstreamGrant(models.Model):
                 fields=["next_attempt_at"],
                 name="lazyauth_grant_leaving",
                 condition=Q(state=GrantState.LEAVING),
-            )
+            ),
+            # Operators look for the few that are not live.
+            models.Index(
+                fields=["state", "id"], name="lazyauth_grant_not_live", condition=~Q(state=GrantState.LIVE)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -89,6 +89,11 @@ class LogoutDelivery(models.Model):
             models.Index(
                 fields=["next_attempt_at"], name="lazyauth_logout_due", condition=Q(state="waiting")
             ),
+            models.Index(
+                fields=["state", "id"],
+                name="lazyauth_logout_undelivered",
+                condition=Q(state__in=["refused", "given_up"]),
+            ),
             models.Index(fields=["updated_at"], name="lazyauth_logout_age", condition=~Q(state="waiting")),
         ]
         constraints = [

@@ -1,8 +1,8 @@
 """A site with many live sessions, written by SQL in seconds. PostgreSQL only.
 
 Each person has one identity, one session with all of its tokens, a sealed upstream bundle, a consent, a kept answer of
-the flow and one of the last refresh. There is a registered client for each person, too; the sessions are all of one
-client. They began two to ten days ago, and the sweep has seen them. Nothing has expired except access and ID tokens, as
+the flow and one of the last refresh, and a logout that was delivered. There is a registered client for each person,
+too; the sessions are all of one client. They began two to ten days ago, and the sweep has seen them. Nothing has expired except access and ID tokens, as
 usual.
 """
 
@@ -28,6 +28,7 @@ from django_lazyauth.models import (
     ClientRegistration,
     Consent,
     FlowAnswer,
+    LogoutDelivery,
     PendingAuthorization,
     ProviderIdentity,
     SealedSuccessor,
@@ -107,6 +108,7 @@ def models() -> list[type[Model]]:
         Consent,
         FlowAnswer,
         SealedSuccessor,
+        LogoutDelivery,
     ]
 
 
@@ -217,6 +219,14 @@ def fill(count: int, *, application: Any) -> Filled:
             "claimed_at": "now() + interval '1 day'",
             "answered_at": "now()",
         },
+        LogoutDelivery: {
+            "id": key,
+            "session_id": "md5('over' || n)::uuid",
+            "client_id": client,
+            "subject": key,
+            "state": "'delivered'",
+            "attempts": "1",
+        },
         SealedSuccessor: {
             "id": key,
             "token_digest": "md5(n::text) || md5('s' || n)",
@@ -252,6 +262,8 @@ def _blank(field: Any) -> str:
         return "now()"
     if isinstance(field, JSONField):
         return "'[]'"
+    if isinstance(field.default, str):
+        return f"'{field.default}'"
     return "0" if isinstance(field, IntegerField) else "''"
 
 

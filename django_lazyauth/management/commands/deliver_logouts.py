@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 
 from django_lazyauth.management.terminal import Terminal, add_json
 from django_lazyauth.sessions.backchannel import deliver_due
+from django_lazyauth.upkeep.periodic import noted
 
 
 class Command(Terminal):
@@ -18,7 +19,8 @@ class Command(Terminal):
         add_json(parser)
 
     def handle(self, *args: Any, as_json: bool = False, **options: Any) -> None:
-        tried = deliver_due()
+        with noted("deliver_logouts"):
+            tried = deliver_due()
         if as_json:
             self.print_json({"tried": tried})
         else:

@@ -11,6 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from django_lazyauth.management.terminal import Terminal, add_json, require_known
 from django_lazyauth.providers import key_refresh
+from django_lazyauth.upkeep.periodic import noted
 
 
 class Command(Terminal):
@@ -24,7 +25,8 @@ class Command(Terminal):
 
     def handle(self, *args: Any, names: list[str], due: bool, as_json: bool = False, **options: Any) -> None:
         require_known(names, key_refresh.openid_provider_names(), "provider with keys")
-        reports = key_refresh.refresh_providers(names, force=not due)
+        with noted("refresh_provider_keys"):
+            reports = key_refresh.refresh_providers(names, force=not due)
         if as_json:
             found = {
                 one.provider: one.outcome.value if one.outcome else f"failed: {one.detail}" for one in reports

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from django_lazyauth.management.terminal import Terminal, add_json
+from django_lazyauth.upkeep.periodic import noted
 from django_lazyauth.upkeep.sweep import BATCH_SIZE, sweep
 
 
@@ -20,9 +21,10 @@ class Command(Terminal):
 
     def handle(self, *args: Any, as_json: bool = False, **options: Any) -> None:
         counts = {}
-        for swept in sweep(batch_size=max(1, options["batch_size"])):
-            counts[swept.kind] = swept.count
-            if not as_json:
-                self.stdout.write(f"{swept.kind}: {swept.count}")
+        with noted("sweep"):
+            for swept in sweep(batch_size=max(1, options["batch_size"])):
+                counts[swept.kind] = swept.count
+                if not as_json:
+                    self.stdout.write(f"{swept.kind}: {swept.count}")
         if as_json:
             self.print_json(counts)

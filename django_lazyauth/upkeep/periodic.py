@@ -1,0 +1,44 @@
+"""Note when a periodic task ran, so that operators see that cron or Celery beat is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Final
+
+from django.db import DatabaseError, InterfaceError, router
+from django.utils import timezone
+
+from django_lazyauth.kit.retry import drop_if_broken
+from django_lazyauth.models import PeriodicRun
+
+#: Task → after which time its next run is overdue. Much longer than the schedule of ``tasks.schedule``: a cron may be
+#: slower.
+OVERDUE_AFTER: Final = {
+    "sweep": timedelta(hours=1),
+    "refresh_provider_keys": timedelta(days=1),
+    "deliver_logouts": timedelta(hours=1),
+}
+
+
+@contextmanager
+def noted(name: str) -> Iterator[None]:
+    """Note that the task *name* runs, and how it ended. A database that fails here stops no task."""
+    _write(name, started_at=timezone.now(), finished_at=None, error="")
+    try:
+        yield
+    except Exception as error:
+        _write(name, finished_at=timezone.now(), error=type(error).__name__[:128])
+        raise
+    _write(name, finished_at=timezone.now(), error="")
+
+
+def _write(name: str, **values: object) -> None:
+    using = router.db_for_write(PeriodicRun)
+    try:
+        rows = PeriodicRun.objects.using(using)
+        if not rows.filter(pk=name).update(**values) and "started_at" in values:
+            rows.bulk_create([PeriodicRun(name=name, **values)], ignore_conflicts=True)
+    except (DatabaseError, InterfaceError):
+        drop_if_broken(using)
