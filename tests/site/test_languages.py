@@ -146,7 +146,7 @@ def test_no_translation_waits_for_somebody_to_look_at_it(language):
 @pytest.mark.django_db
 @pytest.mark.urls(__name__)
 @pytest.mark.parametrize(
-    ("language", "hint"), [("de", "Sitzung, Client oder"), ("fr", "Session, client, ou")]
+    ("language", "hint"), [("de", "E-Mail-Adresse, Benutzername"), ("fr", "Adresse e-mail, nom")]
 )
 def test_the_admin_speaks_the_language_of_the_operator(client, language, hint):
     client.force_login(get_user_model().objects.create_superuser("operator", "operator@site.example", "pw"))
