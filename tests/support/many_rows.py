@@ -2,8 +2,8 @@
 
 Each person has one identity, one session with all of its tokens, a sealed upstream bundle, a consent, a kept answer of
 the flow and one of the last refresh, and a logout that was delivered. There is a registered client for each person,
-too; the sessions are all of one client. They began two to ten days ago, and the sweep has seen them. Nothing has expired
-except access and ID tokens, as usual.
+too; the sessions are all of one client. They began two to ten days ago, and the sweep has seen them. Nothing has
+expired except access and ID tokens, as usual.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ class OverviewAdmin(ReadOnlyAdmin):
         return Line(row.pk, "; ".join(map(str, parts)) or "–", url, is_failing or bool(row.failures))
 
     def _stock(self, found: Any, caps: dict[str, int], limit: int) -> list[Line]:
-        clients = self._clients()
+        clients = self._url_of_clients()
         waiting = f"{clients}?state=waits" if clients else ""
         unused = sum(found.unused_clients.values())
         return [
@@ -136,7 +136,7 @@ class OverviewAdmin(ReadOnlyAdmin):
     def _list(self, name: str) -> str:
         return reverse(f"admin:{name}_changelist", current_app=self.admin_site.name)
 
-    def _clients(self) -> str:
+    def _url_of_clients(self) -> str:
         from django_lazyauth.toolkit import clients
 
         meta = clients.get_client_model()._meta
