@@ -50,17 +50,19 @@ def test_the_picture_is_there(site: Site, somebody, tmp_path: Path, name: str):
 
 
 def take(site: Site, somebody, name: str, file: Path, **options: object) -> Path:
-    """Photograph the card of a page, at twice the device pixels."""
+    """Photograph the card of a page and what stands above it, at twice the device pixels."""
     viewport = {"width": 800, "height": 1000}
     person: Somebody = somebody(viewport=viewport, device_scale_factor=2, **options)
     PICTURES[name](person, site.client(CLIENT_ID, REDIRECT_URI))
+    header = person.page.locator("header").bounding_box()
     card = person.page.locator("main").bounding_box()
+    assert header is not None
     assert card is not None
     clip = {
         "x": card["x"] - MARGIN,
-        "y": card["y"] - MARGIN,
+        "y": header["y"] - MARGIN,
         "width": card["width"] + 2 * MARGIN,
-        "height": card["height"] + 2 * MARGIN,
+        "height": card["y"] - header["y"] + card["height"] + 2 * MARGIN,
     }
     person.page.mouse.move(0, 0)
     file.parent.mkdir(parents=True, exist_ok=True)
