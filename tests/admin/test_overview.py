@@ -57,7 +57,7 @@ def lines(page) -> dict[str, tuple[str, str, bool]]:
         if label is not None:
             link = label.find("a")
             found[label.get_text(strip=True)] = (
-                value.get_text(strip=True),
+                value.get_text(" ", strip=True).removeprefix("⚠ "),
                 link["href"] if link else "",
                 value.find("strong") is not None,
             )

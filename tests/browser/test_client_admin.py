@@ -78,11 +78,24 @@ def test_the_list_and_a_client_look_as_in_the_docs(site: Site, clients, operator
     picture(operator, "admin-client", tmp_path)
 
 
+def test_the_overview_and_an_act_look_as_in_the_docs(site: Site, clients, operator: Somebody, tmp_path: Path):
+    """Spec 10: the first link of the app, and what asks before it ends something."""
+    operator.page.locator(".app-lazyauth th a").first.click()
+    assert "Sign-ins of the last 24 hours" in operator.page.text_content("#content")
+    picture(operator, "admin-overview", tmp_path)
+    operator.page.goto(f"{site.url}/admin/oauth2_provider/application/")
+    operator.follow("Field Notes")
+    operator.follow("Disable: refuse them from now on")
+    assert "refused at once" in operator.page.inner_text("#content")
+    picture(operator, "admin-act", tmp_path)
+
+
 def test_a_new_secret_is_shown_once(site: Site, clients, operator: Somebody, tmp_path: Path):
     operator.page.goto(f"{site.url}/admin/oauth2_provider/application/")
     operator.follow("Field Notes")
     operator.follow("New secret")
-    operator.press("Make a new secret")
+    operator.page.get_by_label("Why (kept in the history)").fill("it was in a log")
+    operator.press("New secret")
     secret = operator.page.locator("#shown-once").inner_text()
     assert len(secret) == 43
     assert works(site, clients["Field Notes"], secret)
