@@ -13,7 +13,11 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from django_lazyauth.clients.last_used import note_use
-from django_lazyauth.clients.redirects import authorization_response, redirect_uri_allowed
+from django_lazyauth.clients.redirects import (
+    AuthorizationResponse,
+    authorization_response,
+    redirect_uri_allowed,
+)
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import AccessDenied, InvalidGrant, ProviderError
 from django_lazyauth.kit.retry import known_by, retries_on_conflict
@@ -40,8 +44,8 @@ from .device_request import device_flow_for
 
 
 @retries_on_conflict
-def allow(pending: PendingAuthorization) -> str:
-    """Record that the person allowed the request, issue its code, and return the URL that carries it.
+def allow(pending: PendingAuthorization) -> AuthorizationResponse:
+    """Record that the person allowed the request, issue its code, and return the answer that carries it.
 
     Raises:
         InvalidGrant: The row does not wait for consent, or the client changed since it asked.
@@ -60,7 +64,9 @@ def allow(pending: PendingAuthorization) -> str:
     issued = PendingAuthorization.objects.using(_database()).filter(pk=pending.pk, code_digest=digest(code))
     with known_by(issued):
         _issue(pending, digest(code), timezone.now() + lazyauth_settings.code_lifetime)
-    return authorization_response(pending.redirect_uri, code=code, state=pending.state)
+    return authorization_response(
+        pending.redirect_uri, code=code, state=pending.state, is_posted=pending.is_answer_posted
+    )
 
 
 def _is_served(pending: PendingAuthorization) -> bool:
@@ -72,7 +78,7 @@ def _is_served(pending: PendingAuthorization) -> bool:
     return redirect_uri_allowed(pending.client, pending.redirect_uri)
 
 
-def _allow_device(pending: PendingAuthorization) -> str:
+def _allow_device(pending: PendingAuthorization) -> AuthorizationResponse:
     """Let the device redeem the code that it has (RFC 8628 §3.5). Its browser learns nothing of that code."""
     waiting = device.waiting_device(pending)
     issued = PendingAuthorization.objects.using(_database()).filter(
@@ -80,7 +86,7 @@ def _allow_device(pending: PendingAuthorization) -> str:
     )
     with known_by(issued):
         _issue(pending, waiting.device_digest, waiting.expires_at, device_row=waiting)
-    return pending.redirect_uri
+    return AuthorizationResponse(pending.redirect_uri)
 
 
 def _issue(
@@ -132,8 +138,8 @@ def signs_in_later(pending: PendingAuthorization) -> bool:
     return has_pages_here and DeferredRegistration.objects.filter(pk=pending.pk).exists()
 
 
-def deny(pending: PendingAuthorization) -> str:
-    """Record that the person refused, and return the URL that tells the client.
+def deny(pending: PendingAuthorization) -> AuthorizationResponse:
+    """Record that the person refused, and return what tells the client.
 
     Raises:
         InvalidGrant: The row does not wait for consent.

@@ -104,6 +104,7 @@ def _new_row(
         scope=" ".join(request.scopes),
         resource=list(request.resources),
         state=request.state,
+        is_answer_posted=request.is_answer_posted,
         nonce=request.nonce,
         code_challenge=request.code_challenge,
         prompt=" ".join(sorted(request.prompts)),

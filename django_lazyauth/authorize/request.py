@@ -15,7 +15,7 @@ from datetime import datetime
 
 from django.http import QueryDict
 
-from django_lazyauth.clients.redirects import redirect_uri_allowed
+from django_lazyauth.clients.redirects import can_be_posted_to, redirect_uri_allowed
 from django_lazyauth.conf import is_fapi2, lazyauth_settings
 from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.kit.http import without_empty
@@ -36,6 +36,9 @@ from .wanted_acr import ANY_ACR, WantedAcr, read_wanted_acr
 
 #: S256 of anything is 32 octets, 43 characters of base64url (RFC 7636 §4.2).
 S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+#: How the answer comes back (OAuth 2.0 Multiple Response Types §2.1, OAuth 2.0 Form Post Response Mode).
+FORM_POST = "form_post"
+RESPONSE_MODES = ("query", FORM_POST)
 PROMPTS = frozenset({"none", "login", "consent", "select_account", "create"})
 #: The SHA-256 thumbprint of a key (RFC 9449 §10).
 THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}\Z")
@@ -60,6 +63,10 @@ ADDRESSING = ("client_id", "redirect_uri")
 REPEATABLE = frozenset({"resource"})
 #: Parameters that ask for what is not served, each with an error code of its own (OpenID Connect Core §3.1.2.6).
 NOT_SUPPORTED = ("request", "request_uri", "registration")
+
+
+#: An error code and its description.
+Finding = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,7 @@ class AuthorizationRequest:
         subject_hint: The user that ``id_token_hint`` names; empty if it names nobody, ``None`` if none was sent.
         jkt: Thumbprint of the key that the code is bound to (RFC 9449 §10); empty where it is bound to none.
         single_use: What it was handed over in; ``None`` for a plain request.
+        is_answer_posted: The client gets its answer in the body of a form.
     """
 
     client: clients.Client
@@ -120,6 +128,7 @@ class AuthorizationRequest:
     jkt: str = ""
     wanted_acr: WantedAcr = ANY_ACR
     single_use: SingleUse | None = None
+    is_answer_posted: bool = False
 
 
 class AuthorizationRefused(LazyAuthError):
@@ -129,15 +138,23 @@ class AuthorizationRefused(LazyAuthError):
         error: The code of the RFC that registers it.
         redirect_uri: Where the error goes; ``None`` when only a page may show it.
         state: The client's, echoed with the error.
+        is_posted: The error goes there in the body of a form.
     """
 
     def __init__(
-        self, error: str, description: str, *, redirect_uri: str | None = None, state: str = ""
+        self,
+        error: str,
+        description: str,
+        *,
+        redirect_uri: str | None = None,
+        state: str = "",
+        is_posted: bool = False,
     ) -> None:
         self.error = error
         self.description = description
         self.redirect_uri = redirect_uri
         self.state = state
+        self.is_posted = is_posted
         super().__init__(error)
 
 
@@ -152,18 +169,14 @@ def validate_authorization(parameters: QueryDict, arrival: Arrival = PLAIN) -> A
     client = _client_of(parameters)
     redirect_uri = _redirect_uri_of(parameters, client)
     scopes = _scopes_of(parameters, client)
-    finding = (
-        _malformed(parameters)
-        or _arrived_wrongly(client, arrival)
-        or _not_served(parameters)
-        or _no_pkce(parameters)
-        or _bad_thumbprint(parameters)
-        or _bad_openid(parameters)
-        or _not_for_this_client(client, scopes)
-        or _bad_claims(parameters)
-    )
+    finding = _first_finding(parameters, arrival, client, redirect_uri, scopes)
     if finding is not None:
-        raise AuthorizationRefused(*finding, redirect_uri=redirect_uri, state=_state_of(parameters))
+        raise AuthorizationRefused(
+            *finding,
+            redirect_uri=redirect_uri,
+            state=_state_of(parameters),
+            is_posted=_is_posted(parameters, redirect_uri),
+        )
     return AuthorizationRequest(
         client=client,
         redirect_uri=redirect_uri,
@@ -180,6 +193,22 @@ def validate_authorization(parameters: QueryDict, arrival: Arrival = PLAIN) -> A
         jkt=parameters.get("dpop_jkt", ""),
         wanted_acr=read_wanted_acr(parameters, default_acr_values(client)),
         single_use=arrival.single_use,
+        is_answer_posted=_is_posted(parameters, redirect_uri),
+    )
+
+
+def _first_finding(
+    parameters: QueryDict, arrival: Arrival, client: clients.Client, redirect_uri: str, scopes: list[str]
+) -> Finding | None:
+    return (
+        _malformed(parameters)
+        or _arrived_wrongly(client, arrival)
+        or _not_served(parameters, redirect_uri)
+        or _no_pkce(parameters)
+        or _bad_thumbprint(parameters)
+        or _bad_openid(parameters)
+        or _not_for_this_client(client, scopes)
+        or _bad_claims(parameters)
     )
 
 
@@ -225,9 +254,6 @@ def _redirect_uri_of(parameters: QueryDict, client: clients.Client) -> str:
 
 # -- what is asked for: these errors go to the client ----------------------------------------------------
 
-#: An error code and its description.
-Finding = tuple[str, str]
-
 
 def _malformed(parameters: QueryDict) -> Finding | None:
     for name, values in parameters.lists():
@@ -251,7 +277,7 @@ def _arrived_wrongly(client: clients.Client, arrival: Arrival) -> Finding | None
     return None
 
 
-def _not_served(parameters: QueryDict) -> Finding | None:
+def _not_served(parameters: QueryDict, redirect_uri: str) -> Finding | None:
     for name in NOT_SUPPORTED:
         if parameters.get(name):
             return f"{name}_not_supported", f"The {name} parameter is not supported."
@@ -259,8 +285,13 @@ def _not_served(parameters: QueryDict) -> Finding | None:
         return "invalid_request", "Missing response_type parameter."
     if parameters["response_type"] != "code":
         return "unsupported_response_type", "response_type must be code."
-    if parameters.get("response_mode") not in (None, "", "query"):
-        return "invalid_request", "Only response_mode=query is supported."
+    if parameters.get("response_mode", "query") not in RESPONSE_MODES:
+        return "invalid_request", "response_mode must be query or form_post."
+    if parameters.get("response_mode") == FORM_POST and not can_be_posted_to(redirect_uri):
+        return (
+            "invalid_request",
+            "response_mode=form_post needs a redirect URI with http or https and a host name.",
+        )
     return None
 
 
@@ -320,6 +351,10 @@ def _scopes_of(parameters: QueryDict, client: clients.Client) -> list[str]:
 def _max_age_of(parameters: QueryDict, client: clients.Client) -> int | None:
     max_age = parameters.get("max_age")
     return int(max_age) if max_age else default_max_age(client)
+
+
+def _is_posted(parameters: QueryDict, redirect_uri: str) -> bool:
+    return parameters.getlist("response_mode") == [FORM_POST] and can_be_posted_to(redirect_uri)
 
 
 def _state_of(parameters: QueryDict) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -107,13 +108,48 @@ def _origin_of(uri: str) -> str:
     return f"{parts.scheme}://{host}"
 
 
-def authorization_response(redirect_uri: str, *, state: str, **parameters: str) -> str:
-    """Return the URL that brings the client its code, or an error (RFC 6749 §4.1.2).
+#: What a policy for forms can name (Content Security Policy §2.3.1). It knows no IPv6 address.
+POSTABLE = re.compile(r"https?://[A-Za-z0-9._-]+(?::\d{1,5})?(?:[/?].*)?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationResponse:
+    """What the browser brings to the client, and how.
+
+    Attributes:
+        parameters: The answer; empty where the browser is only sent on.
+        is_posted: In the body of a form (OAuth 2.0 Form Post Response Mode); otherwise in the query.
+    """
+
+    redirect_uri: str
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+    is_posted: bool = False
+
+    @property
+    def url(self) -> str:
+        """The URL that has the answer in its query."""
+        return with_parameters(self.redirect_uri, self.parameters) if self.parameters else self.redirect_uri
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the redirect URI (RFC 6454)."""
+        return _origin_of(self.redirect_uri)
+
+
+def authorization_response(
+    redirect_uri: str, *, state: str, is_posted: bool = False, **parameters: str
+) -> AuthorizationResponse:
+    """Return what brings the client its code, or an error (RFC 6749 §4.1.2).
 
     It always has ``iss`` (RFC 9207). Empty parameters are left out.
     """
     sent = {name: value for name, value in (*parameters.items(), ("state", state)) if value}
-    return with_parameters(redirect_uri, sent | {"iss": lazyauth_settings.issuer})
+    return AuthorizationResponse(redirect_uri, sent | {"iss": lazyauth_settings.issuer}, is_posted)
+
+
+def can_be_posted_to(uri: str) -> bool:
+    """Say whether a form may bring an answer to *uri*. An app that is opened by its scheme gets no body."""
+    return POSTABLE.match(uri) is not None
 
 
 def with_parameters(uri: str, parameters: Mapping[str, str]) -> str:

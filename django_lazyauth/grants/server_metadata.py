@@ -9,6 +9,7 @@ from typing import Any
 
 from django.urls import NoReverseMatch, reverse
 
+from django_lazyauth.authorize.request import RESPONSE_MODES
 from django_lazyauth.clients.by_key.assertion import ALGORITHMS
 from django_lazyauth.conf import allowed_algorithms, is_fapi2, lazyauth_settings
 from django_lazyauth.openid.dpop.proof import ALGORITHMS as PROOF_ALGORITHMS
@@ -84,7 +85,7 @@ def server_metadata() -> dict[str, Any]:
         **endpoints,
         "scopes_supported": advertised_scopes(),
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": list(RESPONSE_MODES),
         "grant_types_supported": list(served_grants()),
         "code_challenge_methods_supported": ["S256"],
         **_authentication(),

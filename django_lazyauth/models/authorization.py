@@ -138,6 +138,11 @@ class PendingAuthorization(LoggedSignIn):
     scope = models.TextField(_("scope"), blank=True)
     resource = models.JSONField(_("resource"), default=list, blank=True)
     state = models.TextField(_("state"), blank=True)
+    is_answer_posted = models.BooleanField(
+        _("answer is posted"),
+        default=False,
+        db_default=False,  # As at `client_auth`.
+    )
     nonce = models.CharField(_("nonce"), max_length=255, blank=True)
     code_challenge = models.CharField(_("code challenge"), max_length=128, blank=True)
     prompt = models.CharField(_("prompt"), max_length=64, blank=True)

@@ -17,6 +17,7 @@ from typing import Final
 
 from django.http import HttpRequest
 
+from django_lazyauth.clients.redirects import AuthorizationResponse
 from django_lazyauth.errors import AccessDenied, InvalidGrant, LazyAuthError, ProviderError
 from django_lazyauth.kit.log import log_failure
 from django_lazyauth.kit.results import Pending
@@ -42,11 +43,11 @@ class WrongProvider(InvalidGrant):
     """A callback came to the address of another provider than the one that was asked (mix-up; RFC 9700 §4.4).
 
     Attributes:
-        url: The client's redirect URI with ``server_error``, for the browser.
+        response: ``server_error``, for the browser to bring to the client.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, response: AuthorizationResponse) -> None:
+        self.response = response
         super().__init__()
 
 
@@ -69,11 +70,11 @@ class SignInRefused(AccessDenied):
     """The person is known and may not sign in here, or they cancelled and have no other way to.
 
     Attributes:
-        url: The client's redirect URI with the error, for the browser.
+        response: The error, for the browser to bring to the client.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, response: AuthorizationResponse) -> None:
+        self.response = response
         super().__init__()
 
 
@@ -281,5 +282,5 @@ def _complete(
         failure = failures.log_no_account(pending.provider, denied.debug or denied.error, who=who)
         # The client shows it to the person, who may tell the operator.
         description = f"{denied.description} Reference {failure.reference}."
-        url = leg.fail_flow(pending, error=denied.error, description=description, noted=failure.noted)
-        raise SignInRefused(url) from None
+        response = leg.fail_flow(pending, error=denied.error, description=description, noted=failure.noted)
+        raise SignInRefused(response) from None

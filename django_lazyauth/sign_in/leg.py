@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from django_lazyauth.clients.redirects import authorization_response
+from django_lazyauth.clients.redirects import AuthorizationResponse, authorization_response
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, SealBroken
 from django_lazyauth.kit.results import Pending
@@ -209,8 +209,8 @@ def keep_answer(pending: PendingAuthorization, answer: Json) -> None:
 @retries_on_conflict
 def fail_flow(
     pending: PendingAuthorization, *, error: str, description: str = "", noted: Noted | None = None
-) -> str:
-    """End the flow, delete what it stored, and return the URL that tells the client.
+) -> AuthorizationResponse:
+    """End the flow, delete what it stored, and return what tells the client.
 
     A code that was exchanged a moment ago stays exchanged, and its tokens stay.
 
@@ -236,7 +236,11 @@ def fail_flow(
             if pending.grant == GrantKind.DEVICE:
                 DeviceAuthorization.objects.close_flows([pending.pk], DeviceStatus.DENIED)
     return authorization_response(
-        pending.redirect_uri, error=error, error_description=description, state=pending.state
+        pending.redirect_uri,
+        error=error,
+        error_description=description,
+        state=pending.state,
+        is_posted=pending.is_answer_posted,
     )
 
 

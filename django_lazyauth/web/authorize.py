@@ -58,7 +58,7 @@ from .choose import (
 )
 from .consent import consent_form, decide, show_first_consent, wants_another_account
 from .flow import next_step, send
-from .page import go, page_view, show_unservable
+from .page import answer_client, go, page_view, show_unservable
 from .repeat import Acted, acted
 
 
@@ -82,7 +82,7 @@ def authorize_view(request: HttpRequest) -> HttpResponse:
             return _go_straight(request, checked, step.provider)
         return _go_on(request, Carried.new(request, checked), step, user)
     except (LoginRequired, ConsentRequired, InteractionRequired, TemporarilyUnavailable) as error:
-        return _answer_error(checked.redirect_uri, error.error, error.description, checked.state)
+        return _answer_error(request, checked, error.error, error.description)
 
 
 def _check(request: HttpRequest) -> AuthorizationRequest:
@@ -103,11 +103,27 @@ def _refuse(request: HttpRequest, error: AuthorizationRefused) -> HttpResponse:
     if error.redirect_uri is None:
         refused.note_unusable_client(request.GET.get("client_id", ""), network_of(request))
         return show_unservable(request, error.description, code=error.error)
-    return _answer_error(error.redirect_uri, error.error, error.description, error.state)
+    answer = authorization_response(
+        error.redirect_uri,
+        error=error.error,
+        error_description=error.description,
+        state=error.state,
+        is_posted=error.is_posted,
+    )
+    return answer_client(request, answer)
 
 
-def _answer_error(redirect_uri: str, error: str, description: str, state: str) -> HttpResponse:
-    return go(authorization_response(redirect_uri, error=error, error_description=description, state=state))
+def _answer_error(
+    request: HttpRequest, checked: AuthorizationRequest, error: str, description: str
+) -> HttpResponse:
+    answer = authorization_response(
+        checked.redirect_uri,
+        error=error,
+        error_description=description,
+        state=checked.state,
+        is_posted=checked.is_answer_posted,
+    )
+    return answer_client(request, answer, ui_locales=checked.ui_locales)
 
 
 def _go_on(request: HttpRequest, carried: Carried, step: Step, user: AbstractBaseUser | None) -> HttpResponse:
@@ -140,7 +156,7 @@ def _silent(
 ) -> Acted:
     adopted = adopt_signed_in(request, pending, user)
     if step is Step.ISSUE:
-        return acted(go(allow(adopted)))
+        return acted(answer_client(request, allow(adopted), ui_locales=adopted.ui_locales))
     return acted(carried.bind(request, next_step(request, adopted, carried.secret)))
 
 

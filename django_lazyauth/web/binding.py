@@ -25,6 +25,7 @@ from django_lazyauth.authorize.code import signs_in_later
 from django_lazyauth.authorize.pending import Browser
 from django_lazyauth.authorize.request import AuthorizationRequest
 from django_lazyauth.authorize.signed_request import SignedRequest, load_signed_request
+from django_lazyauth.clients.redirects import AuthorizationResponse
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.kit.network import network_of
@@ -34,7 +35,7 @@ from django_lazyauth.sessions import browser
 from django_lazyauth.sign_in.answers import GRACE
 
 from .design.agent import agent_of
-from .page import account_url, flow_is_gone, go
+from .page import account_url, answer_client, flow_is_gone, go
 
 COOKIE = "lazyauth-"
 #: ``<seconds since 1970>.<256 random bits>``: the oldest is deleted when there are too many.
@@ -209,30 +210,36 @@ class Carried:
 # -- the way out of a flow -----------------------------------------------------------------------------------
 
 
-def leave(request: HttpRequest, pending: PendingAuthorization, url: str) -> HttpResponse:
+def leave(request: HttpRequest, pending: PendingAuthorization, answer: AuthorizationResponse) -> HttpResponse:
     """Send the browser to the client. It keeps its binding only where the exchange will sign it in later."""
     if not signs_in_later(pending):
-        return turn_away(request, pending, url)
-    response = go(url)
+        return turn_away(request, pending, answer)
+    response = answer_client(request, answer, ui_locales=pending.ui_locales)
     secret = secret_of(request, pending.pk)
     bind(request, response, pending.pk, secret, lifetime=lazyauth_settings.code_retention)
     return response
 
 
-def turn_away(request: HttpRequest, pending: PendingAuthorization, url: str) -> HttpResponse:
-    """Send the browser to *url*. The flow has ended, and its cookie stays for the grace of a repeated request."""
-    response = go(url)
+def turn_away(
+    request: HttpRequest, pending: PendingAuthorization, answer: AuthorizationResponse
+) -> HttpResponse:
+    """Send the browser to the client. The flow has ended, and its cookie stays for the grace of a repeated request."""
+    response = answer_client(request, answer, ui_locales=pending.ui_locales)
     release(request, response, pending.pk)
     return response
 
 
-def turn_away_at_once(pending: PendingAuthorization, url: str) -> HttpResponse:
-    """Send the browser to *url* after a mix-up. Nothing is answered twice, and the cookie is deleted."""
-    response = go(url)
+def turn_away_at_once(
+    request: HttpRequest, pending: PendingAuthorization, answer: AuthorizationResponse
+) -> HttpResponse:
+    """Send the browser to the client after a mix-up. Nothing is answered twice, and the cookie is deleted."""
+    response = answer_client(request, answer, ui_locales=pending.ui_locales)
     delete(response, pending.pk)
     return response
 
 
 def back_to_account(request: HttpRequest, pending: PendingAuthorization, done: str) -> HttpResponse:
     """Send the person back to their account page, which shows how it went. The flow has ended."""
-    return turn_away(request, pending, account_url(done))
+    response = go(account_url(done))
+    release(request, response, pending.pk)
+    return response

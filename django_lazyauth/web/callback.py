@@ -66,9 +66,9 @@ def _receive(request: HttpRequest, pending: PendingAuthorization, secret: str, p
     try:
         result = callback.receive(request, pending, provider_name=provider, binding=secret)
     except callback.WrongProvider as wrong:
-        return Acted(turn_away_at_once(pending, wrong.url), Keep.PLACE)
+        return Acted(turn_away_at_once(request, pending, wrong.response), Keep.PLACE)
     except callback.SignInRefused as refused:
-        return acted(turn_away(request, pending, refused.url))
+        return acted(turn_away(request, pending, refused.response))
     except callback.SignInFailed as failed:
         if failed.went_on:
             return Acted(go(reverse("lazyauth:flow", args=[pending.pk])), Keep.PLACE)
@@ -80,5 +80,4 @@ def _receive(request: HttpRequest, pending: PendingAuthorization, secret: str, p
         return acted(go(result.url))
     if isinstance(result, Linked):
         return acted(back_to_account(request, pending, result.value))
-    response = next_step(request, result)
-    return Acted(response, Keep.ANSWER if response.status_code == 303 else Keep.PLACE)
+    return acted(next_step(request, result), otherwise=Keep.PLACE)

@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.functional import Promise
@@ -25,6 +25,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.csrf import csrf_exempt
 
+from django_lazyauth.clients.redirects import AuthorizationResponse, host_of
 from django_lazyauth.errors import InvalidGrant, InvalidRequest, OAuthError, TemporarilyUnavailable
 from django_lazyauth.kit.http import outside_transactions
 
@@ -178,10 +179,12 @@ def show(
     *,
     status: int = 200,
     ui_locales: str = "",
+    kind: type[HttpResponse] = HttpResponse,
 ) -> HttpResponse:
     """Return the rendered page, in the language that :func:`speaking` chooses."""
     with speaking(request, ui_locales):
-        response = render(request, template, {"brand": brand_of_site(), **context}, status=status)
+        rendered = render_to_string(template, {"brand": brand_of_site(), **context}, request)
+        response = kind(rendered, status=status)
         response.headers["Content-Language"] = translation.get_language() or "en"
     return guard(response)
 
@@ -261,6 +264,29 @@ def go(url: str) -> HttpResponse:
     return guard(ClientRedirect(url))
 
 
+class ClientPost(HttpResponse):
+    """A page whose only form brings the answer to the client (OAuth 2.0 Form Post Response Mode §2)."""
+
+
+def answer_client(
+    request: HttpRequest, answer: AuthorizationResponse, *, ui_locales: str = ""
+) -> HttpResponse:
+    """Return what brings *answer* to the client: a redirect, or a page with a form.
+
+    Our script sends the form, and a button does where no scripts run. Neither can be sent to another origin.
+    """
+    if not answer.is_posted:
+        return go(answer.url)
+    context = {"answer": answer, "host": host_of(answer.redirect_uri)}
+    response = show(
+        request, "django_lazyauth/form_post.html", context, ui_locales=ui_locales, kind=ClientPost
+    )
+    response.headers["Content-Security-Policy"] = (
+        f"{content_security_policy()}; script-src {_static_sources()}; form-action {answer.origin}"
+    )
+    return response
+
+
 def guard(response: HttpResponse) -> HttpResponse:
     """Add the headers of every answer that belongs to a sign-in."""
     response.headers["Content-Security-Policy"] = content_security_policy()
@@ -275,12 +301,16 @@ def content_security_policy() -> str:
     """Allow our own styles and pictures, and nothing else.
 
     No ``form-action``: browsers apply it to every redirect after a form. The redirects lead through upstreams to
-    the client, to hosts that cannot be listed.
+    the client, to hosts that cannot be listed. Only the form of :func:`answer_client` leads to one place.
     """
-    static = urlsplit(settings.STATIC_URL or "")
-    styles = f"'self' {static.scheme}://{static.netloc}" if static.netloc else "'self'"
+    styles = _static_sources()
     pictures = f"{styles} {logo}" if (logo := logo_origin()) else styles
     return f"default-src 'none'; style-src {styles}; img-src {pictures} data:; base-uri 'none'; frame-ancestors 'none'"
+
+
+def _static_sources() -> str:
+    static = urlsplit(settings.STATIC_URL or "")
+    return f"'self' {static.scheme}://{static.netloc}" if static.netloc else "'self'"
 
 
 def account_url(done: str) -> str:

@@ -49,7 +49,7 @@ def _answer(request: HttpRequest, pending: PendingAuthorization, secret: str, pr
     except callback.SignInFailed as failed:
         return acted(show_choices(request, pending, secret, failed=(provider, failed.failure)))
     except callback.SignInRefused as refused:
-        return acted(turn_away(request, pending, refused.url))
+        return acted(turn_away(request, pending, refused.response))
     if isinstance(step, Page):
         response = _show_provider_page(request, pending, secret, step)
         return Acted(response, Keep.ANSWER if step.is_final else Keep.NOTHING)

@@ -21,7 +21,7 @@ from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.sessions import browser
 from django_lazyauth.sign_in import answers
 
-from .page import show
+from .page import ClientPost, show
 
 #: Requests that take turns before one of them does the work without a claim.
 TURNS = 3
@@ -46,9 +46,14 @@ class Acted:
     keep: Keep
 
 
-def acted(response: HttpResponse) -> Acted:
-    """Return *response*, kept if it is a redirect: then the flow went on. A page asks the person once more."""
-    return Acted(response, Keep.ANSWER if response.status_code == 303 else Keep.NOTHING)
+def acted(response: HttpResponse, *, otherwise: Keep = Keep.NOTHING) -> Acted:
+    """Return *response*, kept if the flow went on: a redirect, or a form for the client. Pages ask the person.
+
+    Args:
+        otherwise: What is kept of a page.
+    """
+    goes_on = response.status_code == 303 or isinstance(response, ClientPost)
+    return Acted(response, Keep.ANSWER if goes_on else otherwise)
 
 
 def earlier_answer(request: HttpRequest, *secrets: str) -> HttpResponse | None:
@@ -154,7 +159,7 @@ def remember(
 
 def _leaves(response: HttpResponse) -> bool:
     """Say whether the response leads to another address than ours, which are all written without a host."""
-    return not response.headers.get("Location", "/").startswith("/")
+    return isinstance(response, ClientPost) or not response.headers.get("Location", "/").startswith("/")
 
 
 @sensitive_variables()
@@ -174,6 +179,7 @@ def _text_of(request: HttpRequest, response: HttpResponse) -> str:
             "cookies": [cookie.OutputString() for cookie in response.cookies.values()],
             "body": response.content.decode(),
             "session": browser.kept_session(request),
+            "is_post": isinstance(response, ClientPost),
         }
     )
 
@@ -182,7 +188,8 @@ def _text_of(request: HttpRequest, response: HttpResponse) -> str:
 def _response_of(request: HttpRequest, text: str) -> HttpResponse:
     kept = json.loads(text)
     browser.take_session(request, kept["session"])
-    response = HttpResponse(kept["body"], status=kept["status"], headers=kept["headers"])
+    made = ClientPost if kept.get("is_post") else HttpResponse  # An earlier release kept no such answers.
+    response = made(kept["body"], status=kept["status"], headers=kept["headers"])
     for cookie in kept["cookies"]:
         response.cookies.load(cookie)
     return response

@@ -24,6 +24,14 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         """What arrives, the browser's address bar shows."""
 
+    def do_POST(self) -> None:
+        """An answer in a form. A page cannot see what was posted, so the address of the next one tells."""
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.send_response(303)
+        self.send_header("Location", f"{self.path}?{body}")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/html")

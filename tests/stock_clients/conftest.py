@@ -76,7 +76,7 @@ class Person:
         self.browser.close()
 
     def answer(self, url: str) -> str:
-        """Follow an authorization URL to its end; return the URL that the client is sent."""
+        """Follow an authorization URL to its end; return the URL that the client is sent, or the body of a form."""
         response = self.browser.get(url)
         for _ in range(10):
             if response.is_redirect:
@@ -90,8 +90,17 @@ class Person:
                 response = self.browser.get(target)
             else:
                 assert response.status_code == 200, (response.status_code, response.text)
+                if posted := self._posted(response):
+                    return posted
                 response = self._press(response)
         raise AssertionError("the pages lead nowhere")
+
+    def _posted(self, page: httpx.Response) -> str:
+        """Return the body that the form of *page* brings to the client, if it leads there; empty otherwise."""
+        form = BeautifulSoup(page.text, "html.parser").find("form")
+        if form is None or urljoin(str(page.url), form["action"]).startswith(f"{self.origin}/"):
+            return ""
+        return urlencode({field["name"]: field["value"] for field in form.find_all("input")})
 
     def _press(self, page: httpx.Response) -> httpx.Response:
         self.pages += 1

@@ -89,3 +89,18 @@ def test_a_secret_is_taken_however_it_has_to_be_encoded(node, site):
     assert said["basic"] == said["post"] == said["low"] == {"active": False}
     for wrong in (said["basic, wrong"], said["post, wrong"]):
         assert wrong["status"] == 401
+
+
+def test_it_reads_an_answer_in_the_query_and_in_a_form(node, site, person):
+    """OAuth 2.0 Form Post Response Mode; RFC 9207 §2.4: the client checks ``iss`` and ``state`` in both."""
+    register(client_id="modes", redirect_uris=REDIRECT_URI)
+    said = node.run(
+        "openid_client_modes.mjs",
+        site,
+        "modes",
+        REDIRECT_URI,
+        answer=lambda asked: person.answer(asked["ask"]),
+    )
+    assert said["supported"] == ["query", "form_post"]
+    assert said["got"]["query"]["sub"] == said["got"]["form_post"]["sub"]
+    assert {told["denied"]["error"] for told in said["got"].values()} == {"invalid_scope"}

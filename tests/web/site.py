@@ -110,6 +110,17 @@ def answer_to(client: OAuthClient, response) -> dict[str, str]:
     return answer
 
 
+def posted_to(client: OAuthClient, response) -> dict[str, str]:
+    """Return what the form of the page brings to the client's redirect URI, always with ``iss``."""
+    assert response.status_code == 200, (response.status_code, response.headers.get("Location"))
+    (form,) = soup_of(response).find_all("form")
+    assert (form["method"], form["action"]) == ("post", client.redirect_uri)
+    assert form.find("button") is not None
+    answer = {field["name"]: field["value"] for field in form.find_all("input")}
+    assert answer["iss"] == ISSUER
+    return answer
+
+
 def assert_error_page(response, status: int = 400) -> str:
     """Check that the answer is a page for a person which leads nowhere; return its words."""
     assert response.status_code == status, (response.status_code, response.headers.get("Location"))

@@ -60,7 +60,7 @@ def test_the_document_says_what_is_on_and_nothing_else():
     """RFC 8414 §2, OpenID Connect Discovery §3, RFC 9207 §3."""
     found = document(RFC8414)
     assert found["response_types_supported"] == ["code"]
-    assert found["response_modes_supported"] == ["query"]
+    assert found["response_modes_supported"] == ["query", "form_post"]
     assert found["code_challenge_methods_supported"] == ["S256"]
     assert found["authorization_response_iss_parameter_supported"] is True
     assert found["request_parameter_supported"] is False

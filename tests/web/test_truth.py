@@ -58,6 +58,9 @@ class Wire:
                 return {"error": f"page {response.status_code}"}
             else:
                 soup = BeautifulSoup(response.text, "html.parser")
+                form = soup.find("form")
+                if form is not None and form["action"].startswith(redirect_uri):
+                    return {field["name"]: field["value"] for field in form.find_all("input")}
                 is_consent = soup.find("button", {"name": "decision"}) is not None
                 response = self.submit(
                     response, **({"decision": "allow"} if is_consent else {"provider": "demo"})
