@@ -181,7 +181,8 @@ def _decide(request: HttpRequest, provider: str, settings: SwapSettings) -> Deci
         return _unauthorized(refusal) if is_ours else _unswapped(settings, refusal)
     session_id = bearer.session_id
     if session_id is None or bearer.user is None:
-        return _unswapped(settings, refusal)
+        # Of a client that acts for itself. It is a token of ours, and nothing stands behind it to swap it for.
+        return _unauthorized(refusal)
     try:
         credential = fresh_token(session_id, provider, user_id=bearer.user.pk, client_id=bearer.client.pk)
     except BundleNotFound:

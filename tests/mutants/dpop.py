@@ -151,6 +151,15 @@ MUTATIONS = (
         "I24",
     ),
     Mutation(
+        "ended-token-behind-the-swap",
+        "tokens/bearer.py",
+        "        or _names_us(token)",
+        "        or False",
+        ("upstream/test_swap_dpop.py::test_i24_a_token_of_ours_is_not_passed_on_once_its_session_ended",),
+        "A token of ours is not passed on once its session ended.",
+        "I24",
+    ),
+    Mutation(
         "bound-to-an-unknown-key",
         "tokens/bearer.py",
         "    if bearer is not None and bearer.access_token.token_checksum != checksum(token, bearer.jkt):",

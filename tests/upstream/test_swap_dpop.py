@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from django_lazyauth.api import asgi, wsgi
+from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.sessions import end
+from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.support.dpop import ProofKey
 from tests.support.journey import ISSUER, consent, get, make_browser, post_form, query_of, start
 
@@ -152,6 +155,41 @@ def test_i24_a_bearer_of_ours_is_no_bound_token(call, holder, unswapped):
     answer = call(token, proof_for(token), unswapped=unswapped)
     assert (answer.seen, answer.status) == (None, 401)
     assert call(token, scheme="Bearer", unswapped=unswapped).status == 200
+
+
+@pytest.mark.parametrize("unswapped", ["refuse", "pass"])
+@pytest.mark.parametrize("scheme", ["Bearer", "DPoP"])
+def test_i24_a_token_of_ours_is_not_passed_on_once_its_session_ended(call, request, scheme, unswapped):
+    """I11, I24: its row is gone, and a resource that checks it by our keys alone would take it until it expires."""
+    token = request.getfixturevalue("bound" if scheme == "DPoP" else "holder").access_token
+    assert call(token, proof_for(token), scheme=scheme, unswapped=unswapped).status == 200
+    for session_id in PendingAuthorization.objects.values_list("pk", flat=True):
+        end.end_session(session_id)
+    answer = call(token, proof_for(token), scheme=scheme, unswapped=unswapped)
+    assert (answer.seen, answer.status) == (None, 401)
+
+
+@pytest.mark.parametrize("unswapped", ["refuse", "pass"])
+@pytest.mark.parametrize("scheme", ["Bearer", "DPoP"])
+def test_i24_the_token_of_a_client_that_acts_for_itself_is_not_passed_on(call, db, scheme, unswapped):
+    """Spec 3: a token of ours that cannot be swapped is refused. The tool server could use it elsewhere."""
+    register(
+        client_id="machine",
+        client_type="confidential",
+        authorization_grant_type="client-credentials",
+        client_secret=CONFIDENTIAL_SECRET,
+        hash_client_secret=True,
+    )
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": "machine",
+        "client_secret": CONFIDENTIAL_SECRET,
+        "scope": "profile",
+    }
+    headers = {"dpop": KEY.proof(f"{ISSUER}/token")} if scheme == "DPoP" else {}
+    token = post_form(make_browser(), "/token", form, headers=headers).json()["access_token"]
+    answer = call(token, proof_for(token), scheme=scheme, unswapped=unswapped)
+    assert (answer.seen, answer.status) == (None, 401)
 
 
 @pytest.mark.parametrize("how", [{}, {"header": "X-Token"}], ids=["in its place", "in a header of its own"])
