@@ -13,7 +13,7 @@ from django.core.checks import Warning as CheckWarning
 from django_lazyauth.conf import ROWS
 from django_lazyauth.conf.kinds import in_words, is_a
 from django_lazyauth.conf.messages import readable
-from django_lazyauth.resource_server.checks import cache_is_process_local
+from django_lazyauth.resource_server.checks import cache_is_unshared
 
 #: Mail backends that deliver nothing.
 TOY_MAIL_BACKENDS = (
@@ -64,9 +64,10 @@ def _delivers_mail() -> bool:
 
 
 def check_site() -> Iterator[CheckMessage]:
-    if cache_is_process_local():
+    if cache_is_unshared():
         yield Error(
-            "The cache is local to one process: each process counts throttles, fetches and DPoP proofs for itself.",
+            "The cache is local to one process, or is made of files, which two processes write at once: each may count "
+            "throttles, fetches and DPoP proofs for itself.",
             hint='Set CACHES["default"] to Redis, Memcached or the database.',
             id="lazyauth.E105",
         )

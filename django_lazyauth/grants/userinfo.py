@@ -13,6 +13,7 @@ from django_lazyauth.conf import allowed_algorithms
 from django_lazyauth.errors import InvalidDpopProof, TemporarilyUnavailable, UseDpopNonce
 from django_lazyauth.openid.dpop.check import nonce_headers
 from django_lazyauth.openid.dpop.proof import ALGORITHMS
+from django_lazyauth.resource_server.described import requires_dpop
 from django_lazyauth.resource_server.proof import credentials_of
 from django_lazyauth.tokens.bearer import load_presented
 from django_lazyauth.tokens.id import has_verified_email, user_claims
@@ -23,10 +24,12 @@ from .contract import TokenAnswer
 def answer_userinfo_request(http_request: HttpRequest) -> TokenAnswer:
     """Return the answer of the userinfo endpoint."""
     credentials = credentials_of(http_request)
+    wants_dpop = requires_dpop(http_request.path)
     if credentials is None:
         # No token, no error code (RFC 6750 §3.1).
-        return TokenAnswer("{}", int(HTTPStatus.UNAUTHORIZED), {"WWW-Authenticate": "Bearer"})
-    refused = partial(_refused, is_dpop=credentials.is_dpop)
+        said = {"WWW-Authenticate": _challenge({}, is_dpop=wants_dpop)}
+        return TokenAnswer("{}", int(HTTPStatus.UNAUTHORIZED), said)
+    refused = partial(_refused, is_dpop=credentials.is_dpop or wants_dpop)
     try:
         presented = load_presented(http_request, credentials)
     except (InvalidDpopProof, UseDpopNonce) as error:
@@ -52,13 +55,14 @@ def _refused(
     scope: str = "",
     headers: Mapping[str, str] | None = None,
 ) -> TokenAnswer:
-    members = {
-        "error": error,
-        "scope": scope,
-        "algs": " ".join(allowed_algorithms(ALGORITHMS)) if is_dpop else "",
-    }
-    said = ", ".join(f'{name}="{value}"' for name, value in members.items() if value)
-    challenge = f"{'DPoP' if is_dpop else 'Bearer'} {said}"
+    challenge = _challenge({"error": error, "scope": scope}, is_dpop=is_dpop)
     return TokenAnswer(
         json.dumps({"error": error}), int(status), {**(headers or {}), "WWW-Authenticate": challenge}
     )
+
+
+def _challenge(members: Mapping[str, str], *, is_dpop: bool) -> str:
+    """Return one challenge, in the scheme that the next token has to come with (RFC 6750 §3, RFC 9449 §7.1)."""
+    algorithms = {"algs": " ".join(allowed_algorithms(ALGORITHMS))} if is_dpop else {}
+    said = ", ".join(f'{name}="{value}"' for name, value in {**members, **algorithms}.items() if value)
+    return f"{'DPoP' if is_dpop else 'Bearer'} {said}".rstrip()

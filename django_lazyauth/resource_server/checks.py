@@ -15,8 +15,8 @@ from django_lazyauth.kit import fetch
 
 from .local import local_issuer
 
-#: Caches that other processes cannot read, or that keep nothing.
-PROCESS_LOCAL_CACHES = ("locmem.LocMemCache", "dummy.DummyCache")
+#: Caches that other processes cannot read, that keep nothing, or in which two processes may both add one key.
+UNSHARED_CACHES = ("locmem.LocMemCache", "dummy.DummyCache", "filebased.FileBasedCache")
 
 
 def check_resource_server(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -60,8 +60,8 @@ def _resource_server() -> Iterator[CheckMessage]:
         )
 
 
-def cache_is_process_local() -> bool:
-    return str(settings.CACHES.get("default", {}).get("BACKEND", "")).endswith(PROCESS_LOCAL_CACHES)
+def cache_is_unshared() -> bool:
+    return str(settings.CACHES.get("default", {}).get("BACKEND", "")).endswith(UNSHARED_CACHES)
 
 
 def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -75,9 +75,10 @@ def _deployment() -> Iterator[CheckMessage]:
         return  # E060 reports what cannot be read.
     if any(url.lower().startswith("http:") for url in (server.issuer, server.jwks_uri, *server.audience)):
         yield Error("The issuer, its keys or the audience of this site are not https.", id="lazyauth.E160")
-    if cache_is_process_local():
+    if cache_is_unshared():
         yield Error(
-            "The cache is local to one process: each process fetches keys and takes a DPoP proof for itself.",
+            "The cache is local to one process, or is made of files, which two processes write at once: each may fetch "
+            "keys and take a DPoP proof for itself.",
             hint='Set CACHES["default"] to Redis, Memcached or the database.',
             id="lazyauth.E161",
         )

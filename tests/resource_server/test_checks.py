@@ -57,9 +57,10 @@ def test_what_cannot_work_or_must_not_be_deployed_is_said(elsewhere, wrong, ids)
     assert found() == ids
 
 
-@pytest.mark.parametrize("backend", ["locmem.LocMemCache", "dummy.DummyCache"])
+@pytest.mark.parametrize("backend", ["locmem.LocMemCache", "dummy.DummyCache", "filebased.FileBasedCache"])
 @pytest.mark.usefixtures("elsewhere")
-def test_a_cache_of_one_process_must_not_be_deployed(settings, backend):
+def test_i24_a_cache_that_is_not_shared_must_not_be_deployed(settings, backend):
+    """I24: two processes would both add one proof. Django's cache of files looks first, and writes then."""
     settings.CACHES = {"default": {"BACKEND": f"django.core.cache.backends.{backend}"}}
     assert found() == ["E161"]
 

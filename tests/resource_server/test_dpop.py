@@ -404,6 +404,16 @@ def test_a_proof_names_the_origin_of_the_audience(client_):
     assert call("/notes/mine", other, proof).status_code == 200
 
 
+def test_userinfo_asks_for_bound_tokens_where_nothing_else_is_taken(client_, lazyauth):
+    """RFC 9449 §7.1: whoever is told of bearers would come with one again."""
+    lazyauth(PROTECTED_RESOURCES={"/": {"dpop_bound_access_tokens_required": True}})
+    bearer, token = sign_in(client_)["access_token"], bound(client_)
+    assert_refused(call("/userinfo", bearer, scheme="Bearer"), "invalid_token")
+    scheme, members = challenge_of(get(make_browser(), "/userinfo"))
+    assert (scheme, members) == ("DPoP", {"algs": " ".join(ALGORITHMS)})
+    assert call("/userinfo", token, proof_for("/userinfo", token)).status_code == 200
+
+
 @pytest.mark.parametrize("host", ["tools.example", "auth.example", "attacker.example"])
 def test_a_proof_names_the_origin_of_the_audience_where_the_database_is_asked_too(
     client_, lazyauth, settings, host

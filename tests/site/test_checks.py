@@ -157,10 +157,9 @@ def test_a_weak_setting_must_not_be_deployed(lazyauth, production, change, check
     ("name", "value", "check_id"),
     [
         ("SESSION_COOKIE_SECURE", False, "lazyauth.E103"),
-        (
-            "CACHES",
-            {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
-            "lazyauth.E105",
+        *(
+            ("CACHES", {"default": {"BACKEND": f"django.core.cache.backends.{backend}"}}, "lazyauth.E105")
+            for backend in ("locmem.LocMemCache", "filebased.FileBasedCache")
         ),
         *(
             (name, value, "lazyauth.E113")
