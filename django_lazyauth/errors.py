@@ -48,6 +48,19 @@ class InvalidRequest(OAuthError):
     error = "invalid_request"
 
 
+#: What a client reads that sends ``authorization_details``, at whichever endpoint.
+DETAILS_REFUSED = "The authorization_details parameter is not supported (RFC 9396)."
+
+
+class InvalidAuthorizationDetails(InvalidRequest):
+    """A parameter narrows the request in a way that is not served, so nothing may be granted (RFC 9396 §5, §6)."""
+
+    error = "invalid_authorization_details"
+
+    def __init__(self) -> None:
+        super().__init__(DETAILS_REFUSED)
+
+
 class InvalidRequestUri(InvalidRequest):
     """What was pushed is unknown, changed, expired, another client's or used (RFC 9101 §7, RFC 9126 §4)."""
 

@@ -33,7 +33,7 @@ from . import user_code
 from .device_request import device_flow_for
 from .pending import Browser, find_pending, keep_request
 from .request import AuthorizationRequest
-from .wanted_acr import WantedAcr
+from .wanted import WantedAcr
 
 #: Keeps this key apart from whatever else is derived from the secret (RFC 5869 §3.2).
 PURPOSE: Final = "django_lazyauth shown user code v1"

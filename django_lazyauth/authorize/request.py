@@ -17,7 +17,7 @@ from django.http import QueryDict
 
 from django_lazyauth.clients.redirects import can_be_posted_to, redirect_uri_allowed
 from django_lazyauth.conf import is_fapi2, lazyauth_settings
-from django_lazyauth.errors import LazyAuthError
+from django_lazyauth.errors import DETAILS_REFUSED, LazyAuthError
 from django_lazyauth.kit.http import without_empty
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.jose import TokenRejected, check_clean
@@ -32,7 +32,7 @@ from django_lazyauth.toolkit.client_policies import (
 )
 from django_lazyauth.toolkit.scopes import default_scopes, may_ask, narrow, requested_scopes
 
-from .wanted_acr import ANY_ACR, WantedAcr, read_wanted_acr
+from .wanted import ANY_ACR, WantedAcr, fault_of_claims, read_wanted_acr, read_wanted_subject
 
 #: S256 of anything is 32 octets, 43 characters of base64url (RFC 7636 §4.2).
 S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
@@ -63,6 +63,8 @@ ADDRESSING = ("client_id", "redirect_uri")
 REPEATABLE = frozenset({"resource"})
 #: Parameters that ask for what is not served, each with an error code of its own (OpenID Connect Core §3.1.2.6).
 NOT_SUPPORTED = ("request", "request_uri", "registration")
+#: It narrows what is granted, so it must not be ignored, and it is not built (RFC 9396 §5).
+AUTHORIZATION_DETAILS = "authorization_details"
 
 
 #: An error code and its description.
@@ -107,7 +109,8 @@ class AuthorizationRequest:
 
     Attributes:
         wanted_acr: How strongly the person is to sign in.
-        subject_hint: The user that ``id_token_hint`` names; empty if it names nobody, ``None`` if none was sent.
+        subject_hint: The user that ``claims`` or ``id_token_hint`` names; empty if the latter names nobody, ``None`` if
+            none was sent.
         jkt: Thumbprint of the key that the code is bound to (RFC 9449 §10); empty where it is bound to none.
         single_use: What it was handed over in; ``None`` for a plain request.
         is_answer_posted: The client gets its answer in the body of a form.
@@ -189,7 +192,7 @@ def validate_authorization(parameters: QueryDict, arrival: Arrival = PLAIN) -> A
         max_age=_max_age_of(parameters, client),
         login_hint=parameters.get("login_hint", ""),
         ui_locales=parameters.get("ui_locales", ""),
-        subject_hint=_subject_hint(parameters.get("id_token_hint", "")),
+        subject_hint=_wanted_subject(parameters),
         jkt=parameters.get("dpop_jkt", ""),
         wanted_acr=read_wanted_acr(parameters, default_acr_values(client)),
         single_use=arrival.single_use,
@@ -281,6 +284,8 @@ def _not_served(parameters: QueryDict, redirect_uri: str) -> Finding | None:
     for name in NOT_SUPPORTED:
         if parameters.get(name):
             return f"{name}_not_supported", f"The {name} parameter is not supported."
+    if parameters.get(AUTHORIZATION_DETAILS):
+        return "invalid_authorization_details", DETAILS_REFUSED
     if not parameters.get("response_type"):
         return "invalid_request", "Missing response_type parameter."
     if parameters["response_type"] != "code":
@@ -328,18 +333,23 @@ def _not_for_this_client(client: clients.Client, scopes: list[str]) -> Finding |
 
 
 def _bad_claims(parameters: QueryDict) -> Finding | None:
-    """Refuse a ``claims`` parameter that is no JSON, or that no database can hold any part of (I18).
+    """Refuse a ``claims`` parameter that is no JSON, is too large, or that no database can hold any part of (I18).
 
-    Others are ignored: it is not supported (OIDC Core §5.5).
+    Without ``openid`` one that is no JSON is none of ours (OpenID Connect Core §5.5). Otherwise whom it names counts.
     """
-    claims = parameters.get("claims")
+    claims = parameters.get("claims", "")
     try:
         check_clean(json.loads(claims) if claims else None)
+        if claims and (fault := fault_of_claims(claims)):
+            return "invalid_request", fault
     except (ValueError, RecursionError):
         if "openid" in parameters.get("scope", "").split():
             return "invalid_request", "Malformed claims parameter"
     except TokenRejected:
         return "invalid_request", "The claims parameter holds characters or numbers that it cannot hold."
+    wanted, hinted = read_wanted_subject(claims), _subject_hint(parameters.get("id_token_hint", ""))
+    if wanted is not None and hinted and wanted != hinted:
+        return "login_required", "The claims parameter and id_token_hint name two persons."
     return None
 
 
@@ -361,6 +371,12 @@ def _state_of(parameters: QueryDict) -> str:
     """Return the state to send back with an error; empty if it is itself what is wrong."""
     states: list[str] = parameters.getlist("state")
     return states[0] if len(states) == 1 and _is_sound("state", states[0]) else ""
+
+
+def _wanted_subject(parameters: QueryDict) -> str | None:
+    """Return the only person who will do, by the claim ``sub``, or else by ``id_token_hint`` (OIDC Core §5.5)."""
+    wanted = read_wanted_subject(parameters.get("claims", ""))
+    return wanted if wanted is not None else _subject_hint(parameters.get("id_token_hint", ""))
 
 
 def _subject_hint(token: str) -> str | None:

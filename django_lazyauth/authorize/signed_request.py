@@ -21,7 +21,7 @@ from django_lazyauth.errors import InvalidRequest, InvalidRequestUri
 from django_lazyauth.toolkit import clients
 
 from .request import AuthorizationRequest, SingleUse
-from .wanted_acr import WantedAcr
+from .wanted import WantedAcr
 
 SALT = "django_lazyauth.authorization_request"
 MAX_LENGTH = 48 * 1024

@@ -16,6 +16,7 @@ from django.http import HttpRequest
 
 from django_lazyauth.clients.authenticate import Ambiguous, Credentials, credentials_of
 from django_lazyauth.errors import (
+    InvalidAuthorizationDetails,
     InvalidClient,
     InvalidRequest,
     LazyAuthError,
@@ -62,6 +63,15 @@ class Form:
     def get(self, name: str) -> str:
         """Return the value of a parameter; empty if it is absent."""
         return self.parameters.get(name, "")
+
+    def refuse_details(self) -> None:
+        """Refuse to grant more than the client asked for (RFC 9396 §6): what narrows it is not read here.
+
+        Raises:
+            InvalidAuthorizationDetails: The request has ``authorization_details``.
+        """
+        if self.get("authorization_details"):
+            raise InvalidAuthorizationDetails
 
     def require(self, name: str, description: str = "") -> str:
         """Return the value of a parameter.

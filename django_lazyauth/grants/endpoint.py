@@ -54,6 +54,7 @@ def answer_token_request(http_request: HttpRequest) -> TokenAnswer:
     try:
         form = read_form(http_request)
         grant = _grant_of(form)
+        form.refuse_details()
         # Before the assertion, which is good once: who has to come again with a nonce has used nothing up.
         proof = proof_of(http_request)
         outcome = _run(grant, form, _prepare(form, proof))

@@ -93,7 +93,7 @@ def server_metadata() -> dict[str, Any]:
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": list(signing_algorithms()),
         "claims_supported": [*SCOPE_OF_CLAIM, *PROTOCOL_CLAIMS],
-        "claims_parameter_supported": False,
+        "claims_parameter_supported": True,
         **({"acr_values_supported": list(acr_values)} if acr_values else {}),
         "prompt_values_supported": PROMPTS,
         **_requests(),

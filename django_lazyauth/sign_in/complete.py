@@ -30,7 +30,7 @@ TAKEN: Final = "An account with this name or address exists already."
 
 
 class SomebodyElse(AccessDenied):
-    """The person who signed in is not the one of the client's ``id_token_hint`` (OpenID Connect Core §3.1.2.1)."""
+    """The person who signed in is not the one of ``id_token_hint`` or ``claims`` (OpenID Connect Core §3.1.2.1)."""
 
     error = "login_required"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .mutation import Mutation
 
-WANTED = "authorize/test_wanted_acr.py::"
+WANTED = "authorize/test_wanted.py::"
 DPOP = "resource_server/test_dpop.py::"
 PERMISSION = "resource_server/test_step_up.py::"
 

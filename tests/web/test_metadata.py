@@ -67,7 +67,7 @@ def test_the_document_says_what_is_on_and_nothing_else():
     assert found["request_uri_parameter_supported"] is False
     assert "request_object_signing_alg_values_supported" not in found
     assert "require_pushed_authorization_requests" not in found
-    assert found["claims_parameter_supported"] is False
+    assert found["claims_parameter_supported"] is True
     assert set(found["token_endpoint_auth_methods_supported"]) == {
         "client_secret_basic",
         "client_secret_post",

@@ -292,9 +292,12 @@ def test_request_objects_are_off_as_it_says(wire, client_, parameter, member):
     assert answer["error"] == f"{parameter}_not_supported"
 
 
-def test_the_claims_parameter_is_off_as_it_says(wire, client_):
-    """OpenID Connect Core §5.5: ignored where it is not supported."""
-    assert wire.document["claims_parameter_supported"] is False
+def test_the_claims_parameter_is_read_as_it_says(wire, client_):
+    """OpenID Connect Core §5.5: what is not held about a person is left out, also where it is essential."""
+    assert wire.document["claims_parameter_supported"] is True
+    wanted = {"id_token": {"sub": {"value": "nobody-of-this-site"}}}
+    refused = wire.answer(client_.authorize_query(claims=json.dumps(wanted)), client_.redirect_uri)
+    assert refused["error"] == "login_required"
     asked = json.dumps({"id_token": {"phone_number": {"essential": True}, "picture": None}})
     token = wire.tokens(client_, claims=asked)["id_token"]
     claims = jwt.decode(token, options={"verify_signature": False})

@@ -15,7 +15,7 @@ from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 
 from django_lazyauth.authorize.device_request import DeviceCodes, DeviceRequest, device_flow_for, keep_device
-from django_lazyauth.authorize.wanted_acr import read_wanted_acr
+from django_lazyauth.authorize.wanted import read_wanted_acr
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidRequest, InvalidScope, OAuthError, UnauthorizedClient
 from django_lazyauth.kit.log import log_failure
@@ -41,6 +41,7 @@ def answer_device_request(http_request: HttpRequest) -> TokenAnswer:
     proof = None
     try:
         form = read_form(http_request)
+        form.refuse_details()
         # Before the assertion, which is good once: who has to come again with a nonce has used nothing up.
         proof = proof_of(http_request)
         client = introduced_client(form)

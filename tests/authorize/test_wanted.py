@@ -8,7 +8,7 @@ import pytest
 from django.core.checks import run_checks
 from django.http import QueryDict
 
-from django_lazyauth.authorize.wanted_acr import WantedAcr, read_wanted_acr
+from django_lazyauth.authorize.wanted import WantedAcr, read_wanted_acr
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.sign_in.complete import adopt_signed_in
 from django_lazyauth.sign_in.leg import SignInMovedOn
