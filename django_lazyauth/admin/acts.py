@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
@@ -27,10 +27,7 @@ from django.views.decorators.cache import never_cache
 
 from django_lazyauth.kit.http import outside_transactions
 
-if TYPE_CHECKING:
-    ModelAdmin = admin.ModelAdmin[Any]
-else:  # Django's own class takes no type argument at run time.
-    ModelAdmin = admin.ModelAdmin
+from .large import SoundInput
 
 #: Rows that a confirmation names one by one.
 NAMED: Final = 20
@@ -78,7 +75,7 @@ class Act:
     is_on_page: bool = True
 
 
-class HasActs(ModelAdmin):
+class HasActs(SoundInput):
     """An admin of rows that acts are done to."""
 
     change_form_template = "django_lazyauth/admin/acts.html"
@@ -131,12 +128,21 @@ class HasActs(ModelAdmin):
             raise Http404
         if not request.user.has_perm(act.permission):
             raise PermissionDenied
+        self.require_sound(request)
         row = self.row_to_act_on(request, unquote(object_id))
         if row is None or not act.is_possible(row):
             raise Http404
         if request.method != "POST":
             return self._ask(request, act, [row], keys=())
-        return self._do(request, act, [row]) or HttpResponseRedirect(self._back(row))
+        response = self._do(request, act, [row])
+        if (
+            response is None
+            and not row._state.adding
+            and self.get_object(request, unquote(object_id)) is None
+        ):
+            # It ended, and has no page any more.
+            return HttpResponseRedirect(self._url("changelist"))
+        return response or HttpResponseRedirect(self._back(row))
 
     def row_to_act_on(self, request: HttpRequest, key: str) -> Any:
         return self.get_object(request, key)

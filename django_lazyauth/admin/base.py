@@ -16,7 +16,7 @@ from django_lazyauth.models import Ending
 
 from . import rooms
 from .acts import Act, Done, HasActs, ended, entries, to_job
-from .large import LargeTable
+from .large import LargeTable, SoundInput
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -118,7 +118,7 @@ END_ALL_OF_PERSON: Final = Act(
 )
 
 
-class ShowsOnce(ModelAdmin):
+class ShowsOnce(SoundInput):
     """An admin whose objects have a secret. It is shown once, on a page that nothing stores."""
 
     def show_once(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -13,11 +14,12 @@ from django.utils.translation import ngettext
 from django_lazyauth.models import DeviceAuthorization
 
 from . import rooms
+from .acts import Act, Done, HasActs, entries
 from .base import ReadOnlyAdmin
 
 
 @admin.register(DeviceAuthorization)
-class DeviceAuthorizationAdmin(ReadOnlyAdmin):
+class DeviceAuthorizationAdmin(HasActs, ReadOnlyAdmin):
     """Devices that may still get tokens. Ending one ends the sign-in that it waits for."""
 
     hidden = ("device_digest", "user_digest", "shown_code", "jkt")
@@ -26,17 +28,25 @@ class DeviceAuthorizationAdmin(ReadOnlyAdmin):
     list_filter = ("status",)
     list_select_related = ("client",)
     client_fields = ("client",)
-    actions = ("end_devices",)
+
+    def acts(self) -> Sequence[Act]:
+        return (END_DEVICES,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request).alive()  # type: ignore[attr-defined]  # our manager's
         return rows
 
-    def has_end_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("lazyauth.delete_deviceauthorization")
 
-    @admin.action(description=_("End these devices"), permissions=["end"])
-    def end_devices(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        count = rooms.end.end_devices(queryset.values_list("pk", flat=True))
-        text = ngettext("%d device was ended.", "%d devices were ended.", count) % count
-        self.message_user(request, text, messages.WARNING)
+def _end_devices(request: HttpRequest, rows: list[Any], why: str) -> Done:
+    count = rooms.end.end_devices([row.pk for row in rows])
+    text = ngettext("%d device was ended.", "%d devices were ended.", count) % count
+    return Done(entries(rows, "Ended."), text, messages.WARNING)
+
+
+END_DEVICES: Final = Act(
+    "end_devices",
+    _("End these devices"),
+    _("They get no tokens, and have to ask anew."),
+    "lazyauth.delete_deviceauthorization",
+    _end_devices,
+)

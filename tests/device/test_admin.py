@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.urls import include, path, reverse
 
@@ -50,10 +51,29 @@ def test_ending_a_device_ends_what_it_waits_for(operator, state):
     row = DeviceAuthorization.objects.get()
     assert row.status == state
     data = {"action": "end_devices", "_selected_action": [row.pk]}
+    asked_first = operator.post(reverse(LIST), data, secure=True)
+    assert asked_first.status_code == 200
+    assert DeviceAuthorization.objects.get().status == state
+    data |= {"confirmed": "yes", "reason": "stolen"}
     assert operator.post(reverse(LIST), data, secure=True).status_code == 302
+    assert LogEntry.objects.get().change_message == "Ended. stolen"
     assert poll(asked).json()["error"] == "invalid_grant"
     assert DeviceAuthorization.objects.get().status == DeviceStatus.ENDED
     assert not PendingAuthorization.objects.exclude(status=Status.FAILED).exists()
+
+
+def test_a_device_is_ended_on_its_page_and_the_list_follows(operator):
+    """Spec 10, Acts: on list and page alike. What ended has no page any more."""
+    codes()
+    row = DeviceAuthorization.objects.get()
+    page = operator.get(reverse("admin:lazyauth_deviceauthorization_change", args=[row.pk]), secure=True)
+    url = reverse("admin:lazyauth_deviceauthorization_act", args=[row.pk, "end_devices"])
+    assert url in page.content.decode()
+    done = operator.post(url, {"confirmed": "yes"}, secure=True, follow=True)
+    assert done.redirect_chain[-1][0] == reverse(LIST)
+    text = done.content.decode()
+    assert "1 device was ended." in text
+    assert "exist" not in text
 
 
 def test_sessions_are_listed_by_grant(operator):

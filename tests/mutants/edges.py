@@ -31,6 +31,14 @@ MUTATIONS = (
         "An action of a list asks first.",
     ),
     Mutation(
+        "admin-lists-are-filtered-by-what-they-show",
+        "admin/large.py",
+        "        return is_shown and bool(super()",
+        "        return bool(super()",
+        ("admin/test_sound_input.py::test_a_hidden_column_is_not_guessed_by_filters",),
+        "A filter in the address of a list finds no secret letter by letter.",
+    ),
+    Mutation(
         "many-sessions-end-with-their-access-tokens",
         "sessions/many.py",
         "        if held:",
