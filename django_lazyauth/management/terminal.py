@@ -7,14 +7,18 @@ understood.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Final
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_lazyauth.users.people import find_people
+
+#: Rows of one transaction.
+MOST_IN_BATCH: Final = 100_000
 
 
 class Terminal(BaseCommand):
@@ -31,12 +35,49 @@ class Terminal(BaseCommand):
             prog_name, subcommand, epilog=f"Example: manage.py {self.example}", **kwargs
         )
 
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """
+        Raises:
+            CommandError: An argument is no text in the encoding of the terminal. No database could look it up.
+        """
+        for value in options.values():
+            if not _is_text(value):
+                raise CommandError(f"cannot be read: {value!a}", returncode=2)
+        return super().execute(*args, **options)
+
+    def ask(self, question: str) -> str:
+        """Ask on standard error, so that the output is the answer alone. Return what was typed; nothing at its end."""
+        self.stderr.write(question, ending=" ")
+        self.stderr.flush()
+        try:
+            return input().strip()
+        except EOFError:
+            return ""
+
     def print_json(self, value: Any) -> None:
         self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def _is_text(value: Any) -> bool:
+    """Say whether *value*, or all that it lists, can be written in UTF-8. Python reads other bytes as surrogates."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_text, value))
+    return not isinstance(value, str) or not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
 def add_json(parser: CommandParser) -> None:
     parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
+
+
+def positive(most: int) -> Callable[[str], int]:
+    """Return the type of an argument that is a number from 1 to *most*."""
+
+    def number(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:20]) <= most):
+            raise ArgumentTypeError(f"it is a number from 1 to {most:,}")
+        return int(text)
+
+    return number
 
 
 def require_known(names: Iterable[str], known: Iterable[str], what: str) -> None:

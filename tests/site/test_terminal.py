@@ -86,14 +86,48 @@ class TestCreateClient:
         [
             ((), "needs --redirect-uri"),
             (("--redirect-uri", "http://client.example/cb"), "http://client.example/cb"),
+            (("--machine", "--client-id", "a\nb"), "printable ASCII"),
+            (("--machine", "--client-id", "a" * 256), "255"),
         ],
-        ids=["no_uri", "bad_uri"],
+        ids=["no_uri", "bad_uri", "two_lines", "long_id"],
     )
     def test_what_cannot_be_is_told(self, options, said):
         with pytest.raises(CommandError, match=said) as error:
             run("createlazyauthclient", "My app", *options)
         assert error.value.returncode == 2
         assert not get_application_model().objects.exists()
+
+    @pytest.mark.parametrize("name", ["", " ", "a" * 256, "a\nb"], ids=["none", "blank", "long", "two_lines"])
+    def test_a_name_that_no_page_can_show_is_refused(self, name):
+        with pytest.raises(CommandError, match="a name has 1 to 255 characters") as error:
+            run("createlazyauthclient", name, "--machine")
+        assert error.value.returncode == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("createlazyauthclient", "\udcff", "--machine"),
+        ("createlazyauthclient", "a", "--redirect-uri", "https://client.example/cb", "--client-id", "\udcff"),
+        ("export_person", "\udcff"),
+        ("erase_person", "\udcff", "--yes"),
+        ("check_provider", "\udcff"),
+        ("issue_initial_access_token", "--note", "\udcff"),
+    ],
+    ids=["name", "client_id", "export", "erase", "provider", "note"],
+)
+def test_bytes_that_are_no_text_are_told_in_one_line(line):
+    """I18: Python reads such a byte of a command line as a surrogate, which no database takes."""
+    with pytest.raises(CommandError, match=r"cannot be read: .*\\udcff") as error:
+        run(*line)
+    assert error.value.returncode == 2
+
+
+@pytest.mark.parametrize("command", ["sweep_lazyauth", "rotate_vault_keys"])
+@pytest.mark.parametrize("size", ["0", "-5", "x", "9" * 30], ids=["none", "less", "word", "huge"])
+def test_a_batch_has_bounds(command, size):
+    with pytest.raises(CommandError, match="it is a number from 1 to 100,000"):
+        run(command, f"--batch-size={size}")
 
 
 class TestPeople:
@@ -116,6 +150,24 @@ class TestPeople:
             run("erase_person", "ada@people.example")
         assert error.value.returncode == 2
         assert get_user_model().objects.exists()
+
+    @pytest.mark.parametrize("typed", ["ada@people.example\n", "no\n", ""], ids=["name", "other", "end"])
+    def test_the_question_is_no_part_of_the_answer(self, client_, monkeypatch, typed):
+        """A script reads JSON from the output, while a person answers at the terminal."""
+        redeem(client_, code_for(client_))
+        user = get_user_model().objects.get()
+        terminal = StringIO(typed.replace("ada@people.example", str(user)))
+        terminal.isatty = lambda: True
+        monkeypatch.setattr("sys.stdin", terminal)
+        said = StringIO()
+        if typed.startswith("ada"):
+            found = json.loads(run("erase_person", "ada@people.example", "--json", stderr=said))
+            assert found["user"] == str(user.pk)
+        else:
+            with pytest.raises(CommandError, match="nothing was erased"):
+                run("erase_person", "ada@people.example", "--json", stderr=said)
+            assert get_user_model().objects.exists()
+        assert f"Type {user} to erase them for ever:" in said.getvalue()
 
     @pytest.mark.parametrize("command", ["export_person", "erase_person"])
     def test_who_is_meant_must_be_clear(self, command):

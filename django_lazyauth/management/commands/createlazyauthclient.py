@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.core.management.base import CommandError, CommandParser
 
 from django_lazyauth.clients import own
 from django_lazyauth.errors import InvalidRedirectUri
 from django_lazyauth.management.terminal import Terminal, add_json
+from django_lazyauth.toolkit import clients
+
+#: Characters that the column holds.
+MAX_NAME: Final = 255
 
 
 class Command(Terminal):
@@ -36,6 +40,10 @@ class Command(Terminal):
             raise CommandError(
                 "a client that signs people in needs --redirect-uri; another one --machine", returncode=2
             )
+        if given["client_id"] and not clients.is_client_id(given["client_id"]):
+            raise CommandError("a client id is printable ASCII, at most 255 characters", returncode=2)
+        if not name.strip() or not name.isprintable() or len(name) > MAX_NAME:
+            raise CommandError(f"a name has 1 to {MAX_NAME} characters in one line", returncode=2)
         try:
             made = own.create(
                 name,

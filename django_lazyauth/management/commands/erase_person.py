@@ -41,5 +41,5 @@ class Command(Terminal):
     def _ask(self, name: str) -> None:
         if not sys.stdin.isatty():
             raise CommandError("nobody can be asked here; give --yes", returncode=2)
-        if input(f"Type the user name to erase {name} for ever: ").strip() != name:
+        if self.ask(f"Type {name} to erase them for ever:") != name.strip():
             raise CommandError("nothing was erased", returncode=1)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from django_lazyauth.management.terminal import Terminal, add_json
+from django_lazyauth.management.terminal import MOST_IN_BATCH, Terminal, add_json, positive
 from django_lazyauth.upkeep.periodic import noted
 from django_lazyauth.upkeep.sweep import BATCH_SIZE, sweep
 
@@ -16,7 +16,9 @@ class Command(Terminal):
     example = "sweep_lazyauth --json"
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, help="rows of one transaction")
+        parser.add_argument(
+            "--batch-size", type=positive(MOST_IN_BATCH), default=BATCH_SIZE, help="rows of one transaction"
+        )
         add_json(parser)
 
     def handle(self, *args: Any, as_json: bool = False, **options: Any) -> None:
