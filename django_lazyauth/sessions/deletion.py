@@ -82,11 +82,23 @@ def end_on_user_deletion(sender: Any, instance: Any, **kwargs: Any) -> None:
 def _forget_refusals(user: Any) -> None:
     """Delete rows of the log that name no user and say what a provider, or a link, said of this one."""
     accounts = _written_there(ProviderIdentity).filter(user_id=user.pk)
-    found = list(accounts.values_list("subject", "email"))
-    emails = {email for _subject, email in found} | {getattr(user, user.get_email_field_name(), "") or ""}
-    said = Q(said_subject__in=[subject for subject, _email in found])
-    said |= Q(said_email__in=[email.lower() for email in emails if email])
-    _written_there(PendingAuthorization).filter(said, user_id=None).delete()
+    found = list(accounts.values_list("provider", "subject", "email"))
+    theirs = {(provider, subject) for provider, subject, _email in found}
+    emails = {email for *_account, email in found} | {getattr(user, user.get_email_field_name(), "") or ""}
+    emails = {email.lower() for email in emails if email}
+    nobodys = _written_there(PendingAuthorization).filter(user_id=None)
+    of_subject = nobodys.filter(said_subject__in=[subject for _provider, subject in theirs])
+    # Two providers may know two people by one subject.
+    keys = [
+        row.pk for row in of_subject.only("provider", "said_subject", "failures") if theirs & _said_of(row)
+    ]
+    nobodys.filter(Q(pk__in=keys) | Q(said_email__in=emails)).delete()
+
+
+def _said_of(row: Any) -> set[tuple[str, str]]:
+    """Return whom the providers of *row* may have named. A row that was opened again has none of its own."""
+    names = {row.provider, *(entry.get("provider", "") for entry in row.failures_read())}
+    return {(name, row.said_subject) for name in names}
 
 
 def end_on_client_deletion(sender: Any, instance: Any, **kwargs: Any) -> None:

@@ -115,6 +115,8 @@ def _session(session: Any) -> dict[str, Any]:
         "application": session.client.name or session.client.client_id,
         "client_id": session.client.client_id,
         "provider": session.provider,
+        "browser": session.agent,
+        "network": session.network,
         "since": session.since,
         "last_used_at": session.last_used_at,
     }

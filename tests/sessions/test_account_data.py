@@ -183,6 +183,14 @@ def test_a_person_deletes_their_account_by_typing_its_name(browser, ada, maps):
     assert get(browser, PAGE).headers["Location"] == "/account/sign-in"
 
 
+def test_a_name_is_typed_as_it_is_seen(browser, ada):
+    """Nobody can type a character that no page shows, or two blanks that a page shows as one."""
+    get_user_model().objects.update(email="", username="Ada\u200b  Love\u202elace")
+    gone = forged(browser, action="delete", typed="ada lovelace")
+    assert "1 session ended." in text(gone)
+    assert not get_user_model().objects.exists()
+
+
 def press_once_typed(browser, page, typed):
     token = soup_of(page).find("input", {"name": "form_token"})["value"]
     return post(browser, PAGE, {"form_token": token, "action": "delete", "typed": typed})

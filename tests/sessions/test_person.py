@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.db.models import ProtectedError
 from django.db.models.signals import pre_delete
 from django.test import override_settings
+from django.utils import timezone
 
 from django_lazyauth.models import (
     Consent,
     PendingAuthorization,
     ProviderIdentity,
+    Status,
     UpstreamToken,
 )
 from django_lazyauth.sessions import person
@@ -46,6 +49,9 @@ def test_an_export_says_what_is_held(ada, maps):
     assert found["account"]["email"] == "ada@people.example"
     assert [(row["provider"], row["subject"]) for row in found["ways_to_sign_in"]] == [("demo", "ada")]
     assert {row["client_id"] for row in found["sessions"]} == {ada.client.client_id, maps.client_id}
+    # What the account page shows of them.
+    assert all({"browser", "network", "since"} <= row.keys() for row in found["sessions"])
+    assert all(row["network"] for row in found["sessions"])
     assert {row["client_id"] for row in found["applications"]} == {ada.client.client_id, maps.client_id}
     assert {row["provider"] for row in found["connected_upstreams"]} == {"demo"}
     assert {row["status"] for row in found["sign_ins"]} == {"exchanged"}
@@ -147,3 +153,27 @@ def test_a_hook_that_cannot_be_imported_is_told_by_the_checks(name):
 
     with override_settings(LAZYAUTH={**LAZYAUTH, name: "tests.nowhere.at_all"}):
         assert any(name in message.msg for message in run_checks())
+
+
+def test_who_has_the_same_subject_at_another_provider_stays_in_the_log(ada):
+    """Subjects are of one provider: erasing one person takes nothing of another out of the log of sign-ins (I16)."""
+    client = PendingAuthorization.objects.get().client
+
+    def refused(provider, *, at):
+        failures = json.dumps([{"reason": "not_allowed", "provider": at}])
+        return PendingAuthorization.objects.create(
+            client=client,
+            status=Status.FAILED,
+            provider=provider,
+            said_subject="ada",
+            failures=failures,
+            code_challenge="x" * 43,
+            expires_at=timezone.now() + timedelta(days=1),
+        )
+
+    theirs = [refused("demo", at="demo"), refused("", at="demo")]
+    of_another = [refused("other", at="other"), refused("", at="other")]
+    person.erase_person(user_of_ada())
+    left = set(PendingAuthorization.objects.values_list("pk", flat=True))
+    assert left == {row.pk for row in of_another}
+    assert not left & {row.pk for row in theirs}

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django_lazyauth.sessions import person
 from django_lazyauth.sign_in import identities
 
-from ..client_card import name_of_user
+from ..client_card import HIDDEN_CATEGORIES, name_of_user
 from ..page import guard, show
 
 
@@ -59,4 +59,8 @@ def delete(request: HttpRequest, user: AbstractBaseUser, *, form_token: str) -> 
 
 
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).strip().casefold()
+    """Return *text* as somebody can read and type it: a page shows neither invisible characters nor two blanks."""
+    known = " ".join(unicodedata.normalize("NFKC", text).split())
+    return "".join(
+        letter for letter in known if unicodedata.category(letter) not in HIDDEN_CATEGORIES
+    ).casefold()
