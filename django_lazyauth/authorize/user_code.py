@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Final
 
 from django_lazyauth.kit.crypto.site_keys import keys_for
-from django_lazyauth.kit.throttle import Throttle
+from django_lazyauth.kit.throttle import Throttle, Verdict
 
 ALPHABET: Final = "BCDFGHJKLMNPQRSTVWXZ"
 LENGTH: Final = 8
@@ -52,9 +52,10 @@ def digests(code: str) -> list[str]:
 # -- guesses -----------------------------------------------------------------------------------------------
 
 
-def may_try(network: str) -> bool:
-    """Count a try of *network*, and say whether it may be looked up."""
-    return WRONG_OF_NETWORK.take(network) and WRONG_IN_ALL.take("")
+def judge_try(network: str) -> Verdict:
+    """Count a try of *network*. It may be looked up only within the limits: with the cache down nobody's is."""
+    of_network = WRONG_OF_NETWORK.judge(network)
+    return of_network if of_network is not Verdict.WITHIN else WRONG_IN_ALL.judge("")
 
 
 def was_right(network: str) -> None:

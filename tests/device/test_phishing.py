@@ -10,8 +10,10 @@ from django.utils import timezone
 
 from django_lazyauth.authorize import user_code
 from django_lazyauth.authorize.device_request import MAX_IN_ALL, MAX_OF_NETWORK
+from django_lazyauth.errors import TemporarilyUnavailable
 from django_lazyauth.kit import throttle
 from django_lazyauth.models import DeviceAuthorization, DeviceStatus
+from django_lazyauth.web.device import page
 from tests.support.devices import answer, ask, codes, enter, poll
 from tests.support.journey import get, make_browser, submit
 
@@ -29,7 +31,7 @@ def test_a_hundred_thousand_guesses_from_a_hundred_networks_stay_within_the_caps
         monkeypatch.setattr(throttle.time, "time", lambda now=now: now)
         for number in range(TRIES // minutes):
             network = f"198.51.{number % NETWORKS}.0/24"
-            if user_code.may_try(network):
+            if user_code.judge_try(network) is throttle.Verdict.WITHIN:
                 looked_up.setdefault(minute, []).append(network)
     of_minutes = [len(networks) for networks in looked_up.values()]
     assert max(of_minutes) <= 300
@@ -66,13 +68,31 @@ def test_right_codes_and_codes_that_can_be_none_do_not_count():
 def test_with_the_cache_down_no_code_is_taken(monkeypatch):
     """Nothing would stop who guesses."""
     asked, browser = codes(), make_browser()
-    page = get(browser, "/device")
+    form = get(browser, "/device")
 
     def down(*args, **kwargs):
         raise ConnectionError
 
     monkeypatch.setattr(cache, "incr", down, raising=False)
-    assert submit(browser, page, user_code=asked["user_code"]).status_code == 429
+    answered = submit(browser, form, user_code=asked["user_code"])
+    assert answered.status_code == 503
+    # Spec 10, Errors: nothing is said that the server does not know.
+    assert "wrong codes" not in answered.content.decode()
+    assert "does not work at the moment" in answered.content.decode()
+
+
+def test_a_right_code_that_finds_no_place_is_not_counted_as_wrong(monkeypatch):
+    """Spec 10, Errors: who typed the right code is not told of wrong ones."""
+    asked, browser = codes(), make_browser()
+    with monkeypatch.context() as full:
+        full.setattr(page, "claim", no_place)
+        for _ in range(12):
+            assert enter(browser, asked["user_code"]).status_code == 503
+    assert enter(browser, asked["user_code"]).status_code == 303
+
+
+def no_place(*args, **kwargs):
+    raise TemporarilyUnavailable
 
 
 def test_a_code_that_was_guessed_gives_its_finder_nothing_of_the_person():

@@ -22,8 +22,9 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.authorize import user_code
 from django_lazyauth.authorize.device import CodeInUse, NoSuchCode, claim
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import InvalidRequest
+from django_lazyauth.errors import InvalidRequest, TemporarilyUnavailable
 from django_lazyauth.kit.network import network_of
+from django_lazyauth.kit.throttle import Verdict
 
 from .. import binding
 from ..page import flow_is_gone, go, page_view, show
@@ -35,6 +36,7 @@ PURPOSE: Final = "device"
 
 WRONG = gettext_lazy("This code is wrong or too old. Check it on your device.")
 IN_USE = gettext_lazy("This code is in use in another browser. Go on there, or start again at your device.")
+DOWN = gettext_lazy("This does not work at the moment")
 LATER = gettext_lazy("Too many wrong codes were typed. Try again later.")
 
 
@@ -77,7 +79,10 @@ def _take_code(request: HttpRequest) -> HttpResponse:
     code = user_code.normalized(typed)
     if not code:
         return _show(request, typed, notice=WRONG)
-    if not user_code.may_try(network):
+    verdict = user_code.judge_try(network)
+    if verdict is Verdict.UNKNOWN:
+        return _show(request, typed, notice=DOWN, status=HTTPStatus.SERVICE_UNAVAILABLE)
+    if verdict is Verdict.BEYOND:
         response = _show(request, typed, notice=LATER, status=HTTPStatus.TOO_MANY_REQUESTS)
         response.headers["Retry-After"] = str(user_code.seconds_left(network))
         return response
@@ -88,6 +93,10 @@ def _take_code(request: HttpRequest) -> HttpResponse:
         return _show(request, typed, notice=WRONG)
     except CodeInUse:
         return _show(request, typed, notice=IN_USE)
+    except TemporarilyUnavailable:
+        # The code was right, and comes again.
+        user_code.was_right(network)
+        raise
     user_code.was_right(network)
     response = go(reverse("lazyauth:flow", args=[pending.pk]))
     if not binding.secret_of(request, pending.pk):
