@@ -64,8 +64,8 @@ MUTATIONS = (
     Mutation(
         "device-guesses",
         "authorize/user_code.py",
-        '    return WRONG_OF_NETWORK.take(network) and WRONG_IN_ALL.take("")',
-        "    return True",
+        '    return of_network if of_network is not Verdict.WITHIN else WRONG_IN_ALL.judge("")',
+        "    return Verdict.WITHIN",
         (PHISHING + "test_the_eleventh_wrong_code_is_not_looked_up",),
         "Wrong user codes are counted.",
     ),
