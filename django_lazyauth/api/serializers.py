@@ -178,6 +178,8 @@ class ClientMetadataSerializer(Serializer):
     software_id = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)
     software_version = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)
     id_token_signed_response_alg = serializers.ChoiceField(SIGNING_ALGORITHMS, required=False)
+    userinfo_signed_response_alg = serializers.ChoiceField(SIGNING_ALGORITHMS, required=False)
+    introspection_signed_response_alg = serializers.ChoiceField(SIGNING_ALGORITHMS, required=False)
     application_type = serializers.ChoiceField(APPLICATION_TYPES, required=False)
     post_logout_redirect_uris = _uris(required=False)
     backchannel_logout_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)

@@ -22,10 +22,12 @@ from django_lazyauth.toolkit.client_methods import ALGORITHM_MEMBER, METHODS
 from django_lazyauth.toolkit.client_policies import (
     ACR_MEMBER,
     BOUND_MEMBER,
+    INTROSPECTION_MEMBER,
     MAX_AGE_MEMBER,
     PUSH_MEMBER,
     REQUEST_ALGORITHM_MEMBER,
     SIGN_MEMBER,
+    USERINFO_MEMBER,
 )
 
 from .by_key.assertion import ALGORITHMS
@@ -186,9 +188,10 @@ def optional_members(members: Mapping[str, Json], own_hosts: set[str], policy: P
         "software_version": lambda: text_of(members, "software_version"),
         "contacts": lambda: _contacts(members),
         "application_type": lambda: _one_of(members, "application_type", APPLICATION_TYPES),
-        "id_token_signed_response_alg": lambda: _one_of(
-            members, "id_token_signed_response_alg", policy.signing_algorithms
-        ),
+        **{
+            name: partial(_one_of, members, name, policy.signing_algorithms)
+            for name in ("id_token_signed_response_alg", USERINFO_MEMBER, INTROSPECTION_MEMBER)
+        },
         ALGORITHM_MEMBER: lambda: _one_of(members, ALGORITHM_MEMBER, policy.client_algorithms),
         "subject_type": lambda: _one_of(members, "subject_type", SUBJECT_TYPES),
         BOUND_MEMBER: lambda: _flag(members, BOUND_MEMBER),

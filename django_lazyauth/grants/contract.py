@@ -147,11 +147,12 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class TokenAnswer:
-    """Body, status and headers of an answer. It is always JSON, and no cache keeps it (RFC 6749 §5.1)."""
+    """Body, status and headers of an answer. It is JSON or signed, and no cache keeps it (RFC 6749 §5.1)."""
 
     body: str = field(repr=False)
     status: int = int(HTTPStatus.OK)
     headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
 
     @classmethod
     def of_error(cls, error: OAuthError) -> TokenAnswer:

@@ -1,11 +1,13 @@
 """What a token is worth, told to whoever has a right to know it (RFC 7662): its own client, and its resource.
 
-Everybody else, and everybody about any other token, gets ``{"active": false}``.
+Everybody else, and everybody about any other token, gets ``{"active": false}``. Who asks for it gets the answer signed
+(RFC 9701), so that it can be kept as proof.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 from django.http import HttpRequest
@@ -15,13 +17,16 @@ from django_lazyauth.clients.authenticate import authenticate_by_key, authentica
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClient, OAuthError
 from django_lazyauth.openid.resource_indicators import audience_of, same_resource
-from django_lazyauth.tokens import refresh
+from django_lazyauth.tokens import keys, refresh
 from django_lazyauth.tokens.bearer import Bearer, find_bearer_beside_client
 from django_lazyauth.tokens.binding import confirmation, token_type
+from django_lazyauth.toolkit.client_policies import introspection_algorithm
 from django_lazyauth.toolkit.clients import Client
 
 from .contract import TokenAnswer, read_form
 
+#: ``typ`` of the signed answer, and its media type.
+SIGNED_TYPE: Final = "token-introspection+jwt"
 INACTIVE: Final[dict[str, Any]] = {"active": False}
 
 
@@ -42,7 +47,30 @@ def answer_introspection_request(http_request: HttpRequest) -> TokenAnswer:
         described = {**_access_token(bearer), **authentication.claims()} if may_know else INACTIVE
     else:
         described = _refresh_token(token, client)
-    return TokenAnswer(json.dumps(described))
+    return (
+        _signed(described, client) if _wants_signature(http_request) else TokenAnswer(json.dumps(described))
+    )
+
+
+def _wants_signature(http_request: HttpRequest) -> bool:
+    """Say whether the request names the signed form (RFC 9701 §4). ``*/*`` does not: every client can read JSON."""
+    for one in http_request.headers.get("Accept", "").lower().split(","):
+        kind, *parameters = (part.strip() for part in one.split(";"))
+        if kind == f"application/{SIGNED_TYPE}":
+            return not any(re.fullmatch(r"q\s*=\s*0(\.0*)?", parameter) for parameter in parameters)
+    return False
+
+
+def _signed(described: dict[str, Any], client: Client) -> TokenAnswer:
+    """Return the answer as a JWT for *client* alone. Without ``sub`` and ``exp`` it is no token (RFC 9701 §5, §8.1)."""
+    claims = {
+        "iss": lazyauth_settings.issuer,
+        "aud": client.client_id,
+        "iat": int(timezone.now().timestamp()),
+        "token_introspection": described,
+    }
+    body = keys.sign(claims, key=keys.key_for(introspection_algorithm(client)), typ=SIGNED_TYPE)
+    return TokenAnswer(body, content_type=f"application/{SIGNED_TYPE}", headers={"Vary": "Accept"})
 
 
 def _may_know(client: Client, bearer: Bearer) -> bool:

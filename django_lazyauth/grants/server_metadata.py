@@ -50,6 +50,10 @@ def endpoint_url(name: str) -> str | None:
 METHODS_OF = {"token": METHODS, "revocation": METHODS, "introspection": PROVING_METHODS}
 
 
+#: What we sign for a client in an algorithm that it may choose (OpenID Connect Discovery §3, RFC 9701 §7).
+SIGNED = ("id_token", "userinfo", "introspection")
+
+
 def _authentication() -> dict[str, list[str]]:
     methods = {
         f"{name}_endpoint_auth_methods_supported": [BY_KEY] if is_fapi2() else list(served)
@@ -91,7 +95,7 @@ def server_metadata() -> dict[str, Any]:
         **_authentication(),
         "dpop_signing_alg_values_supported": list(allowed_algorithms(PROOF_ALGORITHMS)),
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": list(signing_algorithms()),
+        **{f"{kind}_signing_alg_values_supported": list(signing_algorithms()) for kind in SIGNED},
         "claims_supported": [*SCOPE_OF_CLAIM, *PROTOCOL_CLAIMS],
         "claims_parameter_supported": True,
         **({"acr_values_supported": list(acr_values)} if acr_values else {}),

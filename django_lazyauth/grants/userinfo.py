@@ -6,17 +6,20 @@ import json
 from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 from django.http import HttpRequest
 
-from django_lazyauth.conf import allowed_algorithms
+from django_lazyauth.conf import allowed_algorithms, lazyauth_settings
 from django_lazyauth.errors import InvalidDpopProof, TemporarilyUnavailable, UseDpopNonce
 from django_lazyauth.openid.dpop.check import nonce_headers
 from django_lazyauth.openid.dpop.proof import ALGORITHMS
 from django_lazyauth.resource_server.described import requires_dpop
 from django_lazyauth.resource_server.proof import credentials_of
-from django_lazyauth.tokens.bearer import load_presented
+from django_lazyauth.tokens import keys
+from django_lazyauth.tokens.bearer import Bearer, load_presented
 from django_lazyauth.tokens.id import has_verified_email, user_claims
+from django_lazyauth.toolkit.client_policies import userinfo_algorithm
 
 from .contract import TokenAnswer
 
@@ -44,7 +47,20 @@ def answer_userinfo_request(http_request: HttpRequest) -> TokenAnswer:
         return refused(HTTPStatus.FORBIDDEN, "insufficient_scope", scope="openid")
     is_verified = "email" in bearer.scopes and has_verified_email(bearer.user)
     claims = user_claims(bearer.user, bearer.scopes, email_verified=is_verified)
-    return TokenAnswer(json.dumps(claims), headers=nonce_headers(presented.proof))
+    return _answer(claims, bearer).with_headers(nonce_headers(presented.proof))
+
+
+def _answer(claims: dict[str, Any], bearer: Bearer) -> TokenAnswer:
+    """Return *claims*, signed where the client registered that (OpenID Connect Core §5.3.2).
+
+    Without ``exp`` it is no ID token, and nobody takes it for one.
+    """
+    algorithm = userinfo_algorithm(bearer.client) if bearer.client is not None else ""
+    if not algorithm:
+        return TokenAnswer(json.dumps(claims))
+    claims = {**claims, "iss": lazyauth_settings.issuer, "aud": bearer.client.client_id}
+    body = keys.sign(claims, key=keys.key_for(algorithm), typ="JWT")
+    return TokenAnswer(body, content_type="application/jwt")
 
 
 def _refused(

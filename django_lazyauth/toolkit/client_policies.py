@@ -19,6 +19,9 @@ ACR_MEMBER: Final = "default_acr_values"
 PUSH_MEMBER: Final = "require_pushed_authorization_requests"
 SIGN_MEMBER: Final = "require_signed_request_object"
 REQUEST_ALGORITHM_MEMBER: Final = "request_object_signing_alg"
+#: What its answers at userinfo are signed with, and at introspection (OpenID Connect Registration §2, RFC 9701 §6).
+USERINFO_MEMBER: Final = "userinfo_signed_response_alg"
+INTROSPECTION_MEMBER: Final = "introspection_signed_response_alg"
 
 
 def _metadata(client: Client) -> Mapping[str, Any]:
@@ -57,4 +60,19 @@ def must_sign_requests(client: Client) -> bool:
 def request_algorithm(client: Client) -> str:
     """Return the only algorithm that *client* signs its authorization requests with; empty if it named none."""
     algorithm = _metadata(client).get(REQUEST_ALGORITHM_MEMBER)
+    return algorithm if isinstance(algorithm, str) else ""
+
+
+def userinfo_algorithm(client: Client) -> str:
+    """Return what *client* wants its answers at userinfo signed with; empty where it wants JSON."""
+    return _algorithm(client, USERINFO_MEMBER)
+
+
+def introspection_algorithm(client: Client) -> str:
+    """Return what *client* wants answers at introspection signed with, RS256 if it does not say (RFC 9701 §6)."""
+    return _algorithm(client, INTROSPECTION_MEMBER) or "RS256"
+
+
+def _algorithm(client: Client, member: str) -> str:
+    algorithm = _metadata(client).get(member)
     return algorithm if isinstance(algorithm, str) else ""

@@ -54,7 +54,9 @@ def _own_origins(request: HttpRequest) -> Readers:
 
 
 def _render(answer: TokenAnswer) -> HttpResponse:
-    return json_response(answer.body, status=answer.status, headers=answer.headers)
+    response = json_response(answer.body, status=answer.status, headers=answer.headers)
+    response.headers["Content-Type"] = answer.content_type
+    return response
 
 
 @json_endpoint("POST", readers_of=_own_origins)

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from django_lazyauth.tokens.keys import generate_signing_key
+
 from .conftest import REDIRECT_URI
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
@@ -79,3 +81,20 @@ def test_every_step_passes_its_checks_and_every_error_is_read(node, issuer, ada,
         "noPkce": "invalid_request",
         "plainPkce": "invalid_request",
     }
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
+def test_it_checks_signed_userinfo_and_signed_introspection(node, issuer, ada, lazyauth, algorithm):
+    """OpenID Connect Core §5.3.2, RFC 9701 §5: ``iss``, ``aud``, the signature, and the media type."""
+    lazyauth(SIGNING_KEYS=[generate_signing_key(name)[0] for name in ("ES256", "RS256")])
+    said = node.run(
+        "oauth4webapi_signed.mjs",
+        issuer.url,
+        REDIRECT_URI,
+        algorithm,
+        answer=lambda asked: ada.answer(asked["ask"]),
+    )
+    assert said["registered"] == [algorithm, algorithm]
+    assert said["types"] == ["application/jwt", "application/token-introspection+jwt"]
+    assert said["userinfo"]["sub"] == said["introspected"]["sub"] == said["sub"]
+    assert said["introspected"]["active"] is True

@@ -84,7 +84,10 @@ def signatures(wire, request) -> Said:  # noqa: F811
             made.append(algorithm)
     keys = wire.http.get(f"{wire.url}/.well-known/jwks.json").json()["keys"]
     assert {key["alg"] for key in keys} == set(made)
-    return {"id_token_signing_alg_values_supported": [key["alg"] for key in keys]}
+    signed = [key["alg"] for key in keys]
+    return {
+        f"{kind}_signing_alg_values_supported": signed for kind in ("id_token", "userinfo", "introspection")
+    }
 
 
 def proofs(wire, request) -> Said:  # noqa: F811
