@@ -16,6 +16,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_lazyauth.users.people import find_people
+from django_lazyauth.users.resolver import find_users
 
 #: Rows of one transaction.
 MOST_IN_BATCH: Final = 100_000
@@ -98,9 +99,10 @@ def find_person(term: str) -> AbstractBaseUser:
     Raises:
         CommandError: It names nobody, or several people. The error lists their primary keys.
     """
-    found = find_people(term).users
+    # Whom an account at a provider has the address of may be somebody else than the user with that address (I6).
+    found = list(dict.fromkeys([*find_people(term).users, *(find_users(term) if term.strip() else ())]))
     if not found:
-        raise CommandError(f"nobody is called {term}", returncode=1)
+        raise CommandError(f"nobody is called {term or 'nothing'}", returncode=1)
     if len(found) > 1:
         keys = ", ".join(str(key) for key in found)
         raise CommandError(

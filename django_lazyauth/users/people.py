@@ -36,6 +36,9 @@ def find_people(term: str) -> People:
     Addresses are looked up in the accounts at providers first, which have an index for it. The user model of a site may
     have none. It is asked only where nothing else was found. At most four queries.
     """
+    if not term.strip():
+        # Accounts without an address have an empty one.
+        return People((), (), ())
     named = find_users(term, by_address=False)
     of_term = Q(subject=term) | Q(email__in=sorted({term, term.lower()}))
     rows = list(_identities(of_term | Q(user_id__in=named) if named else of_term))

@@ -182,3 +182,29 @@ class TestPeople:
             run(command, "both@x.example")
         assert error.value.returncode == 1
         assert get_user_model().objects.count() == 2
+
+    @pytest.mark.parametrize(
+        "command", [("export_person",), ("erase_person", "--yes")], ids=["export", "erase"]
+    )
+    @pytest.mark.parametrize("term", ["", "  "], ids=["empty", "blank"])
+    def test_nothing_is_nobodys_name(self, command, term):
+        """A script whose variable is empty must not erase the one person whose account has no address."""
+        user = get_user_model().objects.create_user("ada")
+        ProviderIdentity.objects.create(user=user, provider="demo", subject="ada", email="")
+        with pytest.raises(CommandError, match="nobody is called"):
+            run(command[0], term, *command[1:])
+        assert get_user_model().objects.filter(pk=user.pk).exists()
+
+    @pytest.mark.parametrize(
+        "command", [("export_person",), ("erase_person", "--yes")], ids=["export", "erase"]
+    )
+    def test_an_address_that_somebody_claims_at_a_provider_does_not_stand_for_its_owner(self, command):
+        """I6: a person without an account at a provider is found beside who claims their address there."""
+        get_user_model().objects.create_user("ada", email="Ada@people.example")
+        mallory = get_user_model().objects.create_user("mallory")
+        ProviderIdentity.objects.create(
+            user=mallory, provider="demo", subject="m", email="ada@people.example", email_verified=False
+        )
+        with pytest.raises(CommandError, match="2 people are called"):
+            run(command[0], "ada@people.example", *command[1:])
+        assert get_user_model().objects.count() == 2
