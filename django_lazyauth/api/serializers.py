@@ -159,7 +159,8 @@ class ClientMetadataSerializer(Serializer):
     token_endpoint_auth_signing_alg = serializers.ChoiceField(ALGORITHMS, required=False)
     require_pushed_authorization_requests = serializers.BooleanField(required=False)
     require_signed_request_object = serializers.BooleanField(required=False)
-    request_object_signing_alg = serializers.ChoiceField(ALGORITHMS, required=False)
+    # As text: see above.
+    request_object_signing_alg = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)
     grant_types = serializers.ListField(
         child=serializers.ChoiceField(GRANT_TYPES_WITH_DEVICES), required=False
     )
@@ -178,8 +179,9 @@ class ClientMetadataSerializer(Serializer):
     software_id = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)
     software_version = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)
     id_token_signed_response_alg = serializers.ChoiceField(SIGNING_ALGORITHMS, required=False)
-    userinfo_signed_response_alg = serializers.ChoiceField(SIGNING_ALGORITHMS, required=False)
-    introspection_signed_response_alg = serializers.ChoiceField(SIGNING_ALGORITHMS, required=False)
+    # As text, as above.
+    userinfo_signed_response_alg = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)
+    introspection_signed_response_alg = serializers.CharField(required=False, max_length=MAX_TEXT_LENGTH)
     application_type = serializers.ChoiceField(APPLICATION_TYPES, required=False)
     post_logout_redirect_uris = _uris(required=False)
     backchannel_logout_uri = serializers.URLField(required=False, max_length=MAX_URI_LENGTH)
