@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
 
 from django_lazyauth.errors import SealBroken
-from django_lazyauth.models import Consent, DeferredRegistration, PendingAuthorization
+from django_lazyauth.models import Consent, DeferredRegistration, GrantKind, PendingAuthorization
 from django_lazyauth.models.consent import resources_key
 from django_lazyauth.sign_in import deferred
 from django_lazyauth.sign_in.leg import SignInEnded
@@ -78,13 +78,31 @@ def _remembered(user_id: Any, *, client: Any, resources: tuple[str, ...] | list[
     return consents.values_list("scope", flat=True).first() or ""
 
 
+#: Stands in place of what the client says of itself where the operator waived the question. It covers nothing: if the
+#: waiver is taken back, the person is asked.
+WAIVED: Final = ""
+
+
+def was_asked(pending: PendingAuthorization) -> bool:
+    """Say whether the person of *pending* saw its consent page, or allowed all of it on an earlier one."""
+    is_waived = clients.may_skip_consent(pending.client)
+    return not is_waived or pending.grant == GrantKind.DEVICE or "consent" in pending.prompts
+
+
 def consent_of(
-    user_id: Any, *, client: Any, scopes: list[str], resources: list[str], known: str = ""
+    user_id: Any,
+    *,
+    client: Any,
+    scopes: list[str],
+    resources: list[str],
+    known: str = "",
+    is_asked: bool = True,
 ) -> Upsert:
     """Return the write that remembers or widens the consent of a user.
 
     Args:
         known: Scopes that the user allowed before, which stay allowed.
+        is_asked: Whether the user was asked; see :func:`was_asked`.
     """
     consent = Consent(
         user_id=user_id,
@@ -92,7 +110,7 @@ def consent_of(
         resources_digest=resources_key(resources),
         resources=resources,
         scope=" ".join(dict.fromkeys([*known.split(), *scopes])),
-        client_digest=clients.metadata_digest(client),
+        client_digest=clients.metadata_digest(client) if is_asked else WAIVED,
     )
     return Upsert(
         consent,
@@ -109,4 +127,7 @@ def widened_consent(pending: PendingAuthorization, user_id: Any) -> Upsert:
     """Return the write that adds what *pending* asks for to what the user allowed before. One query."""
     client, resources = pending.client, pending.resource
     known = _remembered(user_id, client=client, resources=resources)
-    return consent_of(user_id, client=client, scopes=pending.scopes, resources=resources, known=known)
+    is_asked = was_asked(pending) or set(pending.scopes) <= set(known.split())
+    return consent_of(
+        user_id, client=client, scopes=pending.scopes, resources=resources, known=known, is_asked=is_asked
+    )

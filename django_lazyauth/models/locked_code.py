@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: costs the database and the driver time. Django loads the rest when it is asked for.
 READ = (
     *("status", "grant", "client_id", "provider", "user_id", "identity_id", "private", "failed_attempts"),
-    *("redirect_uri", "scope", "resource", "nonce", "code_challenge", "code_expires_at", "jkt"),
+    *("redirect_uri", "scope", "resource", "nonce", "code_challenge", "code_expires_at", "prompt", "jkt"),
     *("binding_digest", "auth_time", "amr", "acr", "asked_again_at"),
 )
 READ_OF_REGISTRATION = ("client_id", "source", "metadata", "disabled_at", "expires_at", "last_used_at")

@@ -46,6 +46,15 @@ MUTATIONS = (
         "A consent form replaces no sign-in that the client asked for.",
     ),
     Mutation(
+        "a-waiver-is-no-consent",
+        "authorize/consent.py",
+        "        client_digest=clients.metadata_digest(client) if is_asked else WAIVED,",
+        "        client_digest=clients.metadata_digest(client),",
+        ("web/test_consent.py::test_i8_what_was_never_asked_is_asked_once_the_waiver_is_taken_back",),
+        "What the operator waived is nobody's consent.",
+        "I8",
+    ),
+    Mutation(
         "clean-claims",
         "authorize/request.py",
         "        check_clean(json.loads(claims) if claims else None)",

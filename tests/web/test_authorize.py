@@ -643,7 +643,7 @@ def test_what_is_written_without_a_person_acting_is_bounded(client_, lazyauth, s
         assert ask(make_browser(), client_).headers["Location"].startswith("https://upstream.example/")
     answer = answer_to(client_, ask(make_browser(), client_))
     assert (answer["error"], answer["state"]) == ("temporarily_unavailable", client_.state)
-    assert PendingAuthorization.objects.count() == 3
+    assert PendingAuthorization.objects.counted().count() == 3
 
 
 def test_the_cap_of_one_network_leaves_room_for_others(client_, lazyauth):

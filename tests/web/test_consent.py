@@ -504,6 +504,37 @@ def test_an_operators_client_may_skip_consent_and_a_strangers_never(db):
         assert is_consent_page(ask(signed_in(make_user(f"user-of-{source}")), stranger))
 
 
+@pytest.mark.parametrize("is_new", [False, True], ids=["a person who is known", "a new person"])
+def test_i8_what_was_never_asked_is_asked_once_the_waiver_is_taken_back(client_, is_new):
+    """I8: a waiver is the operator's word, and nobody's consent. The page does not say that it was allowed before."""
+    change_client(client_, skip_authorization=True)
+    browser = make_browser()
+    answer = (
+        come_back(browser, start(browser, client_), subject="ada")
+        if is_new
+        else ask(signed_in(make_user()), client_)
+    )
+    assert redeem(client_, answer_to(client_, answer)["code"]).status_code == 200
+    assert Consent.objects.count() == 1, "the person sees the application, and may withdraw it"
+    user = get_user_model().objects.get()
+    assert "code" in answer_to(client_, ask(signed_in(user), client_))
+    change_client(client_, skip_authorization=False)
+    page = ask(signed_in(user), client_)
+    assert is_consent_page(page)
+    assert not soup_of(page).find(class_="lazyauth-known")
+
+
+def test_what_was_allowed_before_the_waiver_stays_allowed_after_it(client_):
+    """I8: and no more than that."""
+    browser = signed_in(make_user())
+    allow(browser, client_, scope="openid profile")
+    change_client(client_, skip_authorization=True)
+    assert "code" in answer_to(client_, ask(browser, client_, scope="openid"))
+    change_client(client_, skip_authorization=False)
+    assert "code" in answer_to(client_, ask(browser, client_, scope="openid profile"))
+    assert is_consent_page(ask(browser, client_, scope="openid email"))
+
+
 def allow(browser, client, **changes):
     page = ask(browser, client, **changes)
     assert is_consent_page(page)

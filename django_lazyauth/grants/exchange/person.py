@@ -11,7 +11,7 @@ from typing import Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
 
-from django_lazyauth.authorize.consent import consent_of, widened_consent
+from django_lazyauth.authorize.consent import consent_of, was_asked, widened_consent
 from django_lazyauth.errors import InvalidGrant, ProviderError, RegistrationRefused, SealBroken
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity
 from django_lazyauth.models.locked_code import LockedCode
@@ -101,7 +101,11 @@ def _register(
     else:
         user, identity = registration.write_person(deferred.identity, terms, pending=pending, seen_at=seen_at)
         consent = consent_of(
-            user.pk, client=pending.client, scopes=pending.scopes, resources=pending.resource
+            user.pk,
+            client=pending.client,
+            scopes=pending.scopes,
+            resources=pending.resource,
+            is_asked=was_asked(pending),
         )
     return Person(user, identity, (consent,))
 
