@@ -24,7 +24,7 @@ else:  # Django's own class takes no type argument at run time.
     ModelAdmin = admin.ModelAdmin
 
 
-#: Targets that a confirmation counts the sessions of.
+#: Targets that a confirmation counts the sessions of. Of more it says so.
 COUNTED: Final = 10
 
 
@@ -90,6 +90,8 @@ def count_all_of(targets: dict[tuple[Any, str], str]) -> Any:
         job_room.count(job_room.Target(kind, key, label))
         for (kind, key), label in list(targets.items())[:COUNTED]
     )
+    if len(targets) > COUNTED:
+        return ngettext("At least %d session lives now.", "At least %d sessions live now.", found) % found
     return ngettext("%d session lives now.", "%d sessions live now.", found) % found
 
 

@@ -64,8 +64,8 @@ def _picture(value: Any) -> str:
     found = kinds.text(value, pattern=kinds.UNBROKEN)
     parts = urlsplit(found)
     if parts.scheme or parts.netloc:
-        # A policy cannot name a host with quotes or semicolons in it.
-        kinds.wanted(kinds.absolute_url(found).scheme == "https" and not set(parts.netloc) & set("'\";,@"))
+        # A policy cannot name a host with quotes or semicolons in it, and takes an asterisk for many hosts.
+        kinds.wanted(kinds.absolute_url(found).scheme == "https" and not set(parts.netloc) & set("'\";,@*"))
     return found
 
 

@@ -145,6 +145,7 @@ def _sign_ins(user: AbstractBaseUser) -> list[dict[str, Any]]:
             "provider": row.provider,
             "status": row.status,
             "scope": row.scope,
+            "browser": row.agent,
             "network": row.network,
             "began_at": row.created_at,
             "changed_at": row.updated_at,

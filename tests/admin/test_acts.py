@@ -11,6 +11,7 @@ from django.contrib.auth.models import Permission
 from django.urls import include, path
 from django.utils import timezone
 
+from django_lazyauth.admin import base
 from django_lazyauth.models import DeliveryState, EndingJob, LogoutDelivery, ProviderKeySet, UpstreamToken
 from django_lazyauth.sessions import ending_job, many
 from django_lazyauth.toolkit.models import get_access_token_model, get_application_model
@@ -140,6 +141,20 @@ def test_all_sessions_of_a_person_a_client_or_a_provider_end(client, rows, ada, 
     # The client that wants to hear of it hears of each.
     told = LogoutDelivery.objects.filter(client__client_id=ada.client.client_id).exclude(attempts=10)
     assert told.count() == (1 if act == "end_all_sessions" else 2)
+
+
+def test_a_confirmation_says_where_it_counted_in_part(client, ada, monkeypatch):
+    """Spec 10: it counts what ends, and claims nothing that it did not count."""
+    monkeypatch.setattr(base, "COUNTED", 1)
+    browser = staff(client, "end_all_clientsession")
+    where, key = f"{DOT}/application/", get_application_model().objects.get(client_id=ada.client.client_id).pk
+    other = get_application_model().objects.exclude(pk=key).first() or get_application_model().objects.create(
+        name="Other", client_type="public", authorization_grant_type="authorization-code"
+    )
+    form = {"action": "end_all_at", "_selected_action": [str(key)]}
+    assert "1 session lives now" in browser.post(where, form).content.decode()
+    form["_selected_action"].append(str(other.pk))
+    assert "At least " in browser.post(where, form).content.decode()
 
 
 def test_what_ends_at_once_leaves_nothing(ada, maps):

@@ -52,6 +52,7 @@ def test_an_export_says_what_is_held(ada, maps):
     # What the account page shows of them.
     assert all({"browser", "network", "since"} <= row.keys() for row in found["sessions"])
     assert all(row["network"] for row in found["sessions"])
+    assert all({"browser", "network"} <= row.keys() for row in found["sign_ins"])
     assert {row["client_id"] for row in found["applications"]} == {ada.client.client_id, maps.client_id}
     assert {row["provider"] for row in found["connected_upstreams"]} == {"demo"}
     assert {row["status"] for row in found["sign_ins"]} == {"exchanged"}

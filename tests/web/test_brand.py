@@ -115,6 +115,7 @@ def test_text_on_a_button_can_be_read_whatever_the_accent(brand, accent):
         {"accent_dark": "#101010"},
         {"logo": "http://other.example/x.svg"},
         {"logo": "https://other.example;script-src *"},
+        {"logo": "https://*/logo.svg"},
         {"support_url": "javascript:alert(1)"},
         {"terms_url": "/terms"},
         {"nmae": "Trail"},
