@@ -211,7 +211,11 @@ def hashed(token: str) -> str:
     return jwt.encode(claims, "a-key-that-everybody-knows-by-now-of-32", algorithm="HS256")
 
 
-NOW = int(time.time())
+def ago(seconds: int) -> int:
+    """Return the time then, as the test runs: a module may be imported long before."""
+    return int(time.time()) - seconds
+
+
 WRONG = {
     "a nonce": lambda upstream: upstream.logout_token(sid="s-1", nonce="n"),
     "an ID token": lambda upstream: upstream.id_token(nonce=None),
@@ -224,8 +228,8 @@ WRONG = {
     "alg none": lambda upstream: unsigned(upstream.logout_token(sid="s-1")),
     "a hash": lambda upstream: hashed(upstream.logout_token(sid="s-1")),
     "another type": lambda upstream: upstream.logout_token(sid="s-1", header={"typ": "at+jwt"}),
-    "too old": lambda upstream: upstream.logout_token(sid="s-1", iat=NOW - 700, exp=NOW + 300),
-    "expired": lambda upstream: upstream.logout_token(sid="s-1", iat=NOW - 300, exp=NOW - 100),
+    "too old": lambda upstream: upstream.logout_token(sid="s-1", iat=ago(700), exp=ago(-300)),
+    "expired": lambda upstream: upstream.logout_token(sid="s-1", iat=ago(300), exp=ago(100)),
     "no exp": lambda upstream: upstream.logout_token(sid="s-1", exp=None),
     "no jti": lambda upstream: upstream.logout_token(sid="s-1", jti=None),
     "an odd jti": lambda upstream: upstream.logout_token(sid="s-1", jti="\ud800"),

@@ -17,10 +17,13 @@ from django_lazyauth.vault import store
 from tests.support.grants import grants_of
 from tests.support.journey import OAuthClient, consent, get, make_browser, query_of, redeem, start
 from tests.support.upstream import upstream, upstream_process  # noqa: F401
+from tests.support.waiting import follow_waiting
 
 
 def go_upstream(upstream, browser, redirect, **levers):  # noqa: F811
     """Sign in at the upstream that *redirect* leads to, and come back."""
+    # A busy machine may take longer for keys than a page waits.
+    redirect = follow_waiting(browser, redirect)
     back = urlsplit(upstream.authorize(redirect.headers["Location"], **levers))
     return get(browser, f"{back.path}?{back.query}")
 

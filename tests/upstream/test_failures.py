@@ -16,7 +16,7 @@ from bs4 import BeautifulSoup
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.test import Client as Browser
-from django.utils import timezone
+from django.utils import timezone, translation
 
 import django_lazyauth
 from django_lazyauth.errors import IdentityRejected
@@ -29,6 +29,7 @@ from django_lazyauth.models import (
 )
 from django_lazyauth.openid import key_fetch
 from django_lazyauth.sign_in.failures import LEVELS
+from django_lazyauth.web.choose import REFUSED
 from tests.support.journey import get, make_browser, query_of, start, submit
 from tests.support.providers import BelievingProvider
 
@@ -75,8 +76,11 @@ SENTENCES = {
         "La réponse de Acme n’a pas pu être vérifiée. Recommencez",
     ),
 }
+#: Each row is read in these. In the others the catalogue is what a page says (``tests/site/test_languages.py``).
 LANGUAGES = ("en", "de", "fr")
 REFERENCES = {"en": "Reference", "de": "Kennnummer", "fr": "Référence"}
+SHIPPED = {folder.name for folder in (Path(django_lazyauth.__file__).parent / "locale").iterdir()}
+REFUSED_IN_ENGLISH = "Acme did not let you sign in. Try again, or choose another way."
 #: What an upstream sends beside the code of its error. It may hold anything about the person.
 SAID = "upstream-said-this about ada@people.example"
 
@@ -262,9 +266,18 @@ def test_each_failure_has_its_line_and_the_page_ends_with_its_reference(
         assert secret not in str(vars(line))
 
 
-def test_the_table_has_every_language_that_is_shipped_and_every_reason_that_a_person_reads():
-    shipped = {folder.name for folder in (Path(django_lazyauth.__file__).parent / "locale").iterdir()}
-    assert set(LANGUAGES) == shipped | {"en"}
+@pytest.mark.parametrize("language", sorted(SHIPPED - set(LANGUAGES)))
+def test_the_page_says_it_in_each_other_language_that_is_shipped(upstream, client_, language):
+    page = fail(upstream, client_, ROWS["consent_required"][0], language=language.replace("_", "-"))
+    with translation.override(language.replace("_", "-")):
+        sentence = str(REFUSED).format(name="Acme")
+    assert sentence != REFUSED_IN_ENGLISH
+    assert sentence_of(page).startswith(sentence)
+    assert page.headers["Content-Language"].lower() == language.replace("_", "-").lower()
+
+
+def test_the_table_has_every_reason_that_a_person_reads():
+    assert set(LANGUAGES) <= SHIPPED | {"en"}
     # The client is told of the last two; nobody is shown a page of ours for them.
     assert set(SENTENCES) == set(LEVELS) - {"no_account", "unavailable"}
     assert {reason: level for reason, (level, *_) in SENTENCES.items()}.items() <= LEVELS.items()

@@ -172,7 +172,7 @@ def test_what_waits_for_its_exchange_and_what_a_provider_keeps_are_sealed_anew_t
         "upstream tokens": 0,
         "upstream grants": 0,
         "deferred registrations": 1,
-        "pending authorizations": 1,
+        "sign-ins": 1,
     }
     keys(NEW)
     assert deferred.open_deferred(DeferredRegistration.objects.get()).identity.subject == "ada"
