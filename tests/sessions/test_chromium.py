@@ -54,7 +54,9 @@ def test_a_person_ends_a_session_and_its_refresh_token_is_dead(address, ada, ses
         expect(page.get_by_role("heading", level=1)).to_have_text("Your account")
         expect(page.get_by_role("button", name="Sign out of Maps")).to_be_visible()
         page.get_by_role("button", name="Sign out of Trail Journal").click()
-        expect(page.get_by_role("status")).to_have_text("The application is signed out.")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Sign out of Trail Journal?")
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("status")).to_have_text("Trail Journal is signed out.")
         expect(page.get_by_role("button", name="Sign out of Trail Journal")).to_have_count(0)
         expect(page.get_by_role("button", name="Sign out of Maps")).to_be_visible()
         assert complaints == []
@@ -69,11 +71,15 @@ def test_a_person_connects_an_account_and_never_loses_the_last(
     upstream.control(sub="ada-at-acme")
     with chromium.running() as browser:
         page, _complaints = opened(browser, address, session_cookie, scripts)
+        page.get_by_role("link", name="How you can sign in").click()
         expect(page.get_by_text("Your only way to sign in")).to_be_visible()
         page.get_by_role("button", name="Connect Acme").click()
         expect(page.get_by_role("status")).to_contain_text("The account is connected")
+        page.get_by_role("link", name="How you can sign in").click()
         page.get_by_role("button", name="Disconnect Demo").click()
-        expect(page.get_by_role("status")).to_have_text("The account is no longer connected.")
+        page.get_by_role("button", name="Disconnect").click()
+        expect(page.get_by_role("status")).to_contain_text("no longer connected.")
+        page.get_by_role("link", name="How you can sign in").click()
         expect(page.get_by_text("Your only way to sign in")).to_be_visible()
         expect(page.get_by_role("button", name="Disconnect")).to_have_count(0)
     assert [(row.provider, row.subject) for row in _identities()] == [("acme", "ada-at-acme")]
@@ -85,6 +91,7 @@ def test_a_cold_domain_is_waited_for_then_connected(address, sso, ada, session_c
     sso.control(hold_documents=True, sub="ada-at-acme")
     with chromium.running() as browser:
         page, _complaints = opened(browser, address, session_cookie, scripts)
+        page.get_by_role("link", name="How you can sign in").click()
         page.get_by_label("Connect your organisation").fill("ada@acme.example")
         page.get_by_role("button", name="Connect with your organisation").click()
         heading = page.get_by_role("heading", level=1)
