@@ -417,7 +417,6 @@ def test_logout_is_as_it_says(wire):
         "tls_client_certificate_bound_access_tokens",
         "require_pushed_authorization_requests",
         "id_token_encryption_alg_values_supported",
-        "userinfo_signing_alg_values_supported",
         "request_object_signing_alg_values_supported",
         "authorization_signing_alg_values_supported",
         "acr_values_supported",
