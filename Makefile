@@ -34,10 +34,10 @@ test: $(VENV)/dev.stamp  ## Linters, types, layers, migrations, and every test t
 	$(PYTEST) -n 3 -m $(QUICK)
 
 test-slow: $(VENV)/dev.stamp  ## The tests that repeat, flood, kill or start many processes
-	$(PYTEST) -n 2 -m "slow and not services and not browser"
+	$(PYTEST) -n 3 -m "slow and not services and not browser"
 
 test-services: $(VENV)/dev.stamp  ## The suite on PostgreSQL, but for what is slow (LAZYAUTH_TEST_POSTGRES_URL)
-	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 2 -m $(QUICK)
+	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 3 -m $(QUICK)
 	$(MAKE) -j2 --output-sync=target services-legacy services-others
 
 # Each has its own databases, in PostgreSQL and in Redis.
