@@ -191,7 +191,7 @@ def test_all_who_ask_for_an_upstream_token_get_the_one_that_one_of_them_fetched(
     assert UpstreamGrant.objects.get().version == 2
 
 
-@pytest.mark.parametrize("end", ["delete_user_again", "end_all", "unlink"])
+@pytest.mark.parametrize("end", ["delete_user_again", "end_all_again", "unlink_again"])
 def test_i21_what_ends_while_it_is_used_is_ended(client_, lazyauth, end):
     """I11, I21: four processes, as at the usual level. See ``test_endings``."""
     demo = {"class": "tests.support.providers.RefreshingProvider"}

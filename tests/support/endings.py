@@ -12,7 +12,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -117,22 +118,32 @@ def delete_users(pk: Any) -> None:
 
 
 def delete_user_again(pk: Any) -> None:
-    """Delete as ``docs/databases.md`` says for a database that aborts transactions: end first, and retry.
+    """Delete as ``docs/databases.md`` says for a database that aborts transactions: end first, and retry."""
+    end_all_again(pk)
+    _as_often_as_it_takes(partial(delete_user, pk))
 
-    As often as it takes: a busy machine runs few attempts in the time that a request would have for them.
-    """
+
+def end_all_again(pk: Any) -> None:
+    _as_often_as_it_takes(partial(end_all, pk))
+
+
+def unlink_again(pk: Any) -> None:
+    _as_often_as_it_takes(partial(unlink, pk))
+
+
+def _as_often_as_it_takes(work: Callable[[], None]) -> None:
+    """A busy machine runs few attempts in the time that a request would have for them."""
     from django.db import OperationalError
 
     from django_lazyauth.kit.retry import is_conflict
 
-    end_all(pk)
     for _ in range(50):
         try:
-            return delete_user(pk)
+            return work()
         except OperationalError as error:
             if not is_conflict(error):
                 raise
-    raise AssertionError("each attempt to delete the user was aborted")
+    raise AssertionError("each attempt was aborted")
 
 
 def end_all(pk: Any) -> None:
