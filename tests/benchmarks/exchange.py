@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode
 
 from django.contrib.auth import get_user_model
 from django.core.handlers.base import BaseHandler
@@ -144,7 +144,7 @@ class LazyExchanges:
         send_to_provider(pending, provider)
         pending = find_pending(pending.pk, browser=browser)
         pending = complete.complete(HttpRequest(), pending, provider, self._new_person())
-        (code,) = parse_qs(urlsplit(allow(pending)).query)["code"]
+        code = allow(pending).parameters["code"]
         return self.client.token_request("/token", code, verifier)
 
     def _new_person(self) -> Success:
