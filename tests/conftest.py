@@ -119,3 +119,22 @@ def confidential(db):
         hash_client_secret=True,
     )
     return OAuthClient("confidential-client", CONFIDENTIAL_SECRET)
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Every socket that a fetch opens. It goes no further.
+
+    ``tests/clients/test_client_key_addresses`` shows that a real fetch is seen.
+    """
+    from django_lazyauth.kit.fetch import sockets
+
+    seen = []
+
+    class Forbidden(sockets.PlainSocket):
+        def __init__(self, *args, **kwargs):
+            seen.append(args)
+            raise OSError("a socket was opened")
+
+    monkeypatch.setattr(sockets, "PlainSocket", Forbidden)
+    return seen

@@ -82,6 +82,7 @@ class HasActs(SoundInput):
 
     def acts(self) -> Sequence[Act]:
         """Return the acts of these rows."""
+        # Abstract: each admin has its own. Django's metaclass of admins leaves no room for ABC.
         raise NotImplementedError
 
     def allowed_acts(self, request: HttpRequest) -> list[Act]:

@@ -180,6 +180,7 @@ class ConditionFilter(admin.SimpleListFilter):
 
     def choices_of_list(self) -> list[tuple[str, Promise, Q]]:
         """Return (value in the address, label, condition)."""
+        # Abstract: each filter has its own. Their common base holds only what Django calls.
         raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:

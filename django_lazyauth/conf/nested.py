@@ -257,7 +257,7 @@ class ResourceServerSettings(Table):
         default=ALGORITHMS,
         default_text="all",
     )
-    user: Callable[[Any], Any] | None = row(  # noqa: RUF009 - the same
+    user: Callable[[Any], Any] | None = row(  # noqa: RUF009 - row() makes a field of the dataclass.
         kinds.optional(kinds.CODE),
         "Returns the user of a token, or `None` to refuse it.",
         default=None,
@@ -277,7 +277,7 @@ class DpopSettings(Table):
         "`dpop_bound_access_tokens`.",
         default=False,
     )
-    nonce: NoncePolicy = row(  # noqa: RUF009 - the same
+    nonce: NoncePolicy = row(  # noqa: RUF009 - row() makes a field of the dataclass.
         kinds.choice("stale", "always"),
         'Which proofs need a nonce of this site: every one, or with `"stale"` those whose time is more than 300 s off, '
         "so that a client with a wrong clock works.",
@@ -296,7 +296,7 @@ class DeviceFlow(Table):
         "Whether clients that registered themselves may use it. Their names on the page are a tool of phishers.",
         default=False,
     )
-    lifetime: timedelta = row(  # noqa: RUF009 - the same
+    lifetime: timedelta = row(  # noqa: RUF009 - row() makes a field of the dataclass.
         kinds.duration(at_least=timedelta(minutes=1), at_most=timedelta(hours=24)),
         "How long the codes of a device are good.",
         default=timedelta(minutes=10),

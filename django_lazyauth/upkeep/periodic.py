@@ -29,6 +29,7 @@ def noted(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        # Whatever a task raises is for the caller. The overview says only which kind of error it was.
         _write(name, finished_at=timezone.now(), error=type(error).__name__[:128])
         raise
     _write(name, finished_at=timezone.now(), error="")

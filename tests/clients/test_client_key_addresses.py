@@ -19,7 +19,6 @@ from django_lazyauth.clients.by_key.assertion import read_assertion
 from django_lazyauth.clients.by_key.prove import prove_by_key
 from django_lazyauth.errors import InvalidClient
 from django_lazyauth.kit import cached_fetch
-from django_lazyauth.kit.fetch import sockets
 from django_lazyauth.models import UsedProof
 from django_lazyauth.toolkit.clients import load_client
 from django_lazyauth.upkeep.sweep import sweep
@@ -351,20 +350,6 @@ def test_strangers_cannot_use_up_what_a_host_is_asked_for_others(server, keyed):
     assert knock(client_at(server.url("/own"), server.url("/document"), source="cimd")).status_code == 200
     elsewhere = client_at(server.url("/theirs"), "https://client.example/document", source="cimd")
     assert knock(elsewhere).status_code == 503
-
-
-@pytest.fixture
-def opened(monkeypatch):
-    """Every socket that a fetch opens. It goes no further."""
-    seen = []
-
-    class Forbidden(sockets.PlainSocket):
-        def __init__(self, *args, **kwargs):
-            seen.append(args)
-            raise OSError("a socket was opened")
-
-    monkeypatch.setattr(sockets, "PlainSocket", Forbidden)
-    return seen
 
 
 def test_a_fetch_opens_its_socket_where_the_next_test_looks(keyed, opened):
