@@ -11,6 +11,13 @@ from http import HTTPStatus
 from typing import Final
 
 _ERROR_CODE: Final = re.compile(r"[a-z_]{1,64}")
+#: What no ``error_description`` may hold. A host's own words, or a value in ours, may bring it.
+_OUTSIDE: Final = re.compile(r'[^\x20-\x7e]|["\\]')
+
+
+def sayable(text: str) -> str:
+    """Return *text* in the alphabet of an ``error_description`` (RFC 6749 §5.2), with ``?`` for what is not in it."""
+    return _OUTSIDE.sub("?", text.replace('"', "'"))
 
 
 class LazyAuthError(Exception):
@@ -26,9 +33,9 @@ class OAuthError(LazyAuthError):
     retry_after = 0
 
     def __init__(self, description: str = "", *, debug: str = "") -> None:
-        self.description = description
+        self.description = sayable(description)
         self.debug = debug
-        super().__init__(description or self.error)
+        super().__init__(self.description or self.error)
 
     def as_dict(self) -> dict[str, str]:
         """Return the members of the JSON error response (RFC 6749 §5.2)."""
@@ -281,7 +288,8 @@ class RegistrationRefused(LazyAuthError):
     """A new user is refused, for a reason that the client may show to the person.
 
     Raise it in a user resolver, in ``finalize`` or in a ``user_registered`` receiver: everything is rolled
-    back, the client gets ``invalid_grant`` with ``description``, and the deferred registration is discarded.
+    back, the client gets ``invalid_grant`` with ``description``, and the deferred registration is discarded. Write it
+    in ASCII: RFC 6749 §5.2 allows nothing else, and other characters are replaced.
     """
 
     def __init__(self, description: str) -> None:

@@ -54,7 +54,7 @@ def receive_push(sent: QueryDict, proof: Proof | None = None) -> Pushed:
         TemporarilyUnavailable: The keys of the client cannot be read now.
     """
     if "request_uri" in sent:
-        raise InvalidRequest("A pushed request must not name another one (RFC 9126 §2.1).")
+        raise InvalidRequest("A pushed request must not name another one (RFC 9126, section 2.1).")
     sent = sent.copy()
     for name in CREDENTIALS:
         sent.pop(name, None)

@@ -17,7 +17,7 @@ from django.http import QueryDict
 
 from django_lazyauth.clients.redirects import can_be_posted_to, redirect_uri_allowed
 from django_lazyauth.conf import is_fapi2, lazyauth_settings
-from django_lazyauth.errors import DETAILS_REFUSED, LazyAuthError
+from django_lazyauth.errors import DETAILS_REFUSED, LazyAuthError, sayable
 from django_lazyauth.kit.http import without_empty
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.jose import TokenRejected, check_clean
@@ -154,7 +154,7 @@ class AuthorizationRefused(LazyAuthError):
         is_posted: bool = False,
     ) -> None:
         self.error = error
-        self.description = description
+        self.description = sayable(description)
         self.redirect_uri = redirect_uri
         self.state = state
         self.is_posted = is_posted

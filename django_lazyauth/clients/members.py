@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from django_lazyauth.errors import InvalidClientMetadata, InvalidRedirectUri
+from django_lazyauth.errors import InvalidClientMetadata, InvalidRedirectUri, sayable
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.key_set import STRANGERS, KeySet, KeySetInvalid
 from django_lazyauth.toolkit.client_methods import ALGORITHM_MEMBER, METHODS
@@ -130,9 +130,8 @@ def is_redirect_uri(value: Json, policy: Policy) -> bool:
 
 
 def _named(value: Json) -> str:
-    """Return *value* with the characters that an error description may hold (RFC 6749 §5.2)."""
     text = value if isinstance(value, str) else json.dumps(value)
-    return re.sub(r"[^\x20\x21\x23-\x5b\x5d-\x7e]", "?", text[:MAX_NAMED])
+    return sayable(text[:MAX_NAMED])
 
 
 def host_in(uri: str) -> str:

@@ -9,7 +9,6 @@ import pytest
 from django_lazyauth.clients.by_key import keys
 from tests.clients.test_client_key_addresses import (  # noqa: F401 - fixtures
     cache_made_older,
-    opened,
     server,
     until,
 )
@@ -85,7 +84,7 @@ def test_i15_unknown_keys_cause_one_fetch_in_30_s(signer, server):  # noqa: F811
 
 
 @pytest.mark.parametrize("address", [*NON_PUBLIC_ADDRESSES[:17], "[::1]", "[fd12:3456::1]", "localhost"])
-def test_i14_an_address_inside_opens_no_socket(db, opened, address):  # noqa: F811 - the fixture
+def test_i14_an_address_inside_opens_no_socket(db, opened, address):
     """A stranger's client must not have this site ask its own network."""
     client = client_at(f"https://{address}/keys")
     assert show(client, signed(client, KEY)).status_code == 400
