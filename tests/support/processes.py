@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -87,11 +88,40 @@ def until(condition: Callable[[], Any]) -> None:
 # -- a process -----------------------------------------------------------------------------------------------
 
 
+class Killable:
+    """The mark on the connections of a process, by which PostgreSQL tells that they are gone.
+
+    What a process had sent is still done after its SIGKILL: a COMMIT too. Whoever reads at once may read too early.
+    """
+
+    def __init__(self) -> None:
+        self._name = f"test-{uuid.uuid4().hex}"
+        self.environment = {**os.environ, "PGAPPNAME": self._name}
+
+    def wait(self) -> None:
+        """Return when the server has ended all that the process began."""
+        if connection.vendor != "postgresql":
+            return
+        watcher = connection.copy()
+        watcher.inc_thread_sharing()
+
+        def are_gone() -> bool:
+            with watcher.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM pg_stat_activity WHERE application_name = %s", [self._name])
+                return cursor.fetchone() is None
+
+        try:
+            until(are_gone)
+        finally:
+            watcher.close()
+
+
 class Redemption:
     """A process that redeems a code; a test waits for it to stand still, and kills it."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], killable: Killable) -> None:
         self._process = process
+        self._killable = killable
 
     def wait_until_it_stands(self) -> None:
         line = self._process.stdout.readline()  # type: ignore[union-attr]
@@ -101,6 +131,7 @@ class Redemption:
         """Take it away as the kernel does when memory is short: nothing of it runs any more."""
         self._process.kill()
         assert self._process.wait() == -signal.SIGKILL
+        self._killable.wait()
 
 
 @contextlib.contextmanager
@@ -113,17 +144,19 @@ def redemption_in_a_process(client: OAuthClient, code: str, *, stop: Stop) -> It
         "code": code,
         "stop": stop,
     }
+    killable = Killable()
     with subprocess.Popen(
         [sys.executable, "-m", "tests.support.processes"],
         cwd=Path(__file__).parents[2],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        env=killable.environment,
     ) as process:
         try:
             process.stdin.write(json.dumps(job))  # type: ignore[union-attr]
             process.stdin.close()  # type: ignore[union-attr]
-            yield Redemption(process)
+            yield Redemption(process, killable)
         finally:
             process.kill()
 

@@ -21,6 +21,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, connections
 
+from tests.support.processes import Killable
+
 ROOT = Path(__file__).parents[2]
 #: Threads of one process that hold a connection at the same time: the server has a hundred for everybody.
 CONNECTIONS = 10
@@ -29,8 +31,9 @@ CONNECTIONS = 10
 class Racer:
     """The process, as the test sees it."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], killable: Killable) -> None:
         self._process = process
+        self._killable = killable
 
     def go(self) -> None:
         self._process.stdin.write("go\n")
@@ -44,11 +47,13 @@ class Racer:
     def kill(self) -> None:
         self._process.kill()
         assert self._process.wait() == -signal.SIGKILL
+        self._killable.wait()
 
 
 @contextlib.contextmanager
 def racer(**job: Any) -> Iterator[Racer]:
-    """Start a process with *job*; it waits for :meth:`Racer.go`."""
+    """Start a process with *job*; it waits for :meth:`Racer.go`. After the block nothing of it runs anywhere."""
+    killable = Killable()
     job |= {"database": connection.settings_dict["NAME"], "lazyauth": settings.LAZYAUTH}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.support.racers"],
@@ -56,14 +61,17 @@ def racer(**job: Any) -> Iterator[Racer]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        env=killable.environment,
     ) as process:
         try:
             process.stdin.write(json.dumps(job, default=str) + "\n")
             process.stdin.flush()
             assert process.stdout.readline() == "ready\n"
-            yield Racer(process)
+            yield Racer(process, killable)
         finally:
             process.kill()
+            process.wait()
+            killable.wait()
 
 
 def _refresh(job: dict[str, Any]) -> list[dict[str, Any]]:
