@@ -28,10 +28,12 @@ class LazyAuthConfig(AppConfig):
         from django_lazyauth.resource_server.local import introduce
         from django_lazyauth.sessions import receivers
         from django_lazyauth.toolkit.settings import use_our_defaults
+        from django_lazyauth.toolkit.stock_checks import replace_deploy_check
 
         # Before the first connection of any thread.
         complete_options(router.db_for_write(PendingAuthorization))
         register_checks()
+        replace_deploy_check()
         register_hooks()
         receivers.connect()
         use_our_defaults()

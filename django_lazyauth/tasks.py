@@ -1,8 +1,10 @@
-"""Celery tasks: one call each. Without Celery, run the management commands of the same names by cron.
+"""Celery tasks: one call each. Without Celery, ``manage.py lazyauth_worker`` runs the periodic ones.
 
-:func:`schedule` has entries for the schedule of a host::
+The schedule registers itself: where beat finds these tasks (``app.autodiscover_tasks()``), ``app.conf.beat_schedule``
+has entries for them. An entry of the host with the same name stands. :func:`schedule` makes entries with other
+intervals::
 
-    app.conf.beat_schedule = {**django_lazyauth.tasks.schedule(), …}
+    app.conf.beat_schedule = django_lazyauth.tasks.schedule(sweeping=timedelta(minutes=1))
 
 A host imports this module in ``celery.py`` or ``settings.py``, before the apps are loaded. So each task imports what
 it runs when it runs.
@@ -13,12 +15,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from celery import shared_task
+from celery import Celery, shared_task
+from celery._state import _get_active_apps, connect_on_app_finalize
 
-#: How often the keys of configured providers are checked. Each is fetched when its own ``max-age`` has passed.
-KEY_INTERVAL = timedelta(minutes=15)
-SWEEP_INTERVAL = timedelta(minutes=5)
-LOGOUT_INTERVAL = timedelta(seconds=30)
+from django_lazyauth.upkeep.schedule import KEYS, LOGOUTS, SWEEP
+
 #: Beat sends what is due later. A worker would keep the message in memory, and the broker would redeliver it.
 LONGEST_COUNTDOWN = timedelta(minutes=5)
 
@@ -86,9 +87,9 @@ def deliver_logouts() -> None:
 
 def schedule(
     *,
-    keys: timedelta = KEY_INTERVAL,
-    sweeping: timedelta = SWEEP_INTERVAL,
-    logouts: timedelta = LOGOUT_INTERVAL,
+    keys: timedelta = KEYS.every,
+    sweeping: timedelta = SWEEP.every,
+    logouts: timedelta = LOGOUTS.every,
 ) -> dict[str, dict[str, Any]]:
     """Return entries for ``beat_schedule``. Each expires before the next, so that beat does not catch up."""
     return {
@@ -108,3 +109,22 @@ def schedule(
             "options": {"expires": logouts.total_seconds()},
         },
     }
+
+
+def _add_schedule(sender: Celery, **_: object) -> None:
+    """Add the entries that the host does not have itself."""
+    sender.conf.beat_schedule = {**schedule(), **sender.conf.beat_schedule}
+
+
+# Celery calls it for each app that is finalized after this import, as it does for shared tasks.
+@connect_on_app_finalize
+def _follow(app: Celery) -> None:
+    # Its configuration may be read later, and again.
+    app.on_after_configure.connect(_add_schedule, sender=app, weak=False)
+    if app.configured:
+        _add_schedule(app)
+
+
+for _app in _get_active_apps():
+    if _app.finalized:
+        _follow(_app)

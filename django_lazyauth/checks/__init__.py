@@ -21,7 +21,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     """Check that every setting can be read, and that everything it names can be loaded."""
     from django_lazyauth.conf.messages import refused_values, unknown_names
 
-    from . import code, database, providers
+    from . import code, database, development, providers
 
     return [
         *unknown_names(),
@@ -35,6 +35,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         *providers.check_domains(),
         *providers.check_named_providers(),
         *database.check_databases(),
+        *development.check_development(),
     ]
 
 

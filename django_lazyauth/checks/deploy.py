@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
-from django_lazyauth.conf import ROWS
+from django_lazyauth.conf import ROWS, prints_mail
 from django_lazyauth.conf.kinds import in_words, is_a
 from django_lazyauth.conf.messages import readable
 from django_lazyauth.resource_server.checks import cache_is_unshared
@@ -52,8 +52,16 @@ def _configs(setting: str) -> list[tuple[str, Mapping[str, Any]]]:
     return [(name, config) for name, config in found.items() if is_a(config, Mapping)]
 
 
+def mails_codes() -> bool:
+    """Say whether there is a password provider."""
+    types = [config.get("type") for _, config in _configs("providers")]
+    return any(is_a(kind, str) and str(kind) == "password" for kind in types)
+
+
 def _delivers_mail() -> bool:
     """Say whether mail leaves the site. Django 6.1 has ``MAILERS`` in place of ``EMAIL_BACKEND``."""
+    if prints_mail():
+        return False
     mailers = getattr(settings, "MAILERS", None)
     if mailers is not None:
         mailer = mailers.get("default")
@@ -71,9 +79,7 @@ def check_site() -> Iterator[CheckMessage]:
             hint='Set CACHES["default"] to Redis, Memcached or the database.',
             id="lazyauth.E105",
         )
-    types = [config.get("type") for _, config in _configs("providers")]
-    mails = any(is_a(kind, str) and str(kind) == "password" for kind in types)
-    if mails and not _delivers_mail():
+    if mails_codes() and not _delivers_mail():
         yield Error(
             "The password provider mails codes, and the mail backend of the site delivers nothing.",
             hint='Set EMAIL_BACKEND, or MAILERS["default"] since Django 6.1, to a backend that delivers.',
@@ -84,14 +90,16 @@ def check_site() -> Iterator[CheckMessage]:
 def check_secrets() -> Iterator[CheckMessage]:
     if readable("vault_keys") == ():
         yield Error(
-            "Upstream tokens are sealed under a key derived from SECRET_KEY.",
-            hint='Set LAZYAUTH["VAULT_KEYS"]: a key that is backed up and rotated by itself.',
+            "Upstream tokens are sealed under a key derived from SECRET_KEY, or in development one of this machine.",
+            hint='Set LAZYAUTH["VAULT_KEYS"]: a key that is backed up and rotated by itself. '
+            "`manage.py generate_vault_key` makes one.",
             id="lazyauth.E106",
         )
     if readable("signing_keys") == ():
         yield Error(
             'LAZYAUTH["SIGNING_KEYS"] is empty.',
-            hint="Signing with django-oauth-toolkit's OIDC_RSA_PRIVATE_KEY works, and cannot be rotated by list.",
+            hint="Signing with django-oauth-toolkit's OIDC_RSA_PRIVATE_KEY works, and cannot be rotated by list. "
+            "`manage.py generate_signing_key` makes a key.",
             id="lazyauth.E107",
         )
 

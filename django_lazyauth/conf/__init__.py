@@ -4,6 +4,7 @@
 (:mod:`django_lazyauth.checks`) and ``docs/settings.md`` come from the same rows.
 """
 
+from .development import is_development, prints_mail
 from .hierarchy import with_contained
 from .issuer import LOOPBACK_HOSTS
 from .nested import (
@@ -39,8 +40,10 @@ __all__ = [
     "Unswapped",
     "allowed_algorithms",
     "contrast",
+    "is_development",
     "is_fapi2",
     "lazyauth_settings",
+    "prints_mail",
     "raw_settings",
     "sso_document",
     "with_contained",

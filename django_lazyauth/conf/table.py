@@ -76,9 +76,10 @@ class LazyAuthSettings(PageSettings, ScopeRows, ProfileRows):
     )
     signing_keys = Setting(
         kinds.items("a list of PEM texts", kinds.text),
-        "Private keys (RSA of 2048 to 8192 bits, EC P-256, Ed25519). The first signs, all are published. A retired "
-        "key may be its public half. [How to rotate](concepts/resource-servers.md#signing-keys). Empty: "
-        "django-oauth-toolkit's `OIDC_RSA_PRIVATE_KEY`.",
+        "Private keys (RSA of 2048 to 8192 bits, EC P-256, Ed25519). The first signs, all are published. A private key "
+        "may be in one line: its base64 text without the first and last line of the PEM. A retired key may be its "
+        "public half. [How to rotate](concepts/resource-servers.md#signing-keys). Empty: django-oauth-toolkit's "
+        "`OIDC_RSA_PRIVATE_KEY`, else in [development](how-to/development.md) keys of this machine.",
         default=[],
         check_id="lazyauth.E005",
     )
@@ -89,7 +90,8 @@ class LazyAuthSettings(PageSettings, ScopeRows, ProfileRows):
     )
     vault_keys = Setting(
         kinds.items('a list of "<key id>:<base64 of 32 bytes>"', kinds.text),
-        "The first key seals, all open. Empty: derived from `SECRET_KEY`, which `check --deploy` refuses.",
+        "The first key seals, all open. Empty: in [development](how-to/development.md) a key of this machine, else "
+        "derived from `SECRET_KEY`; `check --deploy` refuses both.",
         default=[],
         check_id="lazyauth.E004",
     )

@@ -10,9 +10,10 @@ import smtplib
 from typing import Literal
 
 from django.core.mail import EmailMultiAlternatives
+from django.core.mail.backends.console import EmailBackend as ConsoleBackend
 from django.template.loader import render_to_string
 
-from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.conf import lazyauth_settings, prints_mail
 from django_lazyauth.errors import LazyAuthError, ProviderUnavailable
 from django_lazyauth.kit.throttle import Throttle, Verdict
 
@@ -63,7 +64,10 @@ def send_mail(kind: Kind, *, to: str, code: str, minutes: int) -> None:
         render_to_string(f"{template}.html", context | {"subject": subject.strip()}), "text/html"
     )
     try:
-        mail.send()
+        if prints_mail():
+            ConsoleBackend().send_messages([mail])
+        else:
+            mail.send()
     except Exception as error:  # noqa: BLE001 - every mail backend raises errors of its own library.
         if _is_refusal_of_address(error):
             logger.info("A mail server refused an address: %s", type(error).__name__)

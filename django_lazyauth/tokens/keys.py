@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -21,9 +21,10 @@ from django.core.exceptions import ImproperlyConfigured
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.kit.crypto.development import development_keys
+from django_lazyauth.kit.crypto.new_keys import PrivateKey, new_pem
 from django_lazyauth.toolkit.settings import rsa_private_keys
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 #: Bits of an RSA modulus: below is weak, above is more than verifiers take.
@@ -54,11 +55,13 @@ class SigningKey:
 
 @lru_cache(maxsize=32)
 def parse_signing_key(pem: str) -> SigningKey:
-    """Read a PEM private key: RSA of 2048 to 8192 bits, EC P-256, or Ed25519.
+    """Read a private key: RSA of 2048 to 8192 bits, EC P-256, or Ed25519; as PEM, or its base64 text in one line.
 
     Raises:
         ImproperlyConfigured: Something else. The message holds no part of the key.
     """
+    if not pem.lstrip().startswith("-----"):
+        pem = f"-----BEGIN PRIVATE KEY-----\n{pem.strip()}\n-----END PRIVATE KEY-----\n"
     try:
         key = serialization.load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -126,7 +129,7 @@ def signing_keys() -> list[SigningKey]:
 
 
 def _pems() -> tuple[str, ...]:
-    return tuple(lazyauth_settings.signing_keys or rsa_private_keys())
+    return tuple(lazyauth_settings.signing_keys or rsa_private_keys() or development_keys().signing_keys)
 
 
 @lru_cache(maxsize=8)
@@ -159,19 +162,11 @@ def signing_algorithms() -> tuple[str, ...]:
 
 # -- a new one -------------------------------------------------------------------------------------------
 
-GENERATORS: Final[Mapping[str, Callable[[], PrivateKey]]] = {
-    "RS256": lambda: rsa.generate_private_key(public_exponent=65537, key_size=3072),
-    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
-    "EdDSA": ed25519.Ed25519PrivateKey.generate,
-}
-
 
 def generate_signing_key(algorithm: str) -> tuple[str, SigningKey]:
     """Return a new private key as PEM (PKCS #8), and what it is."""
-    pem = GENERATORS[algorithm]().private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return pem.decode(), parse_signing_key(pem.decode())
+    pem = new_pem(algorithm)
+    return pem, parse_signing_key(pem)
 
 
 # -- what is published -----------------------------------------------------------------------------------

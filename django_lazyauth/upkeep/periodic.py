@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Final
 
 from django.db import DatabaseError, InterfaceError, router
@@ -13,13 +12,10 @@ from django.utils import timezone
 from django_lazyauth.kit.retry import drop_if_broken
 from django_lazyauth.models import PeriodicRun
 
-#: Task → after which time its next run is overdue. Much longer than the schedule of ``tasks.schedule``: a cron may be
-#: slower.
-OVERDUE_AFTER: Final = {
-    "sweep": timedelta(hours=1),
-    "refresh_provider_keys": timedelta(days=1),
-    "deliver_logouts": timedelta(hours=1),
-}
+from .schedule import JOBS
+
+#: Task → after which time its next run is overdue.
+OVERDUE_AFTER: Final = {job.name: job.overdue for job in JOBS}
 
 
 @contextmanager

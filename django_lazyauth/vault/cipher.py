@@ -26,7 +26,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import SealBroken
-from django_lazyauth.kit.crypto.site_keys import DERIVED_KEY_ID, KEY_BYTES, read_key
+from django_lazyauth.kit.crypto.site_keys import DERIVED_KEY_ID, KEY_BYTES, configured_vault_keys, read_key
 
 NONCE_BYTES = 12
 DERIVATION_INFO = b"django_lazyauth vault key v1"
@@ -114,17 +114,17 @@ def _by_id(keys: tuple[str, ...]) -> dict[str, VaultKey]:
 
 def vault_keys() -> tuple[VaultKey, ...]:
     """Return the current keys; the first one seals."""
-    configured = lazyauth_settings.vault_keys
+    configured = configured_vault_keys()
     if configured:
         # The derived key still opens values, so a site that configures its first key keeps its sessions.
-        return (*_parsed(tuple(configured)), _derived(settings.SECRET_KEY))
+        return (*_parsed(configured), _derived(settings.SECRET_KEY))
     return (_derived(settings.SECRET_KEY),)
 
 
 def _key_named(key_id: str) -> VaultKey | None:
     if key_id == DERIVED_KEY_ID:
         return _derived(settings.SECRET_KEY)
-    return _by_id(lazyauth_settings.vault_keys).get(key_id)
+    return _by_id(configured_vault_keys()).get(key_id)
 
 
 class AesGcmCipher:

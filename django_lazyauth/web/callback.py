@@ -16,6 +16,7 @@ from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.providers.base import Redirect
 from django_lazyauth.sign_in import callback
 from django_lazyauth.sign_in.linking import Linked
+from django_lazyauth.upkeep.jobs import sweep_if_overdue
 
 from . import binding, repeat
 from .binding import back_to_account, turn_away, turn_away_at_once
@@ -35,6 +36,7 @@ def callback_view(request: HttpRequest, provider: str) -> HttpResponse:
 
     The address of that GET holds what the protocol needs. What a provider says of the person waits sealed in the row.
     """
+    sweep_if_overdue()
     try:
         values = read_parameters(request, MAX_LENGTHS)
     except InvalidRequest:

@@ -31,6 +31,7 @@ from django_lazyauth.openid.jose import CONFIGURED_TOKEN_LIMIT
 from django_lazyauth.sessions import upstream_logout
 from django_lazyauth.tokens.keys import published_key_set
 from django_lazyauth.toolkit import clients
+from django_lazyauth.upkeep.jobs import sweep_if_overdue
 
 from .json_endpoint import Readers, exists_where, json_endpoint, json_response
 from .request_input import read_parameters
@@ -62,6 +63,7 @@ def _render(answer: TokenAnswer) -> HttpResponse:
 @json_endpoint("POST", readers_of=_own_origins)
 def token_view(request: HttpRequest) -> HttpResponse:
     """RFC 6749 §3.2."""
+    sweep_if_overdue()
     return _render(answer_token_request(request))
 
 

@@ -9,13 +9,16 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
 from django.contrib.contenttypes.models import ContentType
+from django.core.checks.registry import registry
 from django.core.management.base import OutputWrapper
 from django.db import connection, models
 from django.test.utils import isolate_apps
 from django.utils.functional import SimpleLazyObject, empty
+from oauth2_provider.checks import validate_bcp_configuration
 from oauth2_provider.models import get_application_model
 
 from django_lazyauth.models import ClientRegistration
+from django_lazyauth.toolkit.stock_checks import check_what_is_mounted
 
 
 def test_the_admin_site_names_the_class_of_each_model():
@@ -103,3 +106,9 @@ def test_a_command_writes_to_a_stream_that_it_wraps():
     """``legacy/progress.py`` asks the stream whether a person looks at it."""
     stream = io.StringIO()
     assert OutputWrapper(stream)._out is stream
+
+
+def test_a_check_of_another_app_can_be_taken_off_the_register():
+    """``toolkit/stock_checks.py`` runs the one of django-oauth-toolkit through ours."""
+    assert validate_bcp_configuration not in registry.deployment_checks
+    assert check_what_is_mounted in registry.deployment_checks

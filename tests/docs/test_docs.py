@@ -197,10 +197,10 @@ def test_every_setting_is_described_and_nothing_else():
 def test_every_check_is_described_and_nothing_else():
     modules = (ROOT / "django_lazyauth").rglob("*.py")
     code = "".join(path.read_text() for path in modules)
-    raised = set(re.findall(r"lazyauth\.([EW]\d{3})", code))
+    raised = set(re.findall(r"lazyauth\.([EWI]\d{3})", code))
     described = set()
     for row in re.findall(r"^\| (`lazyauth[^|]*) \|", (ROOT / "docs/checks.md").read_text(), re.MULTILINE):
-        ids = re.findall(r"([EW])(\d{3})", row)
+        ids = re.findall(r"([EWI])(\d{3})", row)
         first, last = ids[0], ids[-1]
         described |= {f"{first[0]}{number:03}" for number in range(int(first[1]), int(last[1]) + 1)}
     assert described == raised

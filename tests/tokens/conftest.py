@@ -7,7 +7,8 @@ from typing import Any
 import jwt
 import pytest
 
-from django_lazyauth.tokens.keys import GENERATORS, generate_signing_key
+from django_lazyauth.kit.crypto.new_keys import GENERATORS
+from django_lazyauth.tokens.keys import generate_signing_key
 from tests.conftest import register
 from tests.support.journey import OAuthClient, code_for, make_browser, post_form, redeem
 

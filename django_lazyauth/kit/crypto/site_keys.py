@@ -49,7 +49,16 @@ def keys_for(purpose: bytes) -> tuple[bytes, ...]:
     Raises:
         ImproperlyConfigured: One of ``VAULT_KEYS`` is none.
     """
-    return _keys_for(purpose, tuple(lazyauth_settings.vault_keys), settings.SECRET_KEY)
+    return _keys_for(purpose, configured_vault_keys(), settings.SECRET_KEY)
+
+
+def configured_vault_keys() -> tuple[str, ...]:
+    """Return ``VAULT_KEYS``; in development, where there is none, the key of this machine."""
+    if keys := tuple(lazyauth_settings.vault_keys):
+        return keys
+    from .development import development_keys  # It imports this module, and most processes never need it.
+
+    return development_keys().vault_keys
 
 
 @lru_cache(maxsize=32)

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from django_lazyauth.kit.crypto.new_keys import GENERATORS
 from django_lazyauth.management.terminal import Terminal
-from django_lazyauth.tokens.keys import GENERATORS, generate_signing_key
+from django_lazyauth.tokens.keys import generate_signing_key
 
 ADVICE = """\
 {algorithm} key {kid}. Keep it secret; it is printed once.
