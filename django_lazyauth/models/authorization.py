@@ -172,6 +172,8 @@ class PendingAuthorization(LoggedSignIn):
     network = models.CharField(_("network"), max_length=43, blank=True)
     # What has a default in the database can be written by an earlier release while a site is upgraded.
     agent = models.CharField(_("browser"), max_length=40, blank=True, default="", db_default="")
+    # See `browser.SignIn`.
+    browser_mark = models.CharField(max_length=22, blank=True, default="", db_default="", editable=False)
 
     provider = ExactCharField(_("provider"), max_length=PROVIDER_LENGTH, blank=True)
     state_digest = models.CharField(  # noqa: DJ001 - unique, so that none is NULL

@@ -175,6 +175,7 @@ class Page:
         context: For the template; the view adds the flow, the client and the form token.
         private: JSON for the next ``complete``; ``None`` keeps the stored one.
         status: HTTP status.
+        script: Path below ``STATIC_URL`` of the one script that the page may run, and works without; empty for none.
         refused: Why the form was not enough, for operators, where it was an attempt to sign in.
         is_final: The form had an effect outside, such as a mail. The same form again, from a double click or a
             reload, shows this page again and does nothing.
@@ -186,6 +187,7 @@ class Page:
     status: int = 200
     is_final: bool = False
     refused: Noted | None = field(default=None, repr=False)
+    script: str = ""
 
 
 @cache
@@ -206,6 +208,8 @@ class Provider:
     emits_commit: ClassVar[bool] = False
     #: Whether the person leaves our site. Then ``complete`` is the callback, called with a one-time state.
     is_upstream: ClassVar[bool] = True
+    #: Whether somebody who is signed in can add it to their account on pages of ours.
+    is_set_here: ClassVar[bool] = False
 
     def __init__(self, name: str, config: Mapping[str, Any]) -> None:
         self.name = name

@@ -33,14 +33,16 @@ from django_lazyauth.models.fields import digest
 
 from .base import Identity, Json, Page, Provider, Success
 from .password_forms import (
-    ADDRESS_LENGTH,
     CODE_ALPHABET,
     CODE_LENGTH,
+    STEPS,
     CodeForm,
-    NewPasswordForm,
-    RegisterForm,
     SignInForm,
+    blank_form,
+    form_page,
+    steps_of,
     subject_of,
+    username_of,
     why_refused,
 )
 from .password_mails import AddressRefused, Kind, may_mail, send_mail
@@ -81,13 +83,6 @@ NO_MORE_MAILS = _("No mail can be sent for this sign-in now. Use the last code, 
 ADDRESS_REFUSED = _("The mail server does not take mail for this address. Check the address.")
 START_AGAIN = _("This step is over. Please start again.")
 MAIL_SENT = _("A new mail is on its way. Earlier codes may have stopped working.")
-
-#: Step → its page and form.
-STEPS: dict[str, tuple[str, type[Form]]] = {
-    "sign_in": ("django_lazyauth/password/sign_in.html", SignInForm),
-    "register": ("django_lazyauth/password/register.html", RegisterForm),
-    "change": ("django_lazyauth/password/change.html", NewPasswordForm),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +129,11 @@ class PasswordProvider(Provider):
 
     is_upstream: ClassVar[bool] = False
     emits_commit: ClassVar[bool] = True
+    is_set_here: ClassVar[bool] = True
 
     def begin(self, pending: PendingAuthorization, *, state: str, callback_uri: str) -> Page:
-        return _form_page(_first_step(pending), _blank_form(_first_step(pending), pending), private={})
+        first = steps_of(pending)[0]
+        return form_page(first, blank_form(first, pending), private={})
 
     def complete(self, request: HttpRequest, pending: PendingAuthorization, private: Json) -> Success | Page:
         """Show the step of ``?step=``, or take the form whose hidden ``action`` is posted.
@@ -150,22 +147,22 @@ class PasswordProvider(Provider):
         request.sensitive_post_parameters = "__ALL__"  # type: ignore[attr-defined]  # what Django's own decorator sets
         challenge = Challenge.load(private)
         action = request.POST.get("action") if request.method == "POST" else None
+        steps = steps_of(pending)
         match action:
-            case "sign_in":
+            case "sign_in" if action in steps:
                 return self._sign_in(request, pending)
-            case "register" | "change":
+            case "register" | "change" | "set" if action in steps:
                 return self._ask_for_code(request, pending, action, challenge)
             case "verify" if challenge:
                 return self._verify(request, pending, challenge)
             case "resend" if challenge:
                 return self._resend(pending, challenge)
         step = request.GET.get("step")
-        if step in STEPS and action is None:
-            return _form_page(step, _blank_form(step, pending))
+        if step in steps and action is None:
+            return form_page(step, blank_form(step, pending))
         if challenge and action is None:
             return _code_page(challenge, CodeForm())
-        step = _first_step(pending)
-        return _form_page(step, _blank_form(step, pending), alert=START_AGAIN if action else "")
+        return form_page(steps[0], blank_form(steps[0], pending), alert=START_AGAIN if action else "")
 
     def finalize(self, commit: Json, *, user: AbstractBaseUser, session_id: UUID) -> None:
         """Give *user* the password whose hash is in *commit*, with one UPDATE (I3).
@@ -195,7 +192,7 @@ class PasswordProvider(Provider):
     def _sign_in(self, request: HttpRequest, pending: PendingAuthorization) -> Success | Page:
         form = SignInForm(request.POST)
         if not form.is_valid():
-            return _form_page("sign_in", form)
+            return form_page("sign_in", form)
         login = form.cleaned_data["email"]
         flow, account = str(pending.session_id), subject_of(login) or login.casefold()
         within_limits = [FLOW_FAILURES.take(flow), ACCOUNT_FAILURES.take(account)]
@@ -214,7 +211,7 @@ class PasswordProvider(Provider):
     def _refused(self, form: Form, alert: Any, login: str, reason: Reason) -> Page:
         """Show the form again. The person does not read why; operators do."""
         noted = Noted(reason, self.name, "password", email=login)
-        return replace(_form_page("sign_in", form, alert=alert), refused=noted)
+        return replace(form_page("sign_in", form, alert=alert), refused=noted)
 
     @sensitive_variables("password")
     def _authenticate(self, request: HttpRequest, login: str, password: str) -> Success | None:
@@ -225,7 +222,7 @@ class PasswordProvider(Provider):
         """
         identity = self._identity(subject_of(login) or "")
         if identity is None:
-            local = authenticate(request, username=login, password=password)
+            local = authenticate(request, username=username_of(login), password=password)
             return Success(self._local_identity(local), user=local, amr=("pwd",)) if local else None
         user: AbstractBaseUser = identity.user
         if user.check_password(password) and user.is_active:
@@ -247,15 +244,16 @@ class PasswordProvider(Provider):
         return Identity(provider=self.name, subject=f"user:{user.pk}".replace("@", "%40")[:255], email=email)
 
     def _ask_for_code(
-        self, request: HttpRequest, pending: PendingAuthorization, kind: Kind, earlier: Challenge | None
+        self, request: HttpRequest, pending: PendingAuthorization, step: str, earlier: Challenge | None
     ) -> Page:
         """Hash the new password and mail a code: one hash and one mail, whether the address is registered or not."""
-        form = STEPS[kind][1](request.POST)
+        form = STEPS[step][1](request.POST)
+        kind: Kind = "change" if step == "change" else "register"
         if not form.is_valid():
-            return _form_page(kind, form)
+            return form_page(step, form)
         mails = earlier.mails if earlier else 0
         if mails >= MAILS_PER_FLOW or not may_mail(FLOW_MAILS, str(pending.session_id)):
-            return _form_page(kind, form, alert=NO_MORE_MAILS)
+            return form_page(step, form, alert=NO_MORE_MAILS)
         challenge = Challenge(
             kind=kind,
             email=form.cleaned_data["email"],
@@ -269,7 +267,7 @@ class PasswordProvider(Provider):
             mailed = self._mail_code(pending, challenge)
         except AddressRefused:
             form.add_error("email", ADDRESS_REFUSED)
-            return _form_page(kind, form)
+            return form_page(step, form)
         return replace(_code_page(mailed, CodeForm()), is_final=True)
 
     def _resend(self, pending: PendingAuthorization, challenge: Challenge) -> Page:
@@ -366,22 +364,6 @@ def _digest_of_code(pending: PendingAuthorization, challenge: Challenge, code: s
 
 def _digest_of_nothing() -> str:
     return digest(secrets.token_urlsafe(32))
-
-
-def _first_step(pending: PendingAuthorization) -> str:
-    """Initiating User Registration via OpenID Connect §4: ``prompt=create`` asks for the register page."""
-    return "register" if "create" in pending.prompts else "sign_in"
-
-
-def _blank_form(step: str, pending: PendingAuthorization) -> Form:
-    hint = pending.login_hint.strip()
-    # A hint comes from the URL: bidi overrides and control characters must not appear in a field.
-    usable = hint.isprintable() and len(hint) <= ADDRESS_LENGTH
-    return STEPS[step][1](initial={"email": hint} if usable else {})
-
-
-def _form_page(step: str, form: Form, *, alert: Any = "", private: Json | None = None) -> Page:
-    return Page(STEPS[step][0], {"form": form, "alert": alert}, private=private)
 
 
 def _code_page(challenge: Challenge, form: Form, alert: Any = "", *, notice: Any = "") -> Page:

@@ -1,4 +1,4 @@
-"""The forms of the password pages: addresses, passwords, codes; and why one was refused, for operators.
+"""The forms of the password pages and their steps; whom a typed name means, and why somebody was refused.
 
 Whether a form is valid does not depend on accounts.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib.auth import get_user_model
@@ -20,6 +20,13 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import ProviderIdentity, Reason
 
+from .base import Json, Page
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+    from django_lazyauth.models import PendingAuthorization
+
 #: Characters of an address (RFC 5321 §4.5.3.1.3, less the angle brackets).
 ADDRESS_LENGTH = 254
 #: Characters of a local part (RFC 5321 §4.5.3.1.1).
@@ -28,6 +35,8 @@ LOCAL_PART_LENGTH = 64
 PASSWORD_LENGTH = 4096
 #: Characters of a name, as the identity keeps them.
 NAME_LENGTH = 128
+#: Accounts with one address that are looked at.
+PROVED = 10
 #: Characters of a code, without the hyphen: 40 random bits.
 CODE_LENGTH = 8
 #: Crockford's base 32. Without I, L, O and U a code is not misread and spells no word.
@@ -113,7 +122,14 @@ class PasswordField(forms.CharField):
             label=label,
             strip=False,
             max_length=PASSWORD_LENGTH,
-            widget=forms.PasswordInput(attrs={"autocomplete": autocomplete}),
+            # The words of the button are for the script, which adds it.
+            widget=forms.PasswordInput(
+                attrs={
+                    "autocomplete": autocomplete,
+                    "data-show": _("Show the password"),
+                    "data-hide": _("Hide the password"),
+                }
+            ),
         )
         self.is_new = autocomplete == "new-password"
 
@@ -209,6 +225,27 @@ class RegisterForm(NewPasswordForm):
         self.focus()
 
 
+class OwnPasswordForm(PageForm):
+    """A new password for who is signed in; with the current one unless they signed in just now."""
+
+    current = PasswordField(label=_("Current password"), autocomplete="current-password")
+    password = PasswordField(label=_("New password"), autocomplete="new-password")
+
+    def __init__(self, *args: Any, user: AbstractBaseUser, needs_current: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+        if not needs_current:
+            del self.fields["current"]
+        self.fields["password"].help_text = " ".join(password_validators_help_texts())
+        self.focus()
+
+    @sensitive_variables("password")
+    def clean_password(self) -> str:
+        password: str = self.cleaned_data["password"]
+        validate_password(password, user=self.user)  # type: ignore[arg-type]  # AbstractBaseUser is what Django passes too
+        return password
+
+
 class CodeForm(PageForm):
     code = CodeField(
         label=_("Code"),
@@ -225,12 +262,64 @@ class CodeForm(PageForm):
     )
 
 
+#: Below ``STATIC_URL``: shows what was typed into the field of a password.
+SCRIPT = "django_lazyauth/password.js"
+#: Step → its page and form.
+STEPS: dict[str, tuple[str, type[forms.Form]]] = {
+    "sign_in": ("django_lazyauth/password/sign_in.html", SignInForm),
+    "register": ("django_lazyauth/password/register.html", RegisterForm),
+    "change": ("django_lazyauth/password/change.html", NewPasswordForm),
+    "set": ("django_lazyauth/password/set.html", NewPasswordForm),
+}
+
+
+def steps_of(pending: PendingAuthorization) -> tuple[str, ...]:
+    """Return the steps that a flow may take, the first one first.
+
+    Initiating User Registration via OpenID Connect §4: ``prompt=create`` asks for the register page.
+    """
+    if pending.link_to_id is not None:
+        return ("set",)
+    return (
+        ("register", "sign_in", "change")
+        if "create" in pending.prompts
+        else ("sign_in", "register", "change")
+    )
+
+
+def blank_form(step: str, pending: PendingAuthorization) -> forms.Form:
+    hint = pending.login_hint.strip()
+    # A hint comes from the URL: bidi overrides and control characters must not appear in a field.
+    usable = hint.isprintable() and len(hint) <= ADDRESS_LENGTH
+    return STEPS[step][1](initial={"email": hint} if usable else {})
+
+
+def form_page(step: str, form: forms.Form, *, alert: Any = "", private: Json | None = None) -> Page:
+    return Page(STEPS[step][0], {"form": form, "alert": alert}, private=private, script=SCRIPT)
+
+
 def subject_of(login: str) -> str | None:
     """Return the address that *login* is, normalised; ``None`` where it is none."""
     try:
         return normalise_address(login)
     except ValidationError:
         return None
+
+
+def username_of(login: str) -> str:
+    """Return the user name of the one user who proved the address *login* at a provider, else *login* itself.
+
+    A user whose name is *login* goes first: the host's own backends know them. An address that two users proved names
+    neither. The domain of an organisation vouches for its own people only, who sign in there, so it names nobody here.
+    Two queries, whether somebody is found or not.
+    """
+    users = get_user_model()._default_manager
+    is_named = users.filter(**{get_user_model().USERNAME_FIELD: login}).exists()
+    proved = ProviderIdentity.objects.filter(
+        email__in=sorted({login, login.lower()}), email_verified=True, sso_domain=""
+    ).exclude(email="")
+    found = list(users.filter(pk__in=list(proved.values_list("user_id", flat=True)[:PROVED]))[:2])
+    return login if is_named or len(found) != 1 else found[0].get_username()
 
 
 def why_refused(login: str, identity: ProviderIdentity | None) -> Reason:
@@ -240,6 +329,6 @@ def why_refused(login: str, identity: ProviderIdentity | None) -> Reason:
         identity: Of *login* at the provider.
     """
     model = get_user_model()
-    named = model._default_manager.filter(**{model.USERNAME_FIELD: login}).first()
+    named = model._default_manager.filter(**{model.USERNAME_FIELD: username_of(login)}).first()
     user = identity.user if identity is not None else named
     return Reason.DEACTIVATED if user is not None and not user.is_active else Reason.WRONG_PASSWORD

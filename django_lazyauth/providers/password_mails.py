@@ -22,11 +22,12 @@ logger = logging.getLogger(__name__)
 Kind = Literal["register", "change"]
 
 #: The kind of request, and whether the mail holds a code → the template of the mail, without ``.txt`` and ``.html``.
-MAILS: dict[tuple[Kind, bool], str] = {
+MAILS: dict[tuple[Kind | Literal["changed"], bool], str] = {
     ("register", True): "django_lazyauth/mail/register_code",
     ("register", False): "django_lazyauth/mail/register_known",
     ("change", True): "django_lazyauth/mail/change_code",
     ("change", False): "django_lazyauth/mail/change_unknown",
+    ("changed", False): "django_lazyauth/mail/password_changed",
 }
 
 
@@ -34,7 +35,7 @@ class AddressRefused(LazyAuthError):
     """The mail server takes no mail for this address."""
 
 
-def send_mail(kind: Kind, *, to: str, code: str, minutes: int) -> None:
+def send_mail(kind: Kind | Literal["changed"], *, to: str, code: str = "", minutes: int = 0) -> None:
     """Send one mail, of those without a code where *code* is empty. The first line of its text is the subject.
 
     The subject holds no code: a locked screen shows it.

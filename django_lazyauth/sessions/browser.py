@@ -6,6 +6,7 @@ the binding cookie that it kept: see :func:`resume`.
 
 from __future__ import annotations
 
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,12 +44,20 @@ class SignIn:
     Attributes:
         identity_id: The identity that they signed in with; ``None`` for another page of the site, a password
             without an identity, and a sign-in that an earlier release recorded.
+        mark: Stands in the rows that begin in this browser until the person signs out of it. It proves nothing.
     """
 
     auth_time: datetime
     amr: list[str]
     acr: str
     identity_id: int | None = None
+    mark: str = ""
+
+
+def mark_of(request: HttpRequest) -> str:
+    """Return the mark of this browser, or a new one for :func:`log_in`."""
+    kept: dict[str, Any] = request.session.get(SESSION_KEY) or {}
+    return kept.get("mark") or secrets.token_urlsafe(16)
 
 
 def log_in(request: HttpRequest, user: AbstractBaseUser, how: SignIn) -> None:
@@ -73,6 +82,7 @@ def log_in(request: HttpRequest, user: AbstractBaseUser, how: SignIn) -> None:
         "acr": how.acr,
         "identity": how.identity_id,
         "since": timezone.now().timestamp(),
+        "mark": how.mark,
     }
 
 
@@ -135,7 +145,7 @@ def sign_in_of(request: HttpRequest) -> SignIn:
     kept: dict[str, Any] = request.session.get(SESSION_KEY) or {}
     if "auth_time" in kept and BACKEND_SESSION_KEY in request.session:
         since = datetime.fromtimestamp(kept["auth_time"], tz=UTC)
-        return SignIn(since, list(kept["amr"]), kept["acr"], kept.get("identity"))
+        return SignIn(since, list(kept["amr"]), kept["acr"], kept.get("identity"), kept.get("mark", ""))
     # Another page of the site signed the person in: Django recorded the time.
     last_login: datetime | None = getattr(request.user, "last_login", None)
     return SignIn(last_login or datetime.fromtimestamp(0, tz=UTC), [], "")
@@ -162,8 +172,9 @@ def resume(request: HttpRequest, bindings: list[str]) -> bool:
         if pending.user is None or not pending.user.is_active:
             continue
         unresumed = PendingAuthorization.objects.filter(pk=pending.pk, resumed_at__isnull=True)
-        if retry_on_conflict(partial(unresumed.update, resumed_at=now)):
-            how = SignIn(pending.auth_time or now, list(pending.amr), pending.acr, pending.identity_id)
+        mark = mark_of(request)
+        if retry_on_conflict(partial(unresumed.update, resumed_at=now, browser_mark=mark)):
+            how = SignIn(pending.auth_time or now, list(pending.amr), pending.acr, pending.identity_id, mark)
             with suppress(AccountGone):
                 log_in(request, pending.user, how)
                 return True

@@ -25,6 +25,7 @@ class Session:
         last_used_at: When the client last fetched tokens.
         agent: Name and system of the browser that began it, as ``<browser>/<system>``; empty where it is not known.
         network: The /24 or /56 that it began in; empty where it is not known.
+        mark: Of the browser that it began in (:class:`.browser.SignIn`); empty where it is not known.
     """
 
     session_id: UUID
@@ -34,6 +35,7 @@ class Session:
     last_used_at: datetime
     agent: str = ""
     network: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class _Beginning:
     provider: str = ""
     agent: str = ""
     network: str = ""
+    mark: str = ""
 
 
 def sessions_of(user: AbstractBaseUser) -> list[Session]:
@@ -57,6 +60,7 @@ def sessions_of(user: AbstractBaseUser) -> list[Session]:
             last_used_at=member.created,
             agent=beginning.agent,
             network=beginning.network,
+            mark=beginning.mark,
         )
         for member in members
     ]
@@ -66,6 +70,6 @@ def _beginnings_of(session_ids: list[UUID]) -> dict[UUID, _Beginning]:
     upstream = UpstreamToken.objects.filter(session_id__in=session_ids).order_by("-pk")
     pending = PendingAuthorization.objects.filter(pk__in=session_ids)
     found = {pk: _Beginning(provider) for pk, provider in upstream.values_list("session_id", "provider")}
-    for pk, *rest in pending.values_list("pk", "provider", "agent", "network"):
+    for pk, *rest in pending.values_list("pk", "provider", "agent", "network", "browser_mark"):
         found[pk] = _Beginning(*rest)
     return found

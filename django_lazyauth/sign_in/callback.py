@@ -208,8 +208,10 @@ def _mixed_up(pending: PendingAuthorization) -> WrongProvider:
 
 def answer_page(
     request: HttpRequest, pending: PendingAuthorization, provider_name: str
-) -> PendingAuthorization | Page:
+) -> PendingAuthorization | Page | Linked:
     """Handle a form of a provider that has pages of its own (a password): return its next page, or the person's row.
+
+    Where the person adds it to their account: how that ended.
 
     Raises:
         InvalidGrant, SignInFailed, SignInRefused: As :func:`receive`.
@@ -218,11 +220,13 @@ def answer_page(
         raise leg.SignInEnded
     with _failing(pending, stage="page", reopens=False):
         provider = get_provider(provider_name)
-        if provider.is_upstream or pending.link_to_id is not None:
+        if provider.is_upstream or (pending.link_to_id is not None and not provider.is_set_here):
             raise leg.SignInEnded
         step = provider.complete(request, pending, leg.open_private(pending))
         if not isinstance(step, Page):
             health.note_success(provider_name)
+            if pending.link_to_id is not None:
+                return linking.set_here(request, pending, provider, step)
             return _complete(request, pending, provider, step)
     if step.private is not None:
         leg.keep_private(pending, step.private)

@@ -61,7 +61,11 @@ def is_choice(pending: PendingAuthorization, name: str) -> bool:
     """Say whether the person of *pending* may be sent to the provider *name*, or to that SSO domain."""
     if name.startswith(SSO_PREFIX):
         return is_way_in(name, pending.client, pending.scopes)
-    return any(provider.name == name for provider in choices(pending))
+    ways = ways_in(pending.client, pending.scopes)
+    return any(
+        provider.name == name and (pending.link_to_id is None or provider.is_upstream or provider.is_set_here)
+        for provider in ways
+    )
 
 
 def next_leg(pending: PendingAuthorization) -> str | None:

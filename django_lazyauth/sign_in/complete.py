@@ -55,13 +55,13 @@ def complete(
     """
     if not is_strong_enough(pending, success.acr):
         raise SignedInTooWeakly("The sign-in was not as strong as the application wants.", debug="too_weak")
-    auth_time = success.auth_time or timezone.now()
-    user, identity_id = _settle(pending, provider, success, auth_time)
+    auth_time, mark = success.auth_time or timezone.now(), browser.mark_of(request)
+    user, identity_id = _settle(pending, provider, success, auth_time, mark)
     if user is not None and not user.is_active:
         # A receiver or the host's `sync` deactivated them just now. That is committed, and has ended the flow.
         raise _may_not_sign_in()
     if user is not None:
-        how = browser.SignIn(auth_time, list(success.amr), success.acr, identity_id)
+        how = browser.SignIn(auth_time, list(success.amr), success.acr, identity_id, mark)
         browser.log_in(request, user, how)
     pending.user, pending.is_deferred = user, user is None  # type: ignore[assignment]  # the host's user model
     pending.identity_id = identity_id
@@ -75,11 +75,11 @@ def is_strong_enough(pending: PendingAuthorization, acr: str) -> bool:
 
 
 def _settle(
-    pending: PendingAuthorization, provider: Provider, success: Success, auth_time: datetime
+    pending: PendingAuthorization, provider: Provider, success: Success, auth_time: datetime, mark: str
 ) -> tuple[AbstractBaseUser | None, int | None]:
     for attempt in range(ATTEMPTS):
         try:
-            return _write(pending, provider, success, auth_time)
+            return _write(pending, provider, success, auth_time, mark)
         except Taken:
             if attempt == ATTEMPTS - 1:
                 raise AccessDenied(TAKEN, debug="taken") from None
@@ -96,7 +96,7 @@ def _may_not_sign_in() -> AccessDenied:
 
 @retries_on_conflict
 def _write(
-    pending: PendingAuthorization, provider: Provider, success: Success, auth_time: datetime
+    pending: PendingAuthorization, provider: Provider, success: Success, auth_time: datetime, mark: str
 ) -> tuple[AbstractBaseUser | None, int | None]:
     """Return the user, ``None`` where the exchange writes them, and the key of their identity, if there is one."""
     with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
@@ -111,6 +111,7 @@ def _write(
             identity_id=identity_id,
             is_deferred=user is None,
             auth_time=auth_time,
+            browser_mark=mark,
             amr=list(success.amr),
             acr=success.acr,
         )
@@ -193,6 +194,7 @@ def adopt_signed_in(
         auth_time=how.auth_time,
         amr=how.amr,
         acr=how.acr,
+        browser_mark=how.mark,
     )
     pending.user = user  # type: ignore[assignment]  # the host's user model
     pending.identity_id = how.identity_id

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import router, transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext_noop
 
-from django_lazyauth.errors import InvalidGrant
+from django_lazyauth.errors import InvalidGrant, RegistrationRefused
 from django_lazyauth.models import PendingAuthorization
-from django_lazyauth.providers.base import Success
-from django_lazyauth.sessions import browser
+from django_lazyauth.providers.base import Provider, Success
+from django_lazyauth.sessions import browser, end
 
 from . import identities
 from .leg import SignInEnded
@@ -28,6 +30,8 @@ class Linked(StrEnum):
     NEW = "linked"
     KNOWN = "known"
     TAKEN = "taken"
+    SET = "password_set"
+    MEANWHILE = "has_password"
 
 
 def complete(request: HttpRequest, pending: PendingAuthorization, success: Success) -> Linked:
@@ -37,15 +41,49 @@ def complete(request: HttpRequest, pending: PendingAuthorization, success: Succe
         InvalidGrant: Another user is signed in here by now.
         SignInEnded: The row expired, or moved on in another tab.
     """
-    user = browser.current_user(request)
-    if user is None or user.pk != pending.link_to_id:
-        raise InvalidGrant(gettext_noop("Somebody else is signed in here by now. Nothing was connected."))
+    user = _user_of(request, pending)
     with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
-        gone, _by_model = PendingAuthorization.objects.of_leg(pending).delete()
-        if not gone:
-            raise SignInEnded
+        _spend(pending)
         try:
             _identity, is_new = identities.write_link(user, success.identity)
         except identities.IdentityTaken:
             return Linked.TAKEN
     return Linked.NEW if is_new else Linked.KNOWN
+
+
+def set_here(
+    request: HttpRequest, pending: PendingAuthorization, provider: Provider, success: Success
+) -> Linked:
+    """Give the user of the flow what they set on pages of *provider*: a proven address and a first password.
+
+    This browser stays signed in, others do not: Django's sessions hold for one password.
+
+    Raises:
+        InvalidGrant, SignInEnded: As :func:`complete`.
+    """
+    user = _user_of(request, pending)
+    try:
+        with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
+            _spend(pending)
+            identities.write_link(user, success.identity)
+            if success.commit is not None:
+                end.finalize(provider, success.commit, user=user, session_id=pending.pk)
+    except identities.IdentityTaken:
+        return Linked.TAKEN
+    except RegistrationRefused:
+        return Linked.MEANWHILE
+    update_session_auth_hash(request, user)  # type: ignore[arg-type]  # AbstractBaseUser is what Django passes too
+    return Linked.SET
+
+
+def _user_of(request: HttpRequest, pending: PendingAuthorization) -> AbstractBaseUser:
+    user = browser.current_user(request)
+    if user is None or user.pk != pending.link_to_id:
+        raise InvalidGrant(gettext_noop("Somebody else is signed in here by now. Nothing was connected."))
+    return user
+
+
+def _spend(pending: PendingAuthorization) -> None:
+    gone, _by_model = PendingAuthorization.objects.of_leg(pending).delete()
+    if not gone:
+        raise SignInEnded

@@ -30,6 +30,7 @@ from django_lazyauth.sessions import browser, end
 from django_lazyauth.sessions.listing import Session
 from django_lazyauth.sessions.person import PersonKept
 from django_lazyauth.sign_in import account, identities, sso_domain
+from django_lazyauth.sign_in.own import password as own_password
 from django_lazyauth.toolkit import clients
 
 from . import binding
@@ -38,7 +39,7 @@ from .client_card import client_card, name_of_provider, name_of_user, scope_line
 from .design.agent import agent_words
 from .flow import send
 from .page import ErrorKind, go, page_view, show, show_error
-from .personal import data
+from .personal import data, password
 from .personal.questions import question_of
 from .personal.telling import messages_of, url_after
 
@@ -99,6 +100,7 @@ def _take_form(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
 def _show(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
     found = account.of_user(user)
     page = Paginator(found.sessions, PAGE_LENGTH).get_page(request.GET.get("page"))
+    mark = browser.sign_in_of(request).mark
     last_used: dict[str, datetime] = {}
     for session in found.sessions:
         last_used.setdefault(session.client.client_id, session.last_used_at)
@@ -106,7 +108,7 @@ def _show(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
     context: dict[str, Any] = {
         "account": name_of_user(user),
         "page": page,
-        "sessions": [_session_line(session) for session in page],
+        "sessions": [_session_line(session, mark) for session in page],
         "identities": [_identity_line(row, row.pk in found.removable) for row in found.identities],
         "allowed": [_allowed_line(allowed, last_used) for allowed in found.allowed],
         "connected": [
@@ -120,6 +122,8 @@ def _show(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
             if provider.is_upstream and provider.name not in connected
         ],
         "offers_sso": sso_domain.is_offered(),
+        "password_provider": own_password.provider_name(),
+        "has_password": own_password.has_one(user),
         "post_url": reverse("lazyauth:account"),
         "sign_in_url": f"{reverse('lazyauth:account-sign-in')}?again=1",
         "sign_out_url": reverse("lazyauth:end-session"),
@@ -129,11 +133,12 @@ def _show(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
     return show(request, "django_lazyauth/account.html", context)
 
 
-def _session_line(session: Session) -> dict[str, Any]:
+def _session_line(session: Session, mark: str) -> dict[str, Any]:
     return {
         "id": session.session_id,
         "card": client_card(session.client),
         "provider": name_of_provider(session.provider),
+        "is_here": bool(mark) and session.mark == mark,
         "agent": agent_words(session.agent),
         "network": session.network,
         "since": session.since,
@@ -262,6 +267,10 @@ def _link(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse | str:
     return response
 
 
+def _password(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse | str:
+    return password.change(request, user, form_token=_form_token(request, user))
+
+
 def _delete(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse | str:
     try:
         return data.delete(request, user, form_token=_form_token(request, user))
@@ -275,6 +284,7 @@ ACTIONS: Final[dict[str, Callable[[HttpRequest, AbstractBaseUser], HttpResponse 
     "withdraw": _withdraw,
     "unlink": _unlink,
     "link": _link,
+    "password": _password,
     "export": data.export,
     "delete": _delete,
 }

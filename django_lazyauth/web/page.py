@@ -18,6 +18,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.functional import Promise
@@ -180,13 +181,25 @@ def show(
     status: int = 200,
     ui_locales: str = "",
     kind: type[HttpResponse] = HttpResponse,
+    script: str = "",
 ) -> HttpResponse:
-    """Return the rendered page, in the language that :func:`speaking` chooses."""
+    """Return the rendered page, in the language that :func:`speaking` chooses.
+
+    Args:
+        script: Path below ``STATIC_URL`` of a script. The page may run this one and no other.
+    """
+    source = static(script) if script else ""
     with speaking(request, ui_locales):
-        rendered = render_to_string(template, {"brand": brand_of_site(), **context}, request)
+        rendered = render_to_string(
+            template, {"brand": brand_of_site(), "script": source, **context}, request
+        )
         response = kind(rendered, status=status)
         response.headers["Content-Language"] = translation.get_language() or "en"
-    return guard(response)
+    guard(response)
+    if source:
+        policy = f"{content_security_policy()}; script-src {request.build_absolute_uri(source)}"
+        response.headers["Content-Security-Policy"] = policy
+    return response
 
 
 def show_error(
@@ -309,8 +322,8 @@ def content_security_policy() -> str:
 
 
 def _static_sources() -> str:
-    static = urlsplit(settings.STATIC_URL or "")
-    return f"'self' {static.scheme}://{static.netloc}" if static.netloc else "'self'"
+    url = urlsplit(settings.STATIC_URL or "")
+    return f"'self' {url.scheme}://{url.netloc}" if url.netloc else "'self'"
 
 
 def account_url(done: str) -> str:

@@ -11,9 +11,10 @@ from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.providers.base import Page
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sign_in import callback
+from django_lazyauth.sign_in.linking import Linked
 
 from . import binding, repeat
-from .binding import turn_away
+from .binding import back_to_account, turn_away
 from .choose import show_choices
 from .client_card import card_of
 from .design.language import speaking
@@ -50,6 +51,8 @@ def _answer(request: HttpRequest, pending: PendingAuthorization, secret: str, pr
         return acted(show_choices(request, pending, secret, failed=(provider, failed.failure)))
     except callback.SignInRefused as refused:
         return acted(turn_away(request, pending, refused.response))
+    if isinstance(step, Linked):
+        return acted(back_to_account(request, pending, step))
     if isinstance(step, Page):
         response = _show_provider_page(request, pending, secret, step)
         return Acted(response, Keep.ANSWER if step.is_final else Keep.NOTHING)
@@ -65,6 +68,7 @@ def _show_provider_page(
         {
             **page.context,
             "client": card_of(pending),
+            "is_link": pending.link_to_id is not None,
             "provider": get_provider(pending.provider),
             "flow_url": reverse("lazyauth:provider", args=[pending.pk, pending.provider]),
             "choices_url": reverse("lazyauth:flow", args=[pending.pk]),
@@ -72,4 +76,5 @@ def _show_provider_page(
         },
         ui_locales=pending.ui_locales,
         status=page.status,
+        script=page.script,
     )

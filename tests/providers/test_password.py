@@ -303,9 +303,31 @@ def test_a_user_of_the_site_is_not_found_by_e_mail(flow):
     assert isinstance(flow.sign_in("bob@example.org", OLD), Page)
 
 
-def test_an_identity_of_another_provider_has_no_password_here(flow, alice):
-    """I6: the address that an upstream told is no name of ours."""
+def test_an_address_that_a_provider_proved_names_its_user_whose_own_password_counts(flow, alice):
+    """The same as the user name, with the same one hash. No account is linked by it (I6)."""
     ProviderIdentity.objects.update(provider="google")
+    success, calls = hashes(lambda: flow.sign_in(ALICE, OLD))
+    assert (success.user, success.identity.subject, calls) == (alice, f"user:{alice.pk}", 1)
+    failed, calls = hashes(lambda: flow.sign_in(ALICE, "wrong"))
+    assert isinstance(failed, Page)
+    assert calls == 1
+
+
+@pytest.mark.parametrize("why", ["unproved", "two", "organisation", "user name"])
+def test_an_address_names_nobody_where_it_could_be_somebody_elses(flow, alice, why):
+    """I6: unproved, proved by two, vouched for by an organisation of its own, or a user name here."""
+    ProviderIdentity.objects.update(provider="google")
+    match why:
+        case "unproved":
+            ProviderIdentity.objects.update(email_verified=False)
+        case "two":
+            bob = get_user_model().objects.create_user("bob", password=NEW)
+            proved = {"email": ALICE, "email_verified": True}
+            ProviderIdentity.objects.create(user=bob, provider="other", subject="bob", **proved)
+        case "organisation":
+            ProviderIdentity.objects.update(provider="sso:evil.example", sso_domain="evil.example")
+        case "user name":
+            get_user_model().objects.create_user(ALICE, "", NEW)
     assert isinstance(flow.sign_in(ALICE, OLD), Page)
 
 

@@ -106,6 +106,20 @@ def test_only_words_of_ours_are_told(browser, done):
     assert b"<script>" not in page.content
 
 
+def test_sessions_that_began_in_this_browser_are_marked(ada, maps):
+    """Of a browser that registered, signed on once more without a provider, or signed in again."""
+    signed_in_at(maps, browser=ada.browser)
+    elsewhere = signed_in_at(maps)
+    for browser, count in (
+        (ada.browser, 2),
+        (elsewhere.browser, 1),
+        (signed_in(get_user_model().objects.get()), 0),
+    ):
+        page = soup_of(opened(browser))
+        assert len(page.find_all("button", {"value": "end"})) == 3
+        assert [mark.get_text() for mark in page.select(".lazyauth-here")] == ["this browser"] * count
+
+
 # -- what is ended --------------------------------------------------------------------------------------------
 
 
@@ -181,7 +195,7 @@ def test_a_form_needs_the_token_of_this_persons_page(browser, ada, trail):
     grace = signed_in(get_user_model().objects.get(email="grace@people.example"))
     theirs = soup_of(opened(grace)).find("input", {"name": "form_token"})["value"]
     for token in ("", "x", theirs, "é"):
-        for action in ("end", "end_all", "withdraw", "unlink", "link", "export", "delete"):
+        for action in ("end", "end_all", "withdraw", "unlink", "link", "password", "export", "delete"):
             fields = {"form_token": token, "action": action, "session": ada.sid, "client": "trail"}
             assert_error_page(post(browser, PAGE, fields | {"provider": "other", "identity": "1"}))
     assert ada.is_alive()

@@ -22,6 +22,11 @@ MAX_AGE: Final = 300
 DONE: dict[str, tuple[Promise, Promise | None]] = {
     "linked": (gettext_lazy("The account is connected. You can sign in with it from now on."), None),
     "known": (gettext_lazy("This account was connected already."), None),
+    "password_set": (gettext_lazy("Your password is set. You can sign in with it from now on."), None),
+    "password_changed": (
+        gettext_lazy("Your password is changed. All applications and other browsers are signed out."),
+        None,
+    ),
     "unlinked": (
         gettext_lazy("The account is no longer connected."),
         gettext_lazy("%(name)s is no longer connected."),
@@ -35,6 +40,7 @@ DONE: dict[str, tuple[Promise, Promise | None]] = {
 }
 FAILED: dict[str, Promise] = {
     "taken": gettext_lazy("This account belongs to somebody else here. Nothing was connected."),
+    "has_password": gettext_lazy("Your account has a password already. Nothing was changed."),
     "gone": gettext_lazy("That was over already."),
     "last": gettext_lazy("This is your only way to sign in. Connect another one first."),
     "again": gettext_lazy("Please sign in again first. Nothing was changed."),

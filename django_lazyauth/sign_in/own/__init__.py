@@ -1,0 +1,1 @@
+"""What a person does to their account while they are signed in."""

@@ -1,0 +1,153 @@
+"""The account page: a person sets their first password, and changes the one that they have."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core import mail
+
+from django_lazyauth.models import PendingAuthorization, ProviderIdentity
+from django_lazyauth.sign_in.own.password import GUESSES
+from tests.sessions.conftest import signed_in_at
+from tests.sessions.test_account_page import PAGE, forged, opened, press_once, told
+from tests.support.journey import get, post
+from tests.web.site import signed_in, soup_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OLD, NEW = "correct-horse-battery", "staple-gun-and-paper-7"
+ADDRESS = "ada@mail.example"
+VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("MinimumLengthValidator", "NumericPasswordValidator")
+]
+
+
+@pytest.fixture(autouse=True)
+def site(settings, lazyauth):
+    settings.AUTH_PASSWORD_VALIDATORS = VALIDATORS
+    local = {"type": "password", "display_name": "Password"}
+    lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {"local": local})
+
+
+@pytest.fixture
+def person(ada):
+    return get_user_model().objects.get()
+
+
+def with_password(person, password=OLD):
+    person.set_password(password)
+    person.save()
+    return person
+
+
+def fill(browser, page, **typed):
+    """Fill in the one form of the page that has these fields, and send it."""
+    for form in soup_of(page).find_all("form"):
+        fields = {each["name"]: each.get("value", "") for each in form.find_all("input") if each.get("name")}
+        if typed.keys() <= fields.keys():
+            button = form.find("button", {"name": "action"})
+            act = {"action": button["value"]} if button else {}
+            return post(browser, form["action"], fields | act | typed)
+    raise AssertionError(f"no form for {sorted(typed)}")
+
+
+def can_sign_in(person, password) -> bool:
+    return get_user_model().objects.get(pk=person.pk).check_password(password)
+
+
+def test_a_first_password_is_set_with_an_address_that_is_proved(person, ada):
+    """I6: only the mailbox proves the address. The person signs in with both from then on."""
+    browser, other = signed_in(person), signed_in(person)
+    assert soup_of(opened(browser)).find("button", {"name": "provider", "value": "local"})
+    step = forged(browser, action="link", provider="local")
+    page = get(browser, step.headers["Location"])
+    assert "Set a password" in page.content.decode()
+    page = fill(browser, page, email=ADDRESS, password=NEW)
+    assert not ProviderIdentity.objects.filter(provider="local").exists()
+    code = re.search(r"\b([0-9A-Z]{4}-[0-9A-Z]{4})\b", mail.outbox[-1].body)[1]
+    assert "Your password is set" in told(browser, fill(browser, page, code=code))
+    identity = ProviderIdentity.objects.get(provider="local")
+    assert (identity.subject, identity.user) == (ADDRESS, person)
+    assert can_sign_in(person, NEW)
+    assert ada.is_alive()
+    assert get(other, PAGE).status_code == 303
+    assert not PendingAuthorization.objects.filter(link_to__isnull=False).exists()
+
+
+def test_the_flow_that_sets_a_password_takes_no_other_form(person):
+    """I5: nobody's local account is added to somebody by signing in to it there."""
+    with_password(get_user_model().objects.create_user("bob"))
+    browser = signed_in(person)
+    step = forged(browser, action="link", provider="local")
+    address = step.headers["Location"]
+    fields = {i["name"]: i.get("value", "") for i in soup_of(get(browser, address)).form.find_all("input")}
+    for action in ("sign_in", "change"):
+        answer = post(browser, address, fields | {"action": action, "email": "bob", "password": OLD})
+        assert "This step is over" in answer.content.decode()
+    assert not ProviderIdentity.objects.filter(provider="local").exists()
+    assert not mail.outbox
+
+
+def test_who_has_a_password_sets_no_second_one(person):
+    browser = signed_in(with_password(person))
+    page = opened(browser)
+    assert soup_of(page).find("button", {"value": "local"}) is None
+    answer = forged(browser, action="link", provider="local")
+    page = fill(browser, get(browser, answer.headers["Location"]), email=ADDRESS, password=NEW)
+    code = re.search(r"\b([0-9A-Z]{4}-[0-9A-Z]{4})\b", mail.outbox[-1].body)[1]
+    assert "has a password already" in told(browser, fill(browser, page, code=code))
+    assert can_sign_in(person, OLD)
+    assert not ProviderIdentity.objects.filter(provider="local").exists()
+
+
+@pytest.mark.parametrize("is_fresh", [True, False])
+def test_a_change_ends_what_the_old_password_opened(person, ada, trail, is_fresh):
+    """The current password is asked for unless the person signed in just now. They are told by mail."""
+    ago = timedelta(0) if is_fresh else timedelta(hours=1)
+    browser = signed_in(with_password(person), ago=ago)
+    other, grace = signed_in(person), signed_in_at(trail, subject="grace")
+    page = press_once(browser, opened(browser), "password")
+    assert (soup_of(page).find("input", {"name": "current"}) is None) == is_fresh
+    typed = {"password": NEW} if is_fresh else {"current": OLD, "password": NEW}
+    assert "Your password is changed" in told(browser, fill(browser, page, **typed))
+    assert can_sign_in(person, NEW)
+    assert not ada.is_alive()
+    assert grace.is_alive()
+    assert get(other, PAGE).status_code == 303
+    assert mail.outbox[-1].to == [person.email]
+    assert NEW not in mail.outbox[-1].body
+
+
+def test_the_current_password_is_guessed_at_ten_times(person, ada):
+    browser = signed_in(with_password(person), ago=timedelta(hours=1))
+    page = press_once(browser, opened(browser), "password")
+    for _ in range(GUESSES.limit):
+        page = fill(browser, page, current="wrong", password=NEW)
+        assert "not your current password" in soup_of(page).main.get_text()
+    page = fill(browser, page, current=OLD, password=NEW)
+    assert re.search(r"Too many attempts\. Try again in \d+ minute", soup_of(page).main.get_text())
+    assert can_sign_in(person, OLD)
+    assert ada.is_alive()
+
+
+def test_each_rule_that_is_not_met_is_a_message_of_its_own(person):
+    browser = signed_in(with_password(person))
+    page = press_once(browser, opened(browser), "password")
+    page = fill(browser, page, password="1234")
+    errors = [item.get_text() for item in soup_of(page).select(".errorlist li")]
+    assert len(errors) == 2
+    assert "too short" in errors[0]
+    assert "entirely numeric" in errors[1]
+    assert can_sign_in(person, OLD)
+
+
+def test_a_site_without_passwords_offers_none(person, lazyauth, settings):
+    lazyauth(PROVIDERS={"demo": settings.LAZYAUTH["PROVIDERS"]["demo"]})
+    browser = signed_in(with_password(person))
+    assert soup_of(opened(browser)).find("button", {"value": "password"}) is None
+    assert told(browser, forged(browser, action="password", password=NEW)) == "That was over already."
+    assert can_sign_in(person, OLD)
