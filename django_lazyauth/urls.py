@@ -17,6 +17,7 @@ from django_lazyauth.api.upstream_tokens import UpstreamTokenView
 from django_lazyauth.openid.descriptor import PROVIDER_NAME
 from django_lazyauth.web import account, authorize, callback, endpoints, flow, logout, provider
 from django_lazyauth.web.design.brand import brand_view
+from django_lazyauth.web.design.client_logo import client_logo_view
 from django_lazyauth.web.device import page as device
 from django_lazyauth.well_known import metadata_patterns
 
@@ -74,6 +75,9 @@ urlpatterns = [
     path("sessions", sessions.SessionsView.as_view(), name="sessions"),
     path("sessions/<uuid:session_id>", sessions.SessionView.as_view(), name="session"),
     path("brand.css", brand_view, name="brand"),
+    re_path(
+        r"^client-logos/(?P<key>[0-9]{1,18})/(?P<version>[0-9a-f]{16})$", client_logo_view, name="client-logo"
+    ),
     re_path(r"^ready/?$", endpoints.ready_view, name="ready"),
     path(".well-known/jwks.json", endpoints.jwks_view, name="jwks"),
     *metadata_patterns,

@@ -27,6 +27,7 @@ POLICY_FIELDS: Final = (
 #: Members of the metadata that the form has a field for.
 FIELDS: Final = (
     "backchannel_logout_uri",
+    "logo_uri",
     "grant_types",
     "jwks",
     "jwks_uri",
@@ -66,6 +67,17 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
         required=False,
         label=_("Back-channel logout URI"),
         help_text=_("Is told when a session ends. https, and reachable from this site."),
+        widget=forms.TextInput(attrs={"size": 80}),
+    )
+
+    logo_uri = forms.URLField(
+        required=False,
+        assume_scheme="https",
+        max_length=2048,
+        label=_("Address of its logo"),
+        help_text=_(
+            "https. A PNG, JPEG, GIF or WebP of at most 64 KiB, which is fetched once and kept here."
+        ),
         widget=forms.TextInput(attrs={"size": 80}),
     )
 

@@ -105,6 +105,16 @@ def _fetch_keys(request: HttpRequest, rows: list[Any], why: str) -> Done:
     return Done(entries(rows, "Fetched its keys."), said % count)
 
 
+def _fetch_logos(request: HttpRequest, rows: list[Any], why: str) -> Done:
+    rooms.logo.fetch_soon([client.pk for client in rows])
+    said = ngettext("The logo of %d client is fetched.", "The logos of %d clients are fetched.", len(rows))
+    return Done(entries(rows, "Fetched its logo."), said % len(rows))
+
+
+def _has_logo(client: Any) -> bool:
+    return bool(rooms.logo.address_of(client))
+
+
 def _end_all(request: HttpRequest, rows: list[Any], why: str) -> Done:
     return end_all_of(request, _targets(rows), rows, why)
 
@@ -176,6 +186,14 @@ ACTS: Final = (
         _fetch_keys,
         is_possible=has_keys_uri,
         is_on_page=False,
+    ),
+    Act(
+        "fetch_logo",
+        _("Fetch their logos now"),
+        _("Pages show the new picture where it can be fetched, and else the last one."),
+        VERIFY,
+        _fetch_logos,
+        is_possible=_has_logo,
     ),
 )
 

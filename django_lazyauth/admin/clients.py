@@ -103,7 +103,7 @@ class ClientAdmin(ClientActs, LargeTable):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         fieldsets: list[Any] = [
-            (None, {"fields": (*self.operators_fields, "grant_types", "backchannel_logout_uri")}),
+            (None, {"fields": (*self.operators_fields, "grant_types", "logo_uri", "backchannel_logout_uri")}),
             (_("Keys instead of a secret"), {"fields": KEY_FIELDS}),
             (_("What is asked of it"), {"fields": POLICY_FIELDS}),
         ]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from django_lazyauth.clients import registration as registration
     from django_lazyauth.clients import search as search
     from django_lazyauth.clients.by_key import assertion as assertion
+    from django_lazyauth.clients.shown import logo as logo
     from django_lazyauth.providers import key_refresh as key_refresh
     from django_lazyauth.providers import registry as registry
     from django_lazyauth.sessions import end as end
@@ -36,6 +37,7 @@ _MODULES: Final = {
     "family": "tokens.family",
     "identities": "sign_in.identities",
     "key_refresh": "providers.key_refresh",
+    "logo": "clients.shown.logo",
     "logout_queue": "sessions.logout_queue",
     "members": "clients.members",
     "metadata": "clients.metadata",

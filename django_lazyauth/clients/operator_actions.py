@@ -18,6 +18,7 @@ from django_lazyauth.sessions import end
 from django_lazyauth.signals import client_deleted
 from django_lazyauth.toolkit import clients
 
+from .shown import logo
 from .store import ModelRegistrationStore, get_store, has_method
 
 #: Default lifetime of an initial access token.
@@ -30,7 +31,11 @@ def _database() -> str:
 
 def verify(client_pks: Iterable[Any]) -> int:
     """Verify these clients: pages no longer call them unverified, and they never expire."""
-    return _decide(list(client_pks), verified_at=timezone.now())
+    pks = list(client_pks)
+    # What it shows now is what the operator looked at.
+    count = _decide(pks, verified_at=timezone.now(), logo_digest="")
+    logo.fetch_soon(pks)
+    return count
 
 
 def unverify(client_pks: Iterable[Any]) -> int:
@@ -82,7 +87,11 @@ def set_metadata(client: clients.Client, members: Mapping[str, Any]) -> None:
         changed = row.metadata | dict(members)
         row.metadata = {name: value for name, value in changed.items() if value is not None}
         row.updated_at = timezone.now()
-        row.save(update_fields=["metadata", "updated_at"])
+        is_new_logo = row.metadata.get(logo.MEMBER) != known.get(logo.MEMBER)
+        row.logo_digest = "" if is_new_logo else row.logo_digest
+        row.save(update_fields=["metadata", "updated_at", "logo_digest"])
+    if is_new_logo:
+        logo.fetch_soon([client.pk])
 
 
 def delete(client_pks: Iterable[Any]) -> int:

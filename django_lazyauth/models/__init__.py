@@ -2,6 +2,7 @@
 
 from .authorization import DeferredRegistration, PendingAuthorization
 from .client import ClientRegistration, ClientSource, InitialAccessToken
+from .client_logo import ClientLogo
 from .client_session import ClientSession
 from .consent import Consent
 from .device import DeviceAuthorization, DeviceStatus
@@ -25,6 +26,7 @@ from .vault import UpstreamToken
 
 __all__ = [
     "LEGACY_TYPES",
+    "ClientLogo",
     "ClientRegistration",
     "ClientSession",
     "ClientSource",

@@ -76,6 +76,8 @@ class ClientRegistration(models.Model):
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
     verified_at = models.DateTimeField(_("verified at"), null=True, blank=True)
     disabled_at = models.DateTimeField(_("disabled at"), null=True, blank=True)
+    # Of the picture that is kept (`client_logo.py`); empty where there is none.
+    logo_digest = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
     created_at = models.DateTimeField(_("registered at"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated at"), default=timezone.now, editable=False)
 

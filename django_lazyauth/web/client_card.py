@@ -17,6 +17,8 @@ from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
 
+from .design.client_logo import logo_url
+
 MAX_NAME_LENGTH = 80
 #: Removed from names: controls, invisible format characters (bidi overrides), surrogates and private use.
 HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
@@ -33,6 +35,7 @@ class ClientCard:
         site: Its own page; empty unless an operator stands for the client. So are the next two.
         policy: How it treats personal data.
         terms: Its terms of use.
+        logo: Address of its picture here.
     """
 
     name: str
@@ -42,6 +45,7 @@ class ClientCard:
     site: str = ""
     policy: str = ""
     terms: str = ""
+    logo: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ def client_card(client: Any, redirect_uri: str = "") -> ClientCard:
         name = name[: MAX_NAME_LENGTH - 1] + "…"
     target = redirect_uri or next(iter(client.redirect_uris.split()), "")
     is_verified = clients.is_verified(client)
-    links = _links_of(client) if is_verified else {}
+    links = _links_of(client) | {"logo": logo_url(client)} if is_verified else {}
     return ClientCard(
         name or client.client_id, host_of(target), not is_verified, is_on_device(target), **links
     )

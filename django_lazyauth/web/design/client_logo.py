@@ -1,0 +1,43 @@
+"""Serves the logo of a client. Its bytes are a stranger's: nothing in them runs, and no page is made of them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from django_lazyauth.models import ClientLogo
+from django_lazyauth.toolkit import clients
+
+#: Seconds that browsers keep a logo. Another picture has another address.
+MAX_AGE: Final = 365 * 24 * 3600
+#: Characters of the digest in the address.
+VERSION_LENGTH: Final = 16
+
+
+def logo_url(client: Any) -> str:
+    """Return the address of the logo of *client*; empty where none was fetched. Nobody asks whether it is verified."""
+    registration = clients.registration_of(client)
+    if registration is None or not registration.logo_digest:
+        return ""
+    return reverse("lazyauth:client-logo", args=[registration.pk, registration.logo_digest[:VERSION_LENGTH]])
+
+
+@login_not_required
+@require_safe
+def client_logo_view(request: HttpRequest, key: str, version: str) -> HttpResponse:
+    """Return the picture of that version, the same for everybody."""
+    logo = ClientLogo.objects.filter(
+        registration=int(key), registration__logo_digest__startswith=version
+    ).first()
+    if logo is None:
+        raise Http404
+    response = HttpResponse(bytes(logo.content), content_type=logo.media_type)
+    response.headers["Cache-Control"] = f"public, max-age={MAX_AGE}, immutable"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
