@@ -84,14 +84,14 @@ class PreparedSelect(Generic[M]):
         return self._instance(converted), converted[self._annotated :]
 
     def get_beside(
-        self, value: str, other: PreparedSelect[N], other_values: tuple[str, str]
+        self, value: str, other: PreparedSelect[N], other_values: tuple[str, ...]
     ) -> tuple[M | None, N | None, Sequence[Any]]:
         """Return what :meth:`get` would return of this and of *other*, and the annotations of *other*. One query.
 
         Without this instance the other is not looked up.
 
         Args:
-            other_values: For ``ASKED_FOR`` and ``OR_FOR`` of *other*.
+            other_values: For ``ASKED_FOR`` of *other*, and for ``OR_FOR`` where it has that too.
         """
         sql = f"SELECT this.*, that.* FROM ({self._sql}) this LEFT JOIN ({other._sql}) that ON 1 = 1"  # noqa: S608 - names of our own tables, no value
         with connections[self._using].cursor() as cursor:

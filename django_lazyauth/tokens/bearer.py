@@ -33,7 +33,7 @@ from django_lazyauth.resource_server.proof import Credentials, read_proof, use_o
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.models import AccessToken, get_access_token_model, get_refresh_token_model
 
-from .binding import checksum, checksums
+from .binding import checksum, checksums, named_checksum, named_key
 from .grantee import HOW, Authentication
 
 #: Characters of a token. A JWT of ours is hardly longer than one kilobyte, unless it names many resources.
@@ -168,7 +168,10 @@ def find_bound(token: str) -> Bearer | None:
         return None
     model = get_access_token_model()
     found = _select_bound(model, router.db_for_write(model)).get_annotated(bound_digest(token))
-    return None if found is None else _bearer_of(*found)
+    if found is None:
+        return None
+    row, (jkt,) = found
+    return _bearer_of(row, jkt or "")
 
 
 @sensitive_variables()
@@ -185,13 +188,22 @@ def find_bearer_beside_client(
         return None, Authentication(), None
     model = get_access_token_model()
     using = router.db_for_write(model)
-    select = _select_names(model, using)
-    client, row, known = clients.select(using).get_beside(client_id, select, checksums(token))
-    bearer = _bearer_of(row, known[:1])
-    if bearer is not None and bearer.access_token.token_checksum != checksum(token, bearer.jkt):
+    claims = _claims_of_ours(token)
+    select = _select_described(model, using) if claims is None else _select_names(model, using)
+    asked_for = checksums(token) if claims is None else (named_checksum(token, claims),)
+    client, row, known = clients.select(using).get_beside(client_id, select, asked_for)
+    if row is None:
+        return None, Authentication(), client
+    if claims is None:
+        jkt, authentication = known[0] or "", Authentication.of_columns(*known[1:])
+    else:
+        # The row has the digest of just this text, so it proves what the text says.
+        jkt, authentication = named_key(claims), Authentication.of_claims(claims)
+    bearer = _bearer_of(row, jkt)
+    if bearer is not None and bearer.access_token.token_checksum != checksum(token, jkt):
         # Bound, and nobody knows to what: described as a bearer token, it would be taken for one (I24).
         bearer = None
-    return bearer, Authentication.of_columns(*known[1:]), client
+    return bearer, authentication, client
 
 
 @sensitive_variables()
@@ -203,29 +215,29 @@ def is_our_token(token: str) -> bool:
     """
     return _can_be_token(token) and (
         get_access_token_model().objects.filter(token_checksum__in=checksums(token)).exists()
-        or _names_us(token)
+        or _claims_of_ours(token) is not None
     )
 
 
-def _names_us(token: str) -> bool:
-    """Say whether *token* is a JWT of our issuer, by its own word."""
+def _claims_of_ours(token: str) -> Mapping[str, Any] | None:
+    """Return the claims of a JWT that names our issuer, which nothing proves; ``None`` for any other token."""
     try:
-        return bool(decode(token).claims.get("iss") == lazyauth_settings.issuer)
+        claims = decode(token).claims
     except TokenRejected:
-        return False
+        return None
+    return claims if claims.get("iss") == lazyauth_settings.issuer else None
 
 
 def _can_be_token(token: str) -> bool:
     return 0 < len(token) <= MAX_TOKEN_LENGTH and not has_bad_characters(token)
 
 
-def _bearer_of(row: AccessToken | None, facts: Sequence[Any] = ()) -> Bearer | None:
+def _bearer_of(row: AccessToken | None, jkt: str = "") -> Bearer | None:
     if row is None or not row.is_valid() or not _client_works(row):
         return None
     if row.user is not None and not row.user.is_active:
         return None
-    (jkt,) = facts or ("",)
-    return Bearer(row, row.user, row.application, frozenset(row.scope.split()), jkt or "")
+    return Bearer(row, row.user, row.application, frozenset(row.scope.split()), jkt)
 
 
 def _client_works(row: AccessToken) -> bool:
@@ -246,11 +258,22 @@ def _select_bound(model: type[Model], using: str) -> PreparedSelect[Any]:
 
 @cache
 def _select_names(model: type[Model], using: str) -> PreparedSelect[Any]:
-    of_user = (get_user_model().USERNAME_FIELD, "is_active")
-    # Introspection is not told which kind a token is of.
+    """What introspection tells of a JWT beside its claims."""
+    rows = model._default_manager.using(using).filter(token_checksum=ASKED_FOR)
+    return _prepared(rows, _names_of_user(), ("client_id",), DESCRIBED)
+
+
+@cache
+def _select_described(model: type[Model], using: str) -> PreparedSelect[Any]:
+    """All that introspection tells of a token that says nothing itself, whichever kind it is of."""
     rows = model._default_manager.using(using).filter(token_checksum__in=[ASKED_FOR, OR_FOR])
     known = {**FACTS, **SIGN_IN}
-    return _prepared(rows.annotate(**known), of_user, ("client_id",), DESCRIBED, annotations=tuple(known))
+    rows = rows.annotate(**known)
+    return _prepared(rows, _names_of_user(), ("client_id",), DESCRIBED, annotations=tuple(known))
+
+
+def _names_of_user() -> tuple[str, str]:
+    return get_user_model().USERNAME_FIELD, "is_active"
 
 
 def _prepared(

@@ -5,6 +5,7 @@ Not here: whether a proof holds (:mod:`django_lazyauth.openid.dpop`), and when o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -48,6 +49,19 @@ def checksum(token: str, jkt: str) -> str:
 def checksums(token: str) -> tuple[str, str]:
     """Return what stands in the row of *token*, of whichever kind it is."""
     return digest(token), bound_digest(token)
+
+
+def named_checksum(token: str, claims: Mapping[str, Any]) -> str:
+    """Return what stands in the row of a JWT of ours with these *claims*: they say which kind it is of."""
+    return bound_digest(token) if "cnf" in claims else digest(token)
+
+
+def named_key(claims: Mapping[str, Any]) -> str:
+    """Return the key that :func:`confirmation` named; empty where *claims* name none, or another kind of key."""
+    match claims.get("cnf"):
+        case {"jkt": str(jkt)}:
+            return jkt
+    return ""
 
 
 # -- the proof of a request ------------------------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Self
 from uuid import UUID
 
+from django_lazyauth.openid.jose import Reason, TokenRejected, context_class, methods, seconds
 from django_lazyauth.toolkit.models import RefreshToken
 
 #: Where the row of an authorization request says how its person signed in.
@@ -27,6 +29,15 @@ class Authentication:
     ) -> Self:
         """Return what the columns :data:`HOW` say; nothing is known where there is no row."""
         return cls(auth_time, tuple(amr or ()), acr or "")
+
+    @classmethod
+    def of_claims(cls, claims: Mapping[str, Any]) -> Self:
+        """Return what :meth:`claims` wrote into a token. Values of another form are ignored."""
+        try:
+            auth_time = datetime.fromtimestamp(seconds(claims.get("auth_time"), Reason.AUTH_TIME), UTC)
+        except TokenRejected:
+            auth_time = None
+        return cls(auth_time, methods(claims.get("amr")), context_class(claims.get("acr")))
 
     def claims(self) -> dict[str, Any]:
         """Return the claims of what is known."""

@@ -28,7 +28,8 @@ from django_lazyauth.models import (
 )
 from django_lazyauth.models.fields import bound_digest, digest
 from django_lazyauth.sessions import end
-from django_lazyauth.tokens.bearer import find_bearer, find_bound
+from django_lazyauth.tokens import keys
+from django_lazyauth.tokens.bearer import find_bearer, find_bearer_beside_client, find_bound
 from django_lazyauth.tokens.binding import agreed_key, proof_of
 from django_lazyauth.upkeep.sweep import sweep
 from tests.conftest import CONFIDENTIAL_SECRET, register
@@ -545,11 +546,39 @@ def test_a_bound_token_is_no_bearer_anywhere(session, lazyauth, form):
 
 @FORMATS
 def test_i24_a_bound_token_whose_key_nobody_knows_is_not_told_of_as_a_bearer(session, lazyauth, form):
-    """I24: a resource that asks us would take it without a proof. Its row outlived what is known of it."""
+    """I24: a resource that asks us would take it without a proof. Its row outlived what is known of it.
+
+    A JWT says itself what it is bound to.
+    """
     lazyauth(ACCESS_TOKEN_FORMAT=form, INTROSPECTION_CLIENTS={"api": [ISSUER]})
     token = session.begin()["access_token"]
     TokenFacts.objects.all().delete()
-    assert described(token) == {"active": False}
+    found = described(token)
+    if form == "jwt":
+        assert (found["token_type"], found["cnf"]) == ("DPoP", {"jkt": KEY.thumbprint})
+    else:
+        assert found == {"active": False}
+
+
+def test_i24_a_jwt_is_told_of_as_its_row_and_its_claims_agree_or_not_at_all(session):
+    """I24: a bound row whose claims name no key, and the other way round. A key that we do not know is no key."""
+    session.begin()
+    rows, known = AccessToken.objects.all(), []
+    for cnf in (
+        {},
+        {"cnf": None},
+        {"cnf": "a"},
+        {"cnf": {"x5t#S256": "a"}},
+        {"cnf": {"jkt": 1}},
+        {"cnf": {"jkt": "k"}},
+    ):
+        token = keys.sign({"iss": ISSUER, "sub": "1", **cnf}, key=keys.key_for(), typ="at+jwt")
+        for checksum in (digest(token), bound_digest(token)):
+            rows.update(token_checksum=checksum)
+            bearer, *_ = find_bearer_beside_client(token, session.client.client_id)
+            if bearer is not None:
+                known.append((cnf, checksum == bound_digest(token), bearer.jkt))
+    assert known == [({}, False, ""), ({"cnf": {"jkt": "k"}}, True, "k")]
 
 
 def test_no_text_has_the_digest_of_a_bound_token(session):
