@@ -17,6 +17,9 @@ from django_lazyauth.kit import throttle
 from tests.support.journey import REDIRECT_URI, OAuthClient
 from tests.support.providers import BelievingProvider
 from tests.support.quick_flush import delete_rows, put_back_what_migrate_made
+from tests.support.upstream import sso, upstream, upstream_process
+
+__all__ = ["sso", "upstream", "upstream_process"]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,7 +17,6 @@ from django.utils import timezone
 from django_lazyauth.kit import fetch
 from django_lazyauth.models import ProviderKeySet
 from django_lazyauth.providers import key_refresh
-from tests.support.upstream import upstream, upstream_process  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
 
@@ -39,7 +38,7 @@ def operator(client):
 
 
 @pytest.fixture
-def acme(upstream):  # noqa: F811
+def acme(upstream):
     assert key_refresh.refresh_provider("acme").ok
     return ProviderKeySet.objects.get(pk="acme")
 
@@ -75,7 +74,7 @@ def test_the_page_says_how_it_goes(operator, acme):
     assert 'name="_save"' not in page
 
 
-def test_refresh_now_asks_first_and_then_fetches(operator, acme, upstream):  # noqa: F811
+def test_refresh_now_asks_first_and_then_fetches(operator, acme, upstream):
     old = timezone.now() - timedelta(hours=2)
     ProviderKeySet.objects.update(fetched_at=old)
     asked = len(upstream.requests())
@@ -90,7 +89,7 @@ def test_refresh_now_asks_first_and_then_fetches(operator, acme, upstream):  # n
     assert log() == [("acme", "Refreshed.")]
 
 
-def test_a_refresh_that_fails_says_why_and_keeps_what_is_stored(operator, acme, upstream):  # noqa: F811
+def test_a_refresh_that_fails_says_why_and_keeps_what_is_stored(operator, acme, upstream):
     upstream.control(jwks_answer="500")
     done = operator.post(f"{LIST}acme/act/refresh/", follow=True)
     assert "could not be fetched: status" in done.content.decode()
@@ -98,7 +97,7 @@ def test_a_refresh_that_fails_says_why_and_keeps_what_is_stored(operator, acme, 
     assert log() == [("acme", "Refresh failed: status")]
 
 
-def test_try_it_asks_first_and_then_shows_what_check_provider_prints(operator, acme, upstream):  # noqa: F811
+def test_try_it_asks_first_and_then_shows_what_check_provider_prints(operator, acme, upstream):
     operator.get(f"{LIST}acme/act/try/")
     assert upstream.requests("/token") == []
     page = operator.post(f"{LIST}acme/act/try/")
@@ -118,7 +117,7 @@ def test_what_has_to_be_fixed_is_told_above(operator, acme, settings):
     assert "invalid_client" in page.dl.dd.get_text()
 
 
-def test_a_provider_that_nobody_used_yet_can_be_tried_from_the_list(operator, upstream, settings):  # noqa: F811
+def test_a_provider_that_nobody_used_yet_can_be_tried_from_the_list(operator, upstream, settings):
     settings.LAZYAUTH["PROVIDERS"]["hub"] = upstream.oauth2_config()
     page = operator.get(LIST)
     links = {
@@ -130,7 +129,7 @@ def test_a_provider_that_nobody_used_yet_can_be_tried_from_the_list(operator, up
     assert log() == [("hub", "Tried: ok.")]
 
 
-def test_who_may_only_look_can_neither_refresh_nor_try(client, acme, upstream):  # noqa: F811
+def test_who_may_only_look_can_neither_refresh_nor_try(client, acme, upstream):
     reader = person(client, "view_providerkeyset")
     asked = len(upstream.requests())
     assert "Try" not in BeautifulSoup(reader.get(LIST).content, "html.parser").get_text()

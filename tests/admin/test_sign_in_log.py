@@ -29,9 +29,6 @@ from django_lazyauth.toolkit.models import get_application_model
 from django_lazyauth.upkeep import sign_in_log
 from django_lazyauth.upkeep.sweep import sweep
 from tests.support.journey import code_for, come_back, consent, get, make_browser, redeem, start, submit
-from tests.support.upstream import upstream, upstream_process
-
-__all__ = ["upstream", "upstream_process"]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
 

@@ -1,4 +1,3 @@
-"""People who sign in more and less strongly, and a provider that runs as a process of its own."""
+"""People who sign in more and less strongly."""
 
 from tests.support.strength import signs_in_with  # noqa: F401
-from tests.support.upstream import upstream, upstream_process  # noqa: F401

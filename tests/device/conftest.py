@@ -6,7 +6,6 @@ import pytest
 
 from tests.conftest import register
 from tests.support.devices import CLIENT_ID, DEVICE_CODE
-from tests.support.upstream import sso, upstream, upstream_process  # noqa: F401 - fixtures
 
 
 @pytest.fixture

@@ -12,9 +12,6 @@ from django_lazyauth.openid import domains, sources, sso_discovery
 from django_lazyauth.openid.published import policy_of
 from django_lazyauth.openid.requests.authentication import methods_to_try
 from django_lazyauth.openid.sources import DiscoveredKeys
-from tests.support.upstream import sso, upstream, upstream_process
-
-__all__ = ["sso", "upstream", "upstream_process"]
 
 
 def discover(name="acme.example", *, seconds=10):

@@ -1,11 +1,8 @@
-"""The provider process, and a flow that is sent to it, for the tests of this folder."""
+"""A flow that is sent to the provider process, for the tests of this folder."""
 
 import pytest
 
 from tests.support.legs import pending_of
-from tests.support.upstream import upstream, upstream_process
-
-__all__ = ["upstream", "upstream_process"]
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from django_lazyauth.vault import leave, store
 from django_lazyauth.vault.tokens import GrantTerms
 from tests.support.endings import race
 from tests.support.processes import PATIENCE, together, until
-from tests.vault.conftest import session, upstream, upstream_process
+from tests.vault.conftest import session
 
-__all__ = ["session", "upstream", "upstream_process"]
+__all__ = ["session"]
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 

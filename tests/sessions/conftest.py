@@ -20,10 +20,9 @@ from tests.support.journey import (
     redeem,
     sign_in,
 )
-from tests.support.upstream import sso, upstream, upstream_process
 from tests.web.site import register_client
 
-__all__ = ["consent", "sso", "upstream", "upstream_process"]
+__all__ = ["consent"]
 
 AFTER = "https://client.example/signed-out"
 

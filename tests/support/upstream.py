@@ -1,7 +1,7 @@
 """The fixture ``upstream``: a running OpenID provider, and a browser that is signed in there.
 
-A test folder that wants it says in its ``conftest.py``:
-``from tests.support.upstream import upstream, upstream_process``.
+Every test may use it. It is imported in one place, ``tests/conftest.py``: each import of a fixture is one of its own,
+and would start a process of its own.
 """
 
 from __future__ import annotations

@@ -16,11 +16,10 @@ from django_lazyauth.upstream.fresh_token import fresh_token
 from django_lazyauth.vault import store
 from tests.support.grants import grants_of
 from tests.support.journey import OAuthClient, consent, get, make_browser, query_of, redeem, start
-from tests.support.upstream import upstream, upstream_process  # noqa: F401
 from tests.support.waiting import follow_waiting
 
 
-def go_upstream(upstream, browser, redirect, **levers):  # noqa: F811
+def go_upstream(upstream, browser, redirect, **levers):
     """Sign in at the upstream that *redirect* leads to, and come back."""
     # A busy machine may take longer for keys than a page waits.
     redirect = follow_waiting(browser, redirect)
@@ -28,7 +27,7 @@ def go_upstream(upstream, browser, redirect, **levers):  # noqa: F811
     return get(browser, f"{back.path}?{back.query}")
 
 
-def sign_in_upstream(upstream, client: OAuthClient, *, provider="acme", **changes) -> dict[str, Any]:  # noqa: F811
+def sign_in_upstream(upstream, client: OAuthClient, *, provider="acme", **changes) -> dict[str, Any]:
     """Do the whole way through the upstream; return the answer of the token endpoint."""
     browser = make_browser()
     answer = go_upstream(upstream, browser, start(browser, client, provider=provider, **changes))
@@ -83,5 +82,5 @@ class Holder:
 
 
 @pytest.fixture
-def holder(upstream, client_) -> Holder:  # noqa: F811
+def holder(upstream, client_) -> Holder:
     return Holder(upstream, sign_in_upstream(upstream, client_))

@@ -17,7 +17,6 @@ from django_lazyauth.upstream.fresh_token import fresh_token
 from django_lazyauth.vault import store
 from tests.support.grants import grants_of
 from tests.support.legs import leg, pending_of
-from tests.support.upstream import upstream, upstream_process  # noqa: F401
 
 
 @dataclass
@@ -78,7 +77,7 @@ class Session:
 
 
 @pytest.fixture
-def session(upstream, application) -> Session:  # noqa: F811
+def session(upstream, application) -> Session:
     """A session that just signed in."""
     user = get_user_model().objects.create_user("ada")
     session = Session(upstream, application, user, uuid7())
