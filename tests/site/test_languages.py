@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import gettext
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,7 @@ def is_of_a_page(file: Path) -> bool:
     return relative.parts[0] not in ADMIN and "admin" not in relative.parts
 
 
+@cache
 def texts_of_code(*, pages_only: bool = False) -> set[str]:
     found = set()
     for file in PACKAGE.rglob("*.py"):
@@ -47,6 +48,7 @@ def texts_of_code(*, pages_only: bool = False) -> set[str]:
     return found
 
 
+@cache
 def texts_of_templates(*, pages_only: bool = False) -> set[str]:
     found = set()
     for file in PACKAGE.rglob("templates/**/*.*"):
@@ -103,12 +105,15 @@ ENTRY = re.compile(
 )
 
 
-def entries(language: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield each text of the source of a catalogue with its translations."""
+@cache
+def entries(language: str) -> list[tuple[str, list[str]]]:
+    """Return each text of the source of a catalogue with its translations."""
     source = (PACKAGE / "locale" / language / "LC_MESSAGES" / "django.po").read_text() + "\n"
-    for text, _plural, found in ENTRY.findall(source):
-        forms = re.split(r"^msgstr(?:\[\d\])? ", found, flags=re.MULTILINE)[1:]
-        yield unquoted(text), [unquoted(form) for form in forms]
+    found = []
+    for text, _plural, forms in ENTRY.findall(source):
+        several = re.split(r"^msgstr(?:\[\d\])? ", forms, flags=re.MULTILINE)[1:]
+        found.append((unquoted(text), [unquoted(form) for form in several]))
+    return found
 
 
 def unquoted(lines: str) -> str:
@@ -128,12 +133,9 @@ def test_a_translation_names_what_its_text_names(language):
 def test_what_is_compiled_is_what_is_written(language):
     with (PACKAGE / "locale" / language / "LC_MESSAGES" / "django.mo").open("rb") as file:
         compiled = gettext.GNUTranslations(file)
+    counted = {text for text, forms in entries(language) if len(forms) > 1}
     for text, forms in entries(language):
-        if (
-            text
-            and len(forms) == 1
-            and text not in {known for known, many in entries(language) if len(many) > 1}
-        ):
+        if text and len(forms) == 1 and text not in counted:
             assert compiled.gettext(text) in (forms[0], text)
 
 
