@@ -68,9 +68,12 @@ def without_tokens(value: Any, requests: Requests) -> Any:
 @sensitive_variables()
 def without_names(names: frozenset[Any], value: Any) -> Any:
     """Return JSON without the members of these names, at any depth."""
-    if isinstance(value, dict):
-        return {name: without_names(names, item) for name, item in value.items() if name not in names}
-    return [without_names(names, item) for item in value] if isinstance(value, list) else value
+    if not isinstance(value, dict | list):
+        return value
+    if isinstance(value, list):
+        # An upstream may send hundreds of thousands of them.
+        return [without_names(names, item) if isinstance(item, dict | list) else item for item in value]
+    return {name: without_names(names, item) for name, item in value.items() if name not in names}
 
 
 def _scope(value: object, requested: str) -> str:
