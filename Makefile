@@ -88,10 +88,11 @@ style: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-# Beside mypy, in one process: in a fresh clone each worker of pytest would compile every module for itself. Whatever
-# cannot be collected is told by the tests.
+# Beside mypy, in one process: in a fresh clone each worker of pytest would compile every module and migrate a database
+# for itself. Whatever cannot be collected is told by the tests.
 ready: $(VENV)/dev.stamp
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	@DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m tests.support.migrated
 	-@$(PYTEST) -n 0 --collect-only -m $(QUICK) > /dev/null 2>&1
 
 bench: $(VENV)/dev.stamp  ## What the exchange costs, beside the stock toolkit

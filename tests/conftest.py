@@ -14,6 +14,7 @@ from django.db import connection
 from django.utils import translation
 
 from django_lazyauth.kit import throttle
+from tests.support import migrated
 from tests.support.journey import REDIRECT_URI, OAuthClient
 from tests.support.providers import BelievingProvider
 from tests.support.quick_flush import delete_rows, put_back_what_migrate_made
@@ -37,8 +38,14 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 @pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings):
+    migrated.begin_with_a_copy()
+
+
+@pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
+        migrated.keep()
         put_back_what_migrate_made()
     if connection.vendor == "sqlite":
         yield

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import migrated
+
 ROOT = Path(__file__).parents[2]
 CHECKOUT = os.environ.get("LAZYAUTH_DOT_PATH", "")
 DESCRIBED = {"active": True, "client_id": "app", "scope": "openid read", "username": "ada"}
@@ -23,6 +25,7 @@ def seen(request, tmp_path_factory):
     """Return what every endpoint answered, in a process that imports this DOT."""
     path = CHECKOUT if request.param == "checkout" else ""
     database = tmp_path_factory.mktemp("site") / "site.sqlite3"
+    migrated.copy_to(database)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.contracts.dot_ground", str(database)],
         cwd=ROOT,
