@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import pytest
 from django.core.checks import run_checks
-from django.core.management import call_command
-from django.db.migrations.exceptions import IrreversibleError
 
 from django_lazyauth.models import LegacyUpstreamToken
-from tests.conftest import register
 
 from .rows import make_legacy, make_user, migrate
-from .test_data_migration import at, migrations_of_the_table  # noqa: F401 - a fixture
 from .test_ready import ready
 
 
@@ -48,16 +44,3 @@ def test_rows_that_wait_and_rows_that_are_left_are_told_apart(application):
     assert ready().json()["left_behind"] == {"legacy_tokens": 1}
     LegacyUpstreamToken.objects.all().delete()
     assert warnings() == []
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_way_back_refuses_to_drop_rows(at):  # noqa: F811
-    before, _, data = migrations_of_the_table()
-    at(data)
-    for provider in ("github", "oidc"):
-        row = make_legacy(make_user(f"of-{provider}"), register(client_id=provider), provider=provider)
-        with pytest.raises(IrreversibleError, match="migrate_legacy_tokens"):
-            call_command("migrate", "lazyauth", before, verbosity=0)
-        assert LegacyUpstreamToken.objects.get() == row
-        row.delete()
-    at(before)

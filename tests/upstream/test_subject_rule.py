@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.core.checks import run_checks
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 
 from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.models import ProviderIdentity, ProviderKeySet
@@ -200,14 +200,3 @@ def test_check_provider_says_it_and_asks_nobody(acme, client_, capsys):
     assert stopped.value.code == 1
     assert "lazyauth.E023" in capsys.readouterr().out
     assert len(upstream.requests()) == asked
-
-
-def test_a_database_before_its_migration_is_no_obstacle(acme, client_):
-    """``migrate`` runs the checks of the database first."""
-    call_command("migrate", "lazyauth", "0019", verbosity=0)
-    try:
-        assert checked() == []
-        call_command("migrate", "lazyauth", verbosity=0)
-    except CommandError:
-        call_command("migrate", "lazyauth", verbosity=0, skip_checks=True)
-        raise
