@@ -78,6 +78,7 @@ urlpatterns = [
     re_path(
         r"^client-logos/(?P<key>[0-9]{1,18})/(?P<version>[0-9a-f]{16})$", client_logo_view, name="client-logo"
     ),
+    re_path(r"^health/?$", endpoints.health_view, name="health"),
     re_path(r"^ready/?$", endpoints.ready_view, name="ready"),
     path(".well-known/jwks.json", endpoints.jwks_view, name="jwks"),
     *metadata_patterns,

@@ -15,6 +15,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from django_lazyauth.errors import ConsentRequired, InteractionRequired, LoginRequired
+from django_lazyauth.openid.descriptor import SSO_PREFIX
+from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.sessions import browser
 from django_lazyauth.sign_in import chain, sso_domain
 from django_lazyauth.toolkit import clients
@@ -79,6 +81,14 @@ def first_step(asked: AuthorizationRequest, user: AbstractBaseUser | None) -> St
     return Step.CHOOSE
 
 
+def hinted_way(asked: AuthorizationRequest) -> str:
+    """Return the provider that the client hints at, if the person may go there; empty otherwise."""
+    name = asked.way_hint
+    if name.startswith(SSO_PREFIX):
+        name = sso_domain.provider_name_of(name.removeprefix(SSO_PREFIX))
+    return name if name and chain.is_way_in(name, asked.client, asked.scopes) else ""
+
+
 def _step_without_page(asked: AuthorizationRequest, user: AbstractBaseUser | None) -> Step:
     if user is None:
         raise LoginRequired
@@ -109,10 +119,12 @@ def _needs_consent(asked: AuthorizationRequest, user: AbstractBaseUser) -> bool:
 def _only_provider(asked: AuthorizationRequest) -> str:
     """Return the provider that a client of the operator is sent to without a page; empty where there is a choice.
 
-    There is no choice with one provider, or where ``login_hint`` names an SSO domain.
+    There is no choice with one provider, or where the client hints at one or ``login_hint`` names an SSO domain.
     """
     if clients.is_self_registered(asked.client) or "select_account" in asked.prompts:
         return ""
+    if (way := hinted_way(asked)) and get_provider(way).is_upstream:
+        return way
     hinted = sso_domain.provider_name_of(asked.login_hint)
     if hinted and chain.is_way_in(hinted, asked.client, asked.scopes):
         return hinted

@@ -32,7 +32,7 @@ from django_lazyauth.toolkit.client_policies import (
 )
 from django_lazyauth.toolkit.scopes import default_scopes, may_ask, narrow, requested_scopes
 
-from .wanted import ANY_ACR, WantedAcr, fault_of_claims, read_wanted_acr, read_wanted_subject
+from .wanted import ANY_ACR, WantedAcr, fault_of_claims, read_wanted_acr, read_wanted_subject, read_way_hint
 
 #: S256 of anything is 32 octets, 43 characters of base64url (RFC 7636 §4.2).
 S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
@@ -53,6 +53,8 @@ MAX_LENGTHS = {
     "code_challenge": 128,
     "prompt": 64,
     "login_hint": 256,
+    "provider_hint": 255,
+    "domain_hint": 255,
     "ui_locales": 128,
     "max_age": 9,
     "acr_values": 1024,
@@ -111,6 +113,7 @@ class AuthorizationRequest:
         wanted_acr: How strongly the person is to sign in.
         subject_hint: The user that ``claims`` or ``id_token_hint`` names; empty if the latter names nobody, ``None`` if
             none was sent.
+        way_hint: The provider that the client suggests: a name of ``PROVIDERS``, or ``sso:`` and a domain.
         jkt: Thumbprint of the key that the code is bound to (RFC 9449 §10); empty where it is bound to none.
         single_use: What it was handed over in; ``None`` for a plain request.
         is_answer_posted: The client gets its answer in the body of a form.
@@ -128,6 +131,7 @@ class AuthorizationRequest:
     login_hint: str = ""
     ui_locales: str = ""
     subject_hint: str | None = None
+    way_hint: str = ""
     jkt: str = ""
     wanted_acr: WantedAcr = ANY_ACR
     single_use: SingleUse | None = None
@@ -193,6 +197,7 @@ def validate_authorization(parameters: QueryDict, arrival: Arrival = PLAIN) -> A
         login_hint=parameters.get("login_hint", ""),
         ui_locales=parameters.get("ui_locales", ""),
         subject_hint=_wanted_subject(parameters),
+        way_hint=read_way_hint(parameters),
         jkt=parameters.get("dpop_jkt", ""),
         wanted_acr=read_wanted_acr(parameters, default_acr_values(client)),
         single_use=arrival.single_use,

@@ -1,4 +1,4 @@
-"""How strongly a client wants a person to sign in, and which one (OpenID Connect Core §5.5; RFC 9470 §4).
+"""How strongly a client wants a person to sign in, which one, and where (OpenID Connect Core §5.5; RFC 9470 §4).
 
 Not here: claims about the person. What the consented scopes bring stands in the ID token and at userinfo both, so a
 client that names them finds them, and one that names others gets no more.
@@ -13,6 +13,7 @@ from typing import Any, Final
 from django.http import QueryDict
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.openid.descriptor import SSO_PREFIX
 
 #: Of the parameter ``claims``: octets, levels of nesting, and names in all of it.
 MAX_BYTES, MAX_DEPTH, MAX_NAMES = 2048, 4, 50
@@ -129,3 +130,14 @@ def _acr_of(claims: str) -> dict[str, Any]:
 
 def _listed(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def read_way_hint(parameters: QueryDict) -> str:
+    """Return the provider that ``provider_hint`` or ``domain_hint`` suggests; empty where neither does.
+
+    Both are of this site, and no more than a suggestion. Whether there is such a provider is not known here.
+    """
+    if provider := parameters.get("provider_hint", ""):
+        return str(provider)
+    domain = parameters.get("domain_hint", "")
+    return f"{SSO_PREFIX}{domain}" if domain else ""

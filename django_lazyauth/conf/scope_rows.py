@@ -2,20 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, get_args
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Literal, get_args
 
 from . import kinds
 from .hierarchy import HIERARCHY
-from .kinds import choice
+from .kinds import choice, duration
 from .nested import ACR_VALUE, PROTECTED_RESOURCES, ProtectedResource
-from .setting import Setting
+from .setting import DeployLimit, Kind, Setting, read
 
 RefreshTokens = Literal["always", "offline_access"]
 
 
+YEAR = timedelta(days=365)
+#: What a callable may return, and what ``check --deploy`` accepts.
+LONGEST_CHOSEN = timedelta(hours=1)
+Lifetime = timedelta | Callable[..., Any]
+
+
+def _lifetime(value: Any) -> Lifetime:
+    if kinds.is_a(value, str) or callable(value):
+        return kinds.code(value)
+    return duration(at_most=YEAR).read(value)
+
+
 class ScopeRows:
     """Base of :class:`~django_lazyauth.conf.table.LazyAuthSettings`."""
+
+    access_token_lifetime: Setting[Lifetime] = Setting(
+        Kind(
+            "seconds or a timedelta, more than 0 and at most 365 days, or a callable or its dotted path that returns "
+            "one of at most 1 h",
+            _lifetime,
+        ),
+        "How long an access token lives. A [callable](extending.md#tokens) says it for each token.",
+        default=timedelta(minutes=10),
+        deploy=DeployLimit(LONGEST_CHOSEN, "lazyauth.E109"),
+    )
+    id_token_lifetime = Setting(
+        duration(at_most=YEAR), "How long an ID token lives.", default=timedelta(minutes=10)
+    )
+    token_claims = Setting(
+        kinds.optional(kinds.CODE),
+        "A function that [adds claims](extending.md#tokens) to access tokens that are JWTs.",
+        default=None,
+        default_text="nothing",
+    )
+    id_token_claims = Setting(
+        kinds.optional(kinds.CODE),
+        "A function that [adds claims](extending.md#tokens) to ID tokens and userinfo.",
+        default=None,
+        default_text="nothing",
+    )
 
     scope_hierarchy = Setting(
         HIERARCHY,
@@ -44,3 +83,20 @@ class ScopeRows:
         default=None,
         default_text="what the site serves",
     )
+
+    @property
+    def longest_access_token(self) -> timedelta:
+        """The longest that an access token can live."""
+        lifetime = self.access_token_lifetime
+        return lifetime if isinstance(lifetime, timedelta) else LONGEST_CHOSEN
+
+    def access_token_lifetime_for(self, issued_for: Any) -> timedelta:
+        """Return how long an access token lives that is issued for somebody.
+
+        Raises:
+            ImproperlyConfigured: The callable returned something else than a lifetime.
+        """
+        lifetime = self.access_token_lifetime
+        if isinstance(lifetime, timedelta):
+            return lifetime
+        return read(duration(at_most=LONGEST_CHOSEN), lifetime(issued_for), "ACCESS_TOKEN_LIFETIME")

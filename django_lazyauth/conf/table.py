@@ -126,15 +126,6 @@ class LazyAuthSettings(PageSettings, ScopeRows, ProfileRows):
         default=timedelta(minutes=15),
         deploy=DeployLimit(HOUR, "lazyauth.E110"),
     )
-    access_token_lifetime = Setting(
-        duration(at_most=365 * DAY),
-        "How long an access token lives.",
-        default=timedelta(minutes=10),
-        deploy=DeployLimit(HOUR, "lazyauth.E109"),
-    )
-    id_token_lifetime = Setting(
-        duration(at_most=365 * DAY), "How long an ID token lives.", default=timedelta(minutes=10)
-    )
     refresh_token_idle_lifetime = Setting(
         duration(at_most=TEN_YEARS),
         "How long an unused refresh token lives.",

@@ -18,6 +18,7 @@ from django_lazyauth.resource_server.described import requires_dpop
 from django_lazyauth.resource_server.proof import credentials_of
 from django_lazyauth.tokens import keys
 from django_lazyauth.tokens.bearer import Bearer, load_presented
+from django_lazyauth.tokens.host.claims import IssuedFor, added_claims
 from django_lazyauth.tokens.id import has_verified_email, user_claims
 from django_lazyauth.toolkit.client_policies import userinfo_algorithm
 
@@ -46,8 +47,18 @@ def answer_userinfo_request(http_request: HttpRequest) -> TokenAnswer:
         # The token is valid. If it were called invalid, clients would throw it away (RFC 6750 §3.1).
         return refused(HTTPStatus.FORBIDDEN, "insufficient_scope", scope="openid")
     is_verified = "email" in bearer.scopes and has_verified_email(bearer.user)
-    claims = user_claims(bearer.user, bearer.scopes, email_verified=is_verified)
+    claims = {
+        **_claims_of_the_host(bearer),
+        **user_claims(bearer.user, bearer.scopes, email_verified=is_verified),
+    }
     return _answer(claims, bearer).with_headers(nonce_headers(presented.proof))
+
+
+def _claims_of_the_host(bearer: Bearer) -> dict[str, Any]:
+    issued_for = IssuedFor(
+        bearer.user, bearer.client.client_id, bearer.scopes, tuple(bearer.access_token.resource or ())
+    )
+    return added_claims("ID_TOKEN_CLAIMS", lazyauth_settings.id_token_claims, issued_for)
 
 
 def _answer(claims: dict[str, Any], bearer: Bearer) -> TokenAnswer:

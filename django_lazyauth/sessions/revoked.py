@@ -55,7 +55,7 @@ def end_on_token_deletion(sender: Any, instance: Any, origin: Any = None, **kwar
     if instance.revoked is None:
         if age < lazyauth_settings.refresh_token_idle_lifetime:
             end_session(instance.token_family)
-    elif age < lazyauth_settings.access_token_lifetime:
+    elif age < lazyauth_settings.longest_access_token:
         with family.by_us():
             _rows(get_access_token_model()).filter(pk=instance.access_token_id).delete()
 

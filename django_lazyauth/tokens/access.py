@@ -7,7 +7,7 @@ never read back from it here.
 from __future__ import annotations
 
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django_lazyauth.conf import lazyauth_settings
@@ -17,23 +17,25 @@ from django_lazyauth.toolkit.models import AccessToken, IDToken, get_access_toke
 
 from . import binding, keys
 from .grantee import Grantee
+from .host.claims import added_claims
 
 #: RFC 9068 §2.1.
 ACCESS_TOKEN_TYPE: Final = "at+jwt"
 
 
-def new_access_token(grantee: Grantee, now: datetime) -> str:
+def new_access_token(grantee: Grantee, now: datetime, lifetime: timedelta) -> str:
     """Return a new access token of *grantee*."""
     if not are_jwts():
         return secrets.token_urlsafe(32)
     issued_at = int(now.timestamp())
     claims = {
+        **added_claims("TOKEN_CLAIMS", lazyauth_settings.token_claims, grantee.issued_for),
         "iss": lazyauth_settings.issuer,
         "sub": str(grantee.user.pk) if grantee.user is not None else grantee.client.client_id,
         "aud": _audience(grantee.resources),
         "client_id": grantee.client.client_id,
         "iat": issued_at,
-        "exp": issued_at + int(lazyauth_settings.access_token_lifetime.total_seconds()),
+        "exp": issued_at + int(lifetime.total_seconds()),
         "jti": secrets.token_urlsafe(16),
     }
     if grantee.scopes:
@@ -54,13 +56,13 @@ def _audience(resources: tuple[str, ...]) -> Any:
     return audience[0] if len(audience) == 1 else audience
 
 
-def new_row(grantee: Grantee, token: str, now: datetime, id_token: IDToken | None) -> AccessToken:
+def new_row(grantee: Grantee, token: str, expires: datetime, id_token: IDToken | None) -> AccessToken:
     """Return the unsaved row of *token*. It keeps a digest only, whatever DOT's own setting says."""
     return get_access_token_model()(
         user=grantee.user,
         application=grantee.client,
         scope=grantee.scope,
-        expires=now + lazyauth_settings.access_token_lifetime,
+        expires=expires,
         resource=list(grantee.resources),
         id_token=id_token,
         source_refresh_token=grantee.source,

@@ -38,7 +38,7 @@ def expired_tokens(now: datetime) -> list[ExpiredTokens]:
     stays while a live refresh token hangs on it. An ID token goes last: deleting it would take its access
     token along.
     """
-    access_lifetime = lazyauth_settings.access_token_lifetime
+    access_lifetime = lazyauth_settings.longest_access_token
     idle_since = now - max(lazyauth_settings.refresh_token_idle_lifetime, access_lifetime)
     old_since = now - max(lazyauth_settings.refresh_token_lifetime, access_lifetime)
     old = Q(created__lt=old_since) | Q(revoked__isnull=True, created__lt=idle_since)

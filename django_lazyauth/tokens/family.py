@@ -155,7 +155,7 @@ def last_used(families: list[UUID]) -> dict[UUID, datetime]:
 def alive_until(families: list[UUID], now: datetime) -> dict[UUID, datetime]:
     """Return when each family that lives ends by itself, at the earliest. A family that ended is missing."""
     # An access token may live longer; the session is needed to end it (I11).
-    idle = max(lazyauth_settings.refresh_token_idle_lifetime, lazyauth_settings.access_token_lifetime)
+    idle = max(lazyauth_settings.refresh_token_idle_lifetime, lazyauth_settings.longest_access_token)
     return {family: created + idle for family, created in last_used(families).items() if created + idle > now}
 
 

@@ -11,6 +11,8 @@ from uuid import UUID
 from django_lazyauth.openid.jose import Reason, TokenRejected, context_class, methods, seconds
 from django_lazyauth.toolkit.models import RefreshToken
 
+from .host.claims import IssuedFor
+
 #: Where the row of an authorization request says how its person signed in.
 HOW: Final = ("auth_time", "amr", "acr")
 
@@ -94,6 +96,13 @@ class Grantee:
     jkt: str = ""
     source: RefreshToken | None = None
     is_offline: bool = True
+
+    @property
+    def issued_for(self) -> IssuedFor:
+        """What functions of the host are given."""
+        return IssuedFor(
+            self.user, self.client.client_id, frozenset(self.scopes), self.resources, self.session_id
+        )
 
     @property
     def has_id_token(self) -> bool:

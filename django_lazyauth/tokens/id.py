@@ -17,6 +17,7 @@ from django_lazyauth.toolkit.models import IDToken, get_id_token_model
 
 from . import keys
 from .grantee import Grantee
+from .host.claims import added_claims
 
 #: Claim about a person → the scope that brings it (OpenID Connect Core §5.4).
 SCOPE_OF_CLAIM: Final = {
@@ -38,6 +39,7 @@ def new_id_token(grantee: Grantee, access_token: str, now: datetime) -> tuple[st
     expires = now + lazyauth_settings.id_token_lifetime
     jti = uuid.uuid4()
     claims = {
+        **added_claims("ID_TOKEN_CLAIMS", lazyauth_settings.id_token_claims, grantee.issued_for),
         "iss": lazyauth_settings.issuer,
         "aud": grantee.client.client_id,
         "iat": int(now.timestamp()),

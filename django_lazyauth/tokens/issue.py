@@ -1,4 +1,7 @@
-"""Make tokens: from a :class:`Grantee` the response, and the rows behind it. Pure: nothing is read or written."""
+"""Make tokens: from a :class:`Grantee` the response, and the rows behind it.
+
+Nothing is read or written here. A function of the host that adds claims may read.
+"""
 
 from __future__ import annotations
 
@@ -47,17 +50,18 @@ class Issued:
 def issue(grantee: Grantee) -> Issued:
     """Return new tokens of *grantee*. The access token expires when its row does."""
     now = timezone.now()
-    access_token = access.new_access_token(grantee, now)
+    lifetime = lazyauth_settings.access_token_lifetime_for(grantee.issued_for)
+    access_token = access.new_access_token(grantee, now, lifetime)
     response: dict[str, Any] = {
         "access_token": access_token,
-        "expires_in": int(lazyauth_settings.access_token_lifetime.total_seconds()),
+        "expires_in": int(lifetime.total_seconds()),
         "token_type": binding.token_type(grantee.jkt),
         "scope": grantee.scope,
     }
     refresh_token = id_token = None
     if grantee.has_id_token:
         response["id_token"], id_token = new_id_token(grantee, access_token, now)
-    row = access.new_row(grantee, access_token, now, id_token)
+    row = access.new_row(grantee, access_token, now + lifetime, id_token)
     if grantee.has_refresh_token:
         value = secrets.token_urlsafe(32)
         refresh_token = _refresh_row(grantee, value, row)

@@ -14,7 +14,7 @@ from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy
 
-from django_lazyauth.authorize.first_step import may_continue
+from django_lazyauth.authorize.first_step import hinted_way, may_continue
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.openid.descriptor import SSO_PREFIX
@@ -98,15 +98,17 @@ def show_first_choices(
 ) -> HttpResponse:
     """Show the ways to sign in for a request that has no row yet; *user* may go on as who they are."""
     checked = carried.checked
+    hint = hinted_way(checked)
+    domain = hint.removeprefix(SSO_PREFIX) if hint.startswith(SSO_PREFIX) else ""
     response = show(
         request,
         "django_lazyauth/choose.html",
         {
             "client": card_of(checked),
-            **_ways(request, chain.ways_in(checked.client, checked.scopes)),
+            **_ways(request, chain.ways_in(checked.client, checked.scopes), hint),
             "account": name_of_user(user) if user is not None and may_continue(checked.prompts) else "",
             "is_new": "create" in checked.prompts,
-            **_typed_field(request, checked.login_hint),
+            **_typed_field(request, checked.login_hint or domain),
             "post_url": reverse("lazyauth:choose"),
             "signed_request": carried.signed,
             "form_token": binding.form_token(carried.secret, "choose"),
@@ -117,12 +119,13 @@ def show_first_choices(
     return carried.bind(request, response)
 
 
-def _ways(request: HttpRequest, providers: list[Provider]) -> dict[str, Any]:
-    """Return the buttons: the way that was used last first, and the one that is the likeliest next."""
+def _ways(request: HttpRequest, providers: list[Provider], hint: str = "") -> dict[str, Any]:
+    """Return the buttons: what the client hints at first, else the way that was used last; that is the likeliest."""
     last = last_way(request)
     names = [provider.name for provider in providers]
-    likeliest = last if last in names else names[0] if len(names) == 1 else ""
-    return {"providers": last_first(providers, last), "last_used": last, "primary": likeliest}
+    first = hint if hint in names else last
+    likeliest = first if first in names else names[0] if len(names) == 1 else ""
+    return {"providers": last_first(providers, first), "last_used": last, "primary": likeliest}
 
 
 def _typed_field(request: HttpRequest, login_hint: str, *, is_link: bool = False) -> dict[str, str | bool]:

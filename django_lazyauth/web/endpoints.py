@@ -152,6 +152,12 @@ def protected_resource_view(request: HttpRequest, resource_path: str = "") -> Ht
 
 
 @json_endpoint("GET", "HEAD", readers_of=None)
+def health_view(request: HttpRequest) -> HttpResponse:
+    """Say that this process answers. Nothing else is asked: a database that is down is no reason to restart it."""
+    return json_response({"alive": True})
+
+
+@json_endpoint("GET", "HEAD", readers_of=None)
 def ready_view(request: HttpRequest) -> HttpResponse:
     """Say whether this process may take traffic, for load balancers and orchestrators.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 
 from django_lazyauth.kit import readiness
@@ -31,3 +32,15 @@ def test_a_probe_of_the_same_name_replaces_the_first(probe):
     probe("warm_up", lambda: True)
     probe("warm_up", lambda: False)
     assert readiness.waits_for() == []
+
+
+def test_health_asks_nothing_else(probe, monkeypatch):
+    """A database that is down is no reason to restart the process."""
+
+    def fail(*args, **kwargs):
+        raise OperationalError
+
+    monkeypatch.setattr("django.db.backends.base.base.BaseDatabaseWrapper.cursor", fail)
+    probe("warm_up", lambda: True)
+    answer = Client().get("/health", secure=True)
+    assert (answer.status_code, answer.json()) == (200, {"alive": True})

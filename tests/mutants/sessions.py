@@ -263,7 +263,7 @@ MUTATIONS = (
     Mutation(
         "access-token-goes-with-its-spent-token",
         "sessions/revoked.py",
-        "    elif age < lazyauth_settings.access_token_lifetime:",
+        "    elif age < lazyauth_settings.longest_access_token:",
         "    elif age is None:",
         (
             "sessions/test_replaced_tokens.py::"

@@ -1,0 +1,1 @@
+"""What does the host's own code say about a token?"""
