@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+TOOLS  := build/tools
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The files name every package, so nothing has to be resolved. Python compiles a module when it is first imported, and
 # keeps the result: a shell that forbids it has each of a thousand processes compile everything anew.
@@ -15,7 +16,7 @@ QUICK  := "not services and not browser and not slow"
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve serve-themed test test-slow test-services services-legacy services-others test-pgbouncer test-mariadb test-browser \
-	upstreams clients interop mutants matrix lint types style ready bench pins clean
+	upstreams clients interop mutants matrix lint types style ready bench docs dist pins clean
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,8 +99,23 @@ ready: $(VENV)/dev.stamp
 bench: $(VENV)/dev.stamp  ## What the exchange costs, beside the stock toolkit
 	$(BIN)/python -m tests.benchmarks
 
+# Sphinx and twine have an environment of their own: no test needs them.
+docs: $(VENV)/dev.stamp $(TOOLS)/stamp  ## The documentation site in build/docs, each warning an error
+	$(BIN)/python -m tests.docs.diagrams build/diagrams
+	$(TOOLS)/bin/sphinx-build --fail-on-warning --keep-going --quiet -b html docs build/docs
+
+dist: $(TOOLS)/stamp  ## Wheel and source distribution in dist, checked
+	rm -rf dist
+	$(TOOLS)/bin/python -m hatchling build -d dist
+	$(TOOLS)/bin/twine check --strict dist/*
+
+$(TOOLS)/stamp: requirements/tools.txt | $(BIN)/python
+	$(BIN)/python -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip --disable-pip-version-check --quiet install $(PINNED) -r requirements/tools.txt
+	@touch $@
+
 clean:  ## Remove what the targets above made
-	rm -rf $(VENV) var build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) var build dist .lazyauth .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
@@ -118,8 +134,9 @@ $(VENV)/dev.stamp: requirements/dev.txt requirements/demo.txt | $(BIN)/python
 COMPILE = uv pip compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	--python-version 3.11
 pins:
-	$(COMPILE) pyproject.toml --extra dev --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
+	$(COMPILE) --group pyproject.toml:tools --output-file requirements/tools.txt
 	$(COMPILE) pyproject.toml --extra celery --extra redis --extra postgres \
 		--constraints requirements/dev.txt --output-file requirements/base.txt
-	printf 'authlib\nbeautifulsoup4\nrequests\n' | $(COMPILE) pyproject.toml - --extra docs \
+	printf 'authlib\nbeautifulsoup4\nrequests\n' | $(COMPILE) pyproject.toml - --extra progress \
 		--constraints requirements/dev.txt --output-file requirements/demo.txt

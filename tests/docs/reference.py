@@ -1,10 +1,11 @@
-"""The reference pages: the tables in ``docs/settings.md`` and ``docs/providers.md``, between marks that name them.
+"""The reference pages of ``docs/``: what stands between marks that name it comes from the code.
 
 ``python -m tests.docs.reference`` writes them anew.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING as NO_DEFAULT
@@ -12,6 +13,8 @@ from dataclasses import Field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+import django
 
 from django_lazyauth.conf.kinds import in_words
 from django_lazyauth.conf.nested import (
@@ -30,6 +33,7 @@ from django_lazyauth.conf.table import ROWS
 from django_lazyauth.openid.presets import PRESETS
 from django_lazyauth.openid.provider_kinds import REQUIRED, Key
 from django_lazyauth.openid.provider_settings import KEYS, TYPES
+from tests.docs import listings
 
 NESTED: dict[str, type[Table]] = {
     table.setting: table
@@ -46,8 +50,13 @@ NESTED: dict[str, type[Table]] = {
     )
 }
 _DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = (_DOCS / "settings.md", _DOCS / "providers.md")
+PAGES = tuple(
+    _DOCS / name for name in ("settings.md", "providers.md", "reference/commands.md", "reference/models.md")
+)
 _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+_LISTINGS = {"COMMANDS": listings.commands, "MODELS": listings.models}
 
 
 def render(page: str) -> str:
@@ -61,6 +70,9 @@ def _table(name: str) -> Iterator[str]:
         return
     if name == "PRESETS":
         yield from _presets()
+        return
+    if name in _LISTINGS:
+        yield from _LISTINGS[name]()
         return
     yield "| name | must be | default | |"
     yield "|---|---|---|---|"
@@ -169,5 +181,7 @@ def _limit(row: Setting[Any]) -> str:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+    django.setup()
     for page in PAGES:
         page.write_text(render(page.read_text()))

@@ -14,9 +14,11 @@ from uuid import uuid4
 import pytest
 from django.core.checks import run_checks
 from django.core.management import get_commands
+from django.dispatch import Signal
 from django.test import Client
+from django.urls import resolve
 
-from django_lazyauth import conf
+from django_lazyauth import conf, errors, signals, urls
 from django_lazyauth.errors import BundleNotFound
 from django_lazyauth.openid.provider_settings import KEYS
 from django_lazyauth.toolkit.clients import get_client_model
@@ -28,7 +30,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     [
         ROOT / "README.md",
+        ROOT / "CODE_OF_CONDUCT.md",
         ROOT / "CONTRIBUTING.md",
+        ROOT / "SECURITY.md",
         *ROOT.glob("docs/**/*.md"),
         *ROOT.glob("tests/**/README.md"),
     ]
@@ -93,7 +97,7 @@ def complaints():
 @pytest.mark.django_db
 def test_an_example_runs(text, django_user_model):
     """Imports exist, classes can be made, and what is called takes those arguments."""
-    given = {"INSTALLED_APPS": [], "urlpatterns": [], "env": str, "session_id": uuid4()}
+    given = {"INSTALLED_APPS": [], "LAZYAUTH": {}, "urlpatterns": [], "env": str, "session_id": uuid4()}
     given |= {"user": django_user_model(pk=1), "client": get_client_model()(pk=1)}
     with suppress(BundleNotFound):  # Of that session there is none.
         run(text, **given)
@@ -204,6 +208,51 @@ def test_every_check_is_described_and_nothing_else():
         first, last = ids[0], ids[-1]
         described |= {f"{first[0]}{number:03}" for number in range(int(first[1]), int(last[1]) + 1)}
     assert described == raised
+
+
+def listed(page: str) -> list[str]:
+    """Return what the first column of the tables of a reference page names."""
+    return re.findall(r"^\| `([^`]+)` \|", (ROOT / "docs/reference" / page).read_text(), re.MULTILINE)
+
+
+def test_every_endpoint_is_described_and_nothing_else():
+    page = (ROOT / "docs/reference/endpoints.md").read_text()
+    named = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|", page, re.MULTILINE))
+    arguments = {
+        "session_id": "00000000-0000-7000-8000-000000000000",
+        "pk": "1",
+        "provider": "google",
+        "domain": "corp.example",
+        "key": "1",
+        "version": "0" * 16,
+    }
+    for path, name in named.items():
+        concrete = re.sub(r"<(\w+)>", lambda found: arguments.get(found[1], "x"), path)
+        assert resolve(f"/{concrete}").url_name == name
+    assert sorted(named.values()) == sorted(pattern.name for pattern in urls.urlpatterns)
+
+
+def test_every_error_of_a_client_is_described_and_nothing_else():
+    def codes(kind):
+        yield kind.error
+        for one in kind.__subclasses__():
+            yield from codes(one)
+
+    assert set(listed("errors.md")) == {code for code in codes(errors.OAuthError) if code}
+
+
+def test_every_signal_is_described_and_nothing_else():
+    assert set(listed("signals.md")) == {
+        name for name, value in vars(signals).items() if isinstance(value, Signal)
+    }
+
+
+def test_every_page_is_in_the_menu_of_the_site():
+    """Records of decisions are linked from their list."""
+    entries = re.findall(r"^([\w/*-]+)$", (ROOT / "docs/index.md").read_text(), re.MULTILINE)
+    reached = {path for entry in entries for path in (ROOT / "docs").glob(f"{entry}.md")}
+    pages = {page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "decisions"}
+    assert pages - reached == {ROOT / "docs/index.md"}
 
 
 def test_the_matrix_of_clients_is_that_of_its_last_run():

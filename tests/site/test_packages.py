@@ -19,10 +19,12 @@ SHIPPED = (
     "example_project",
     "requirements",
     "tests",
+    "CODE_OF_CONDUCT.md",
     "CONTRIBUTING.md",
     "LICENSE",
     "Makefile",
     "README.md",
+    "SECURITY.md",
     "manage.py",
 )
 #: What hatchling adds.
