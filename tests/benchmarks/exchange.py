@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.backends.cache import SessionStore
 from django.core.handlers.base import BaseHandler
 from django.db import transaction
 from django.http import HttpRequest
@@ -106,6 +107,13 @@ def redeem(request: HttpRequest) -> None:
         raise AssertionError(f"{request.path} answered {response.status_code}: {response.content[:200]!r}")
 
 
+def _new_browser() -> HttpRequest:
+    """Return a request of a browser that nobody is signed in with."""
+    request = HttpRequest()
+    request.session = SessionStore()
+    return request
+
+
 def _verifier_and_challenge() -> tuple[str, str]:
     verifier = secrets.token_urlsafe(48)
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
@@ -143,7 +151,7 @@ class LazyExchanges:
         pending = keep_request(request, session_id=uuid7(), browser=browser)
         send_to_provider(pending, provider)
         pending = find_pending(pending.pk, browser=browser)
-        pending = complete.complete(HttpRequest(), pending, provider, self._new_person())
+        pending = complete.complete(_new_browser(), pending, provider, self._new_person())
         code = allow(pending).parameters["code"]
         return self.client.token_request("/token", code, verifier)
 
