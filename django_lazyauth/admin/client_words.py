@@ -39,6 +39,7 @@ def policies_in_words(client: clients.Client) -> Iterator[str]:
             seconds,
         )
         yield words % seconds
+    yield from _about_delegation(client)
     if wanted := client_policies.default_acr_values(client):
         yield _("A sign-in is one of %s, unless its request says otherwise.") % ", ".join(wanted)
 
@@ -68,6 +69,19 @@ def _about_signed_requests(client: clients.Client) -> Iterator[str]:
         yield _("Its authorization requests are signed.")
     if algorithm := client_policies.request_algorithm(client):
         yield _("It signs requests with %s only.") % algorithm
+
+
+def _about_delegation(client: clients.Client) -> Iterator[str]:
+    policy = lazyauth_settings.token_exchange.get(client.client_id)
+    if policy is None or not client_methods.must_prove(client):
+        return
+    if policy.audiences:
+        yield _("It acts for people at %(audiences)s with %(scopes)s at most.") % {
+            "audiences": ", ".join(policy.audiences),
+            "scopes": " ".join(policy.scopes) or "–",
+        }
+    if policy.upstreams:
+        yield _("It gets people's own tokens of %s.") % ", ".join(policy.upstreams)
 
 
 def fetch_in_words(last: LastFetch) -> str | None:

@@ -49,6 +49,7 @@ def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
         *deploy.check_secrets(),
         *deploy.check_audiences(),
         *deploy.check_devices(),
+        *deploy.check_delegation(),
         *deploy.check_limits(),
     ]
 
@@ -81,6 +82,13 @@ def check_assertion_clients(app_configs: Sequence[AppConfig] | None, **kwargs: A
     return database.check_assertion_clients(app_configs, **kwargs)
 
 
+def check_exchanging_clients(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the clients that may exchange tokens exist, and prove themselves."""
+    from . import database
+
+    return database.check_exchanging_clients(app_configs, **kwargs)
+
+
 def register_checks() -> None:
     """Register the checks. The app config calls it once."""
     register(check_settings, TAG)
@@ -89,3 +97,4 @@ def register_checks() -> None:
     register(check_provider_keys, Tags.database)
     register(check_subject_rules, Tags.database)
     register(check_assertion_clients, Tags.database)
+    register(check_exchanging_clients, Tags.database)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from django_lazyauth.conf.messages import readable
 from django_lazyauth.errors import ProviderError
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, ProviderKeySet, UpstreamToken
 from django_lazyauth.providers.registry import get_provider, upstream_types
+from django_lazyauth.toolkit.client_methods import must_prove
 from django_lazyauth.toolkit.clients import get_client_model, is_self_registered, load_client, token_models
 from django_lazyauth.upstream import subject_rule
 
@@ -130,13 +131,7 @@ def check_assertion_clients(
     app_configs: Any, *, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
     """Report names in ``ASSERTION_AUDIENCE_COMPAT`` that are no client of the operator's: they have no effect."""
-    names = readable("assertion_audience_compat") or ()
-    if router.db_for_write(get_client_model()) not in (databases or ()):
-        return []
-    try:
-        rows = {name: load_client(name) for name in names}
-    except DatabaseError:
-        return []  # Before the first migration.
+    rows = _clients(readable("assertion_audience_compat") or (), databases)
     return [
         Error(
             f'LAZYAUTH["ASSERTION_AUDIENCE_COMPAT"] names {name!r}, which is no client that an operator made.',
@@ -146,6 +141,31 @@ def check_assertion_clients(
         for name, row in rows.items()
         if row is None or is_self_registered(row)
     ]
+
+
+def check_exchanging_clients(
+    app_configs: Any, *, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Report names in ``TOKEN_EXCHANGE`` that are no client which proves itself: they get nothing."""
+    return [
+        Error(
+            f'LAZYAUTH["TOKEN_EXCHANGE"] names {name!r}, which is no client that proves itself.',
+            hint="Make a confidential client with this id.",
+            id="lazyauth.E025",
+        )
+        for name, row in _clients(readable("token_exchange") or (), databases).items()
+        if row is None or not must_prove(row)
+    ]
+
+
+def _clients(names: Iterable[str], databases: Sequence[str] | None) -> dict[str, Any]:
+    """Return the client of each name, or ``None``; nothing where the database is not asked."""
+    if router.db_for_write(get_client_model()) not in (databases or ()):
+        return {}
+    try:
+        return {name: load_client(name) for name in names}
+    except DatabaseError:
+        return {}  # Before the first migration.
 
 
 def _is_behind_pooler(connection: Any) -> bool:

@@ -137,6 +137,16 @@ def check_devices() -> Iterator[CheckMessage]:
         )
 
 
+def check_delegation() -> Iterator[CheckMessage]:
+    for client_id, policy in (readable("token_exchange") or {}).items():
+        if policy.unbound:
+            yield CheckWarning(
+                f"{client_id!r} may exchange a token that is bound to a key for one that anybody can use.",
+                hint='Let it send DPoP proofs, and remove "unbound" from its entry in LAZYAUTH["TOKEN_EXCHANGE"].',
+                id="lazyauth.W024",
+            )
+
+
 def check_limits() -> Iterator[CheckMessage]:
     """Settings may not exceed the deployment limit of their row."""
     for name, row in ROWS.items():

@@ -212,10 +212,12 @@ def check_named_providers() -> Iterator[CheckMessage]:
     """Providers that other settings name must exist and hold tokens."""
     swap = readable("upstream_swap")
     clients = readable("upstream_token_clients") or {}
+    policies = readable("token_exchange") or {}
     named: dict[str, list[Any]] = {
         "CHAINS": [name for chain in readable("chains") or () for name in chain.providers],
         "UPSTREAM_SWAP": list(swap.paths.values()) if swap else [],
         "UPSTREAM_TOKEN_CLIENTS": [name for names in clients.values() for name in names],
+        "TOKEN_EXCHANGE": [name for policy in policies.values() for name in policy.upstreams],
     }
     for setting, names in named.items():
         for name in dict.fromkeys(names):

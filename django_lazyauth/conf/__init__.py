@@ -4,6 +4,7 @@
 (:mod:`django_lazyauth.checks`) and ``docs/settings.md`` come from the same rows.
 """
 
+from .delegation import ExchangePolicy
 from .development import is_development, prints_mail
 from .hierarchy import with_contained
 from .issuer import LOOPBACK_HOSTS
@@ -29,6 +30,7 @@ __all__ = [
     "BrandSettings",
     "Chain",
     "DpopSettings",
+    "ExchangePolicy",
     "ProtectedResource",
     "Refused",
     "RegistrationMode",

@@ -161,11 +161,11 @@ def _indicator(value: Any) -> str:
     return found
 
 
-_INDICATORS = kinds.items("a list of resource indicators", _indicator)
+INDICATORS = kinds.items("a list of resource indicators", _indicator)
 
 
 def _audience(value: Any) -> tuple[str, ...]:
-    return (_indicator(value),) if kinds.is_a(value, str) else _INDICATORS.read(value)
+    return (_indicator(value),) if kinds.is_a(value, str) else INDICATORS.read(value)
 
 
 #: Scopes about the person and the sign-in. No resource needs them, so no client is told to ask for them there.

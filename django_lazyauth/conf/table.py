@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, Literal, get_args
 
 from . import issuer, kinds, nested
+from .delegation import DelegationRows
 from .hierarchy import SCOPE_PATTERN
 from .kinds import choice, duration, integer
 from .nested import Chain, DpopSettings, ResourceServerSettings, SwapSettings, from_dict, tables
@@ -53,7 +54,7 @@ def _allowed_domains(value: Any) -> tuple[str, ...] | Callable[[str], bool]:
     return kinds.items("", kinds.text, types=(list, tuple, set, frozenset)).read(value)
 
 
-class LazyAuthSettings(PageSettings, ScopeRows, ProfileRows):
+class LazyAuthSettings(PageSettings, ScopeRows, ProfileRows, DelegationRows):
     """Typed view of ``settings.LAZYAUTH``. Reading a value that its row does not allow raises ``Refused``."""
 
     issuer = Setting(
@@ -350,10 +351,11 @@ class LazyAuthSettings(PageSettings, ScopeRows, ProfileRows):
 
     @property
     def used_upstreams(self) -> frozenset[str]:
-        """The providers whose tokens these settings use: swapped, fetched, or connected by a chain."""
+        """The providers whose tokens these settings use: swapped, fetched, exchanged, or connected by a chain."""
         fetched = (names for names in self.upstream_token_clients.values())
+        exchanged = (policy.upstreams for policy in self.token_exchange.values())
         chained = (chain.providers for chain in self.chains)
-        return frozenset(self.upstream_swap.paths.values()).union(*fetched, *chained)
+        return frozenset(self.upstream_swap.paths.values()).union(*fetched, *exchanged, *chained)
 
     @property
     def site_name(self) -> str:
@@ -379,7 +381,7 @@ lazyauth_settings = LazyAuthSettings()
 #: Name → row, in the order of the reference page.
 ROWS: Mapping[str, Setting[Any]] = {
     row.name: row
-    for table in (LazyAuthSettings, PageSettings, ScopeRows, ProfileRows)
+    for table in (LazyAuthSettings, PageSettings, ScopeRows, ProfileRows, DelegationRows)
     for row in vars(table).values()
     if isinstance(row, Setting)
 }

@@ -10,7 +10,13 @@ from django_lazyauth.clients.authenticate import authenticate, authenticate_by_k
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClient, InvalidTarget, UnauthorizedClient
 from django_lazyauth.kit.network import network_of
-from django_lazyauth.openid.resource_indicators import are_sound_resources, lies_below
+from django_lazyauth.openid.resource_indicators import (
+    are_sound_resources,
+    audience_of,
+    lies_below,
+    same_resource,
+)
+from django_lazyauth.tokens.bearer import Bearer
 from django_lazyauth.toolkit import clients
 
 from .contract import Form, Prepared
@@ -63,6 +69,15 @@ def _may_use(client: clients.Client, grant_type: str) -> clients.Client:
     if not clients.may_use_grant(client, grant_type):
         raise UnauthorizedClient
     return client
+
+
+def is_meant_for(client: clients.Client, bearer: Bearer) -> bool:
+    """Say whether a token is the client's own, or is for a resource that the settings give to the client."""
+    if bearer.access_token.application_id == client.pk:
+        return True
+    resources = lazyauth_settings.introspection_clients.get(client.client_id, ())
+    audience = audience_of(bearer.access_token.resource)
+    return any(same_resource(one, resource) for one in audience for resource in resources)
 
 
 def requested_resources(form: Form) -> tuple[str, ...]:

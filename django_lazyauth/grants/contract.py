@@ -32,14 +32,17 @@ from django_lazyauth.openid.dpop.proof import Proof
 from django_lazyauth.openid.jose import TOKEN_LIMIT
 from django_lazyauth.toolkit.clients import Client
 from django_lazyauth.toolkit.models import AccessToken
+from django_lazyauth.vault.read import UpstreamCredential
 
 #: Characters of one parameter, and of those that may be longer.
 MAX_PARAMETER_LENGTH: Final = 8 * 1024
-MAX_LENGTH_OF: Final = {"client_assertion": TOKEN_LIMIT, "request": TOKEN_LIMIT}
+MAX_LENGTH_OF: Final = dict.fromkeys(
+    ("client_assertion", "request", "subject_token", "actor_token"), TOKEN_LIMIT
+)
 #: The challenge for a client that failed to authenticate (RFC 6749 §5.2).
 REALM: Final = 'Basic realm="token"'
-#: Parameters that a request may repeat (RFC 8707 §2).
-REPEATABLE: Final = frozenset({"resource"})
+#: Parameters that a request may repeat (RFC 8707 §2, RFC 8693 §2.1).
+REPEATABLE: Final = frozenset({"resource", "audience"})
 
 
 # -- what was sent -----------------------------------------------------------------------------------------
@@ -50,8 +53,9 @@ class Form:
     """A checked form of a client. Empty parameters are absent (RFC 6749 §3.2).
 
     Attributes:
-        parameters: Those with a value, except ``resource``.
+        parameters: Those with a value. Of ``resource`` and ``audience`` the last one.
         resources: Every ``resource`` with a value (RFC 8707 §2), in the order sent.
+        audiences: Every ``audience`` with a value (RFC 8693 §2.1), in the order sent.
         credentials: What the request says about its client; not proved yet.
     """
 
@@ -59,6 +63,7 @@ class Form:
     resources: tuple[str, ...]
     credentials: Credentials
     http_request: HttpRequest = field(repr=False)
+    audiences: tuple[str, ...] = ()
 
     def get(self, name: str) -> str:
         """Return the value of a parameter; empty if it is absent."""
@@ -110,6 +115,7 @@ def read_form(http_request: HttpRequest) -> Form:
         resources=tuple(form.getlist("resource")),
         credentials=credentials_of(http_request),
         http_request=http_request,
+        audiences=tuple(form.getlist("audience")),
     )
 
 
@@ -136,10 +142,12 @@ class Prepared:
         by_key: The client that proved itself with its key; ``None`` where the request holds no assertion.
         proof: Of a key, which the tokens are bound to. It holds; whether it was used before is not known yet. ``None``
             where the request holds none.
+        upstream: The token of an upstream that the request is about; ``None`` for every other request.
     """
 
     by_key: Client | None = None
     proof: Proof | None = None
+    upstream: UpstreamCredential | None = None
 
 
 # -- what comes back ---------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ Not here: what a grant is worth. Each grant is one function in a file of its own
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Final
@@ -31,6 +31,9 @@ from .aftermath import settle
 from .authorization_code import authorization_code
 from .client_credentials import client_credentials
 from .contract import Form, Grant, Outcome, Prepared, Raced, TokenAnswer, error_of, read_form
+from .delegation import upstream_token
+from .delegation.token_exchange import GRANT_TYPE as TOKEN_EXCHANGE
+from .delegation.token_exchange import token_exchange
 from .device.device_code import device_code
 from .lost_commit import was_committed
 from .refresh_token import refresh_token
@@ -43,7 +46,10 @@ GRANTS: Final[Mapping[str, Grant]] = {
     "refresh_token": refresh_token,
     "client_credentials": client_credentials,
     clients.DEVICE_CODE: device_code,
+    TOKEN_EXCHANGE: token_exchange,
 }
+#: Grant type → what of it needs the network.
+FETCHES: Final[Mapping[str, Callable[[Form, Prepared], Prepared]]] = {TOKEN_EXCHANGE: upstream_token.fetch}
 #: How often a grant is run that finds that a concurrent request wrote the same first.
 ATTEMPTS: Final = 3
 
@@ -78,14 +84,19 @@ def _grant_of(form: Form) -> Grant:
 
 def served_grants() -> Mapping[str, Grant]:
     """Return the grants that some client may use. The metadata lists their types."""
-    if lazyauth_settings.device_flow is not None:
-        return GRANTS
-    return {name: grant for name, grant in GRANTS.items() if name != clients.DEVICE_CODE}
+    off = set()
+    if lazyauth_settings.device_flow is None:
+        off.add(clients.DEVICE_CODE)
+    if not lazyauth_settings.token_exchange:
+        off.add(TOKEN_EXCHANGE)
+    return {name: grant for name, grant in GRANTS.items() if name not in off}
 
 
 def _prepare(form: Form, proof: Proof | None) -> Prepared:
     """Settle what needs the network or can be used once. No transaction is open."""
-    return Prepared(by_key=authenticate_by_key(form.credentials), proof=proof)
+    prepared = Prepared(by_key=authenticate_by_key(form.credentials), proof=proof)
+    fetch = FETCHES.get(form.get("grant_type"))
+    return fetch(form, prepared) if fetch is not None else prepared
 
 
 def _run(grant: Grant, form: Form, prepared: Prepared) -> Outcome:

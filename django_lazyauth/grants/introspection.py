@@ -16,13 +16,14 @@ from django.utils import timezone
 from django_lazyauth.clients.authenticate import authenticate_by_key, authenticate_confidential
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClient, OAuthError
-from django_lazyauth.openid.resource_indicators import audience_of, same_resource
+from django_lazyauth.openid.resource_indicators import audience_of
 from django_lazyauth.tokens import keys, refresh
 from django_lazyauth.tokens.bearer import Bearer, find_bearer_beside_client
 from django_lazyauth.tokens.binding import confirmation, token_type
 from django_lazyauth.toolkit.client_policies import introspection_algorithm
 from django_lazyauth.toolkit.clients import Client
 
+from .checks import is_meant_for
 from .contract import TokenAnswer, read_form
 
 #: ``typ`` of the signed answer, and its media type.
@@ -43,7 +44,7 @@ def answer_introspection_request(http_request: HttpRequest) -> TokenAnswer:
     except OAuthError as error:
         return TokenAnswer.of_error(error)
     if bearer is not None:
-        may_know = _may_know(client, bearer)
+        may_know = is_meant_for(client, bearer)
         described = {**_access_token(bearer), **authentication.claims()} if may_know else INACTIVE
     else:
         described = _refresh_token(token, client)
@@ -73,15 +74,6 @@ def _signed(described: dict[str, Any], client: Client) -> TokenAnswer:
     return TokenAnswer(body, content_type=f"application/{SIGNED_TYPE}", headers={"Vary": "Accept"})
 
 
-def _may_know(client: Client, bearer: Bearer) -> bool:
-    """Say whether the token is the client's own, or is for a resource that the settings give to the client."""
-    if bearer.access_token.application_id == client.pk:
-        return True
-    resources = lazyauth_settings.introspection_clients.get(client.client_id, ())
-    audience = audience_of(bearer.access_token.resource)
-    return any(same_resource(one, resource) for one in audience for resource in resources)
-
-
 def _access_token(bearer: Bearer) -> dict[str, Any]:
     row, user = bearer.access_token, bearer.user
     client_id = bearer.client.client_id if bearer.client is not None else ""
@@ -97,6 +89,8 @@ def _access_token(bearer: Bearer) -> dict[str, Any]:
         "aud": audience[0] if len(audience) == 1 else audience,
         **confirmation(bearer.jkt),
     }
+    if bearer.act is not None:
+        described["act"] = bearer.act
     if user is None:
         return described | {"sub": client_id}
     return described | {"sub": str(user.pk), "username": user.get_username()}

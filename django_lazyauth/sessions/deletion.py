@@ -29,6 +29,7 @@ from django_lazyauth.models import (
     ProviderIdentity,
     UpstreamToken,
 )
+from django_lazyauth.tokens import binding, family
 from django_lazyauth.toolkit.models import (
     get_access_token_model,
     get_grant_model,
@@ -118,6 +119,7 @@ def end_on_client_deletion(sender: Any, instance: Any, **kwargs: Any) -> None:
     row = _written_there(sender).filter(pk=pk)
     leave.delete_of_client(pk)
     _shut(row, is_open, end)
+    _delete_exchanged(pk)
     ours = (
         DeviceAuthorization,
         PendingAuthorization,
@@ -133,6 +135,16 @@ def end_on_client_deletion(sender: Any, instance: Any, **kwargs: Any) -> None:
             *(_written_there(model).filter(client_id=pk) for model in ours),
         ],
     )
+
+
+def _delete_exchanged(client_pk: Any) -> None:
+    """Delete what other clients got for tokens of this one (RFC 8693). The tokens go first: see ``forget_sessions``."""
+    sessions = _written_there(get_refresh_token_model()).filter(
+        application_id=client_pk, token_family__isnull=False
+    )
+    with family.by_us():
+        _written_there(get_access_token_model()).filter(application_id=client_pk).delete()
+        binding.forget_sessions(sessions.order_by().values("token_family"))
 
 
 def _token_models() -> list[type[Model]]:

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import LogoutDelivery, PendingAuthorization, SealedSuccessor
-from django_lazyauth.tokens import family
+from django_lazyauth.tokens import binding, family
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.models import get_access_token_model, get_refresh_token_model
 from django_lazyauth.vault import leave
@@ -80,6 +80,8 @@ def _end_at_once(session_ids: list[UUID]) -> tuple[int, list[UUID]]:
         if held:
             rows = access.objects.using(using).filter(pk__in=held)
             rows._raw_delete(using)
+        with family.by_us():
+            binding.forget_sessions(session_ids)
         SealedSuccessor.objects.using(using).filter(family__in=session_ids).delete()
         leave.delete_of_sessions(session_ids)
         leave.delete_old_of_sessions(session_ids)

@@ -42,6 +42,8 @@ def new_access_token(grantee: Grantee, now: datetime, lifetime: timedelta) -> st
         claims["scope"] = " ".join(dict.fromkeys(grantee.scopes))
     if grantee.session_id is not None:
         claims |= {"tsid": str(grantee.session_id), **grantee.authentication.claims()}
+    if grantee.act is not None:
+        claims["act"] = grantee.act
     claims |= binding.confirmation(grantee.jkt)
     return keys.sign(claims, key=keys.key_for(), typ=ACCESS_TOKEN_TYPE)
 
@@ -72,12 +74,13 @@ def new_row(grantee: Grantee, token: str, expires: datetime, id_token: IDToken |
 
 
 def facts_of(grantee: Grantee, row: AccessToken) -> TokenFacts | None:
-    """Return what is known of the token of *row* beside it, unsaved; ``None`` for a bearer token."""
-    if not grantee.jkt:
+    """Return what is known of the token of *row* beside it, unsaved; ``None`` if that is nothing."""
+    if not grantee.jkt and grantee.act is None:
         return None
     return TokenFacts(
         token_checksum=row.token_checksum,
         session_id=grantee.session_id,
         jkt=grantee.jkt,
+        act=grantee.act,
         expires_at=row.expires,
     )

@@ -9,7 +9,7 @@ Not here: tokens in a body or a query, which nothing looks at (RFC 9700 §4.3.2)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,7 +33,7 @@ from django_lazyauth.resource_server.proof import Credentials, read_proof, use_o
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.models import AccessToken, get_access_token_model, get_refresh_token_model
 
-from .binding import checksum, checksums, named_checksum, named_key
+from .binding import checksum, checksums, named_actor, named_checksum, named_key, named_session
 from .grantee import HOW, Authentication
 
 #: Characters of a token. A JWT of ours is hardly longer than one kilobyte, unless it names many resources.
@@ -56,6 +56,8 @@ class Bearer:
 
     Attributes:
         jkt: Thumbprint of the key that each use is proved with (RFC 9449 §6); empty for a bearer token.
+        act: Who acts for the user (RFC 8693 §4.1), where that was asked for; ``None`` in the client's own session.
+        noted_session: The session, where it is known already.
     """
 
     access_token: AccessToken
@@ -63,10 +65,14 @@ class Bearer:
     client: clients.Client
     scopes: frozenset[str]
     jkt: str = ""
+    act: Mapping[str, Any] | None = None
+    noted_session: UUID | None = None
 
     @property
     def session_id(self) -> UUID | None:
-        """The session that the token belongs to; ``None`` for a client that acts for itself. One query."""
+        """The session that the token belongs to; ``None`` for a client that acts for itself. One query at most."""
+        if self.noted_session is not None:
+            return self.noted_session
         family: UUID | None = (
             get_refresh_token_model()
             .objects.filter(access_token=self.access_token)
@@ -76,11 +82,17 @@ class Bearer:
         return family
 
     def load_authentication(self) -> Authentication:
-        """Return how and when the person of the token signed in, as far as it is known. One query."""
+        """Return how and when the person of the token signed in, as far as it is known. One query, or two."""
         using = router.db_for_write(PendingAuthorization)
         family = get_refresh_token_model().objects.using(using).filter(access_token=self.access_token)
         session = PendingAuthorization.objects.using(using).filter(pk__in=family.values("token_family"))
-        return Authentication.of_columns(*(session.values_list(*HOW).first() or ()))
+        found = session.values_list(*HOW).first()
+        if found is None:
+            # What a token was exchanged for hangs on no refresh token.
+            facts = TokenFacts.objects.using(using).filter(token_checksum=self.access_token.token_checksum)
+            session = PendingAuthorization.objects.using(using).filter(pk__in=facts.values("session_id"))
+            found = session.values_list(*HOW).first()
+        return Authentication.of_columns(*(found or ()))
 
     def allow_scopes(self, scopes: list[str]) -> bool:
         """Say whether the token is good for all of *scopes*. DOT's permission classes call it by this name."""
@@ -179,7 +191,7 @@ def find_bearer_beside_client(
     token: str, client_id: str
 ) -> tuple[Bearer | None, Authentication, clients.Client | None]:
     """Return the bearer of *token*, how its person signed in, and the client *client_id*, which need not be the
-    token's. One query for all.
+    token's. One query for all; an opaque token of no known session costs up to three more.
 
     If the client is unknown, no token is looked up. Of the bearer only :data:`DESCRIBED` is loaded, and of its user
     and client the names, and whether they are active. Django loads the rest when it is asked for.
@@ -203,7 +215,20 @@ def find_bearer_beside_client(
     if bearer is not None and bearer.access_token.token_checksum != checksum(token, jkt):
         # Bound, and nobody knows to what: described as a bearer token, it would be taken for one (I24).
         bearer = None
+    if bearer is not None and claims is not None:
+        bearer = replace(bearer, act=named_actor(claims), noted_session=named_session(claims))
+    elif bearer is not None and bearer.user is not None and authentication == Authentication():
+        bearer, authentication = _as_handed_on(bearer)
     return bearer, authentication, client
+
+
+def _as_handed_on(bearer: Bearer) -> tuple[Bearer, Authentication]:
+    """Return *bearer* with who acts, if its token was given for another, and how the person of that one signed in."""
+    using = router.db_for_write(TokenFacts)
+    facts = TokenFacts.objects.using(using).filter(token_checksum=bearer.access_token.token_checksum).first()
+    if facts is None or facts.act is None:
+        return bearer, Authentication()
+    return replace(bearer, act=facts.act, noted_session=facts.session_id), bearer.load_authentication()
 
 
 @sensitive_variables()

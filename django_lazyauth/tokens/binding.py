@@ -5,12 +5,13 @@ Not here: whether a proof holds (:mod:`django_lazyauth.openid.dpop`), and when o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import router
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.encoding import escape_uri_path
@@ -21,6 +22,7 @@ from django_lazyauth.models import ProofKind, TokenFacts, UsedProof
 from django_lazyauth.models.fields import bound_digest, digest
 from django_lazyauth.openid.dpop import check
 from django_lazyauth.openid.dpop.proof import Proof
+from django_lazyauth.toolkit.models import get_access_token_model
 
 from .writes import Upsert
 
@@ -62,6 +64,20 @@ def named_key(claims: Mapping[str, Any]) -> str:
         case {"jkt": str(jkt)}:
             return jkt
     return ""
+
+
+def named_actor(claims: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return who acts by the word of a JWT of ours (RFC 8693 §4.1); ``None`` in the client's own session."""
+    act = claims.get("act")
+    return act if isinstance(act, Mapping) else None
+
+
+def named_session(claims: Mapping[str, Any]) -> UUID | None:
+    """Return the session of a JWT of ours by its own word; ``None`` where it has none."""
+    try:
+        return UUID(str(claims.get("tsid", "")))
+    except ValueError:
+        return None
 
 
 # -- the proof of a request ------------------------------------------------------------------------------------
@@ -112,9 +128,20 @@ def was_used(proof: Proof) -> bool:
     return rows.filter(digest=check.digest_of_use(proof)).exists()
 
 
-def forget_session(session_id: UUID) -> None:
-    """Delete what is known of the access tokens of a session that ends."""
-    TokenFacts.objects.using(router.db_for_write(TokenFacts)).filter(session_id=session_id).delete()
+def forget_sessions(session_ids: Collection[Any] | QuerySet[Any]) -> None:
+    """Delete what is known of the access tokens of sessions that end, and those that hang on no refresh token.
+
+    Those were given for a token of the session (RFC 8693). One may have been given meanwhile for another that is
+    deleted here, so it looks until none is left. Call it after the tokens of the session itself are deleted: whoever
+    exchanges one writes to its row, so that of the two the first is seen by the second (I26).
+    """
+    rows = TokenFacts.objects.using(router.db_for_write(TokenFacts))
+    tokens = get_access_token_model()._base_manager.using(rows.db)
+    # The read locks, because at MariaDB's REPEATABLE READ others show what was there when the transaction began.
+    found = rows.filter(session_id__in=session_ids).select_for_update().order_by("pk")
+    while checksums := list(found.values_list("token_checksum", flat=True)):
+        tokens.filter(token_checksum__in=checksums).delete()
+        rows.filter(token_checksum__in=checksums).delete()
 
 
 def forget_token(token_checksum: str) -> None:

@@ -43,12 +43,12 @@ def by_us() -> Iterator[None]:
 def revoke(family: UUID) -> None:
     """Revoke every refresh token of *family* and delete its access tokens, in the caller's transaction.
 
-    With them goes what is kept for a retry: it holds tokens of the family (I11).
+    With them goes what is kept for a retry: it holds tokens of the family (I11). And what they were exchanged for.
     """
     with by_us():
         get_refresh_token_model().revoke_family(family)
+        binding.forget_sessions([family])
     SealedSuccessor.objects.of_family(family).delete()
-    binding.forget_session(family)
 
 
 def is_alive(family: UUID) -> bool:

@@ -81,6 +81,9 @@ class Grantee:
         jkt: Thumbprint of the key that the access token is bound to (RFC 9449 §6.1); empty for a bearer token.
         source: The refresh token that was used; ``None`` for another grant.
         is_offline: Whether the client may have the refresh token, if it registered for it.
+        act: Who acts for the user (RFC 8693 §4.1); ``None`` where the client does, in a session of its own.
+        not_after: When the access token expires at the latest; ``None`` where nothing but the settings bounds it.
+        issued_token_type: What the response calls it (RFC 8693 §2.2.1); empty where no other kind could be meant.
     """
 
     client: Any
@@ -96,6 +99,9 @@ class Grantee:
     jkt: str = ""
     source: RefreshToken | None = None
     is_offline: bool = True
+    act: Mapping[str, Any] | None = None
+    not_after: datetime | None = None
+    issued_token_type: str = ""
 
     @property
     def issued_for(self) -> IssuedFor:
@@ -106,8 +112,8 @@ class Grantee:
 
     @property
     def has_id_token(self) -> bool:
-        """Whether an ID token is issued too (OpenID Connect Core §3.1.3.3)."""
-        return self.user is not None and "openid" in self.scopes
+        """Whether an ID token is issued too (OpenID Connect Core §3.1.3.3). Who acts for a person gets none."""
+        return self.user is not None and "openid" in self.scopes and self.act is None
 
     @property
     def scope(self) -> str:

@@ -51,6 +51,8 @@ def issue(grantee: Grantee) -> Issued:
     """Return new tokens of *grantee*. The access token expires when its row does."""
     now = timezone.now()
     lifetime = lazyauth_settings.access_token_lifetime_for(grantee.issued_for)
+    if grantee.not_after is not None:
+        lifetime = min(lifetime, grantee.not_after - now)
     access_token = access.new_access_token(grantee, now, lifetime)
     response: dict[str, Any] = {
         "access_token": access_token,
@@ -58,6 +60,8 @@ def issue(grantee: Grantee) -> Issued:
         "token_type": binding.token_type(grantee.jkt),
         "scope": grantee.scope,
     }
+    if grantee.issued_token_type:
+        response["issued_token_type"] = grantee.issued_token_type
     refresh_token = id_token = None
     if grantee.has_id_token:
         response["id_token"], id_token = new_id_token(grantee, access_token, now)

@@ -16,6 +16,7 @@ from typing import Any
 
 import django
 
+from django_lazyauth.conf.delegation import ExchangePolicy
 from django_lazyauth.conf.kinds import in_words
 from django_lazyauth.conf.nested import (
     Chain,
@@ -42,6 +43,7 @@ NESTED: dict[str, type[Table]] = {
         Chain,
         DeviceFlow,
         DpopSettings,
+        ExchangePolicy,
         ProtectedResource,
         ResourceServerSettings,
         ScopeSettings,

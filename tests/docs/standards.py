@@ -56,7 +56,7 @@ STANDARDS: Final = (
     Standard("RFC 9470", "Step-up", "yes"),
     Standard("RFC 9700", "Security of OAuth 2.0", "what it asks of servers"),
     Standard("RFC 9728", "Metadata of a resource", "yes", "signed metadata"),
-    Standard("RFC 8693", "Token exchange", "", "not yet"),
+    Standard("RFC 8693", "Token exchange", "where `TOKEN_EXCHANGE` names clients", "impersonation"),
     Standard("RFC 8705", "Mutual TLS", "", "TLS ends before Django"),
     Standard("RFC 9396", "Rich requests", "", "no client of MCP sends them"),
     Standard("OpenID Connect Core", "OpenID Connect", "code flow", "implicit and hybrid flow, encryption"),

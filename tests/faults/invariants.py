@@ -137,7 +137,14 @@ def i24_a_bound_token_has_its_facts_and_they_have_a_token() -> bool:
 
 def i24_a_session_that_has_a_key_used_a_proof() -> bool:
     proofs = UsedProof.objects.filter(kind=ProofKind.DPOP).count()
-    return proofs >= TokenFacts.objects.count()
+    return proofs >= TokenFacts.objects.exclude(jkt="").count()
+
+
+def i26_a_token_that_was_handed_on_says_who_acts_in_a_session_that_lives() -> bool:
+    living = RefreshToken.objects.filter(revoked__isnull=True).values("token_family")
+    handed_on = AccessToken.objects.filter(application__client_id__startswith="tool-")
+    facts = TokenFacts.objects.filter(act__isnull=False, session_id__in=living)
+    return not handed_on.exclude(token_checksum__in=facts.values("token_checksum")).exists()
 
 
 def _with_identity() -> object:

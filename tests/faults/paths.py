@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -23,7 +24,7 @@ from tests.api.test_sso_and_identities import CSRF, send, token_for
 from tests.api.test_sso_and_identities import sign_in as signed_in_browser
 from tests.clients.conftest import CONFIDENTIAL, PUBLIC, Registrar
 from tests.conftest import CONFIDENTIAL_SECRET, register
-from tests.support import devices
+from tests.support import delegation, devices
 from tests.support.client_keys import ClientKey, give_keys
 from tests.support.dpop import ProofKey
 from tests.support.journey import (
@@ -352,6 +353,28 @@ def upstream_tokens(world: World) -> Attempt:
     )
 
 
+def _for_the_tool(world: World, **form: Any) -> Attempt:
+    """A tool server exchanges the token of somebody. A new server each time: it has a token of its own then."""
+    client_id = f"tool-{next(_numbers)}"
+    delegation.confidential(client_id)
+    policy = delegation.POLICY | {"upstreams": {"acme": "email"}}
+    world.lazyauth(INTROSPECTION_CLIENTS={client_id: [ISSUER]}, TOKEN_EXCHANGE={client_id: policy})
+    token = world.tokens(world.client())["access_token"]
+    sent = partial(delegation.exchange, token, client_id=client_id, browser=quiet(), **form)
+    return Attempt(sent, [token, CONFIDENTIAL_SECRET], may_answer=True)
+
+
+def token_exchange(world: World) -> Attempt:
+    return _for_the_tool(world, audience=delegation.API)
+
+
+def upstream_exchange(world: World) -> Attempt:
+    """The same for the upstream's token, which is renewed first."""
+    attempt = _for_the_tool(world, audience="upstream:acme")
+    UpstreamGrant.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    return attempt
+
+
 def userinfo(world: World) -> Attempt:
     token = world.tokens(world.client())["access_token"]
     bearer = {"authorization": f"Bearer {token}"}
@@ -468,6 +491,8 @@ PATHS: dict[str, Callable[[World], Attempt]] = {
     "registration": registration,
     "registration PUT": _managing("PUT", PUBLIC | {"client_name": "Renamed"}),
     "registration DELETE": _managing("DELETE"),
+    "token exchange": token_exchange,
+    "upstream exchange": upstream_exchange,
     "introspection": _with_token("/introspect"),
     "userinfo": userinfo,
     "upstream tokens": upstream_tokens,

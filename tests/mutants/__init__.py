@@ -6,7 +6,20 @@ never fails shows nothing: so each must fail.
 
 from __future__ import annotations
 
-from . import clients, devices, dpop, edges, grants, openid, requests, sessions, sign_in, step_up, upstreams
+from . import (
+    clients,
+    delegation,
+    devices,
+    dpop,
+    edges,
+    grants,
+    openid,
+    requests,
+    sessions,
+    sign_in,
+    step_up,
+    upstreams,
+)
 from .mutation import Mutation
 
 #: Every mutation, room by room.
@@ -22,6 +35,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *dpop.MUTATIONS,
     *requests.MUTATIONS,
     *devices.MUTATIONS,
+    *delegation.MUTATIONS,
 )
 
 __all__ = ["MUTATIONS", "Mutation"]

@@ -466,7 +466,7 @@ MUTATIONS = (
     Mutation(
         "introspection-of-anothers-token",
         "grants/introspection.py",
-        "        may_know = _may_know(client, bearer)",
+        "        may_know = is_meant_for(client, bearer)",
         "        may_know = True",
         ("tokens/test_introspection.py::test_tokens_for_others_are_none_of_its_business",),
         "Who may not know a token learns nothing of it.",

@@ -15,6 +15,8 @@ import pytest
 from tests.clients.test_documents import documents  # noqa: F401 - a fixture
 from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.support.client_keys import ClientKey, give_keys
+from tests.support.delegation import ACCESS_TOKEN, POLICY, confidential
+from tests.support.delegation import GRANT as EXCHANGE
 from tests.support.devices import DEVICE_CODE
 from tests.support.dpop import key_of
 from tests.support.journey import OAuthClient
@@ -179,6 +181,16 @@ def devices(wire, request) -> Said:  # noqa: F811
     }
 
 
+def exchanges(wire, request) -> Said:  # noqa: F811
+    """RFC 8693 §2: whether a client that the operator named is told what is wrong with its token."""
+    confidential("tool")
+    form = {"grant_type": EXCHANGE, "client_id": "tool", "client_secret": CONFIDENTIAL_SECRET}
+    form |= {"subject_token": "x", "subject_token_type": ACCESS_TOKEN}
+    is_served = wire.post("token_endpoint", form).json()["error"] == "invalid_request"
+    others = ["authorization_code", "refresh_token", "client_credentials"]
+    return {"grant_types_supported": [*others, *([EXCHANGE] if is_served else [])]}
+
+
 def plain_client() -> OAuthClient:
     register(client_id="plain", redirect_uris=REDIRECT_URI)
     return OAuthClient("plain", redirect_uri=REDIRECT_URI)
@@ -204,6 +216,7 @@ CASES = {
     "REQUIRE_PAR": Case({"REQUIRE_PAR": True}, {}, pushes),
     "REQUEST_OBJECTS": Case({"REQUEST_OBJECTS": True}, {}, signed_requests),
     "DEVICE_FLOW": Case({"DEVICE_FLOW": True}, {}, devices),
+    "TOKEN_EXCHANGE": Case({"TOKEN_EXCHANGE": {"tool": POLICY}}, {}, exchanges),
     "PROFILE": Case({"PROFILE": "fapi2"}, {}, keys_only),
     "SIGNING_KEYS": Case({"SIGNING_KEYS": [es256_key()]}, {}, signatures),
 }

@@ -1,0 +1,68 @@
+"""Rows of the table about handing access on: which client may exchange whose token for what (RFC 8693)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import kinds
+from .hierarchy import scope
+from .nested import INDICATORS, Table, from_dict, row
+from .setting import Kind, Refused, Setting, read
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangePolicy(Table):
+    """What one client may exchange an access token for (RFC 8693). It is the ceiling of every such token."""
+
+    setting = "TOKEN_EXCHANGE"
+
+    audiences: tuple[str, ...] = row(
+        INDICATORS, "The resource indicators that the new token may be for.", default=()
+    )
+    scopes: tuple[str, ...] = row(
+        kinds.items("a list of scopes", scope),
+        "The scopes that it may have, of those that the exchanged token has.",
+        default=(),
+    )
+    upstreams: Mapping[str, str] = row(
+        kinds.pairs("a dict of providers to scopes", scope),
+        "Provider → the scope that the exchanged token needs for `audience=upstream:<provider>`: the answer holds that "
+        "provider's own token.",
+        default_factory=dict,
+    )
+    actors: bool = row(
+        kinds.FLAG,
+        "Whether the client may name somebody else who acts, with an `actor_token` of its own.",
+        default=False,
+    )
+    unbound: bool = row(
+        kinds.FLAG,
+        "Whether it may exchange a token that is [bound to a key](concepts/bound-tokens.md) for one that is not.",
+        default=False,
+    )
+
+    def __post_init__(self) -> None:
+        Table.__post_init__(self)
+        if not (self.audiences or self.upstreams):
+            raise Refused('must have "audiences" or "upstreams"', (self.setting,))
+
+
+_POLICY = Kind("a dict", from_dict(ExchangePolicy))
+
+
+def _policies(value: Any) -> Mapping[str, ExchangePolicy]:
+    given = kinds.mapping(value)
+    # By its position: a text in the wrong place may be a secret.
+    return {kinds.text(name): read(_POLICY, one, place) for place, (name, one) in enumerate(given.items())}
+
+
+class DelegationRows:
+    """Base of :class:`~django_lazyauth.conf.table.LazyAuthSettings`."""
+
+    token_exchange: Setting[Mapping[str, ExchangePolicy]] = Setting(
+        Kind("a dict of client ids to dicts", _policies),
+        "Client id → what it may [exchange a person's token](concepts/token-exchange.md) for (RFC 8693). See below.",
+        default={},
+    )

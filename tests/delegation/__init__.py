@@ -1,0 +1,1 @@
+"""A client acts for a person with a token that somebody else got."""

@@ -1,0 +1,1 @@
+from tests.support.upstream import upstream, upstream_process  # noqa: F401
