@@ -153,7 +153,7 @@ MUTATIONS = (
     Mutation(
         "ended-token-behind-the-swap",
         "tokens/bearer.py",
-        "        or _names_us(token)",
+        "        or _claims_of_ours(token) is not None",
         "        or False",
         ("upstream/test_swap_dpop.py::test_i24_a_token_of_ours_is_not_passed_on_once_its_session_ended",),
         "A token of ours is not passed on once its session ended.",
@@ -162,7 +162,7 @@ MUTATIONS = (
     Mutation(
         "bound-to-an-unknown-key",
         "tokens/bearer.py",
-        "    if bearer is not None and bearer.access_token.token_checksum != checksum(token, bearer.jkt):",
+        "    if bearer is not None and bearer.access_token.token_checksum != checksum(token, jkt):",
         "    if False:",
         (OF_GRANTS + "test_i24_a_bound_token_whose_key_nobody_knows_is_not_told_of_as_a_bearer",),
         "A bound token whose key is unknown is not told of as a bearer.",
