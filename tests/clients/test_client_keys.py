@@ -24,7 +24,8 @@ from django_lazyauth.upkeep.sweep import sweep
 from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.support.client_keys import ASSERTION_TYPE, ClientKey, give_keys
 from tests.support.id_tokens import encode
-from tests.support.journey import ISSUER, OAuthClient, code_for, make_browser, post_form, redeem
+from tests.support.journey import ISSUER, OAuthClient, make_browser, post_form, redeem
+from tests.support.recorded import code_for
 
 pytestmark = pytest.mark.django_db
 

@@ -36,7 +36,8 @@ from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.support.client_keys import ClientKey, give_keys
 from tests.support.dpop import ProofKey
 from tests.support.examples import examples as count
-from tests.support.journey import ISSUER, OAuthClient, code_for, get, make_browser, post_form, redeem, sign_in
+from tests.support.journey import ISSUER, OAuthClient, get, make_browser, post_form, redeem, sign_in
+from tests.support.recorded import code_for
 from tests.tokens.conftest import decoded
 
 pytestmark = pytest.mark.django_db

@@ -19,18 +19,9 @@ from django_lazyauth.signals import finalize_failed, user_registered
 from django_lazyauth.users import username_for
 from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.races.rows import NOTHING, each, rows
-from tests.support.journey import (
-    OAuthClient,
-    code_for,
-    come_back,
-    consent,
-    get,
-    make_browser,
-    query_of,
-    redeem,
-    start,
-)
+from tests.support.journey import OAuthClient, come_back, consent, get, make_browser, query_of, redeem, start
 from tests.support.providers import BelievingProvider
+from tests.support.recorded import code_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

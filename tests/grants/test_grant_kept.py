@@ -26,7 +26,8 @@ from tests.grants.test_rotation import (
     userinfo,
 )
 from tests.support.examples import examples as count
-from tests.support.journey import OAuthClient, code_for, make_browser, post_form, redeem
+from tests.support.journey import OAuthClient, make_browser, post_form, redeem
+from tests.support.recorded import code_for
 
 pytestmark = pytest.mark.django_db
 

@@ -17,7 +17,8 @@ from tests.grants.test_faults import assert_refused, assert_server_error
 from tests.grants.test_rotation import refresh
 from tests.races.rows import NOTHING, assert_nothing_lives, each, rows
 from tests.support.faults import QUOTED, Fault, injected
-from tests.support.journey import code_for, get, make_browser, redeem
+from tests.support.journey import get, make_browser, redeem
+from tests.support.recorded import code_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

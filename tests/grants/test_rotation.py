@@ -22,7 +22,8 @@ from django_lazyauth.tokens import sealed_answer
 from django_lazyauth.upkeep.sweep import sweep
 from tests.clients.conftest import PUBLIC, Registrar
 from tests.races.rows import assert_nothing_lives
-from tests.support.journey import OAuthClient, code_for, get, make_browser, post_form, redeem
+from tests.support.journey import OAuthClient, get, make_browser, post_form, redeem
+from tests.support.recorded import code_for
 from tests.web.site import change_client, register_client
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,8 @@ from django_lazyauth.tokens.writes import LostRace, Writes
 from tests.benchmarks.cost import counting
 from tests.grants.test_exchange_cost import columns_of
 from tests.grants.test_rotation import refresh_form
-from tests.support.journey import code_for, make_browser, post_form, redeem
+from tests.support.journey import make_browser, post_form, redeem
+from tests.support.recorded import code_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

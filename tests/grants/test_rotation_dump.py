@@ -27,7 +27,8 @@ from django_lazyauth.models import SealedSuccessor
 from django_lazyauth.tokens import sealed_answer
 from tests.conftest import CONFIDENTIAL_SECRET
 from tests.grants.test_rotation import refresh
-from tests.support.journey import code_for, redeem
+from tests.support.journey import redeem
+from tests.support.recorded import code_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

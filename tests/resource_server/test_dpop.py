@@ -25,7 +25,8 @@ from django_lazyauth.resource_server.permissions import RequireAuthentication, R
 from tests.support.access_tokens import made
 from tests.support.caches import redis_cache  # noqa: F401
 from tests.support.dpop import ProofKey, key_of
-from tests.support.journey import ISSUER, code_for, get, make_browser, post_form
+from tests.support.journey import ISSUER, get, make_browser, post_form
+from tests.support.recorded import code_for
 from tests.tokens.conftest import sign_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]

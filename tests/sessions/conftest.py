@@ -10,6 +10,7 @@ from django.test import Client as Browser
 from django.utils import timezone
 
 from django_lazyauth.models import ClientRegistration, ClientSource
+from tests.support import recorded
 from tests.support.journey import (
     OAuthClient,
     consent,
@@ -19,6 +20,7 @@ from tests.support.journey import (
     query_of,
     redeem,
     sign_in,
+    submit,
 )
 from tests.web.site import register_client
 
@@ -69,19 +71,24 @@ class SignedIn:
 
 def signed_in_at(client: OAuthClient, *, subject: str = "ada", browser: Browser | None = None) -> SignedIn:
     """Sign *subject* in at *client*; the browser is signed in on the site afterwards, as on its next visit."""
-    browser = browser or make_browser()
-    if "_auth_user_id" in browser.session:
-        answer = get(browser, f"/authorize?{client.authorize_query()}")
-        if answer.status_code == 200:
-            from tests.support.journey import submit
-
-            answer = submit(browser, answer, decision="allow")
-        location = answer.headers["Location"]
+    if browser is None:
+        browser = make_browser()
+        code = recorded.code_for(client, subject=subject, browser=browser)
     else:
-        location = sign_in(browser, client, subject=subject)
-    answer = redeem(client, query_of(location)["code"])
+        code = query_of(_sign_in_again(client, subject, browser))["code"]
+    answer = redeem(client, code)
     assert answer.status_code == 200, answer.content
     return SignedIn(browser, client, answer.json())
+
+
+def _sign_in_again(client: OAuthClient, subject: str, browser: Browser) -> str:
+    """Go over the pages in a browser that may be signed in; return the URL that the client gets."""
+    if "_auth_user_id" not in browser.session:
+        return sign_in(browser, client, subject=subject)
+    answer = get(browser, f"/authorize?{client.authorize_query()}")
+    if answer.status_code == 200:
+        answer = submit(browser, answer, decision="allow")
+    return answer.headers["Location"]
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import django_lazyauth
 from django_lazyauth.kit.secret_digest import secret_matches
 from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.toolkit.models import get_application_model
-from tests.support.journey import OAuthClient, code_for, redeem
+from tests.support.journey import OAuthClient, redeem
+from tests.support.recorded import code_for
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,8 @@ import pytest
 from django_lazyauth.kit.crypto.new_keys import GENERATORS
 from django_lazyauth.tokens.keys import generate_signing_key
 from tests.conftest import register
-from tests.support.journey import OAuthClient, code_for, make_browser, post_form, redeem
+from tests.support.journey import OAuthClient, make_browser, post_form, redeem
+from tests.support.recorded import code_for
 
 SECRET = "m" * 43
 

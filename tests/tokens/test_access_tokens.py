@@ -14,7 +14,8 @@ from oauth2_provider.models import AccessToken, RefreshToken
 
 from django_lazyauth.models import PendingAuthorization
 from tests.conftest import register
-from tests.support.journey import ISSUER, code_for, get, make_browser, post_form, redeem
+from tests.support.journey import ISSUER, get, make_browser, post_form, redeem
+from tests.support.recorded import code_for
 from tests.tokens.conftest import decoded, machine_token, refresh, sign_in
 
 pytestmark = pytest.mark.django_db

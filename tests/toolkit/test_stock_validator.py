@@ -18,7 +18,8 @@ from django_lazyauth.toolkit.stock_validator import StockValidator
 from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.support.client_keys import ClientKey, give_keys
 from tests.support.dpop import ProofKey
-from tests.support.journey import OAuthClient, code_for, get, make_browser, post_form, redeem
+from tests.support.journey import OAuthClient, get, make_browser, post_form, redeem
+from tests.support.recorded import code_for
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.contracts.dot_ground_urls")]
 

@@ -17,7 +17,8 @@ from django_lazyauth.models.used_proof import ProofKind
 from django_lazyauth.providers import key_refresh
 from django_lazyauth.upkeep import jobs
 from django_lazyauth.upkeep.schedule import JOBS, SWEEP
-from tests.support.journey import code_for, redeem
+from tests.support.journey import redeem
+from tests.support.recorded import code_for
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from oauth2_provider.models import AccessToken, IDToken, RefreshToken
 
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, Status, UpstreamToken
 from django_lazyauth.upkeep.sweep import sweep
-from tests.support.journey import code_for, make_browser, post_form, redeem, start
+from tests.support.journey import make_browser, post_form, redeem, start
+from tests.support.recorded import code_for
 
 pytestmark = pytest.mark.django_db
 

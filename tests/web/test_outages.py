@@ -14,8 +14,9 @@ from django_lazyauth.models import PendingAuthorization
 from tests.clients.conftest import PUBLIC
 from tests.conftest import register
 from tests.support.faults import Fault, injected
-from tests.support.journey import code_for, form_of, get, make_browser, post_form, redeem, start, submit
+from tests.support.journey import form_of, get, make_browser, post_form, redeem, start, submit
 from tests.support.outages import cache_gone, connection_cut, database_gone
+from tests.support.recorded import code_for
 from tests.support.reports import reported
 
 pytestmark = pytest.mark.django_db(transaction=True)

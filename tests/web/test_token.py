@@ -13,7 +13,8 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken, RefreshToken, get_application_model
 
 from django_lazyauth.models import PendingAuthorization, Status, UpstreamToken
-from tests.support.journey import OAuthClient, code_for, get, make_browser, post_form, redeem
+from tests.support.journey import OAuthClient, get, make_browser, post_form, redeem
+from tests.support.recorded import code_for
 
 from .site import change_client, register_client, rows
 
