@@ -11,8 +11,9 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PINNED := --no-deps --no-compile
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -p tests.support.require_services
-# What needs no service and is not slow.
-QUICK  := "not services and not browser and not slow"
+# What needs no service and is not slow. There is nothing of it in the folders that are left out, and they import much.
+QUICK  := "not services and not browser and not slow" --ignore=tests/browser --ignore=tests/stock_clients \
+	--ignore=tests/upstream/real
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve serve-themed test test-slow test-services services-legacy services-others test-pgbouncer test-mariadb test-browser \

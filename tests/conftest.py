@@ -6,6 +6,8 @@ import copy
 import gc
 import time
 from collections.abc import Generator
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -37,6 +39,17 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+#: Folders of which every test has a marker. `make test` does not even import them.
+MARKED = {"browser": "browser", "stock_clients": "services", "upstream/real": "services"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    marked = {Path(__file__).parent / folder: marker for folder, marker in MARKED.items()}
+    for item in items:
+        for folder in marked.keys() & set(item.path.parents):
+            item.add_marker(marked[folder])
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings):
     migrated.begin_with_a_copy()
@@ -46,12 +59,9 @@ def django_db_modify_db_settings(django_db_modify_db_settings):
 def django_db_setup(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
         migrated.keep()
-        put_back_what_migrate_made()
-    if connection.vendor == "sqlite":
-        yield
-        return
+        made = put_back_what_migrate_made()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connection.ops, "sql_flush", delete_rows)
+        patch.setattr(connection.ops, "sql_flush", partial(delete_rows, made))
         yield
 
 
