@@ -16,6 +16,8 @@ from django_lazyauth.toolkit.scopes import available_scopes
 from django_lazyauth.toolkit.settings import validator_knows_keys
 from django_lazyauth.vault.cipher import vault_keys
 
+#: What each of ``TELEMETRY`` imports.
+TELEMETRY = {"prometheus": "prometheus_client", "opentelemetry": "opentelemetry"}
 #: What RFC 7592 needs of a store.
 MANAGING = ("registration_access_token_digest", "update_client", "unregister_client")
 
@@ -138,3 +140,10 @@ def check_runners() -> Iterator[CheckMessage]:
     for name in ("DISCOVERY_RUNNER", "BACKCHANNEL_LOGOUT_RUNNER"):
         if readable(name.lower()) == "celery" and name in raw_settings() and find_spec("celery") is None:
             yield Error(f'LAZYAUTH["{name}"] is "celery", and Celery is not installed.', id="lazyauth.E003")
+    for name in readable("telemetry") or ():
+        if find_spec(TELEMETRY[name]) is None:
+            yield Error(
+                f'LAZYAUTH["TELEMETRY"] names {name}, which is not installed.',
+                hint=f"pip install django-lazyauth[{name}]",
+                id="lazyauth.E003",
+            )

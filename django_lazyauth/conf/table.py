@@ -343,6 +343,11 @@ class LazyAuthSettings(PageSettings, ScopeRows, ProfileRows, DelegationRows):
         "Client id → resource indicators that it is: it may introspect access tokens for one of them (RFC 7662 §2).",
         default={},
     )
+    telemetry = Setting(
+        kinds.items('a list of "prometheus" and "opentelemetry"', choice("prometheus", "opentelemetry").read),
+        "Where [metrics and spans](how-to/observe.md) go. Each needs the extra of its name.",
+        default=(),
+    )
     allow_loopback_upstreams = Setting(
         kinds.FLAG,
         "Let upstreams live at `http://127.0.0.1`. For development; `check --deploy` refuses it.",

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from django_lazyauth.errors import InvalidGrant, InvalidRequest
+from django_lazyauth.kit.observe.log_context import note_session
 from django_lazyauth.models import GrantKind, PendingAuthorization
 from django_lazyauth.models.locked_code import LockedCode, lock_code
 from django_lazyauth.toolkit import clients
@@ -34,6 +35,7 @@ def _redeem(form: Form, prepared: Prepared, locked: LockedCode | None) -> Outcom
     if locked is None:
         raise InvalidGrant
     pending = locked.pending
+    note_session(pending.pk)
     require_good(locked, client)
     _check_verifier(form, pending)
     _check_redirect_uri(form, client, pending)

@@ -5,6 +5,7 @@ Not here: what a grant is worth. Each grant is one function in a file of its own
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -18,6 +19,7 @@ from django_lazyauth.clients.authenticate import authenticate_by_key
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, OAuthError, UnsupportedGrantType
 from django_lazyauth.kit.log import log_failure
+from django_lazyauth.kit.observe import measure
 from django_lazyauth.kit.retry import is_conflict, is_outage, retry_on_conflict
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.openid.dpop.check import nonce_headers
@@ -56,10 +58,18 @@ ATTEMPTS: Final = 3
 
 def answer_token_request(http_request: HttpRequest) -> TokenAnswer:
     """Return the answer of the token endpoint. Never raises: what fails here is logged without any value."""
+    with measure.timed(measure.TOKEN_REQUESTS) as labels:
+        answer = _answer(http_request, labels)
+        labels.set(outcome="ok" if answer.status == HTTPStatus.OK else json.loads(answer.body)["error"])
+    return answer
+
+
+def _answer(http_request: HttpRequest, labels: measure.Labels) -> TokenAnswer:
     proof = None
     try:
         form = read_form(http_request)
         grant = _grant_of(form)
+        labels.set(grant=form.require("grant_type"))
         form.refuse_details()
         # Before the assertion, which is good once: who has to come again with a nonce has used nothing up.
         proof = proof_of(http_request)

@@ -15,6 +15,7 @@ from typing import Final
 from django.utils import timezone
 
 from django_lazyauth.errors import InvalidClient, InvalidGrant, InvalidScope, InvalidTarget
+from django_lazyauth.kit.observe.log_context import note_session
 from django_lazyauth.openid.dpop.proof import Proof
 from django_lazyauth.tokens import refresh
 from django_lazyauth.tokens.grantee import Granted, Grantee
@@ -43,6 +44,7 @@ def refresh_token(form: Form, prepared: Prepared) -> Outcome:
     _check_key(locked, prepared)
     _check_proof(locked, client, prepared.proof)
     row = locked.row
+    note_session(row.token_family)
     if row.revoked is not None:
         return _answer_again(form, prepared, client, locked, token, now)
     if not refresh.is_good(row, now):

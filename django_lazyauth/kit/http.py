@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any, TypeVar
 
 from django.db import connections, transaction
-from django.http import QueryDict
+from django.http import HttpRequest, QueryDict
+
+from .observe import log_context
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -79,8 +82,20 @@ def without_empty(given: QueryDict) -> QueryDict:
 def outside_transactions(view: View) -> View:
     """Exempt *view* from ``ATOMIC_REQUESTS`` of every database: a router may keep our rows in any of them.
 
-    The rooms open their own transactions. Between them, a view may talk to an upstream.
+    The rooms open their own transactions. Between them, a view may talk to an upstream. Lines that it logs have the id
+    of the request.
     """
+    named: View = _named_in_the_log(view)
     for alias in connections:
-        view = transaction.non_atomic_requests(alias)(view)
-    return view
+        named = transaction.non_atomic_requests(alias)(named)
+    return named
+
+
+def _named_in_the_log(view: Callable[..., Any]) -> Any:
+    # Django and its middleware read marks from the view, which are copied with its name.
+    @wraps(view)
+    def named(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        with log_context.of_request(request):
+            return view(request, *args, **kwargs)
+
+    return named

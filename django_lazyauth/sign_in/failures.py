@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django_lazyauth.errors import IdentityRejected, ProviderDenied, ProviderError, ProviderUnavailable
+from django_lazyauth.kit.observe import measure
 from django_lazyauth.models import Noted, Reason
 from django_lazyauth.upstream import health
 
@@ -175,7 +176,10 @@ def _log(
         reference,
         _noted(provider, error, reason=reason, stage=stage, reference=reference),
     )
+    label = measure.provider_label(provider)
+    measure.count(measure.SIGN_INS, label, reason)
     if provider and reason not in OF_THE_PERSON:
+        measure.count(measure.UPSTREAM_ERRORS, label, reason)
         health.note_failure(provider, reason, error.reason)
     said = {
         "reference": failure.reference,

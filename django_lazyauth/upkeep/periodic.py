@@ -9,6 +9,7 @@ from typing import Final
 from django.db import DatabaseError, InterfaceError, router
 from django.utils import timezone
 
+from django_lazyauth.kit.observe import measure
 from django_lazyauth.kit.retry import drop_if_broken
 from django_lazyauth.models import PeriodicRun
 
@@ -27,7 +28,9 @@ def noted(name: str) -> Iterator[None]:
     except Exception as error:
         # Whatever a task raises is for the caller. The overview says only which kind of error it was.
         _write(name, finished_at=timezone.now(), error=type(error).__name__[:128])
+        measure.count(measure.JOBS, name, "failed")
         raise
+    measure.count(measure.JOBS, name, "done")
     _write(name, finished_at=timezone.now(), error="")
 
 

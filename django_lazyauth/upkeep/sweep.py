@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from django_lazyauth.clients.store import delete_unused
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.kit.observe import measure
 from django_lazyauth.models import (
     ClientRegistration,
     DeviceAuthorization,
@@ -70,7 +71,12 @@ class Swept:
 
 def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Iterator[Swept]:
     """Delete what has expired, and yield a count for each kind."""
-    now = now or timezone.now()
+    for swept in _sweep_kinds(now or timezone.now(), batch_size):
+        measure.count(measure.SWEPT, swept.kind, by=swept.count)
+        yield swept
+
+
+def _sweep_kinds(now: datetime, batch_size: int) -> Iterator[Swept]:
     yield Swept("sessions of deactivated people", _end_sessions_of_inactive())
     yield Swept("ends of sessions that waited", ending_job.run_unfinished())
     yield Swept("pending authorizations", _sweep_pending(now, batch_size))

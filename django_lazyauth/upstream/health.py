@@ -20,6 +20,7 @@ from django.db import DatabaseError, InterfaceError, router
 from django.db.models import F
 from django.utils import timezone
 
+from django_lazyauth.kit.observe import measure
 from django_lazyauth.kit.retry import drop_if_broken
 from django_lazyauth.models import ProviderKeySet
 from django_lazyauth.openid.descriptor import SSO_PREFIX
@@ -42,6 +43,7 @@ def note_success(provider: str, subject_rule: Any = None) -> None:
     Args:
         subject_rule: What names its people, as the row keeps it; nothing for a provider without one.
     """
+    measure.count(measure.SIGN_INS, measure.provider_label(provider), "signed_in")
     _note(provider, "signed_in_at", {}, subject_rule)
 
 

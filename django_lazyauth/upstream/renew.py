@@ -30,6 +30,7 @@ from django_lazyauth.errors import (
     RefreshUnavailable,
     SealBroken,
 )
+from django_lazyauth.kit.observe import measure
 from django_lazyauth.kit.retry import retry_on_conflict
 from django_lazyauth.models import Revocation, UpstreamToken
 from django_lazyauth.providers.base import CanRefresh, CanRevoke, UnusableAnswer
@@ -97,6 +98,7 @@ def renew(held: StoredBundle) -> UpstreamCredential | None:
     except RefreshExpired as error:
         return _mark_dead(refresh, error)
     except RefreshError:
+        measure.count(measure.UPSTREAM_REFRESHES, measure.provider_label(bundle.provider), "failed")
         _release(refresh)
         raise
     return _record(refresh, answer)
@@ -318,5 +320,6 @@ def _commit(work: Callable[[], T]) -> _Committed[T]:
 
 
 def _log_outcome(binding: Binding, outcome: str, **extra: object) -> None:
+    measure.count(measure.UPSTREAM_REFRESHES, measure.provider_label(binding.provider), outcome)
     about = {"provider": binding.provider, "session_id": str(binding.session_id), "outcome": outcome}
     logger.info("upstream token %s", outcome, extra=about | extra)

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from django_lazyauth.errors import InvalidGrant, InvalidRequest
+from django_lazyauth.kit.observe.log_context import note_session
 from django_lazyauth.kit.results import Pending
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.providers.base import Redirect
@@ -54,6 +55,7 @@ def callback_view(request: HttpRequest, provider: str) -> HttpResponse:
         if place := repeat.earlier_place(request, *binding.all_secrets(request).values()):
             return place
         raise
+    note_session(pending.pk)
     secret = binding.secret_of(request, pending.pk)
     callback.require_same_browser(pending, secret)
 

@@ -16,6 +16,7 @@ from django_lazyauth.authorize.code import allow
 from django_lazyauth.authorize.consent import consent_needed
 from django_lazyauth.authorize.pending import Browser, find_pending
 from django_lazyauth.errors import InvalidGrant
+from django_lazyauth.kit.observe.log_context import note_session
 from django_lazyauth.kit.results import Pending
 from django_lazyauth.models import GrantKind, PendingAuthorization, Status
 from django_lazyauth.models.fields import digest
@@ -44,6 +45,7 @@ def own_pending(request: HttpRequest, session_id: UUID) -> tuple[PendingAuthoriz
     secret = binding.secret_of(request, session_id)
     if not secret:
         raise InvalidGrant
+    note_session(session_id)
     return find_pending(session_id, browser=Browser(digest(secret))), secret
 
 
