@@ -16,7 +16,14 @@ from tests.stock_clients.node import FOLDER, installed
 
 DRAW = """
 async ([text, name]) => {
-  mermaid.initialize({startOnLoad: false, theme: "neutral", securityLevel: "strict", deterministicIds: true});
+  mermaid.initialize({
+    startOnLoad: false,
+    theme: "base",
+    fontFamily: "Arial, Helvetica, sans-serif",
+    securityLevel: "strict",
+    deterministicIds: true,
+    sequence: {noteFontFamily: "inherit", messageFontFamily: "inherit", actorFontFamily: "inherit", width: 180},
+  });
   const {svg} = await mermaid.render("d" + name.slice(0, 12), text);
   return svg;
 }
