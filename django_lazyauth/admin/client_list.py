@@ -15,9 +15,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext, ngettext_lazy
 
-from django_lazyauth.models import Ending
+from django_lazyauth.models import ClientRegistration, Ending
 from django_lazyauth.toolkit import client_methods, clients
-from django_lazyauth.toolkit.admin import CONFIDENTIAL, MANUAL
+from django_lazyauth.toolkit.admin import CONFIDENTIAL, MANUAL, OF_DOCUMENT
 
 from . import rooms
 from .acts import Act, Done, HasActs, entries
@@ -33,6 +33,17 @@ def _beside(**conditions: Any) -> Q:
     return Q(**{f"{BESIDE}__{name}": value for name, value in conditions.items()})
 
 
+def _keys(condition: Q) -> Any:
+    return clients.get_client_model().objects.filter(condition).order_by().values("pk")
+
+
+def _never_used() -> Q:
+    """Return the condition by two lists of keys. Each has an index, and "or" between two tables has none."""
+    unused = ClientRegistration.objects.filter(last_used_at__isnull=True).values("client")
+    unknown = _keys(Q(registration_source__in=[MANUAL, OF_DOCUMENT]) & _beside(isnull=True))
+    return Q(pk__in=unused.union(unknown, all=True))
+
+
 class LastUsedFilter(ConditionFilter):
     title = _("last used")
     parameter_name = "used"
@@ -42,7 +53,7 @@ class LastUsedFilter(ConditionFilter):
         return [
             ("recent", _("In the past 30 days"), _beside(last_used_at__gte=since)),
             ("longer", _("Longer ago"), _beside(last_used_at__lt=since)),
-            ("never", _("Never, as far as is known"), _beside(last_used_at__isnull=True)),
+            ("never", _("Never, as far as is known"), _never_used()),
         ]
 
 
@@ -52,9 +63,11 @@ class VerificationFilter(ConditionFilter):
 
     def choices_of_list(self) -> list[tuple[str, Promise, Q]]:
         is_manual = Q(registration_source=MANUAL)
+        verified = ClientRegistration.objects.filter(verified_at__isnull=False).values("client")
+        is_known = Q(pk__in=_keys(is_manual).union(verified, all=True))
         return [
             ("no", _("Unverified"), ~is_manual & _beside(verified_at__isnull=True)),
-            ("yes", _("Verified, or made by an operator"), is_manual | _beside(verified_at__isnull=False)),
+            ("yes", _("Verified, or made by an operator"), is_known),
         ]
 
 

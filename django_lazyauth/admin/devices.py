@@ -6,16 +6,28 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from django_lazyauth.models import DeviceAuthorization
+from django_lazyauth.models.device import ALIVE
 
 from . import rooms
 from .acts import Act, Done, HasActs, entries
 from .base import ReadOnlyAdmin
+from .large import ConditionFilter
+
+
+class StatusFilter(ConditionFilter):
+    """Of those that may still get tokens. No others are listed."""
+
+    title = _("status")
+    parameter_name = "status__exact"
+
+    def choices_of_list(self) -> list[tuple[str, Any, Q]]:
+        return [(one.value, one.label, Q(status=one)) for one in ALIVE]
 
 
 @admin.register(DeviceAuthorization)
@@ -25,7 +37,7 @@ class DeviceAuthorizationAdmin(HasActs, ReadOnlyAdmin):
     hidden = ("device_digest", "user_digest", "shown_code", "jkt")
     is_deletable = False
     list_display = ("id", "client", "status", "network", "scope", "created_at", "expires_at")
-    list_filter = ("status",)
+    list_filter = (StatusFilter,)
     list_select_related = ("client",)
     client_fields = ("client",)
 

@@ -30,7 +30,7 @@ class ProviderIdentityAdmin(EndsSessions):
         "created_at",
         "seen_at",
     )
-    list_filter = (ProviderFilter, "email_verified")
+    list_filter = (ProviderFilter,)
     list_select_related = ("user",)
     text_fields, user_fields = ("subject", "email"), ("user",)
     search_help_text = _("Subject, or a person's id, user name or e-mail address")

@@ -13,16 +13,18 @@ from django_lazyauth.models import InitialAccessToken
 
 from . import rooms
 from .base import ShowsOnce
+from .large import LargeTable
 
 
 @admin.register(InitialAccessToken)
-class InitialAccessTokenAdmin(ShowsOnce):
+class InitialAccessTokenAdmin(ShowsOnce, LargeTable):
     """Tokens for people who may register clients. Deleting one revokes it; its clients stay."""
 
     list_display = ("__str__", "uses", "max_uses", "expires_at", "created_by", "created_at")
     fields = ("note", "max_uses", "expires_at")
-    search_fields = ("note",)
-    ordering = ("-created_at",)
+    list_select_related = ("created_by",)
+    text_fields, user_fields = ("note",), ("created_by",)
+    search_help_text = _("The whole note, or who issued it")
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         expires_at = (timezone.now() + rooms.operator_actions.INITIAL_TOKEN_LIFETIME).replace(microsecond=0)

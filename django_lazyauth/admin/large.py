@@ -156,8 +156,7 @@ class LargeTable(SoundInput):
     def _clients(self, term: str, session: UUID | None, users: Sequence[Any]) -> list[Any]:
         if session is not None or not self.client_fields:
             return []
-        found = rooms.search.find_clients(term, by_name=False)
-        return found if found or users else rooms.search.find_clients(term)
+        return list(rooms.search.find_clients(term, by_name=not users))
 
 
 class ProviderFilter(admin.SimpleListFilter):

@@ -104,8 +104,9 @@ class ProviderAdmin(HasActs, ReadOnlyAdmin):
         )
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        stored = set(self.model.objects.values_list("pk", flat=True))
-        missing = [name for name in _configured() if name not in stored]
+        configured = _configured()
+        stored = set(self.model.objects.filter(pk__in=configured).values_list("pk", flat=True))
+        missing = [name for name in configured if name not in stored]
         links = [
             (name, self._url("act", quote(name), "try")) for name in missing if request.user.has_perm(TRY)
         ]

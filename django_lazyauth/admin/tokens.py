@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from django_lazyauth.models import UpstreamGrant, UpstreamToken
+from django_lazyauth.models import GrantState, UpstreamGrant, UpstreamToken
 from django_lazyauth.toolkit import admin as toolkit
 
 from . import rooms
@@ -90,6 +91,16 @@ class UpstreamTokenAdmin(ReadOnlyAdmin):
     uuid_fields, client_fields, user_fields = ("session_id",), ("client",), ("user",)
 
 
+class NotLiveAtFilter(ProviderFilter):
+    """Of grants that are not live. Those that are live are as many as there are sessions."""
+
+    title = _("provider, of what is not live")
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        name = self.value()
+        return queryset.filter(~Q(state=GrantState.LIVE), provider=name) if name else queryset
+
+
 @admin.register(UpstreamGrant)
 class UpstreamGrantAdmin(ReadOnlyAdmin):
     """What sessions live on. A grant ends with the last of them, not by its deletion."""
@@ -107,6 +118,6 @@ class UpstreamGrantAdmin(ReadOnlyAdmin):
         "version",
         "updated_at",
     )
-    list_filter = (ProviderFilter, "state", "is_standing")
+    list_filter = (NotLiveAtFilter, "state")
     list_select_related = ("user",)
     uuid_fields, user_fields = ("id",), ("user",)

@@ -9,7 +9,7 @@ The app registers the checks at each start. What they need is imported when they
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Tags, register
@@ -89,12 +89,24 @@ def check_exchanging_clients(app_configs: Sequence[AppConfig] | None, **kwargs: 
     return database.check_exchanging_clients(app_configs, **kwargs)
 
 
+#: They ask the database, and run with ``manage.py check --database default``.
+OF_DATABASE: Final = (
+    check_pooler,
+    check_provider_keys,
+    check_subject_rules,
+    check_assertion_clients,
+    check_exchanging_clients,
+)
+
+
+def ask_database(databases: Sequence[str]) -> list[CheckMessage]:
+    """Return what those checks say, and no check of others."""
+    return [message for check in OF_DATABASE for message in check(None, databases=databases)]
+
+
 def register_checks() -> None:
     """Register the checks. The app config calls it once."""
     register(check_settings, TAG)
     register(check_deployment, TAG, deploy=True)
-    register(check_pooler, Tags.database)
-    register(check_provider_keys, Tags.database)
-    register(check_subject_rules, Tags.database)
-    register(check_assertion_clients, Tags.database)
-    register(check_exchanging_clients, Tags.database)
+    for check in OF_DATABASE:
+        register(check, Tags.database)

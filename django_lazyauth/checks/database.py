@@ -111,13 +111,18 @@ def check_subject_rules(
     """Report a provider whose people would all become second users."""
     if router.db_for_write(ProviderKeySet) not in (databases or ()):
         return []
-    return [message for name in readable("providers") or {} for message in subject_rule_of(name)]
+    names = readable("providers") or {}
+    try:
+        kept = subject_rule.kept_rules(names) if names else {}
+    except DatabaseError:
+        return []  # Before the first migration.
+    return [message for name in names for message in subject_rule_of(name, kept.get(name, []))]
 
 
-def subject_rule_of(name: str) -> list[CheckMessage]:
+def subject_rule_of(name: str, kept: Any = None) -> list[CheckMessage]:
     """Return what is wrong with the rule of one provider and the identities that exist."""
     try:
-        has_changed = subject_rule.has_changed(get_provider(name))
+        has_changed = subject_rule.has_changed(get_provider(name), kept)
     except (DatabaseError, ProviderError):
         return []  # Before the first migration, or E008 reports why it cannot be set up.
     if not has_changed:

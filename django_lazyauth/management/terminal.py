@@ -7,17 +7,20 @@ understood.
 from __future__ import annotations
 
 import json
+import time
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
 from django_lazyauth.users.people import find_people
 from django_lazyauth.users.resolver import find_users
 
+#: Columns of a progress bar.
+WIDTH: Final = 24
 #: Rows of one transaction.
 MOST_IN_BATCH: Final = 100_000
 
@@ -55,8 +58,39 @@ class Terminal(BaseCommand):
         except EOFError:
             return ""
 
+    def progress(self) -> Progress:
+        """Return what shows how far a long command is, where somebody watches."""
+        return Progress(self.stderr)
+
     def print_json(self, value: Any) -> None:
         self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+class Progress:
+    """One line on standard error that is written anew. Nothing where that is no terminal: a log wants no such line."""
+
+    def __init__(self, stderr: OutputWrapper) -> None:
+        self._stderr = stderr
+        self._is_shown = stderr.isatty()
+        self._shown_at = -1.0
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Say that *done* of *total* are done, ten times a second at most."""
+        now = time.monotonic()
+        if not self._is_shown or (done < total and now - self._shown_at < 0.1):
+            return
+        self._shown_at = now
+        full = WIDTH * min(done, total) // max(total, 1)
+        self._write(f"[{'#' * full}{'.' * (WIDTH - full)}] {what}: {done:,} of {total:,}")
+
+    def clear(self) -> None:
+        if self._is_shown:
+            self._write("")
+
+    def _write(self, line: str) -> None:
+        # Back to the beginning, and what stood there goes (ECMA-48 §8.3.41).
+        self._stderr.write(f"\r\x1b[K{line}", style_func=str, ending="")
+        self._stderr.flush()
 
 
 def _is_text(value: Any) -> bool:

@@ -93,6 +93,24 @@ class ClientRegistration(models.Model):
             ("fetch_client_keys", "Can fetch the keys of a client"),
         ]
         indexes = [
+            # What operators look for.
+            models.Index(
+                fields=["verified_at"],
+                name="lazyauth_client_verified",
+                condition=Q(verified_at__isnull=False),
+            ),
+            models.Index(
+                fields=["disabled_at"],
+                name="lazyauth_client_disabled",
+                condition=Q(disabled_at__isnull=False),
+            ),
+            models.Index(fields=["network"], name="lazyauth_client_network", condition=~Q(network="")),
+            models.Index(
+                fields=["last_used_at"], name="lazyauth_client_used", condition=Q(last_used_at__isnull=False)
+            ),
+            models.Index(
+                fields=["client"], name="lazyauth_client_never", condition=Q(last_used_at__isnull=True)
+            ),
             # For the newest unused registration and for the expired ones.
             models.Index(fields=["id"], name="lazyauth_client_unused", condition=Q(slot__isnull=False)),
             models.Index(
@@ -168,6 +186,7 @@ class InitialAccessToken(models.Model):
     class Meta:
         verbose_name = _("initial access token")
         verbose_name_plural = _("initial access tokens")
+        indexes = [models.Index(fields=["note"], name="lazyauth_initial_note", condition=~Q(note=""))]
         constraints = [
             models.CheckConstraint(
                 name="lazyauth_initial_token_uses", condition=Q(max_uses__gte=1) & Q(uses__lte=F("max_uses"))

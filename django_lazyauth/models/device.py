@@ -99,6 +99,8 @@ class DeviceAuthorization(models.Model):
             models.Index(fields=["network", "expires_at"], name="lazyauth_device_network"),
             # The cap of all, and the sweep.
             models.Index(fields=["expires_at"], name="lazyauth_device_expiry"),
+            # What operators look for.
+            models.Index(fields=["status", "id"], name="lazyauth_device_status"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["device_digest"], name="lazyauth_device_one_code"),

@@ -135,6 +135,9 @@ class UpstreamGrant(models.Model):
             models.Index(
                 fields=["state", "id"], name="lazyauth_grant_not_live", condition=~Q(state=GrantState.LIVE)
             ),
+            models.Index(
+                fields=["provider", "id"], name="lazyauth_grant_ended_at", condition=~Q(state=GrantState.LIVE)
+            ),
         ]
 
     def __str__(self) -> str:

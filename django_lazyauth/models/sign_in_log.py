@@ -154,6 +154,7 @@ INDEXES: Final = [
         name="lazyauth_log_provider",
         condition=Q(status__in=["exchanged", "failed"]),
     ),
+    models.Index(fields=["session_id"], name="lazyauth_log_device", condition=Q(grant="device")),
 ]
 CONSTRAINTS: Final = [
     models.UniqueConstraint(

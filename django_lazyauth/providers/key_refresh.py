@@ -8,7 +8,7 @@ Not here: how one is refreshed, and that a bad answer never replaces good keys
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from django_lazyauth.conf import lazyauth_settings
@@ -62,9 +62,20 @@ def refresh_provider(name: str, *, force: bool = False) -> Report:
         return Report(name, None, error.reason, error.debug)
 
 
-def refresh_providers(names: Iterable[str] = (), *, force: bool = False) -> list[Report]:
-    """Refresh *names*, or every configured OpenID provider; a failure does not stop the others."""
-    return [refresh_provider(name, force=force) for name in (list(names) or openid_provider_names())]
+def refresh_providers(
+    names: Iterable[str] = (), *, force: bool = False, watch: Callable[[int, int], None] | None = None
+) -> list[Report]:
+    """Refresh *names*, or every configured OpenID provider; a failure does not stop the others.
+
+    Args:
+        watch: Is told after each how many were asked, and how many there are.
+    """
+    asked, reports = list(names) or openid_provider_names(), []
+    for name in asked:
+        reports.append(refresh_provider(name, force=force))
+        if watch:
+            watch(len(reports), len(asked))
+    return reports
 
 
 def openid_provider_names() -> list[str]:

@@ -9,6 +9,7 @@ Not here: how a row is written and which process delivers it (:mod:`.logout_queu
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
@@ -138,13 +139,19 @@ def seconds_to_next() -> float | None:
     return max(0.0, float((earliest - timezone.now()).total_seconds()))
 
 
-def deliver_due() -> int:
-    """Try all due deliveries, one after the other, and return their number."""
+def deliver_due(watch: Callable[[int, int], None] | None = None) -> int:
+    """Try all due deliveries, one after the other, and return their number.
+
+    Args:
+        watch: Is told after each how many were tried, and how many are known to be due.
+    """
     count = 0
     tried: set[int] = set()
     while pks := [pk for pk in due() if pk not in tried]:
-        for pk in pks:
+        for number, pk in enumerate(pks, count + 1):
             deliver(pk)
+            if watch:
+                watch(number, count + len(pks))
         tried.update(pks)
         count += len(pks)
     return count

@@ -21,6 +21,7 @@ dot_admin = dot_module("admin", moves_to="authorization_server")
 
 RegistrationSource = AbstractApplication.RegistrationSource
 MANUAL = AbstractApplication.RegistrationSource.MANUAL
+OF_DOCUMENT = AbstractApplication.RegistrationSource.CIMD
 CONFIDENTIAL = AbstractApplication.CLIENT_CONFIDENTIAL
 #: What a client that an operator makes can be used for here.
 GRANTS = (AbstractApplication.GRANT_AUTHORIZATION_CODE, AbstractApplication.GRANT_CLIENT_CREDENTIALS)

@@ -9,6 +9,7 @@ rule no stranger can change.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from django_lazyauth.errors import ProviderUnavailable
@@ -42,19 +43,28 @@ def require_known(provider: Provider) -> None:
         raise ProviderUnavailable("misconfigured", stage="configuration", debug=WAY_OUT)
 
 
-def has_changed(provider: Provider) -> bool:
-    """Say whether identities were made with a rule that the entry names no more."""
+def kept_rules(names: Iterable[str]) -> dict[str, Any]:
+    """Return the rules that are kept of these providers, by name."""
+    rows = ProviderKeySet.objects.filter(pk__in=list(names))
+    return {name: rules or [] for name, rules in rows.values_list("pk", "subject_rules")}
+
+
+def has_changed(provider: Provider, kept: Any = None) -> bool:
+    """Say whether identities were made with a rule that the entry names no more.
+
+    Args:
+        kept: Of :func:`kept_rules`; ``None``: it is read.
+    """
     rule = rule_of(provider)
     if rule is None or not isinstance(provider, CodeFlow):
         return False
-    rows = ProviderKeySet.objects.filter(pk=provider.name)
-    kept = rows.values_list("subject_rules", flat=True).first() or []
+    kept = kept_rules([provider.name]).get(provider.name, []) if kept is None else kept
     if all(_is_covered(earlier, provider.descriptor) for earlier in kept):
         return False
     name = provider.accounts if isinstance(provider, OpenIDProvider) else provider.name
     if ProviderIdentity.objects.filter(provider=name).exists():
         return True
-    rows.update(subject_rules=[])
+    ProviderKeySet.objects.filter(pk=provider.name).update(subject_rules=[])
     return False
 
 

@@ -7,7 +7,7 @@ wins. Progress is not recorded: a second run skips what is under the newest key 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,14 +63,23 @@ class Resealed:
     broken: int = 0
 
 
-def reseal(*, batch_size: int = BATCH_SIZE) -> Iterator[Resealed]:
-    """Seal every value that is under an older key under the newest, and report kind by kind."""
+def reseal(
+    *, batch_size: int = BATCH_SIZE, watch: Callable[[str, int, int], None] | None = None
+) -> Iterator[Resealed]:
+    """Seal every value that is under an older key under the newest, and report kind by kind.
+
+    Args:
+        watch: Is told after each batch the kind, how many rows were looked at, and how many there were.
+    """
     cipher = get_cipher()
     for sealed in SEALED:
         done = Resealed(sealed.kind)
         last: Any = None
+        looked, total = 0, sealed.model._default_manager.count() if watch else 0
         while (last := _reseal_batch(sealed, cipher, last, batch_size, done)) is not None:
-            pass
+            looked += batch_size
+            if watch:
+                watch(done.kind, min(looked, total), total)
         yield done
 
 

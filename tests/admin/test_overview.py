@@ -97,7 +97,7 @@ def test_a_periodic_task_that_does_not_run_stands_out(operator):
 
 
 def test_a_task_that_fails_says_its_error(operator, monkeypatch):
-    def fail():
+    def fail(watch):
         raise RuntimeError("canary")
 
     monkeypatch.setattr("django_lazyauth.management.commands.deliver_logouts.deliver_due", fail)
@@ -111,6 +111,11 @@ def test_a_task_that_fails_says_its_error(operator, monkeypatch):
 def test_a_check_that_fails_is_shown(operator, lazyauth):
     lazyauth(NOSUCH_SETTING=1)
     assert any(label.startswith("lazyauth.") for label in lines(operator.get(PAGE)))
+
+
+def test_a_check_that_asks_the_database_is_shown_too(operator, lazyauth):
+    lazyauth(ASSERTION_AUDIENCE_COMPAT=["nobody"])
+    assert "lazyauth.E024" in lines(operator.get(PAGE))
 
 
 def test_it_is_the_first_link_of_the_app_and_has_a_permission_of_its_own(client):

@@ -45,6 +45,22 @@ def test_what_a_script_reads_is_json(name):
     assert isinstance(json.loads(run(name, "--json")), dict)
 
 
+class Screen(StringIO):
+    """A terminal that somebody watches."""
+
+    def isatty(self):
+        return True
+
+
+def test_long_work_shows_how_far_it_is_where_somebody_watches(client_):
+    code_for(client_)
+    screen, log = Screen(), StringIO()
+    assert "sealed anew" in run("rotate_vault_keys", stderr=screen)
+    assert "\r\x1b[K[########################] sign-ins: 1 of 1" in screen.getvalue()
+    run("rotate_vault_keys", stderr=log)
+    assert not log.getvalue()
+
+
 @pytest.mark.parametrize("name", ["check_provider", "refresh_provider_keys"])
 def test_an_unknown_provider_is_told_in_one_line_with_those_that_there_are(name):
     with pytest.raises(CommandError) as error:

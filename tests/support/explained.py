@@ -22,11 +22,16 @@ ALONE = ("BEGIN", ("ROLLBACK",))
 
 @dataclass(frozen=True)
 class Read:
-    """One statement: its pages in shared buffers, hit or read, and the tables that it scans."""
+    """One statement: its pages in shared buffers, hit or read, and the tables that it scans.
+
+    Attributes:
+        walks: Tables of which an index found many rows that another condition threw away. That is a scan, too.
+    """
 
     sql: str
     buffers: int
     scans: tuple[str, ...]
+    walks: tuple[str, ...]
     plan: dict[str, Any] = field(repr=False, compare=False)
 
 
@@ -52,7 +57,7 @@ def explained() -> Iterator[list[Read]]:
                     cursor.execute(statement)
             plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
             buffers = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-            reads.append(Read(sql, buffers, tuple(_scans(plan)), plan))
+            reads.append(Read(sql, buffers, tuple(_scans(plan)), tuple(_walks(plan)), plan))
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(explain):
@@ -66,3 +71,11 @@ def _scans(node: dict[str, Any]) -> Iterator[str]:
         yield node["Relation Name"]
     for part in node.get("Plans", ()):
         yield from _scans(part)
+
+
+def _walks(node: dict[str, Any]) -> Iterator[str]:
+    thrown_away = node.get("Rows Removed by Filter", 0) * node.get("Actual Loops", 1)
+    if thrown_away > SCANNED:
+        yield node.get("Relation Name", node["Node Type"])
+    for part in node.get("Plans", ()):
+        yield from _walks(part)

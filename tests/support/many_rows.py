@@ -267,10 +267,10 @@ def _blank(field: Any) -> str:
     return "0" if isinstance(field, IntegerField) else "''"
 
 
-def vacuum() -> None:
+def vacuum(*of: type[Model]) -> None:
     """Do what autovacuum does on a running site. Outside of a transaction."""
     with connection.cursor() as cursor:
-        for model in models():
+        for model in of or models():
             cursor.execute(f'VACUUM ANALYZE "{model._meta.db_table}"')
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.contrib import admin
 from django.core.checks import WARNING, run_checks
 from django.core.exceptions import PermissionDenied
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
@@ -159,8 +160,7 @@ def _task(task: Any) -> Line:
 
 
 def _checks() -> list[Line]:
-    """Return what fails of our checks. Those that ask the database run with ``manage.py check --database default``."""
-    found = [
-        message for message in run_checks() if str(message.id).startswith(OURS) and message.level >= WARNING
-    ]
+    """Return what fails of our checks, also of those that ask the database."""
+    said = [*run_checks(), *import_module("django_lazyauth.checks").ask_database(list(connections))]
+    found = [message for message in said if str(message.id).startswith(OURS) and message.level >= WARNING]
     return [Line(message.id, message.msg, is_bad=True) for message in found] or [Line(_("all pass"), "✓")]

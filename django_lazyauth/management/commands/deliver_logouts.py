@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -20,7 +21,9 @@ class Command(Terminal):
 
     def handle(self, *args: Any, as_json: bool = False, **options: Any) -> None:
         with noted("deliver_logouts"):
-            tried = deliver_due()
+            progress = self.progress()
+            tried = deliver_due(partial(progress.show, "logouts"))
+            progress.clear()
         if as_json:
             self.print_json({"tried": tried})
         else:

@@ -5,6 +5,7 @@ Run it at each deployment, so that the first sign-in does not wait for the provi
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -26,7 +27,10 @@ class Command(Terminal):
     def handle(self, *args: Any, names: list[str], due: bool, as_json: bool = False, **options: Any) -> None:
         require_known(names, key_refresh.openid_provider_names(), "provider with keys")
         with noted("refresh_provider_keys"):
-            reports = key_refresh.refresh_providers(names, force=not due)
+            progress = self.progress()
+            watch = partial(progress.show, "providers")
+            reports = key_refresh.refresh_providers(names, force=not due, watch=watch)
+            progress.clear()
         if as_json:
             found = {
                 one.provider: one.outcome.value if one.outcome else f"failed: {one.detail}" for one in reports

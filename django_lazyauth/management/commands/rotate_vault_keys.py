@@ -27,8 +27,9 @@ class Command(Terminal):
     def handle(self, *, batch_size: int, as_json: bool = False, **options: Any) -> None:
         if (moved := move_all()) and not as_json:
             self.stdout.write(f"{moved} upstream tokens of an earlier release have a grant now")
-        kinds = []
-        for done in reseal(batch_size=max(1, batch_size)):
+        kinds, progress = [], self.progress()
+        for done in reseal(batch_size=max(1, batch_size), watch=progress.show):
+            progress.clear()
             kinds.append({"kind": done.kind, "count": done.count, "broken": done.broken})
             if as_json:
                 continue
