@@ -53,6 +53,17 @@ def test_a_new_person_registers_with_the_code_of_the_mail(site: Site, person: So
     assert site.count("auth_user") == 1
 
 
+def test_what_was_typed_is_shown_on_demand(site: Site, person: Somebody):
+    """Spec 10. The words of the button are in the page's language, and the form sends a password again."""
+    password_sign_in(person, site.client())
+    field = person.page.locator("input[name=password]")
+    field.fill(NEW_PASSWORD)
+    person.page.get_by_role("button", name="Show the password").click()
+    assert (field.get_attribute("type"), field.input_value()) == ("text", NEW_PASSWORD)
+    person.page.get_by_role("button", name="Hide the password").click()
+    assert field.get_attribute("type") == "password"
+
+
 def test_the_registered_person_signs_in_elsewhere(site: Site, somebody, address):
     register(site, somebody(), address)
     elsewhere, client = somebody(), site.client()

@@ -7,12 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.db.models.signals import pre_save
 from django.utils import timezone
 
 import django_lazyauth
-from django_lazyauth.models import PendingAuthorization
+from django_lazyauth.models import DeviceAuthorization, DeviceStatus, PendingAuthorization
+from django_lazyauth.web.page import ERROR_WORDS, ErrorKind
 from tests.sessions.conftest import signed_in_at
-from tests.support.journey import come_back, form_of, get, make_browser, post, start, submit
+from tests.support import devices
+from tests.support.journey import code_for, come_back, form_of, get, make_browser, post, redeem, start, submit
 
 from .site import (
     ask,
@@ -32,9 +36,7 @@ CASES: dict[str, Callable] = {}
 #: Said after something that another file brings about.
 ELSEWHERE = {
     "You have no account here yet. Start from the application you want to use.": "sessions/test_account_page.py",
-    "The device does not wait any more.": "device",
-    "The code of the device is too old.": "device/test_journey.py",
-    "This account does not exist any more.": "races",
+    "This account does not exist any more.": "web/test_error_pages.py",
 }
 
 
@@ -165,6 +167,34 @@ def somebody_else(client, lazyauth):
     return come_back(browser, upstream, subject="ada")
 
 
+# -- a device --------------------------------------------------------------------------------------------------
+
+
+@says("The device does not wait any more.")
+def ended_device(client, lazyauth):
+    """Its row ended, and that of the flow is about to."""
+    browser, row = claimed_device(lazyauth)
+    DeviceAuthorization.objects.all().close(DeviceStatus.ENDED)
+    return get(browser, f"/authorize/{row.pending_id}")
+
+
+@says("The code of the device is too old.")
+def old_device(client, lazyauth):
+    browser, row = claimed_device(lazyauth)
+    page = devices.sign_in(browser, get(browser, f"/authorize/{row.pending_id}"))
+    DeviceAuthorization.objects.update(expires_at=timezone.now())
+    return submit(browser, page, decision="allow")
+
+
+def claimed_device(lazyauth):
+    """Return a browser in which the code of a device was typed, and the row of the device."""
+    lazyauth(DEVICE_FLOW=True)
+    register_client(devices.CLIENT_ID, authorization_grant_type=devices.DEVICE_CODE)
+    browser = make_browser()
+    devices.claim(browser, devices.codes())
+    return browser, DeviceAuthorization.objects.get()
+
+
 # -- what the application did ----------------------------------------------------------------------------------
 
 
@@ -207,7 +237,53 @@ def test_the_page_says_so_after_it_happened(sentence, client_, lazyauth):
 def test_no_sentence_is_without_such_a_page():
     assert sentences() == CASES.keys() | ELSEWHERE.keys()
     for sentence, place in ELSEWHERE.items():
-        assert (Path(__file__).parents[1] / place).exists(), sentence
+        words = sentence.partition(". ")[0].removeprefix("You have ")
+        assert words in (Path(__file__).parents[1] / place).read_text(), sentence
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_deleted_while_they_sign_in_is_told_so(client_):
+    """Between the check of their account and the note of their sign-in."""
+    redeem(client_, code_for(client_))
+    browser = make_browser()
+    upstream = start(browser, client_)
+
+    def delete(sender, instance, update_fields=None, **kwargs):
+        if update_fields and "last_login" in update_fields:
+            sender.objects.filter(pk=instance.pk).delete()
+
+    pre_save.connect(delete, sender=get_user_model())
+    try:
+        page = come_back(browser, upstream, subject="ada")
+    finally:
+        pre_save.disconnect(delete, sender=get_user_model())
+    assert assert_error_page(page) == "This account does not exist any more."
+
+
+#: An error of each kind.
+OF_KINDS = {
+    ErrorKind.CANCELLED: cancelled,
+    ErrorKind.LATER: full,
+    ErrorKind.SET_UP: unservable,
+    ErrorKind.REFUSED: answered,
+}
+
+
+@pytest.mark.parametrize("kind", ErrorKind)
+def test_each_kind_says_whose_turn_it_is(kind, client_, lazyauth):
+    """Spec 10: what happened, whose turn it is, and a way on."""
+    text = " ".join(soup_of(OF_KINDS[kind](client_, lazyauth)).main.get_text(" ").split())
+    heading, what_next = map(str, ERROR_WORDS[kind])
+    assert heading in text
+    # A way on stands in its place where there is one.
+    assert what_next in text or kind is ErrorKind.CANCELLED
+    assert not [other for other in ErrorKind if other is not kind and str(ERROR_WORDS[other][0]) in text]
+
+
+def test_a_way_that_does_not_work_is_said_on_the_page_of_the_ways(client_):
+    browser = make_browser()
+    page = submit(browser, ask(browser, client_), provider="nobody")
+    assert "This way to sign in does not work at the moment." in soup_of(page).main.get_text()
 
 
 def sentences() -> set[str]:
