@@ -11,6 +11,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PINNED := --no-deps --no-compile
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -p tests.support.require_services
+# On another database nothing else can differ.
+OTHER_DB := -p tests.support.only_database
 # What needs no service and is not slow. There is nothing of it in the folders that are left out, and they import much.
 QUICK  := "not services and not browser and not slow" --ignore=tests/browser --ignore=tests/stock_clients \
 	--ignore=tests/upstream/real
@@ -38,8 +40,8 @@ test: $(VENV)/dev.stamp  ## Linters, types, layers, migrations, and every test t
 test-slow: $(VENV)/dev.stamp  ## The tests that repeat, flood, kill or start many processes
 	$(PYTEST) -n 3 -m "slow and not services and not browser"
 
-test-services: $(VENV)/dev.stamp  ## The suite on PostgreSQL, but for what is slow (LAZYAUTH_TEST_POSTGRES_URL)
-	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 3 -m $(QUICK)
+test-services: $(VENV)/dev.stamp  ## What uses the database on PostgreSQL, but for what is slow (LAZYAUTH_TEST_POSTGRES_URL)
+	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 3 $(OTHER_DB) -m $(QUICK)
 	$(MAKE) -j2 --output-sync=target services-legacy services-others
 
 # Each has its own databases, in PostgreSQL and in Redis.
@@ -50,11 +52,11 @@ services-others:
 		--ignore=tests/stock_clients/matrix
 
 test-pgbouncer: $(VENV)/dev.stamp  ## The core folders and the legacy migration behind PgBouncer in transaction mode
-	.ci/pgbouncer $(PYTEST) -n 2 -m $(QUICK) tests/legacy tests/grants tests/vault \
+	.ci/pgbouncer $(PYTEST) -n 2 $(OTHER_DB) -m $(QUICK) tests/legacy tests/grants tests/vault \
 		tests/sessions tests/sign_in
 
 test-mariadb: $(VENV)/dev.stamp  ## The core flow, races and the legacy migration on MariaDB (LAZYAUTH_TEST_MARIADB_URL)
-	LAZYAUTH_TEST_DATABASE=mariadb $(PYTEST) -n 2 -m "not slow" tests/grants/test_exchange.py tests/grants/test_invariants.py \
+	LAZYAUTH_TEST_DATABASE=mariadb $(PYTEST) -n 2 $(OTHER_DB) -m "not slow" tests/grants/test_exchange.py tests/grants/test_invariants.py \
 		tests/grants/test_rotation.py tests/sessions/test_ending.py tests/vault/test_store.py tests/legacy/test_command.py \
 		tests/legacy/test_data_migration.py tests/legacy/test_identities.py tests/legacy/test_left.py \
 		tests/legacy/test_subjects.py tests/legacy/test_table.py

@@ -32,6 +32,7 @@ def test_only_what_the_site_left_unsaid_is_completed(monkeypatch, found, options
     assert found.settings_dict["OPTIONS"] == options
 
 
+@pytest.mark.django_db
 def test_the_database_of_our_rows_is_completed_when_the_site_starts():
     """Nobody who follows ``startproject`` meets "database is locked"."""
     options = connections[router.db_for_write(PendingAuthorization)].settings_dict["OPTIONS"]
