@@ -137,3 +137,21 @@ def test_worker_and_beat_of_such_a_project_start_and_sweep(project, broker, tmp_
             )
             stack.callback(stop, process)
         wait_for(lambda: not has_expired_token(project), seconds=120)
+
+
+def test_the_worker_sweeps_and_ends_in_order(project):
+    """Spec 11: for systemd and containers on a site without Celery, which end it with SIGTERM."""
+    project.manage("shell", "-v0", "-c", EXPIRED)
+    assert has_expired_token(project)
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "manage.py", "lazyauth_worker"],
+        cwd=project.path,
+        env=project.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            wait_for(lambda: not has_expired_token(project), seconds=120)
+        finally:
+            process.terminate()
+        assert process.wait(timeout=60) == 0, process.stderr.read()
