@@ -6,6 +6,7 @@ On another database than the first nothing else can differ.
 from __future__ import annotations
 
 import pytest
+from django.test import TransactionTestCase
 
 #: Whatever is there of pytest-django's own.
 FIXTURES = {"db", "transactional_db", "django_db_setup", "live_server"}
@@ -17,5 +18,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _uses_the_database(item: pytest.Item) -> bool:
-    fixtures = getattr(item, "fixturenames", ())
-    return item.get_closest_marker("django_db") is not None or not FIXTURES.isdisjoint(fixtures)
+    if item.get_closest_marker("django_db") is not None:
+        return True
+    of_django = isinstance(item, pytest.Function) and item.cls and issubclass(item.cls, TransactionTestCase)
+    return bool(of_django) or not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
