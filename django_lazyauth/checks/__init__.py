@@ -34,6 +34,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         *providers.check_providers(),
         *providers.check_domains(),
         *providers.check_named_providers(),
+        *providers.check_id_jags(),
         *database.check_databases(),
         *development.check_development(),
     ]

@@ -145,6 +145,15 @@ def check_delegation() -> Iterator[CheckMessage]:
                 hint='Let it send DPoP proofs, and remove "unbound" from its entry in LAZYAUTH["TOKEN_EXCHANGE"].',
                 id="lazyauth.W024",
             )
+    policies = [(name, config.get("id_jag")) for name, config in _configs("providers")]
+    for name, policy in [*policies, ("SSO_ID_JAG", readable("sso_id_jag"))]:
+        for flag in ("public_clients", "reusable"):
+            if is_a(policy, Mapping) and policy.get(flag) is True:
+                yield CheckWarning(
+                    f"{name}: {flag!r} of its id_jag lets whoever holds an assertion use it.",
+                    hint="Remove it: clients prove themselves, and ask for a new assertion each time.",
+                    id="lazyauth.W025",
+                )
 
 
 def check_limits() -> Iterator[CheckMessage]:

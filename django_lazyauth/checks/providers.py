@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
@@ -19,7 +20,9 @@ from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.openid.descriptor import DescriptorError, ProviderDescriptor
 from django_lazyauth.openid.domains import check_configuration, normalise
 from django_lazyauth.openid.domains import find as find_domain
+from django_lazyauth.openid.people.id_jag import ID_JAG, read_policy
 from django_lazyauth.openid.people.keys import People
+from django_lazyauth.openid.provider_kinds import Wrong
 from django_lazyauth.openid.requests.signing import end_of
 from django_lazyauth.providers.base import Provider, SyncTerms
 from django_lazyauth.providers.code_flow import CodeFlow
@@ -206,6 +209,33 @@ def _fields_of_domains() -> Iterator[str]:
             people = domain.descriptor.people
             for text in _sync_complaints(partial(SyncTerms.of, people), people):
                 yield f"{_shown(name)}: {text}."
+
+
+def check_id_jags() -> Iterator[CheckMessage]:
+    """Whose word counts without a page has to be clear, and SSO_ID_JAG readable."""
+    value = readable("sso_id_jag")
+    if value is not None:
+        try:
+            read_policy(value)
+        except (Wrong, TypeError, ValueError) as wrong:
+            predicate = wrong.predicate if isinstance(wrong, Wrong) else ""
+            yield Error(
+                f'LAZYAUTH["SSO_ID_JAG"] {predicate or f"must be {ID_JAG.words}"}.', id="lazyauth.E026"
+            )
+    speakers = [
+        config
+        for config in (readable("providers") or {}).values()
+        if is_a(config, Mapping) and config.get("id_jag") and config.get("enabled", True) is not False
+    ]
+    issuers = Counter(config["issuer"] for config in speakers if is_a(config.get("issuer"), str))
+    for issuer, count in issuers.items():
+        if count > 1:
+            yield Error(
+                f"{count} providers with id_jag have the issuer {issuer}: which of them speaks is not clear.",
+                id="lazyauth.E026",
+            )
+        if issuer == readable("issuer"):
+            yield Error("A provider with id_jag is this site itself.", id="lazyauth.E026")
 
 
 def check_named_providers() -> Iterator[CheckMessage]:

@@ -61,6 +61,13 @@ def _policies(value: Any) -> Mapping[str, ExchangePolicy]:
 class DelegationRows:
     """Base of :class:`~django_lazyauth.conf.table.LazyAuthSettings`."""
 
+    sso_id_jag = Setting(
+        kinds.optional(Kind("a dict", kinds.mapping)),
+        "The key [`id_jag`](providers.md) of every allowed SSO domain: which clients get tokens "
+        "[on the word of a domain's provider](concepts/id-jag.md).",
+        default=None,
+        default_text="none",
+    )
     token_exchange: Setting[Mapping[str, ExchangePolicy]] = Setting(
         Kind("a dict of client ids to dicts", _policies),
         "Client id → what it may [exchange a person's token](concepts/token-exchange.md) for (RFC 8693). See below.",

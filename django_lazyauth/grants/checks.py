@@ -37,6 +37,20 @@ def authenticated_client(
     return _may_use(authenticate(form.credentials, known, by_key=prepared.by_key), grant_type)
 
 
+def introduce(form: Form) -> str:
+    """Write or renew the row of a client that this site may not know yet. No transaction may be open.
+
+    Return what its document lacks, if anything.
+
+    Raises:
+        TemporarilyUnavailable: Its document cannot be read now.
+    """
+    http_request, named = form.http_request, form.credentials.named
+    reason = document.look_up(named, http_request, network=network_of(http_request))
+    host_clients.write_row(named)
+    return reason or ""
+
+
 def introduced_client(form: Form) -> clients.Client:
     """Return the client of *form* at an endpoint that may be the first to hear of it. No transaction may be open.
 
@@ -44,9 +58,7 @@ def introduced_client(form: Form) -> clients.Client:
         InvalidClient: It is unknown, disabled, or failed to authenticate. The error says what its document lacks.
         TemporarilyUnavailable: Its document or its keys cannot be read now.
     """
-    http_request, named = form.http_request, form.credentials.named
-    reason = document.look_up(named, http_request, network=network_of(http_request))
-    host_clients.write_row(named)
+    reason = introduce(form)
     try:
         return authenticate(form.credentials, by_key=authenticate_by_key(form.credentials))
     except InvalidClient as error:

@@ -30,6 +30,10 @@ from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.models import PendingAuthorization, Reason
 from django_lazyauth.openid.dpop.proof import Proof
 from django_lazyauth.openid.jose import TOKEN_LIMIT
+from django_lazyauth.openid.people.id_jag import IdJagPolicy
+from django_lazyauth.openid.people.verify_id_jag import VerifiedIdJag
+from django_lazyauth.providers.base import Success
+from django_lazyauth.providers.openid import OpenIDProvider
 from django_lazyauth.toolkit.clients import Client
 from django_lazyauth.toolkit.models import AccessToken
 from django_lazyauth.vault.read import UpstreamCredential
@@ -37,7 +41,7 @@ from django_lazyauth.vault.read import UpstreamCredential
 #: Characters of one parameter, and of those that may be longer.
 MAX_PARAMETER_LENGTH: Final = 8 * 1024
 MAX_LENGTH_OF: Final = dict.fromkeys(
-    ("client_assertion", "request", "subject_token", "actor_token"), TOKEN_LIMIT
+    ("client_assertion", "request", "subject_token", "actor_token", "assertion"), TOKEN_LIMIT
 )
 #: The challenge for a client that failed to authenticate (RFC 6749 §5.2).
 REALM: Final = 'Basic realm="token"'
@@ -143,11 +147,29 @@ class Prepared:
         proof: Of a key, which the tokens are bound to. It holds; whether it was used before is not known yet. ``None``
             where the request holds none.
         upstream: The token of an upstream that the request is about; ``None`` for every other request.
+        asserted: Whom a provider speaks for, and how far; ``None`` for every other request.
     """
 
     by_key: Client | None = None
     proof: Proof | None = None
     upstream: UpstreamCredential | None = None
+    asserted: Asserted | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asserted:
+    """A provider's word for one of its people, checked.
+
+    Attributes:
+        issuer: Whose it is.
+        signed_in: The person, and how they signed in there.
+    """
+
+    provider: OpenIDProvider
+    policy: IdJagPolicy
+    issuer: str
+    granted: VerifiedIdJag
+    signed_in: Success
 
 
 # -- what comes back ---------------------------------------------------------------------------------------

@@ -31,9 +31,12 @@ from django_lazyauth.toolkit.signals import send_app_authorized
 
 from .aftermath import settle
 from .authorization_code import authorization_code
+from .checks import introduce
 from .client_credentials import client_credentials
 from .contract import Form, Grant, Outcome, Prepared, Raced, TokenAnswer, error_of, read_form
-from .delegation import upstream_token
+from .delegation import asserted, upstream_token
+from .delegation.id_jag import GRANT_TYPE as ID_JAG
+from .delegation.id_jag import id_jag
 from .delegation.token_exchange import GRANT_TYPE as TOKEN_EXCHANGE
 from .delegation.token_exchange import token_exchange
 from .device.device_code import device_code
@@ -49,9 +52,19 @@ GRANTS: Final[Mapping[str, Grant]] = {
     "client_credentials": client_credentials,
     clients.DEVICE_CODE: device_code,
     TOKEN_EXCHANGE: token_exchange,
+    ID_JAG: id_jag,
+}
+#: Grant type → whether it is on. The others always are.
+SWITCHES: Final[Mapping[str, Callable[[], bool]]] = {
+    clients.DEVICE_CODE: lambda: lazyauth_settings.device_flow is not None,
+    TOKEN_EXCHANGE: lambda: bool(lazyauth_settings.token_exchange),
+    ID_JAG: asserted.is_served,
 }
 #: Grant type → what of it needs the network.
-FETCHES: Final[Mapping[str, Callable[[Form, Prepared], Prepared]]] = {TOKEN_EXCHANGE: upstream_token.fetch}
+FETCHES: Final[Mapping[str, Callable[[Form, Prepared], Prepared]]] = {
+    TOKEN_EXCHANGE: upstream_token.fetch,
+    ID_JAG: asserted.fetch,
+}
 #: How often a grant is run that finds that a concurrent request wrote the same first.
 ATTEMPTS: Final = 3
 
@@ -86,24 +99,28 @@ def _answer(http_request: HttpRequest, labels: measure.Labels) -> TokenAnswer:
 
 
 def _grant_of(form: Form) -> Grant:
-    grant = served_grants().get(form.require("grant_type"))
-    if grant is None:
+    name = form.require("grant_type")
+    grant = GRANTS.get(name)
+    if grant is None or not _is_served(name):
         raise UnsupportedGrantType
     return grant
 
 
+def _is_served(grant_type: str) -> bool:
+    is_on = SWITCHES.get(grant_type)
+    return is_on is None or is_on()
+
+
 def served_grants() -> Mapping[str, Grant]:
     """Return the grants that some client may use. The metadata lists their types."""
-    off = set()
-    if lazyauth_settings.device_flow is None:
-        off.add(clients.DEVICE_CODE)
-    if not lazyauth_settings.token_exchange:
-        off.add(TOKEN_EXCHANGE)
-    return {name: grant for name, grant in GRANTS.items() if name not in off}
+    return {name: grant for name, grant in GRANTS.items() if _is_served(name)}
 
 
 def _prepare(form: Form, proof: Proof | None) -> Prepared:
     """Settle what needs the network or can be used once. No transaction is open."""
+    if form.get("grant_type") == ID_JAG:
+        # It may be the first that this site hears of the client.
+        introduce(form)
     prepared = Prepared(by_key=authenticate_by_key(form.credentials), proof=proof)
     fetch = FETCHES.get(form.get("grant_type"))
     return fetch(form, prepared) if fetch is not None else prepared

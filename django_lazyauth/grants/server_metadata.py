@@ -19,6 +19,8 @@ from django_lazyauth.toolkit.client_methods import BY_KEY, METHODS, PROVING_METH
 from django_lazyauth.toolkit.scopes import advertised_scopes
 from django_lazyauth.toolkit.settings import metadata_documents_enabled
 
+from .delegation.id_jag import GRANT_TYPE as ID_JAG
+from .delegation.id_jag import PROFILE
 from .endpoint import served_grants
 
 PROMPTS = ["none", "login", "consent", "select_account", "create"]
@@ -91,6 +93,7 @@ def server_metadata() -> dict[str, Any]:
         "response_types_supported": ["code"],
         "response_modes_supported": list(RESPONSE_MODES),
         "grant_types_supported": list(served_grants()),
+        **({"authorization_grant_profiles_supported": [PROFILE]} if ID_JAG in served_grants() else {}),
         "code_challenge_methods_supported": ["S256"],
         **_authentication(),
         "dpop_signing_alg_values_supported": list(allowed_algorithms(PROOF_ALGORITHMS)),

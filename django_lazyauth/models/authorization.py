@@ -319,11 +319,13 @@ class PendingAuthorization(LoggedSignIn):
                 name="lazyauth_pending_exchanged_has_user",
                 condition=~Q(status=Status.EXCHANGED) | Q(user__isnull=False, exchanged_at__isnull=False),
             ),
-            # A device proves with its code that it began the request, so it has no verifier (RFC 8628 §3.4).
+            # A device proves with its code that it began the request, so it has no verifier (RFC 8628 §3.4). On the
+            # word of an organisation there is no request, and nothing before the tokens.
             models.CheckConstraint(
                 name="lazyauth_pending_grant_needs",
                 condition=Q(Q(grant=GrantKind.CODE) & ~Q(code_challenge=""))
-                | Q(grant=GrantKind.DEVICE, code_challenge="", link_to__isnull=True),
+                | Q(grant=GrantKind.DEVICE, code_challenge="", link_to__isnull=True)
+                | Q(grant=GrantKind.ID_JAG, code_challenge="", status=Status.EXCHANGED, is_deferred=False),
             ),
             models.CheckConstraint(
                 name="lazyauth_pending_client_auth_known",

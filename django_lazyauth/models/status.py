@@ -20,3 +20,4 @@ class GrantKind(models.TextChoices):
 
     CODE = "code", _("code")
     DEVICE = "device", _("device code")
+    ID_JAG = "id_jag", _("word of an organisation")

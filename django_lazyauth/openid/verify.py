@@ -145,6 +145,37 @@ def verify_id_token(
     return identity
 
 
+def verify_assertion(
+    token: str, *, provider: ProviderDescriptor, keys: KeySet, types: Container[str], now: datetime
+) -> VerifiedIdentity:
+    """Check who signed *token*, that it is of one of *types* and good now, and return who it is about.
+
+    The caller checks for whom it is, and what it is for. The client secret signs none.
+
+    Raises:
+        IdTokenRejected: A check failed; ``reason`` names which one.
+    """
+    decoded = decode(token, limit=TOKEN_LIMIT)
+    claims = decoded.claims
+    if (key := _check_signature(decoded, provider, keys, types)) is None:
+        raise IdTokenRejected(Reason.ALGORITHM)
+    issuers, tenant = _check_issuer(claims, provider, key)
+    issued_at, expires_at = check_times(claims, now.timestamp())
+    return VerifiedIdentity(
+        issuer=issuers[0],
+        issuers=issuers,
+        tenant=tenant,
+        subject=_subject(provider.subject, claims),
+        sub=_subject(_SUB, claims),
+        issued_at=issued_at,
+        expires_at=expires_at,
+        auth_time=_check_auth_time(claims, now.timestamp(), None),
+        amr=methods(claims.get("amr")),
+        acr=context_class(claims.get("acr")),
+        claims=claims,
+    )
+
+
 def verify_logout_token(
     token: str, *, provider: ProviderDescriptor, keys: KeySet, now: datetime
 ) -> VerifiedLogout:

@@ -294,7 +294,7 @@ class OpenIDProvider(CodeFlow):
         def verify(published: Published) -> VerifiedIdentity:
             return self._verify(id_token, published, nonce, max_age, is_native=is_native)
 
-        return self._with_keys(verify, wait=wait)
+        return self.with_keys(verify, wait=wait)
 
     @sensitive_variables()
     def verify_logout(self, logout_token: str) -> VerifiedLogout:
@@ -305,13 +305,13 @@ class OpenIDProvider(CodeFlow):
                 logout_token, provider=published.descriptor, keys=published.stored.keys, now=timezone.now()
             )
 
-        verified = self._with_keys(verify, wait=True)
+        verified = self.with_keys(verify, wait=True)
         if isinstance(verified, Pending):
             raise ProviderUnavailable("not_ready", stage="keys")
         return verified
 
     @sensitive_variables()
-    def _with_keys(
+    def with_keys(
         self, verify: Callable[[Published], T], *, wait: bool, stage: str = "id_token"
     ) -> T | Pending:
         """Call *verify*, and once more with new keys if the stored ones verify nothing (I15)."""
@@ -370,7 +370,7 @@ class OpenIDProvider(CodeFlow):
             provider, keys = published.descriptor, published.stored.keys
             return verify_userinfo(token, provider=provider, keys=keys, issuers=issuers, now=timezone.now())
 
-        found = self._with_keys(verify, wait=True, stage="userinfo")
+        found = self.with_keys(verify, wait=True, stage="userinfo")
         if isinstance(found, Pending):
             raise ProviderUnavailable("not_ready", stage="keys")
         return found

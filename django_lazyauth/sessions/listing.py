@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils import timezone
 
-from django_lazyauth.models import PendingAuthorization, UpstreamToken
+from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.models import GrantKind, PendingAuthorization, UpstreamToken
 from django_lazyauth.tokens import family
 from django_lazyauth.toolkit import clients
 
@@ -44,6 +46,7 @@ class _Beginning:
     agent: str = ""
     network: str = ""
     mark: str = ""
+    grant: str = ""
 
 
 def sessions_of(user: AbstractBaseUser) -> list[Session]:
@@ -63,13 +66,20 @@ def sessions_of(user: AbstractBaseUser) -> list[Session]:
             mark=beginning.mark,
         )
         for member in members
+        if not _is_over(member, beginnings.get(member.token_family, nothing))
     ]
+
+
+def _is_over(member: Any, beginning: _Beginning) -> bool:
+    """Say whether a session on the word of an organisation has nothing left. It is never refreshed."""
+    lasts = lazyauth_settings.access_token_lifetime
+    return beginning.grant == GrantKind.ID_JAG and bool(member.created + lasts <= timezone.now())
 
 
 def _beginnings_of(session_ids: list[UUID]) -> dict[UUID, _Beginning]:
     upstream = UpstreamToken.objects.filter(session_id__in=session_ids).order_by("-pk")
     pending = PendingAuthorization.objects.filter(pk__in=session_ids)
     found = {pk: _Beginning(provider) for pk, provider in upstream.values_list("session_id", "provider")}
-    for pk, *rest in pending.values_list("pk", "provider", "agent", "network", "browser_mark"):
+    for pk, *rest in pending.values_list("pk", "provider", "agent", "network", "browser_mark", "grant"):
         found[pk] = _Beginning(*rest)
     return found

@@ -191,7 +191,7 @@ def find_bearer_beside_client(
     token: str, client_id: str
 ) -> tuple[Bearer | None, Authentication, clients.Client | None]:
     """Return the bearer of *token*, how its person signed in, and the client *client_id*, which need not be the
-    token's. One query for all; an opaque token of no known session costs up to three more.
+    token's. One query for all; an opaque token that is bound or handed on costs up to three more.
 
     If the client is unknown, no token is looked up. Of the bearer only :data:`DESCRIBED` is loaded, and of its user
     and client the names, and whether they are active. Django loads the rest when it is asked for.
@@ -217,18 +217,20 @@ def find_bearer_beside_client(
         bearer = None
     if bearer is not None and claims is not None:
         bearer = replace(bearer, act=named_actor(claims), noted_session=named_session(claims))
-    elif bearer is not None and bearer.user is not None and authentication == Authentication():
-        bearer, authentication = _as_handed_on(bearer)
+    elif bearer is not None and known[0] is not None:
+        bearer, authentication = _as_handed_on(bearer, authentication)
     return bearer, authentication, client
 
 
-def _as_handed_on(bearer: Bearer) -> tuple[Bearer, Authentication]:
-    """Return *bearer* with who acts, if its token was given for another, and how the person of that one signed in."""
+def _as_handed_on(bearer: Bearer, authentication: Authentication) -> tuple[Bearer, Authentication]:
+    """Return *bearer* with who acts, if somebody does, and how the person of an exchanged token signed in."""
     using = router.db_for_write(TokenFacts)
     facts = TokenFacts.objects.using(using).filter(token_checksum=bearer.access_token.token_checksum).first()
     if facts is None or facts.act is None:
-        return bearer, Authentication()
-    return replace(bearer, act=facts.act, noted_session=facts.session_id), bearer.load_authentication()
+        return bearer, authentication
+    if authentication == Authentication():
+        authentication = bearer.load_authentication()
+    return replace(bearer, act=facts.act, noted_session=facts.session_id), authentication
 
 
 @sensitive_variables()

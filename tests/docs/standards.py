@@ -43,7 +43,12 @@ STANDARDS: Final = (
     Standard("RFC 7592", "Managing a registration", "yes"),
     Standard("RFC 7636", "PKCE", "S256, always", "plain"),
     Standard("RFC 7662", "Introspection", "yes"),
-    Standard("RFC 7523", "JWTs of clients", "§2.2, client authentication", "§2.1, as a grant"),
+    Standard(
+        "RFC 7523",
+        "JWTs of clients",
+        "§2.2, client authentication; §2.1 as a grant, where `id_jag` is set",
+        "other JWTs as a grant",
+    ),
     Standard("RFC 8252", "Native apps", "loopback at any port, schemes in reverse-DNS form"),
     Standard("RFC 8414", "Metadata of the server", "yes", "signed metadata"),
     Standard("RFC 8628", "Devices without a browser", "where `DEVICE_FLOW` is on"),

@@ -24,7 +24,7 @@ from tests.api.test_sso_and_identities import CSRF, send, token_for
 from tests.api.test_sso_and_identities import sign_in as signed_in_browser
 from tests.clients.conftest import CONFIDENTIAL, PUBLIC, Registrar
 from tests.conftest import CONFIDENTIAL_SECRET, register
-from tests.support import delegation, devices
+from tests.support import delegation, devices, id_jags
 from tests.support.client_keys import ClientKey, give_keys
 from tests.support.dpop import ProofKey
 from tests.support.journey import (
@@ -375,6 +375,18 @@ def upstream_exchange(world: World) -> Attempt:
     return attempt
 
 
+def id_jag(world: World) -> Attempt:
+    """A new person is written on the word of their organisation."""
+    client_id = f"agent-{next(_numbers)}"
+    delegation.confidential(client_id)
+    world.configure(id_jag=id_jags.POLICY | {"clients": [client_id], "scopes": ["email"]})
+    text = id_jags.assertion(
+        world.upstream, sub=f"person-{next(_numbers)}", client_id=client_id, scope="email"
+    )
+    sent = partial(id_jags.bring, text, client_id=client_id, browser=quiet())
+    return Attempt(sent, [text, CONFIDENTIAL_SECRET], may_answer=True)
+
+
 def userinfo(world: World) -> Attempt:
     token = world.tokens(world.client())["access_token"]
     bearer = {"authorization": f"Bearer {token}"}
@@ -493,6 +505,7 @@ PATHS: dict[str, Callable[[World], Attempt]] = {
     "registration DELETE": _managing("DELETE"),
     "token exchange": token_exchange,
     "upstream exchange": upstream_exchange,
+    "ID-JAG": id_jag,
     "introspection": _with_token("/introspect"),
     "userinfo": userinfo,
     "upstream tokens": upstream_tokens,

@@ -6,6 +6,7 @@ from .mutation import Mutation
 
 EXCHANGE = "delegation/test_exchange.py::"
 UPSTREAM = "delegation/test_upstream_token.py::"
+ID_JAG = "delegation/test_id_jag.py::"
 ROOM = "grants/delegation/"
 
 MUTATIONS = (
@@ -80,6 +81,42 @@ MUTATIONS = (
         "    if needed is None:",
         (UPSTREAM + "test_i26_the_person_has_to_have_allowed_the_scope_and_the_operator_the_upstream",),
         "An upstream's token is given where the person allowed the scope.",
+        "I26",
+    ),
+    Mutation(
+        "id-jag-once",
+        ROOM + "id_jag.py",
+        '        code_digest=use_digest("id_jag", asserted.issuer, token_id),',
+        '        code_digest=use_digest("id_jag", asserted.issuer, secrets.token_hex()),',
+        (ID_JAG + "test_i25_an_assertion_is_good_once_and_a_refusal_uses_none_up",),
+        "An assertion of an organisation is good once.",
+        "I25",
+    ),
+    Mutation(
+        "id-jag-audience",
+        "openid/people/verify_id_jag.py",
+        '    if audiences(claims.get("aud")) != (audience,):',
+        '    if audience not in audiences(claims.get("aud")):',
+        (ID_JAG + "test_i25_an_assertion_that_is_wrong_in_one_respect_writes_nobody",),
+        "An assertion is for this server alone.",
+        "I25",
+    ),
+    Mutation(
+        "id-jag-client",
+        "openid/people/verify_id_jag.py",
+        '    if claims.get("client_id") != client_id:',
+        "    if False:",
+        (ID_JAG + "test_i25_an_assertion_that_is_wrong_in_one_respect_writes_nobody",),
+        "An assertion is for the client that it names.",
+        "I25",
+    ),
+    Mutation(
+        "id-jag-named-clients",
+        ROOM + "asserted.py",
+        "    if client.client_id not in policy.clients:",
+        "    if False:",
+        (ID_JAG + "test_i26_only_clients_that_the_operator_named_come_with_it",),
+        "Clients come with an organisation's word where the operator named them.",
         "I26",
     ),
     Mutation(

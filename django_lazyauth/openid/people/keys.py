@@ -13,6 +13,7 @@ from django_lazyauth.openid.provider_kinds import FLAG, Key, Kind, choice
 from django_lazyauth.openid.rules import Path, Rule, parse_path, reader
 
 from . import kinds
+from .id_jag import ID_JAG, IdJagPolicy
 
 NonceHash = Literal["sha256"]
 GroupsMode = Literal["mirror", "add"]
@@ -138,6 +139,15 @@ PEOPLE_KEYS: Final = (
         (),
     ),
     Key(
+        "id_jag",
+        ID_JAG,
+        "Which clients get tokens [on its word alone](concepts/id-jag.md), without a page: `clients`, `scopes` and "
+        "`resources`.",
+        None,
+        default_text="none",
+        types=("oidc",),
+    ),
+    Key(
         "accounts_of",
         kinds.ACCOUNTS_OF,
         "Another provider of the same issuer, whose accounts [these are too](#two-providers-of-one-issuer). `False`: "
@@ -158,6 +168,7 @@ class PeopleConfig(TypedDict, total=False):
     nonce_hash: NonceHash | None
     allow: Mapping[str, list[str | int | bool] | tuple[str | int | bool, ...]] | None
     tenants: list[str] | tuple[str, ...] | None
+    id_jag: Mapping[str, Any] | None
     accounts_of: str | Literal[False] | None
     legacy_subjects: Sequence[str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any]] | None
     user_fields: Mapping[str, str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | None] | None
@@ -181,6 +192,7 @@ class People:
     allow: tuple[tuple[Path, tuple[str | int | bool, ...]], ...] = ()
     tenants: tuple[str, ...] = ()
     legacy_subjects: tuple[Rule, ...] = ()
+    id_jag: IdJagPolicy | None = None
     accounts_of: str | Literal[False] = ""
     user_fields: tuple[tuple[str, Rule], ...] = STANDARD_FIELDS
     sync: Any = "import"
