@@ -413,4 +413,13 @@ MUTATIONS = (
         ("kit/test_background.py::test_no_more_work_of_a_share_runs_at_the_same_time_than_it_allows",),
         "Slow hosts of strangers leave threads to others.",
     ),
+    Mutation(
+        "logo-is-a-picture",
+        "clients/shown/logo.py",
+        '    media_type = media_type_of(answer.body) if answer.ok else ""',
+        '    media_type = media_type_of(answer.body) or "text/html"',
+        ("clients/test_client_logos.py::test_only_a_small_picture_is_kept",),
+        "Bytes of a stranger from our own origin are pictures and nothing else.",
+        "I14",
+    ),
 )
