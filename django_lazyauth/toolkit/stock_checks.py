@@ -39,7 +39,7 @@ def is_used() -> bool:
     """Say whether a view, a decorator, a middleware or an authentication of django-oauth-toolkit serves requests."""
     if any(path.startswith(f"{PACKAGE}.") for path in settings.MIDDLEWARE):
         return True
-    views = _views(get_resolver())
+    views = _views(get_resolver()) if getattr(settings, "ROOT_URLCONF", None) else ()
     return any(_is_theirs(module) for view in views for module in _modules(view))
 
 

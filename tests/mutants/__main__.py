@@ -78,7 +78,8 @@ class Copy:
     def run(self, mutation: Mutation) -> Run:
         """Run the tests of *mutation* while it is applied."""
         options: tuple[str, ...] = ("--create-db",)
-        if mutation.database == "sqlite" and not mutation.changes_tables:
+        # There are no tables where no test of this run has touched the database.
+        if mutation.database == "sqlite" and not mutation.changes_tables and self.pristine.exists():
             shutil.copy2(self.pristine, self.database)
             options = ("--reuse-db",)
         with self._mutated(mutation):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import subprocess
 import sys
@@ -11,23 +12,17 @@ import pytest
 
 from django_lazyauth.checks import check_deployment
 from tests.support.celery_workers import WORKER, broker, stop, wait_for
-from tests.support.fresh_project import FreshProject
+from tests.support.fresh_project import ROOT, FreshProject
 
 __all__ = ["broker"]
 
 # Each starts processes, and each of them imports Django.
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
-CELERY = """
-import os
-
-from celery import Celery
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
-app = Celery("mysite")
-app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks()
-"""
+#: As the page shows it.
+CELERY = re.search(
+    r"^```python\n(.*?)^```", (ROOT / "docs/how-to/periodic-jobs.md").read_text(), re.DOTALL | re.MULTILINE
+)[1]
 #: At the end of it, so that the test does not wait for five minutes.
 OFTEN = """
 from datetime import timedelta
