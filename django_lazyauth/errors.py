@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 _ERROR_CODE: Final = re.compile(r"[a-z_]{1,64}")
 #: What no ``error_description`` may hold. A host's own words, or a value in ours, may bring it.
@@ -37,9 +37,9 @@ class OAuthError(LazyAuthError):
         self.debug = debug
         super().__init__(self.description or self.error)
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, Any]:
         """Return the members of the JSON error response (RFC 6749 §5.2)."""
-        body = {"error": self.error}
+        body: dict[str, Any] = {"error": self.error}
         if self.description:
             body["error_description"] = self.description
         return body
@@ -118,6 +118,28 @@ class AccessDenied(OAuthError):
     """The person or the server refused the request (RFC 6749 §4.1.2.1)."""
 
     error = "access_denied"
+
+
+class InsufficientUserAuthentication(OAuthError):
+    """The person has to sign in anew, or more strongly, for this (RFC 9470 §3).
+
+    Attributes:
+        acr_values: How strongly: one of these classes; empty: as before.
+        max_age: Seconds that their sign-in may be old; ``None``: as old as it is.
+    """
+
+    error = "insufficient_user_authentication"
+
+    def __init__(
+        self, description: str = "", *, acr_values: tuple[str, ...] = (), max_age: int | None = None
+    ) -> None:
+        self.acr_values = acr_values
+        self.max_age = max_age
+        super().__init__(description)
+
+    def as_dict(self) -> dict[str, Any]:
+        named = {"acr_values": " ".join(self.acr_values)} if self.acr_values else {}
+        return {**super().as_dict(), **named, **({} if self.max_age is None else {"max_age": self.max_age})}
 
 
 class AuthorizationPending(OAuthError):

@@ -151,14 +151,20 @@ def check_assertion_clients(
 def check_exchanging_clients(
     app_configs: Any, *, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Report names in ``TOKEN_EXCHANGE`` that are no client which proves itself: they get nothing."""
+    """Report clients in ``TOKEN_EXCHANGE`` and ``ID_JAG_AUDIENCES`` that do not prove themselves: they get nothing."""
+    audiences = (readable("id_jag_audiences") or {}).values()
+    named = {
+        "TOKEN_EXCHANGE": list(readable("token_exchange") or ()),
+        "ID_JAG_AUDIENCES": [name for terms in audiences for name in terms.clients],
+    }
     return [
         Error(
-            f'LAZYAUTH["TOKEN_EXCHANGE"] names {name!r}, which is no client that proves itself.',
+            f'LAZYAUTH["{setting}"] names {name!r}, which is no client that proves itself.',
             hint="Make a confidential client with this id.",
             id="lazyauth.E025",
         )
-        for name, row in _clients(readable("token_exchange") or (), databases).items()
+        for setting, names in named.items()
+        for name, row in _clients(names, databases).items()
         if row is None or not must_prove(row)
     ]
 

@@ -234,8 +234,10 @@ def check_id_jags() -> Iterator[CheckMessage]:
                 f"{count} providers with id_jag have the issuer {issuer}: which of them speaks is not clear.",
                 id="lazyauth.E026",
             )
-        if issuer == readable("issuer"):
-            yield Error("A provider with id_jag is this site itself.", id="lazyauth.E026")
+    if readable("issuer") in {*issuers, *(readable("id_jag_audiences") or ())}:
+        yield Error(
+            "A provider with id_jag, or an entry of ID_JAG_AUDIENCES, is this site.", id="lazyauth.E026"
+        )
 
 
 def check_named_providers() -> Iterator[CheckMessage]:

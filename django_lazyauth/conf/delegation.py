@@ -49,6 +49,31 @@ class ExchangePolicy(Table):
             raise Refused('must have "audiences" or "upstreams"', (self.setting,))
 
 
+@dataclass(frozen=True, slots=True)
+class IdJagAudience(Table):
+    """What this site says of its people to one other server, as their organisation."""
+
+    setting = "ID_JAG_AUDIENCES"
+
+    clients: Mapping[str, str] = row(
+        kinds.pairs("a dict of client ids to client ids", kinds.text),
+        "Id of a client here → its id there. A client whose id is the URL of its document has the same.",
+    )
+    scopes: tuple[str, ...] = row(
+        kinds.items("a list of scopes", scope), "The scopes there that clients may have at most."
+    )
+    resources: tuple[str, ...] = row(INDICATORS, "The resources there that clients may have them for.")
+
+
+_AUDIENCE = Kind("a dict", from_dict(IdJagAudience))
+
+
+def _audiences(value: Any) -> Mapping[str, IdJagAudience]:
+    given = kinds.mapping(value)
+    kinds.wanted(all(kinds.text(issuer).startswith("https://") for issuer in given))
+    return {kinds.text(name): read(_AUDIENCE, one, place) for place, (name, one) in enumerate(given.items())}
+
+
 _POLICY = Kind("a dict", from_dict(ExchangePolicy))
 
 
@@ -67,6 +92,19 @@ class DelegationRows:
         "[on the word of a domain's provider](concepts/id-jag.md).",
         default=None,
         default_text="none",
+    )
+    id_jag_audiences: Setting[Mapping[str, IdJagAudience]] = Setting(
+        Kind("a dict of https issuers to dicts", _audiences),
+        "Issuer of another server → what this site, as the organisation of its people, lets clients have there "
+        "[without a page](concepts/id-jag.md#as-the-organisation). See below.",
+        default={},
+    )
+    id_jag_policy = Setting(
+        kinds.optional(kinds.CODE),
+        "A function of user, client, audience, resources and scopes. It returns the scopes that this person may have "
+        "there, or raises `AccessDenied` or `InsufficientUserAuthentication`.",
+        default=None,
+        default_text="all of them",
     )
     token_exchange: Setting[Mapping[str, ExchangePolicy]] = Setting(
         Kind("a dict of client ids to dicts", _policies),

@@ -57,7 +57,7 @@ GRANTS: Final[Mapping[str, Grant]] = {
 #: Grant type → whether it is on. The others always are.
 SWITCHES: Final[Mapping[str, Callable[[], bool]]] = {
     clients.DEVICE_CODE: lambda: lazyauth_settings.device_flow is not None,
-    TOKEN_EXCHANGE: lambda: bool(lazyauth_settings.token_exchange),
+    TOKEN_EXCHANGE: lambda: bool(lazyauth_settings.token_exchange or lazyauth_settings.id_jag_audiences),
     ID_JAG: asserted.is_served,
 }
 #: Grant type → what of it needs the network.

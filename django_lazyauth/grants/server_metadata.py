@@ -21,6 +21,7 @@ from django_lazyauth.toolkit.settings import metadata_documents_enabled
 
 from .delegation.id_jag import GRANT_TYPE as ID_JAG
 from .delegation.id_jag import PROFILE
+from .delegation.issue_id_jag import ID_JAG as ID_JAG_TYPE
 from .endpoint import served_grants
 
 PROMPTS = ["none", "login", "consent", "select_account", "create"]
@@ -78,6 +79,16 @@ def _requests() -> dict[str, Any]:
     return found
 
 
+def _delegation() -> dict[str, Any]:
+    """Return which words for people are taken and given (draft-ietf-oauth-identity-assertion-authz-grant §7.2)."""
+    found: dict[str, Any] = {}
+    if ID_JAG in served_grants():
+        found["authorization_grant_profiles_supported"] = [PROFILE]
+    if lazyauth_settings.id_jag_audiences:
+        found["identity_chaining_requested_token_types_supported"] = [ID_JAG_TYPE]
+    return found
+
+
 def server_metadata() -> dict[str, Any]:
     """Return the authorization server metadata (RFC 8414 §2, OpenID Connect Discovery §3)."""
     endpoints = {member: url for member, name in ENDPOINTS.items() if (url := endpoint_url(name))}
@@ -93,7 +104,7 @@ def server_metadata() -> dict[str, Any]:
         "response_types_supported": ["code"],
         "response_modes_supported": list(RESPONSE_MODES),
         "grant_types_supported": list(served_grants()),
-        **({"authorization_grant_profiles_supported": [PROFILE]} if ID_JAG in served_grants() else {}),
+        **_delegation(),
         "code_challenge_methods_supported": ["S256"],
         **_authentication(),
         "dpop_signing_alg_values_supported": list(allowed_algorithms(PROOF_ALGORITHMS)),

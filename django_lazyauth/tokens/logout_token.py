@@ -34,11 +34,13 @@ class Hint:
         subject: The user who signed in.
         client_id: The client that the token was made for.
         session_id: The session of the token. ``None`` in tokens from before this app.
+        expires_at: Seconds since the epoch. It may be long ago.
     """
 
     subject: str
     client_id: str
     session_id: uuid.UUID | None
+    expires_at: float = 0
 
 
 def read_hint(token: str) -> Hint | None:
@@ -54,7 +56,7 @@ def read_hint(token: str) -> Hint | None:
         audience = audience[0] if len(audience) == 1 else None
     if not isinstance(subject, str) or not isinstance(audience, str):
         return None
-    return Hint(subject, audience, _session_id(claims.get("sid")))
+    return Hint(subject, audience, _session_id(claims.get("sid")), float(claims["exp"]))
 
 
 def _verified_claims(token: str) -> dict[str, Any] | None:

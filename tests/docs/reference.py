@@ -16,7 +16,7 @@ from typing import Any
 
 import django
 
-from django_lazyauth.conf.delegation import ExchangePolicy
+from django_lazyauth.conf.delegation import ExchangePolicy, IdJagAudience
 from django_lazyauth.conf.kinds import in_words
 from django_lazyauth.conf.nested import (
     Chain,
@@ -44,6 +44,7 @@ NESTED: dict[str, type[Table]] = {
         DeviceFlow,
         DpopSettings,
         ExchangePolicy,
+        IdJagAudience,
         ProtectedResource,
         ResourceServerSettings,
         ScopeSettings,

@@ -18,6 +18,7 @@ from django_lazyauth.tokens.writes import Insert, LostRace, Update
 from ..contract import Form, Outcome, Prepared, TokenAnswer
 from ..proof import thumbprint_of, write
 from .delegation import ACCESS_TOKEN, Delegation, actors, audience, delegation_of, scopes
+from .issue_id_jag import ID_JAG, issue_id_jag
 from .upstream_token import named_upstream, upstream_answer
 
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -25,6 +26,8 @@ GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 def token_exchange(form: Form, prepared: Prepared) -> Outcome:
     """Answer a request to exchange a token (RFC 8693 §2)."""
+    if form.get("requested_token_type") == ID_JAG:
+        return issue_id_jag(form, prepared)
     delegation = delegation_of(form, prepared)
     if named_upstream(form):
         return upstream_answer(form, prepared, delegation)
