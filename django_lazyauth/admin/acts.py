@@ -79,6 +79,9 @@ class HasActs(SoundInput):
     """An admin of rows that acts are done to."""
 
     change_form_template = "django_lazyauth/admin/acts.html"
+    #: Names of foreign keys, as the search of our lists has them.
+    user_fields: tuple[str, ...] = ()
+    client_fields: tuple[str, ...] = ()
 
     def acts(self) -> Sequence[Act]:
         """Return the acts of these rows."""
@@ -172,7 +175,7 @@ class HasActs(SoundInput):
             **self.admin_site.each_context(request),
             "title": act.label,
             "warning": act.warning,
-            "rows": rows[:NAMED],
+            "rows": [self.name_of(row) for row in rows[:NAMED]],
             "further": max(0, len(rows) - NAMED),
             "counted": act.count(rows) if act.count is not None else "",
             "act": act.name,
@@ -184,6 +187,11 @@ class HasActs(SoundInput):
             "back_url": self._url("changelist") if keys else self._back(rows[0]),
         }
         return TemplateResponse(request, "django_lazyauth/admin/act.html", context)
+
+    def name_of(self, row: Any) -> str:
+        """Return how a confirmation names *row*: whom and what it concerns, before its id."""
+        known = (getattr(row, field) for field in (*self.user_fields, *self.client_fields))
+        return " · ".join([*(str(one) for one in known if one is not None), str(row)])
 
     def _do(self, request: HttpRequest, act: Act, rows: list[Any]) -> HttpResponseBase | None:
         reason = " ".join(request.POST.get("reason", "").split())[:REASON_LENGTH]

@@ -36,7 +36,7 @@ class DeviceAuthorizationAdmin(HasActs, ReadOnlyAdmin):
 
     hidden = ("device_digest", "user_digest", "shown_code", "jkt")
     is_deletable = False
-    list_display = ("id", "client", "status", "network", "scope", "created_at", "expires_at")
+    list_display = ("client", "status", "network", "scope", "created_at", "expires_at", "id")
     list_filter = (StatusFilter,)
     list_select_related = ("client",)
     client_fields = ("client",)

@@ -48,7 +48,7 @@ class ClientSessionAdmin(EndsSessions):
 
     hidden = HIDDEN
     is_deletable = False
-    list_display = ("session_id", "user", "client", "provider", "grant", "exchanged_at", "last_used_at")
+    list_display = ("user", "client", "provider", "grant", "exchanged_at", "last_used_at", "session_id")
     list_filter = (ProviderFilter, "grant")
     list_select_related = ("user", "client")
     uuid_fields, client_fields, user_fields = ("session_id",), ("client",), ("user",)
@@ -137,13 +137,16 @@ class EndingJobAdmin(ReadOnlyAdmin):
         is_over = job.finished_at is not None
         context["bar_max"] = max(job.found, job.ended, 1)
         context["bar_value"] = context["bar_max"] if is_over else job.ended
-        return super().render_change_form(request, context, *args, **kwargs)
+        response = super().render_change_form(request, context, *args, **kwargs)
+        if not is_over:
+            response.headers["Refresh"] = "3"
+        return response
 
 
 @admin.register(DeferredRegistration)
 class DeferredRegistrationAdmin(ReadOnlyAdmin):
     hidden = ("commit",)
-    list_display = ("pending_id", "provider", "created_at")
+    list_display = ("provider", "created_at", "pending_id")
     list_filter = (ProviderFilter,)
     uuid_fields = ("pending_id",)
 
@@ -162,13 +165,13 @@ class LogoutDeliveryAdmin(HasActs, ReadOnlyAdmin):
 
     is_deletable = False
     list_display = (
-        "session_id",
         "client",
         "state",
         "attempts",
         "next_attempt_at",
         "last_error",
         "created_at",
+        "session_id",
     )
     list_filter = ("state",)
     list_select_related = ("client",)

@@ -49,17 +49,17 @@ REVOKE: Final = Act(
 
 class AccessTokenAdmin(_Tokens):
     hidden = ("token", "token_checksum")
-    list_display = ("pk", "user", "application", "scope", "created", "expires")
+    list_display = ("user", "application", "scope", "created", "expires", "pk")
 
 
 class RefreshTokenAdmin(_Tokens):
     hidden = ("token", "token_checksum")
-    list_display = ("pk", "user", "application", "token_family", "created", "revoked")
+    list_display = ("user", "application", "created", "revoked", "token_family", "pk")
 
 
 class IDTokenAdmin(EndsSessions):
     is_deletable = False
-    list_display = ("jti", "user", "application", "created", "expires")
+    list_display = ("user", "application", "created", "expires", "jti")
     list_select_related = _Tokens.list_select_related
     client_fields, user_fields = _Tokens.client_fields, _Tokens.user_fields
 
@@ -68,7 +68,7 @@ class GrantAdmin(ReadOnlyAdmin):
     """Codes of django-oauth-toolkit's own views. Who deletes one ends it."""
 
     hidden = ("code", "code_challenge", "nonce", "claims")
-    list_display = ("pk", "user", "application", "scope", "expires")
+    list_display = ("user", "application", "scope", "expires", "pk")
     list_select_related = _Tokens.list_select_related
     client_fields, user_fields = _Tokens.client_fields, _Tokens.user_fields
 
@@ -85,7 +85,7 @@ toolkit.replace_grant_admin(GrantAdmin)
 @admin.register(UpstreamToken)
 class UpstreamTokenAdmin(ReadOnlyAdmin):
     hidden = ("ticket", "access_token", "refresh_token", "id_token", "lease")
-    list_display = ("session_id", "provider", "user", "client", "grant", "updated_at")
+    list_display = ("user", "provider", "client", "grant", "updated_at", "session_id")
     list_filter = (ProviderFilter,)
     list_select_related = ("user", "client", "grant")
     uuid_fields, client_fields, user_fields = ("session_id",), ("client",), ("user",)
@@ -108,15 +108,15 @@ class UpstreamGrantAdmin(ReadOnlyAdmin):
     is_deletable = False
     hidden = ("access_token", "refresh_token", "lease")
     list_display = (
-        "id",
-        "provider",
         "user",
+        "provider",
         "subject",
         "is_standing",
         "state",
         "expires_at",
         "version",
         "updated_at",
+        "id",
     )
     list_filter = (NotLiveAtFilter, "state")
     list_select_related = ("user",)
