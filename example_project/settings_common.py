@@ -88,4 +88,4 @@ REST_FRAMEWORK = {
 }
 
 #: The password provider: what a site offers besides its upstreams.
-PASSWORD_PROVIDER = {"type": "password", "display_name": "E-mail and password"}
+PASSWORD_PROVIDER = {"type": "password"}

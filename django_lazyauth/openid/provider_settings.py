@@ -92,8 +92,8 @@ KEYS: Final = (
     Key(
         "display_name",
         kinds.shown_text(64),
-        "The text of the button.",
-        default_text="the name of the entry",
+        "The text of the button. It may be a lazy translation.",
+        default_text='the name of the entry; "E-mail and password" of a password provider',
         types=TYPES,
     ),
     Key(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 from uuid import UUID
 
 from django.templatetags.static import static
+from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString, mark_safe
 
@@ -210,6 +211,8 @@ class Provider:
     is_upstream: ClassVar[bool] = True
     #: Whether somebody who is signed in can add it to their account on pages of ours.
     is_set_here: ClassVar[bool] = False
+    #: The text of the button where the entry has none; empty: the entry's name.
+    default_name: ClassVar[str | Promise] = ""
 
     def __init__(self, name: str, config: Mapping[str, Any]) -> None:
         self.name = name
@@ -218,7 +221,8 @@ class Provider:
     @property
     def display_name(self) -> str:
         """The text of the button."""
-        return str(self.config.get("display_name") or self.name.replace("-", " ").replace("_", " ").title())
+        name = self.name.replace("-", " ").replace("_", " ").title()
+        return str(self.config.get("display_name") or self.default_name or name)
 
     @property
     def logo(self) -> str:

@@ -127,6 +127,7 @@ class Challenge:
 class PasswordProvider(Provider):
     """E-mail address and password; the address is the subject, proven by an e-mailed code."""
 
+    default_name = _("E-mail and password")
     is_upstream: ClassVar[bool] = False
     emits_commit: ClassVar[bool] = True
     is_set_here: ClassVar[bool] = True

@@ -18,6 +18,7 @@ from django.core.cache import cache
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 from oauth2_provider.models import (
     get_access_token_model,
     get_application_model,
@@ -40,7 +41,9 @@ SafeMetadataFetcher: Any = cimd.SafeMetadataFetcher
 logger = logging.getLogger("django_lazyauth.registration")
 
 #: What a person reads. The client, which nothing is known of, is told nothing.
-NOT_NOW = "The description of this application cannot be read at the moment. Try again in a few minutes."
+NOT_NOW = gettext_noop(
+    "The description of this application cannot be read at the moment. Try again in a few minutes."
+)
 ACCEPT = "application/json, application/*+json"
 
 

@@ -38,10 +38,10 @@ from .choose import chosen_provider, typed_address
 from .client_card import client_card, name_of_provider, name_of_user, scope_lines
 from .design.agent import agent_words
 from .flow import send
-from .page import ErrorKind, go, page_view, show, show_error
+from .page import ErrorKind, account_url, go, page_view, show, show_error
 from .personal import data, password
 from .personal.questions import question_of
-from .personal.telling import messages_of, url_after
+from .personal.telling import messages_of, url_after, words_after
 
 #: Sessions that one page lists.
 PAGE_LENGTH: Final = 50
@@ -82,6 +82,7 @@ def _take_form(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
             "asked": asked,
             "action": request.POST["action"],
             "post_url": reverse("lazyauth:account"),
+            "back_url": account_url(section=asked.section),
             "form_token": _form_token(request, user),
         }
         return show(request, "django_lazyauth/account_confirm.html", context)
@@ -89,8 +90,13 @@ def _take_form(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
         done = act(request, user)
     except identities.ReauthenticationRequired:
         done = "again"
+    name = asked.name if asked else ""
+    if done == "unlinked" and browser.current_user(request) is None:
+        # It was the account that this browser was signed in with.
+        said = {"said": words_after(done, name), "sign_in_url": reverse("lazyauth:account-sign-in")}
+        return show(request, "django_lazyauth/signed_out.html", said)
     if isinstance(done, str):
-        return go(url_after(user, done, asked.name if asked else ""))
+        return go(url_after(user, done, name))
     return done
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from django_lazyauth.clients.redirects import host_of, is_on_device
 from django_lazyauth.conf import lazyauth_settings
@@ -20,6 +20,8 @@ from django_lazyauth.toolkit import clients
 from .design.client_logo import logo_url
 
 MAX_NAME_LENGTH = 80
+#: The heading of scopes that have no group, below those that have one.
+OTHER = gettext_noop("Other")
 #: Removed from names: controls, invisible format characters (bidi overrides), surrogates and private use.
 HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 
@@ -64,6 +66,9 @@ class ScopeGroup:
 
 def client_card(client: Any, redirect_uri: str = "") -> ClientCard:
     """Return what to show of *client*; without *redirect_uri*, the host of its first one."""
+    if client.client_id == clients.ACCOUNT_CLIENT_ID:
+        # Our own page. Its row is named after the host.
+        return ClientCard(lazyauth_settings.site_name, "", is_unverified=False, is_on_device=False)
     said = unicodedata.normalize("NFC", client.name or client.client_id)
     name = "".join(
         character for character in said if unicodedata.category(character) not in HIDDEN_CATEGORIES
@@ -89,15 +94,24 @@ def _links_of(client: Any) -> dict[str, str]:
 
 
 def scope_groups(scopes: list[str] | tuple[str, ...]) -> list[ScopeGroup]:
-    """Return the scopes as the consent page shows them: what is sensitive first, then by group, in their order."""
+    """Return the scopes as the consent page shows them: what is sensitive first, then by group, in their order.
+
+    What has no group would read as part of the group above it: it stands last of its weight then, below a heading.
+    """
     rows = lazyauth_settings.scopes
     groups: dict[tuple[bool, str], list[tuple[str, str]]] = {}
     for scope, words in scope_lines(scopes):
         row = rows.get(scope)
         key = (row is not None and row.weight == "sensitive", str(row.group) if row else "")
         groups.setdefault(key, []).append((scope, words))
-    ordered = sorted(groups.items(), key=lambda item: not item[0][0])
-    return [ScopeGroup(heading, is_sensitive, lines) for (is_sensitive, heading), lines in ordered]
+    first: list[ScopeGroup] = []
+    last: list[ScopeGroup] = []
+    for (is_sensitive, heading), lines in sorted(groups.items(), key=lambda item: not item[0][0]):
+        if heading or not any(group.heading for group in first):
+            first.append(ScopeGroup(heading, is_sensitive, lines))
+        else:
+            last.append(ScopeGroup(OTHER, is_sensitive, lines))
+    return sorted(first + last, key=lambda group: not group.is_sensitive)
 
 
 def card_of(asked: Any) -> ClientCard:

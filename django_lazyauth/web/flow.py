@@ -169,6 +169,7 @@ def show_waiting(request: HttpRequest, pending: PendingAuthorization, waiting: P
     given = again.get("waited", "")
     waited = min(int(given), len(PAUSES)) if given.isascii() and given.isdigit() and len(given) < 3 else 0
     again["waited"] = str(waited + 1)
+    again_url = f"?{again.urlencode()}"
     pause = max(PAUSES[waited], waiting.retry_after) if waited < len(PAUSES) else 0
     response = show(
         request,
@@ -178,11 +179,14 @@ def show_waiting(request: HttpRequest, pending: PendingAuthorization, waiting: P
             "client": card_of(pending),
             "pause": pause,
             "is_first": waited == 0,
-            "again_url": f"?{again.urlencode()}",
+            "again_url": again_url,
             "choices_url": reverse("lazyauth:flow", args=[pending.pk]),
         },
         ui_locales=pending.ui_locales,
         status=202,
     )
     response.headers["Retry-After"] = str(pause or PAUSES[-1])
+    if pause:
+        # Does what <meta http-equiv="refresh"> does, which checkers of accessibility refuse on any page.
+        response.headers["Refresh"] = f"{pause}; url={again_url}"
     return response

@@ -229,6 +229,7 @@ def show_error(
     context = {
         "heading": heading,
         "message": message,
+        "is_calm": kind is ErrorKind.CANCELLED,
         "technical": technical,
         "what_next": "" if way_on else what_next,
         "way_on": way_on,
@@ -318,7 +319,9 @@ def content_security_policy() -> str:
     """
     styles = _static_sources()
     pictures = f"{styles} {logo}" if (logo := logo_origin()) else styles
-    return f"default-src 'none'; style-src {styles}; img-src {pictures} data:; base-uri 'none'; frame-ancestors 'none'"
+    return (
+        f"default-src 'none'; style-src {styles}; img-src {pictures}; base-uri 'none'; frame-ancestors 'none'"
+    )
 
 
 def _static_sources() -> str:
@@ -326,6 +329,18 @@ def _static_sources() -> str:
     return f"'self' {url.scheme}://{url.netloc}" if url.netloc else "'self'"
 
 
-def account_url(done: str) -> str:
-    """Return the address of the account page that shows the message *done*."""
-    return f"{reverse('lazyauth:account')}?{urlencode({'done': done})}"
+#: Section of the account page that a message is about. Others are about a failure, and stand where the page begins.
+SECTIONS: Final[Mapping[str, str]] = {
+    "linked": "ways",
+    "known": "ways",
+    "unlinked": "ways",
+    "password_changed": "ways",
+    "withdrawn": "applications",
+}
+
+
+def account_url(done: str = "", *, section: str = "", **query: str) -> str:
+    """Return the address of the account page, at a section of it, that shows the message *done*."""
+    asked = urlencode({"done": done, **query} if done else query)
+    place = section or SECTIONS.get(done, "")
+    return reverse("lazyauth:account") + (f"?{asked}" if asked else "") + (f"#{place}" if place else "")

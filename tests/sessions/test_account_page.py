@@ -6,13 +6,22 @@ import re
 from urllib.parse import urlencode
 
 import pytest
-from bs4 import BeautifulSoup
 from django.contrib.auth import get_user_model
 from oauth2_provider.models import AccessToken, get_application_model
 
 from django_lazyauth.models import Consent, PendingAuthorization, ProviderIdentity, Status, UpstreamToken
 from tests.sessions.conftest import signed_in_at
-from tests.support.journey import OAuthClient, come_back, get, make_browser, post, query_of, redeem, submit
+from tests.support.journey import (
+    OAuthClient,
+    code_for,
+    come_back,
+    get,
+    make_browser,
+    post,
+    query_of,
+    redeem,
+    submit,
+)
 from tests.support.waiting import follow_waiting
 from tests.web.site import assert_error_page, signed_in, soup_of
 
@@ -382,7 +391,7 @@ def test_an_answer_that_comes_twice_says_twice_that_the_account_is_connected(bro
     upstream = link(browser)
     first = come_back(browser, upstream, subject="ada-there", provider="other")
     second = come_back(browser, upstream, subject="ada-there", provider="other")
-    assert first.headers["Location"] == second.headers["Location"] == f"{PAGE}?done=linked"
+    assert first.headers["Location"] == second.headers["Location"] == f"{PAGE}?done=linked#ways"
     assert not PendingAuthorization.objects.filter(link_to__isnull=False).exists()
     assert ProviderIdentity.objects.filter(provider="other").count() == 1
 
@@ -407,7 +416,7 @@ def test_a_cold_domain_is_waited_for_then_linked(sso, browser, ada):
     answer = link(browser, "sso:", domain="ada@acme.example")
     waiting = get(browser, answer.headers["Location"])
     assert (waiting.status_code, waiting.headers["Retry-After"]) == (202, "2")
-    assert BeautifulSoup(waiting.content, "html.parser").find("meta", {"http-equiv": "refresh"})
+    assert waiting.headers["Refresh"].startswith("2; url=?")
     sso.control(hold_documents=False)
     left = follow_waiting(browser, answer)
     assert query_of(left.headers["Location"])["login_hint"] == "ada@acme.example"
@@ -439,3 +448,24 @@ def test_whatever_the_return_address_is_asked_it_leads_home(browser, ada):
     for query in ("", "code=x&state=y", "error=access_denied", urlencode({"code": "\x00"})):
         assert get(browser, f"/account/return?{query}").headers["Location"] == PAGE
         assert_error_page(get(make_browser(), f"/account/return?{query}"))
+
+
+def test_who_disconnects_what_they_signed_in_with_is_told_that_they_are_out(client_, lazyauth):
+    """Spec 10: what ended is said, also where the page that would say it ended with it."""
+    browser = make_browser()
+    redeem(client_, code_for(client_, browser=browser))
+    come_back(browser, link(browser), subject="ada-there", provider="other")
+    own = ProviderIdentity.objects.get(provider="demo")
+    asked = press_once(browser, opened(browser), "unlink", identity=own.pk)
+    said = soup_of(press_once(browser, asked, "unlink", identity=own.pk)).main
+    assert said.h1.get_text() == "You are signed out"
+    assert said.find(role="status").get_text() == "Demo is no longer connected."
+    assert get(browser, said.find("a")["href"]).headers["Location"].startswith("/authorize?")
+
+
+def test_the_page_opens_again_where_somebody_was(browser, ada):
+    """Of the tabs: after an answer, and after no answer."""
+    asked = press_once(browser, opened(browser), "withdraw")
+    assert soup_of(asked).find("a", class_="lazyauth-button")["href"] == f"{PAGE}#applications"
+    answer = press_once(browser, asked, "withdraw")
+    assert answer.headers["Location"].endswith("#applications")

@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.contrib.auth.password_validation import (
+    CommonPasswordValidator,
+    MinimumLengthValidator,
+    NumericPasswordValidator,
+)
+from django.core.exceptions import ValidationError
+from django.core.validators import EmailValidator
+from django.forms import CharField
 from django.urls import include, path
+from django.utils import translation
 from django.utils.translation.template import templatize
 
 import django_lazyauth
@@ -154,3 +163,29 @@ def test_the_admin_speaks_the_language_of_the_operator(client, language, hint):
     client.force_login(get_user_model().objects.create_superuser("operator", "operator@site.example", "pw"))
     page = client.get("/admin/lazyauth/pendingauthorization/", headers={"accept-language": language})
     assert hint in page.content.decode()
+
+
+def refusals() -> list[str]:
+    """Return what Django's own checks say of a password and of empty or wrong fields."""
+    found = []
+    for check, value in (
+        (MinimumLengthValidator().validate, "x"),
+        (CommonPasswordValidator().validate, "password"),
+        (NumericPasswordValidator().validate, "12345"),
+        (CharField().clean, ""),
+        (CharField(max_length=1).clean, "xx"),
+        (EmailValidator(), "x"),
+    ):
+        with pytest.raises(ValidationError) as refused:
+            check(value)
+        found += refused.value.messages
+    return found
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_django_says_on_our_pages_is_translated_too(language):
+    """Spec 10: no page mixes languages. Some of Django's catalogues lack a text, and ours has it then."""
+    with translation.override("en"):
+        english = refusals()
+    with translation.override(translation.to_language(language)):
+        assert [text for text in refusals() if text in english] == []

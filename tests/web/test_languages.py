@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 TRANSLATED = sorted(shipped() - {"en"})
 #: Names, which are the same in every language.
-NAMES = {"E-mail and password", "Demo", "Trail Journal", "auth.example", "UTC"}
+NAMES = {"Demo", "Trail Journal", "auth.example", "UTC"}
 
 
 def catalogue(language: str) -> gettext.GNUTranslations:
@@ -50,7 +50,7 @@ def pieces(response) -> str:
 
 @pytest.fixture
 def site_with_password(settings):
-    password = {"type": "password", "display_name": "E-mail and password"}
+    password = {"type": "password"}
     providers = {**settings.LAZYAUTH["PROVIDERS"], "password": password}
     settings.LAZYAUTH = {**settings.LAZYAUTH, "PROVIDERS": providers}
 

@@ -63,14 +63,14 @@ def asked_next(row) -> str:
 
 
 def test_what_is_sensitive_stands_first_and_says_so(client_, with_settings):
-    """Spec 10: grouped by weight."""
+    """Spec 10: grouped by weight. What has no group is not read as part of another one."""
     with_settings(SCOPES=SCOPES)
     soup = soup_of(consent_of(make_browser(), client_, scope="notes.read maps.read notes.delete"))
     lists = [
         [li.get_text(" ", strip=True) for li in ul.find_all("li")] for ul in soup.select(".lazyauth-scopes")
     ]
-    assert lists == [["Delete your notes sensitive"], ["Read your notes"], ["See your maps"]]
-    assert [heading.get_text() for heading in soup.main.find_all("h2")] == ["Notes", "Maps"]
+    assert lists == [["Delete your notes sensitive"], ["See your maps"], ["Read your notes"]]
+    assert [heading.get_text() for heading in soup.main.find_all("h2")] == ["Notes", "Maps", "Other"]
 
 
 def test_a_new_person_who_is_somebody_else_chooses_again_and_nobody_was_written(client_):

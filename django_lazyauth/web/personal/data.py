@@ -17,7 +17,7 @@ from django_lazyauth.sessions import person
 from django_lazyauth.sign_in import identities
 
 from ..client_card import HIDDEN_CATEGORIES, name_of_user
-from ..page import guard, show
+from ..page import account_url, guard, show
 
 
 def export(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
@@ -50,6 +50,7 @@ def delete(request: HttpRequest, user: AbstractBaseUser, *, form_token: str) -> 
             "typed": typed or "",
             "is_wrong": typed is not None,
             "post_url": reverse("lazyauth:account"),
+            "back_url": account_url(section="data"),
             "form_token": form_token,
         }
         return show(request, "django_lazyauth/account_delete.html", context)

@@ -15,7 +15,7 @@ from django_lazyauth.providers.password_forms import SCRIPT, OwnPasswordForm
 from django_lazyauth.sign_in import identities
 from django_lazyauth.sign_in.own import password
 
-from ..page import show
+from ..page import account_url, show
 
 
 @sensitive_variables()
@@ -32,7 +32,12 @@ def change(request: HttpRequest, user: AbstractBaseUser, *, form_token: str) -> 
         except password.ChangedMeanwhile:
             return "again"
         return "password_changed"
-    context = {"form": form, "post_url": reverse("lazyauth:account"), "form_token": form_token}
+    context = {
+        "form": form,
+        "post_url": reverse("lazyauth:account"),
+        "back_url": account_url(section="ways"),
+        "form_token": form_token,
+    }
     return show(request, "django_lazyauth/account_password.html", context, script=SCRIPT)
 
 

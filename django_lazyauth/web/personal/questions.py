@@ -29,6 +29,7 @@ class Question:
         follows: What follows from it.
         button: What the button says.
         fields: Fields of the form that the answer repeats.
+        section: Of the account page, where it stands.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Question:
     follows: str
     button: str
     fields: tuple[tuple[str, str], ...]
+    section: str
 
 
 def question_of(request: HttpRequest, user: AbstractBaseUser) -> Question | None:
@@ -59,6 +61,7 @@ def _end(request: HttpRequest, user: AbstractBaseUser) -> Question | None:
         _("It has to ask you to sign in again."),
         _("Sign out"),
         (("session", str(session_id)),),
+        "sessions",
     )
 
 
@@ -75,6 +78,7 @@ def _end_all(request: HttpRequest, user: AbstractBaseUser) -> Question | None:
         words % {"count": count},
         _("Sign out of all applications"),
         (),
+        "sessions",
     )
 
 
@@ -89,6 +93,7 @@ def _withdraw(request: HttpRequest, user: AbstractBaseUser) -> Question | None:
         _("It is signed out, and has to ask for your permission again."),
         _("Withdraw access"),
         (("client", client.client_id),),
+        "applications",
     )
 
 
@@ -104,6 +109,7 @@ def _unlink(request: HttpRequest, user: AbstractBaseUser) -> Question | None:
         _("You cannot sign in with it any more. Where you signed in with it, you are signed out."),
         _("Disconnect"),
         (("identity", number),),
+        "ways",
     )
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlencode
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core import signing
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
 from ..choose import domain_is_closed
+from ..page import account_url
 
 SALT: Final = "django_lazyauth.account.done"
 #: Seconds for which the address names what ended.
@@ -51,18 +50,22 @@ FAILED: dict[str, Promise] = {
 
 def url_after(user: AbstractBaseUser, done: str, name: str = "") -> str:
     """Return the address of the account page that says what was done, to *name*."""
-    query = {"done": done}
-    if name and done in DONE:
-        query["of"] = signing.dumps([str(user.pk), done, name], salt=SALT)
-    return f"{reverse('lazyauth:account')}?{urlencode(query)}"
+    if not name or done not in DONE:
+        return account_url(done)
+    return account_url(done, of=signing.dumps([str(user.pk), done, name], salt=SALT))
+
+
+def words_after(done: str, name: str) -> str:
+    """Return what was done, to *name*."""
+    plain, named = DONE[done]
+    return str(named) % {"name": name} if name and named else str(plain)
 
 
 def messages_of(request: HttpRequest, user: AbstractBaseUser) -> dict[str, str]:
     """Return what the page says of the act before: ``done``, or a ``notice`` that nothing was done."""
     key = request.GET.get("done", "")
-    plain, named = DONE.get(key, ("", None))
-    name = _name(request.GET.get("of", ""), user, key) if named else ""
-    return {"done": str(named) % {"name": name} if name else str(plain), "notice": str(FAILED.get(key, ""))}
+    done = words_after(key, _name(request.GET.get("of", ""), user, key)) if key in DONE else ""
+    return {"done": done, "notice": str(FAILED.get(key, ""))}
 
 
 def _name(signed: str, user: AbstractBaseUser, done: str) -> str:
