@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from playwright.sync_api import Page
 
+from tests.stock_clients import node
+
 #: Violations of what every page keeps, as sentences. Contrast: WCAG 2.2 §1.4.3 (text), §1.4.11 (edges of fields).
-FAULTS = """() => {
+FAULTS = """(scheme) => {
   const faults = [];
   const check = (holds, fault) => { if (!holds) faults.push(fault); };
   const channels = (text) => text.match(/[\\d.]+/g).map(Number);
@@ -34,7 +37,9 @@ FAULTS = """() => {
   check(document.querySelectorAll("main").length === 1, "there is not one main");
   check(/^[a-z]{2}/.test(document.documentElement.lang), "the language is not said");
   check(document.title.trim(), "there is no title");
-  check(!document.querySelector("script, [style], style"), "there is a script or an inline style");
+  const known = "[src$='/form_post.js'], [src$='/password.js']";
+  const inline = document.querySelector(`script:not(${known}), [style]:not([style='']), style`);
+  check(!inline, `there is an inline script or style: ${inline?.outerHTML.slice(0, 120)}`);
   const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
   check(new Set(ids).size === ids.length, "an id is there twice");
 
@@ -60,15 +65,28 @@ FAULTS = """() => {
     const found = contrast(channels(getComputedStyle(element).color).slice(0, 3), backgroundOf(element));
     check(found >= 4.5, `“${element.innerText}” has a contrast of ${found.toFixed(2)}`);
   }
+  const [r, g, b] = backgroundOf(document.body);
+  check(!scheme || (r + g + b < 200) === (scheme === "dark"), `the page is not ${scheme}`);
   return faults;
 }"""
 
 #: How far the page reaches beyond its window, and which elements do.
 OVERFLOW = """() => {
   const width = document.documentElement.clientWidth;
-  const wide = [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > width + 0.5);
+  const wide = [...document.querySelectorAll("body *")].filter((element) => {
+    const { left, right } = element.getBoundingClientRect();
+    return left < -0.5 || right > width + 0.5;
+  });
   const told = wide.map((e) => `${e.tagName}.${e.className}`);
+  const main = document.querySelector("main");
+  if (main && main.getBoundingClientRect().top + scrollY < 0) told.push("the top of the card cannot be reached");
   return document.documentElement.scrollWidth > width ? ["the page scrolls sideways", ...told] : told;
+}"""
+
+#: What axe-core, which the page must have, finds: the rule, and the elements that break it.
+VIOLATIONS = """async (part) => {
+  const { violations } = await axe.run(part, { resultTypes: ["violations"] });
+  return violations.map(({ id, nodes }) => `axe ${id}: ${nodes.map((node) => node.html.slice(0, 120)).join(" ")}`);
 }"""
 
 FOCUSED = """() => {
@@ -80,15 +98,31 @@ FOCUSED = """() => {
 }"""
 
 
-def faults_of(page: Page) -> list[str]:
-    """Return what is wrong with the page for somebody who sees little, or listens."""
-    found: list[str] = page.evaluate(FAULTS)
+def faults_of(page: Page, scheme: str = "") -> list[str]:
+    """Return what is wrong with the page for somebody who sees little, or listens.
+
+    Args:
+        scheme: ``light`` or ``dark``, where the page has to be that.
+    """
+    found: list[str] = page.evaluate(FAULTS, scheme)
     return found
 
 
 def overflow_of(page: Page) -> list[str]:
     """Return what does not fit into the width of the window."""
     found: list[str] = page.evaluate(OVERFLOW)
+    return found
+
+
+@cache
+def axe_core() -> str:
+    """Return the script of axe-core, in the version that ``tests/stock_clients/package.json`` names."""
+    return (node.installed().folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+def violations_of(page: Page, part: object = "html") -> list[str]:
+    """Return what axe-core finds wrong in *part* of the page, a context of axe-core. The page has :func:`axe_core`."""
+    found: list[str] = page.evaluate(VIOLATIONS, part)
     return found
 
 

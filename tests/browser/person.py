@@ -9,6 +9,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, R
 from example_project.upstream.people import PEOPLE, Person
 
 from .client import OAuthClient
+from .site import OPERATORS_PASSWORD, Site
 
 ADA, GRACE, ALAN = PEOPLE
 UPSTREAM = "Demo Upstream"
@@ -91,6 +92,14 @@ class Somebody:
     @property
     def text(self) -> str:
         return self.page.locator("main").inner_text()
+
+    def sign_in_as_operator(self, site: Site) -> None:
+        """Sign in to the admin, as a superuser who is written for it."""
+        site.make_operator()
+        self.page.goto(f"{site.url}/admin/")
+        self.fill(username="operator", password=OPERATORS_PASSWORD)
+        with self.page.expect_navigation():
+            self.page.locator("input[type=submit]").click()
 
     # -- a journey ---------------------------------------------------------------------------------------
 

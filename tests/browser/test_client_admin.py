@@ -15,7 +15,6 @@ from .site import Site
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 MAX_BYTES = 200_000
-PASSWORD = "an operator's password"
 CLIENTS = {
     "Trail Planner": {"token_endpoint_auth_method": "none", "redirect_uris": ["http://127.0.0.1/callback"]},
     "Field Notes": {
@@ -43,17 +42,8 @@ def clients(site: Site) -> Iterator[dict[str, str]]:
 @pytest.fixture
 def operator(site: Site, somebody) -> Somebody:
     """Somebody who is signed in to the admin."""
-    site._stage.manage(
-        "createsuperuser",
-        "--noinput",
-        "--username=operator",
-        "--email=operator@site.example",
-        env={"DJANGO_SUPERUSER_PASSWORD": PASSWORD},
-    )
     person = somebody(viewport={"width": 1440, "height": 900})
-    person.page.goto(f"{site.url}/admin/")
-    person.fill(username="operator", password=PASSWORD)
-    person.press("Log in")
+    person.sign_in_as_operator(site)
     return person
 
 
