@@ -13,7 +13,6 @@ from django_lazyauth.models import PendingAuthorization, ProviderIdentity
 from tests.support.delegation import confidential
 from tests.support.id_jags import POLICY, assertion, bring, trust
 from tests.support.processes import together
-from tests.support.upstream import upstream, upstream_process  # noqa: F401
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
@@ -21,7 +20,7 @@ AT_ONCE = 20
 
 
 @pytest.fixture
-def idp(upstream, lazyauth):  # noqa: F811
+def idp(upstream, lazyauth):
     trust(upstream, lazyauth)
     confidential("other")
     lazyauth(PROVIDERS={"acme": upstream.config(id_jag=POLICY | {"clients": ["agent", "other"]})})

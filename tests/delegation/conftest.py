@@ -1,1 +1,0 @@
-from tests.support.upstream import upstream, upstream_process  # noqa: F401

@@ -1,0 +1,129 @@
+"""Clients and servers of other projects, in both roles of MCP enterprise-managed authorization (RFC 7523 §2.1)."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import anyio
+import httpx
+import pytest
+from authlib.oauth2.drafts.id_jag import IDJAGGrant
+from authlib.oauth2.rfc6749 import InvalidGrantError
+from joserfc.jwk import KeySet
+
+from django_lazyauth.models import Consent, ProviderIdentity
+from tests.conftest import CONFIDENTIAL_SECRET, register
+from tests.support.delegation import confidential
+from tests.support.id_jags import POLICY, assertion
+from tests.support.journey import OAuthClient, query_of
+
+from .conftest import REDIRECT_URI
+from .test_mcp_python import Memory, httpx2
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+THERE, MCP = "https://there.example", "https://there.example/mcp"
+
+
+@pytest.mark.parametrize("method", ["client_secret_post", "client_secret_basic"])
+def test_mcp_python_calls_a_tool_without_a_page(issuer, upstream, lazyauth, method):
+    """``IdentityAssertionOAuthProvider``: the company's provider signs, and nobody is asked anything here."""
+    from mcp.client.auth.extensions.identity_assertion import IdentityAssertionOAuthProvider
+
+    confidential("agent")
+    policy = POLICY | {"resources": [issuer.api], "scopes": ["profile"]}
+    lazyauth(PROVIDERS={"acme": upstream.config(id_jag=policy)})
+    asked = []
+
+    async def sign(audience: str, resource: str) -> str:
+        asked.append((audience, resource))
+        return assertion(upstream, aud=audience, resource=resource, scope="profile")
+
+    provider = IdentityAssertionOAuthProvider(
+        server_url=issuer.api,
+        storage=Memory(),
+        client_id="agent",
+        client_secret=CONFIDENTIAL_SECRET,
+        issuer=issuer.url,
+        assertion_provider=sign,
+        token_endpoint_auth_method=method,
+    )
+
+    async def call():
+        async with httpx2.AsyncClient(auth=provider, trust_env=False) as http:
+            return [await http.get(issuer.api) for _ in range(2)]
+
+    assert [answer.status_code for answer in anyio.run(call)] == [200, 200]
+    assert asked == [(issuer.url, issuer.api)]
+    assert ProviderIdentity.objects.get().subject == "person-1"
+    assert not Consent.objects.exists()
+
+
+class Server(IDJAGGrant):
+    """An authorization server of Authlib that trusts us."""
+
+    def __init__(self, request, issuer, key_set):
+        super().__init__(request, SimpleNamespace(validate_requested_scope=lambda *scopes: None))
+        self.trusted, self.key_set, self.used = issuer, key_set, set()
+
+    def authenticate_token_endpoint_client(self):
+        return SimpleNamespace(
+            get_client_id=lambda: "site-there",
+            check_grant_type=lambda grant_type: grant_type == self.GRANT_TYPE,
+            get_allowed_scope=lambda scope: scope,
+        )
+
+    def get_audiences(self):
+        return [THERE]
+
+    def resolve_issuer_key(self, issuer, headers):
+        assert issuer == self.trusted
+        return self.key_set
+
+    def authenticate_user(self, subject):
+        return subject
+
+    def check_jti(self, claims, jti):
+        is_new = jti not in self.used
+        self.used.add(jti)
+        return is_new
+
+    def check_id_jag_permission(self, client, user, scopes):
+        return True
+
+
+def test_authlib_takes_what_we_say_of_our_people(issuer, ada, lazyauth):
+    """Spec 8.5, as IdP: ``IDJAGGrant`` finds our key by ``kid`` and checks each claim."""
+    register(
+        client_id="site",
+        client_type="confidential",
+        client_secret=CONFIDENTIAL_SECRET,
+        hash_client_secret=False,
+        redirect_uris=REDIRECT_URI,
+    )
+    terms = {"clients": {"site": "site-there"}, "scopes": ["notes:read"], "resources": [MCP]}
+    lazyauth(ID_JAG_AUDIENCES={THERE: terms})
+    client = OAuthClient("site", CONFIDENTIAL_SECRET, redirect_uri=REDIRECT_URI)
+    answer = ada.answer(f"{issuer.base}/authorize?{client.authorize_query()}")
+    form = client.token_form(query_of(answer)["code"])
+    tokens = httpx.post(f"{issuer.base}/token", data=form, trust_env=False).json()
+    asked = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "requested_token_type": "urn:ietf:params:oauth:token-type:id-jag",
+        "subject_token": tokens["id_token"],
+        "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
+        "audience": THERE,
+        "client_id": "site",
+        "client_secret": CONFIDENTIAL_SECRET,
+    }
+    given = httpx.post(f"{issuer.base}/token", data=asked, trust_env=False).json()["access_token"]
+    document = httpx.get(f"{issuer.base}/.well-known/openid-configuration", trust_env=False).json()
+    key_set = KeySet.import_key_set(httpx.get(document["jwks_uri"], trust_env=False).json())
+    request = SimpleNamespace(form={"assertion": given}, payload=SimpleNamespace(scope=None))
+    server = Server(request, issuer.url, key_set)
+    server.validate_token_request()
+    claims = request.id_jag_claims
+    assert (claims["iss"], claims["aud"], claims["client_id"]) == (issuer.url, THERE, "site-there")
+    assert (claims["scope"], claims["resource"]) == ("notes:read", MCP)
+    with pytest.raises(InvalidGrantError):
+        server.validate_token_request()
