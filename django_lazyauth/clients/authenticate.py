@@ -21,7 +21,7 @@ from django_lazyauth.openid.jose import TokenRejected
 from django_lazyauth.toolkit import client_methods, clients
 
 from .by_key.assertion import ALGORITHMS, ASSERTION_TYPE, Assertion, read_assertion
-from .by_key.prove import prove_by_key, refused
+from .by_key.prove import Proved, prove_by_key, refused
 from .secrets import secret_proves, upgrade_secret
 
 
@@ -142,6 +142,19 @@ def authenticate_by_key(credentials: Credentials) -> clients.Client | None:
         InvalidClient: The assertion does not hold.
         TemporarilyUnavailable: The client's keys cannot be read now.
         TooManyRequests: A stranger's client sends too many.
+    """
+    proved = prove_unspent(credentials)
+    if proved is None:
+        return None
+    proved.spend()
+    return proved.client
+
+
+def prove_unspent(credentials: Credentials) -> Proved | None:
+    """Return the same for a caller that spends the assertion itself, with what it writes or after it failed.
+
+    Raises:
+        InvalidClient, TemporarilyUnavailable, TooManyRequests: As for :func:`authenticate_by_key`.
     """
     return prove_by_key(credentials.assertion) if credentials.assertion is not None else None
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from django.http import HttpRequest
 
 from django_lazyauth.clients.authenticate import Ambiguous, Credentials, credentials_of
+from django_lazyauth.clients.by_key.prove import Proved
 from django_lazyauth.errors import (
     InvalidAuthorizationDetails,
     InvalidClient,
@@ -148,12 +149,14 @@ class Prepared:
             where the request holds none.
         upstream: The token of an upstream that the request is about; ``None`` for every other request.
         asserted: Whom a provider speaks for, and how far; ``None`` for every other request.
+        unspent: The assertion of *by_key*, where the grant spends it with its writes. Else it is spent already.
     """
 
     by_key: Client | None = None
     proof: Proof | None = None
     upstream: UpstreamCredential | None = None
     asserted: Asserted | None = None
+    unspent: Proved | None = None
 
 
 @dataclass(frozen=True, slots=True)

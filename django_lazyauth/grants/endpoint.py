@@ -15,7 +15,7 @@ from typing import Final
 from django.db import router, transaction
 from django.http import HttpRequest
 
-from django_lazyauth.clients.authenticate import authenticate_by_key
+from django_lazyauth.clients.authenticate import authenticate_by_key, prove_unspent
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, OAuthError, UnsupportedGrantType
 from django_lazyauth.kit.log import log_failure
@@ -65,6 +65,8 @@ FETCHES: Final[Mapping[str, Callable[[Form, Prepared], Prepared]]] = {
     TOKEN_EXCHANGE: upstream_token.fetch,
     ID_JAG: asserted.fetch,
 }
+#: Those that spend a client assertion with their writes wherever they answer 200: it costs them no commit.
+SPENDING: Final = frozenset({"authorization_code", "refresh_token"})
 #: How often a grant is run that finds that a concurrent request wrote the same first.
 ATTEMPTS: Final = 3
 
@@ -86,7 +88,7 @@ def _answer(http_request: HttpRequest, labels: measure.Labels) -> TokenAnswer:
         form.refuse_details()
         # Before the assertion, which is good once: who has to come again with a nonce has used nothing up.
         proof = proof_of(http_request)
-        outcome = _run(grant, form, _prepare(form, proof))
+        outcome = run_and_spend(grant, form, _prepare(form, proof))
         settle(outcome)
     except OAuthError as error:
         return TokenAnswer.of_error(error).with_headers(nonce_headers(proof))
@@ -118,12 +120,36 @@ def served_grants() -> Mapping[str, Grant]:
 
 def _prepare(form: Form, proof: Proof | None) -> Prepared:
     """Settle what needs the network or can be used once. No transaction is open."""
-    if form.get("grant_type") == ID_JAG:
+    grant_type = form.get("grant_type")
+    if grant_type == ID_JAG:
         # It may be the first that this site hears of the client.
         introduce(form)
+    if grant_type in SPENDING:
+        proved = prove_unspent(form.credentials)
+        return Prepared(by_key=proved.client if proved is not None else None, proof=proof, unspent=proved)
     prepared = Prepared(by_key=authenticate_by_key(form.credentials), proof=proof)
-    fetch = FETCHES.get(form.get("grant_type"))
+    fetch = FETCHES.get(grant_type)
     return fetch(form, prepared) if fetch is not None else prepared
+
+
+def run_and_spend(grant: Grant, form: Form, prepared: Prepared) -> Outcome:
+    """Run *grant*, and see to it that its client assertion is spent, also where it comes to nothing (RFC 7523 §3).
+
+    That comes before all that a refused grant leads to: a copy of an earlier request must not end a session.
+
+    Raises:
+        InvalidClient: The assertion was used before.
+    """
+    unspent = prepared.unspent
+    try:
+        outcome = _run(grant, form, prepared)
+    except Exception:
+        if unspent is not None:
+            unspent.spend()
+        raise
+    if unspent is not None and outcome.answer.status != HTTPStatus.OK:
+        unspent.spend()
+    return outcome
 
 
 def _run(grant: Grant, form: Form, prepared: Prepared) -> Outcome:

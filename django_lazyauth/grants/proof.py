@@ -1,4 +1,4 @@
-"""When a token request needs a DPoP proof, and its one use (RFC 9449 §5).
+"""When a token request needs a DPoP proof, its one use (RFC 9449 §5), and that of a client assertion (RFC 7523 §3).
 
 Not here: whether a proof holds (:mod:`django_lazyauth.openid.dpop`). That is checked before any transaction.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django_lazyauth.clients.by_key import prove
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidDpopProof
 from django_lazyauth.openid.dpop.check import refused
@@ -34,23 +35,25 @@ def require_proof(client: clients.Client, proof: Proof | None, *, began_bound: b
         raise InvalidDpopProof("The tokens of this client are bound to a key: a DPoP proof is needed.")
 
 
-def write(steps: Iterable[Step], proof: Proof | None) -> None:
-    """Write *steps*, and the use of *proof* before them, in the transaction of the grant.
+def write(steps: Iterable[Step], proof: Proof | None, assertion: prove.Proved | None = None) -> None:
+    """Write *steps*, and the use of *proof* and *assertion* before them, in the transaction of the grant.
 
-    After all that may refuse, and before anything is spent: a refused grant uses nothing up, and who has no good grant
+    After all that may refuse, and before anything is spent: a refused grant uses no proof up, and who has no good grant
     writes no row. Of two requests with one proof, one wins, and the other waits for it.
 
     Raises:
         InvalidDpopProof: The proof was used before. Roll back.
+        InvalidClient: The assertion was used before. Roll back.
         LostRace: See :meth:`.Writes.run`.
     """
-    if proof is None:
-        if written := tuple(steps):
-            Writes(written).run()
-        return
-    use = binding.use(proof)
-    Writes((use, *steps)).run()
-    if use.row._state.adding:
+    used_proof = binding.use(proof) if proof is not None else None
+    used_assertion = assertion.use() if assertion is not None else None
+    uses = [use for use in (used_assertion, used_proof) if use is not None]
+    if written := (*uses, *steps):
+        Writes(written).run()
+    if used_assertion is not None and used_assertion.row._state.adding:
+        raise prove.refused(Reason.USED)
+    if used_proof is not None and used_proof.row._state.adding:
         raise refused(Reason.USED)
 
 

@@ -68,7 +68,7 @@ def refresh_token(form: Form, prepared: Prepared) -> Outcome:
         source=row,
     )
     issued = issue(grantee)
-    write(_steps(locked, granted, grantee, issued, token, now), prepared.proof)
+    write(_steps(locked, granted, grantee, issued, token, now), prepared.proof, prepared.unspent)
     return Outcome(TokenAnswer(issued.body), access_token=issued.access_token)
 
 
@@ -159,7 +159,7 @@ def _answer_again(
         # Whoever has that key took the session for themselves, and it may not be their own.
         return Outcome.of_refusal(refusal, ended_session=row.token_family)
     _check_retry(form, client, kept)
-    write((), prepared.proof)
+    write((), prepared.proof, prepared.unspent)
     return Outcome(TokenAnswer(kept.body))
 
 

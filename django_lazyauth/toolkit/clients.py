@@ -65,13 +65,12 @@ def load_client(client_id: str) -> Client | None:
     """Return the client of this id and its registration, usable or not. One query."""
     if not is_client_id(client_id):
         return None
-    model = get_application_model()
-    return _select(model, router.db_for_read(model), None).get(client_id)
+    return select(router.db_for_read(get_application_model()), None).get(client_id)
 
 
-def select(using: str) -> PreparedSelect[Any]:
-    """Return the SELECT of a client by client id, with the bounds of its registration."""
-    return _select(get_application_model(), using, BOUNDS)
+def select(using: str, of_registration: Sequence[str] | None = BOUNDS) -> PreparedSelect[Any]:
+    """Return the SELECT of a client by client id, with the bounds of its registration; ``None``: with all of it."""
+    return _select(get_application_model(), using, of_registration)
 
 
 @cache

@@ -6,18 +6,26 @@ import base64
 import json
 import time
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.core.checks import run_checks
 from django.db import connection
+from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from oauth2_provider.models import AccessToken, RefreshToken, get_application_model
 
+from django_lazyauth.clients.authenticate import prove_unspent
 from django_lazyauth.clients.by_key import prove
 from django_lazyauth.clients.by_key.assertion import ALGORITHMS
+from django_lazyauth.errors import InvalidClient
+from django_lazyauth.grants.authorization_code import authorization_code
+from django_lazyauth.grants.contract import Prepared, read_form
+from django_lazyauth.grants.endpoint import run_and_spend
+from django_lazyauth.grants.refresh_token import refresh_token
 from django_lazyauth.kit.throttle import Throttle
 from django_lazyauth.models import ClientRegistration, PendingAuthorization, UsedProof
 from django_lazyauth.upkeep.sweep import sweep
@@ -481,6 +489,32 @@ def test_i25_an_assertion_is_good_once(keyed):
         assert_refused(call(path, grant | form))
 
 
+def test_i25_a_grant_that_comes_to_nothing_uses_the_assertion_up(keyed):
+    """RFC 7523 §3: one assertion is not tried against many codes. The second of these ends its session, too."""
+    spent = code_for(keyed)
+    assert redeem(keyed, spent, **KEY.form(keyed.client_id)).status_code == 200
+    for code in ("unknown", spent):
+        form = KEY.form(keyed.client_id)
+        assert_refused(redeem(keyed, code, **form), "invalid_grant", 400)
+        assert_refused(redeem(keyed, code_for(keyed), **form))
+
+
+@pytest.mark.parametrize("grant", [authorization_code, refresh_token], ids=["code", "refresh"])
+def test_i25_a_copy_that_came_while_the_first_was_at_work_gets_and_ends_nothing(keyed, grant):
+    """RFC 7523 §3: it looked before the first was committed. A code that is presented again would end the session."""
+    sent = keyed.token_form(code_for(keyed)) | KEY.form(keyed.client_id)
+    if grant is refresh_token:
+        token = call("/token", sent).json()["refresh_token"]
+        sent = {"grant_type": "refresh_token", "refresh_token": token, **KEY.form(keyed.client_id)}
+    form = read_form(RequestFactory().post("/token", urlencode(sent), "application/x-www-form-urlencoded"))
+    late = prove_unspent(form.credentials)
+    first = call("/token", sent)
+    with pytest.raises(InvalidClient):
+        run_and_spend(grant, form, Prepared(by_key=late.client, unspent=late))
+    again = refresh(keyed, first.json()["refresh_token"], **KEY.form(keyed.client_id))
+    assert again.status_code == 200, "the session lives"
+
+
 def test_a_jti_is_its_clients_own(keyed):
     """Two clients may happen to take the same."""
     register(client_id="another", client_type="confidential")
@@ -556,12 +590,13 @@ def statements(client, code, **form):
 
 
 def test_clients_with_a_secret_pay_nothing_for_the_keys_of_others(confidential, keyed):
-    """Spec 8: a key costs the SELECT of its client and the INSERT of its proof."""
+    """Spec 8: a key costs the SELECT of its client, and an INSERT where that is a statement of its own."""
     redeem(confidential, code_for(confidential))
     by_secret = statements(confidential, code_for(confidential))
     by_key = statements(keyed, code_for(keyed), **KEY.form(keyed.client_id))
     assert not any("usedproof" in sql for sql in by_secret)
-    assert len(by_key) - len(by_secret) == 2
+    # MariaDB looks for the row first.
+    assert len(by_key) - len(by_secret) == {"postgresql": 1, "sqlite": 2}.get(connection.vendor, 3)
 
 
 def test_the_log_says_why_and_the_client_hears_only_that(keyed, caplog):

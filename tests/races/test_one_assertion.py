@@ -6,6 +6,7 @@ from collections import Counter
 from contextlib import ExitStack
 
 import pytest
+from oauth2_provider.models import RefreshToken
 
 from django_lazyauth.models import UsedProof
 from tests.conftest import register
@@ -20,6 +21,16 @@ PROCESSES = 4
 COPIES = 50
 
 
+def statuses_of(post: list) -> Counter:
+    """Send copies of *post* from four processes at once, and count the statuses of the answers."""
+    shares = [COPIES // PROCESSES + (number < COPIES % PROCESSES) for number in range(PROCESSES)]
+    with ExitStack() as stack:
+        racers = [stack.enter_context(racer(work="post", posts=[post] * share)) for share in shares]
+        for one in racers:
+            one.go()
+        return Counter(status for one in racers for status, _ in one.result())
+
+
 @pytest.mark.slow
 def test_i25_of_copies_at_once_one_is_taken():
     """RFC 7523 §3: whoever copied an assertion on its way has it too late, or in its place. Never as well."""
@@ -27,16 +38,24 @@ def test_i25_of_copies_at_once_one_is_taken():
     key = ClientKey("ES256")
     give_keys("keyed-client", key)
     form = {"token": "x"} | key.form("keyed-client")
-    shares = [COPIES // PROCESSES + (number < COPIES % PROCESSES) for number in range(PROCESSES)]
-    with ExitStack() as stack:
-        racers = [
-            stack.enter_context(racer(work="post", posts=[["/introspect", form]] * share)) for share in shares
-        ]
-        for one in racers:
-            one.go()
-        answers = [answer for one in racers for answer in one.result()]
-    assert Counter(status for status, _ in answers) == {200: 1, 401: COPIES - 1}
+    assert statuses_of(["/introspect", form]) == {200: 1, 401: COPIES - 1}
     assert UsedProof.objects.count() == 1
+
+
+@pytest.mark.slow
+def test_i25_copies_of_a_whole_token_request_at_once_end_nothing():
+    """RFC 7523 §3, I2, I10: a proxy sent it again. Code and refresh token were used, but not by a thief."""
+    register(client_id="keyed-client", client_type="confidential")
+    key = ClientKey("ES256")
+    give_keys("keyed-client", key)
+    client = OAuthClient("keyed-client")
+    form = client.token_form(code_for(client)) | key.form("keyed-client")
+    assert statuses_of(["/token", form]) == {200: 1, 401: COPIES - 1}
+    assert RefreshToken.objects.filter(revoked=None).count() == 1
+    token = redeem(client, code_for(client), **key.form("keyed-client")).json()["refresh_token"]
+    form = {"grant_type": "refresh_token", "refresh_token": token} | key.form("keyed-client")
+    assert statuses_of(["/token", form]) == {200: 1, 401: COPIES - 1}
+    assert RefreshToken.objects.filter(revoked=None).count() == 2
 
 
 def test_a_refused_assertion_leaves_the_code_to_the_next(client_):

@@ -1,13 +1,16 @@
 """Which client signed this assertion, and is it used for the first time (RFC 7523 §3, I25)?
 
-Authentication by key comes before the transaction of what is asked for: it may wait for keys, and it writes a row.
+Authentication by key comes before the transaction of what is asked for: it may wait for keys. The assertion is spent
+then too, or with the writes of a grant.
 """
 
 from __future__ import annotations
 
 import logging
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Final
 
 from django.db import IntegrityError, connections, router, transaction
@@ -18,8 +21,10 @@ from django_lazyauth.errors import InvalidClient, TemporarilyUnavailable, TooMan
 from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.kit.throttle import Throttle, Verdict
 from django_lazyauth.models import ProofKind, UsedProof
+from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
 from django_lazyauth.openid.jose import LEEWAY, Reason, TokenRejected
 from django_lazyauth.openid.key_set import same_algorithm
+from django_lazyauth.tokens.writes import Upsert
 from django_lazyauth.toolkit import client_methods, clients
 
 from .assertion import Assertion
@@ -42,8 +47,33 @@ def refused(reason: str) -> InvalidClient:
     return InvalidClient("The client assertion is not valid.", debug=reason)
 
 
-def prove_by_key(assertion: Assertion) -> clients.Client:
-    """Return the client that signed *assertion*, and spend the assertion.
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """A client whose key signed an assertion that is not spent yet. Whoever gets it spends it, whatever happens."""
+
+    client: clients.Client
+    assertion: Assertion
+
+    def use(self) -> Upsert:
+        """Return the step that spends it. If its row is still to be added then, it was used before."""
+        return Upsert(_row(self.assertion), unique=("digest",), update=())
+
+    def spend(self) -> None:
+        """Spend it in a transaction of its own. Of two at once one wins.
+
+        Raises:
+            InvalidClient: It was used before.
+        """
+        if _spend(self.assertion):
+            return
+        if clients.is_self_registered(self.client):
+            # Else whoever got hold of a used one could keep the client out.
+            ASSERTIONS_OF_STRANGER.give_back(self.client.client_id)
+        raise refused(Reason.USED)
+
+
+def prove_by_key(assertion: Assertion) -> Proved:
+    """Return the client that signed *assertion*, which was not used when this looked.
 
     Raises:
         InvalidClient: The client is unknown or disabled, has no such key, or the assertion was used before.
@@ -51,23 +81,36 @@ def prove_by_key(assertion: Assertion) -> clients.Client:
         TooManyRequests: The client registered itself, and sent more than 300 in 5 minutes.
     """
     try:
-        client = _client_of(assertion)
+        client, was_used = _client_of(assertion)
         check_signed_by(client, assertion.decoded, assertion.algorithm, assertion.key_id)
+        if was_used:
+            raise TokenRejected(Reason.USED)
     except TokenRejected as rejected:
         raise refused(rejected.reason) from None
     _limit(client)
-    if not _spend(assertion):
-        if clients.is_self_registered(client):
-            # Else whoever got hold of a used one could keep the client out.
-            ASSERTIONS_OF_STRANGER.give_back(client.client_id)
-        raise refused(Reason.USED)
-    return client
+    return Proved(client, assertion)
 
 
-def _client_of(assertion: Assertion) -> clients.Client:
-    client = clients.find_client(assertion.client_id)
-    if client is None:
+def _client_of(assertion: Assertion) -> tuple[clients.Client, bool]:
+    """Return the client, and whether the assertion is remembered. One query."""
+    if not clients.is_client_id(assertion.client_id):
         raise TokenRejected(Reason.CLIENT_ID)
+    using, digest = router.db_for_write(UsedProof), _row(assertion).digest
+    client, used, _ = clients.select(using, None).get_beside(
+        assertion.client_id, _select_used(using), (digest,)
+    )
+    if client is None or not clients.is_usable(client):
+        raise TokenRejected(Reason.CLIENT_ID)
+    _check_terms(client, assertion)
+    return client, used is not None
+
+
+@cache
+def _select_used(using: str) -> PreparedSelect[UsedProof]:
+    return PreparedSelect(UsedProof.objects.using(using).filter(digest=ASKED_FOR), only=("id",))
+
+
+def _check_terms(client: clients.Client, assertion: Assertion) -> None:
     if not client_methods.may_use_key(client):
         raise TokenRejected(Reason.METHOD)
     if assertion.audience not in _audiences(client):
@@ -75,7 +118,6 @@ def _client_of(assertion: Assertion) -> clients.Client:
     registered = client_methods.signing_algorithm(client)
     if registered and not same_algorithm(registered, assertion.algorithm):
         raise TokenRejected(Reason.ALGORITHM)
-    return client
 
 
 def _audiences(client: clients.Client) -> set[str]:
@@ -115,19 +157,22 @@ def _limit(client: clients.Client) -> None:
 
 @retries_on_conflict
 def _spend(assertion: Assertion) -> bool:
-    """Remember *assertion* in a transaction of its own; ``False`` if it was used before. Of two at once one wins."""
-    proof = UsedProof.of(
-        ProofKind.CLIENT_ASSERTION,
-        signer=assertion.client_id,
-        token_id=assertion.token_id,
-        expires_at=assertion.expires_at + KEPT,
-    )
+    """Remember *assertion* in a transaction of its own; ``False`` if it was used before."""
     using = router.db_for_write(UsedProof)
     # One statement is a transaction of its own, in one round trip to the database. Inside another one this raises.
     is_inside = connections[using].in_atomic_block
     try:
         with transaction.atomic(using=using, durable=True) if is_inside else nullcontext():
-            proof.save(using=using, force_insert=True)
+            _row(assertion).save(using=using, force_insert=True)
     except IntegrityError:
         return False
     return True
+
+
+def _row(assertion: Assertion) -> UsedProof:
+    return UsedProof.of(
+        ProofKind.CLIENT_ASSERTION,
+        signer=assertion.client_id,
+        token_id=assertion.token_id,
+        expires_at=assertion.expires_at + KEPT,
+    )

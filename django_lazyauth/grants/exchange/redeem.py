@@ -123,7 +123,7 @@ def finish(
     redeemed: Redeemed, pending: PendingAuthorization, prepared: Prepared, also: Iterable[Step] = ()
 ) -> Outcome:
     """Write all that :func:`redeem` made, and the steps *also*, and return the answer."""
-    write((*redeemed.steps, *also), prepared.proof)
+    write((*redeemed.steps, *also), prepared.proof, prepared.unspent)
     if redeemed.person.changed_password:
         # The change was made in this browser, and it ended the browser's own sign-in too.
         browser.let_resume(pending)
