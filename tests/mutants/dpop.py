@@ -104,8 +104,8 @@ MUTATIONS = (
     Mutation(
         "proof-used-once",
         "grants/proof.py",
-        "    if use.row._state.adding:",
-        "    if use.row is None:",
+        "    if used_proof is not None and used_proof.row._state.adding:",
+        "    if used_proof is not None and used_proof.row is None:",
         (OF_GRANTS + "test_a_proof_is_good_once",),
         "A proof is good once.",
         "I24",
