@@ -3,6 +3,7 @@
 Nothing here imports Django or anything else of this package. Install the extra ``client``.
 """
 
+from .auth import LazyAuth
 from .bundle import Bundle
 from .errors import (
     ClientError,
@@ -14,9 +15,12 @@ from .errors import (
     RefreshUnavailable,
     StoreUnavailable,
 )
+from .migrate import Migration, migrate_single_slot
 from .provider import Provider
 from .record import Account
 from .refresh import refresh_access_token
+from .sign_in.login import Prompt, login
+from .sign_in.registration import DynamicRegistration
 from .store import Store
 
 __all__ = [
@@ -24,7 +28,11 @@ __all__ = [
     "Bundle",
     "ClientError",
     "DiscoveryFailed",
+    "DynamicRegistration",
+    "LazyAuth",
     "LoginFailed",
+    "Migration",
+    "Prompt",
     "Provider",
     "RefreshError",
     "RefreshExpired",
@@ -32,5 +40,7 @@ __all__ = [
     "RefreshUnavailable",
     "Store",
     "StoreUnavailable",
+    "login",
+    "migrate_single_slot",
     "refresh_access_token",
 ]

@@ -32,23 +32,23 @@ class Slots:
     """
 
     def __init__(self, service: str, backend: Keyring | None = None) -> None:
-        self._service = service
-        self._backend = backend
+        self.service = service
+        self.backend = backend
 
     def get(self, name: str) -> str | None:
         with _told("read"):
-            return self._keyring().get_password(self._service, name)
+            return self._keyring().get_password(self.service, name)
 
     def put(self, name: str, text: str | None) -> None:
         """Write *text*; ``None`` empties the slot."""
         with _told("written"):
             if text is not None:
-                self._keyring().set_password(self._service, name, text)
+                self._keyring().set_password(self.service, name, text)
                 return
             try:
-                self._keyring().delete_password(self._service, name)
+                self._keyring().delete_password(self.service, name)
             except PasswordDeleteError:
-                if self._keyring().get_password(self._service, name) is not None:
+                if self._keyring().get_password(self.service, name) is not None:
                     raise
 
     def restore(self, texts: Mapping[str, str | None]) -> None:
@@ -58,7 +58,7 @@ class Slots:
                 self.put(name, text)
 
     def _keyring(self) -> Keyring:
-        backend: Keyring = self._backend or keyring.get_keyring()
+        backend: Keyring = self.backend or keyring.get_keyring()
         if isinstance(backend, _NO_KEYRING):
             raise StoreUnavailable("This machine has no keyring.", reason="no_keyring")
         return backend

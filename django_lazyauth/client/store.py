@@ -47,6 +47,7 @@ class Store:
         warn: Callable[[str], object] | None = None,
     ) -> None:
         self.directory = directory or user_data_path(service, appauthor=False)
+        self.service = service
         self.slots = Slots(service, backend)
         self.plaintext = os.environ.get(PLAINTEXT_VARIABLE) == "1" if plaintext is None else plaintext
         self._warn = warn or (lambda text: sys.stderr.write(text + "\n"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from django_lazyauth.client import Account, Bundle, Store
+from django_lazyauth.client import Account, Bundle, Store, migrate_single_slot
 from tests.client.keyrings import DiskKeyring
 
 ACCOUNT = Account("https://auth.example", "tool", "https://auth.example/token")
@@ -59,7 +59,29 @@ def look_at_other_server(place: Path) -> str | None:
     return None if is_whole else "mixed"
 
 
+def prepare_migration(place: Path) -> None:
+    DiskKeyring(place / "keyring").set_password("lazyauth", "token", "old")
+
+
+def migrate(place: Path) -> str:
+    return migrate_single_slot(store_in(place), name="ada", account=ACCOUNT).reason
+
+
+def look_after_migration(place: Path) -> str | None:
+    """The next start ends it: the token is in the account's slot, and nowhere else."""
+    reason = migrate(place)
+    store, keyring = store_in(place), DiskKeyring(place / "keyring")
+    record = store.record("ada")
+    if store.load("ada") != Bundle("old") or record is None or record.storage != "keyring":
+        return f"not moved: {reason}"
+    is_left = keyring.get_password("lazyauth", "token") is not None
+    if is_left or store.current() != "ada" or "old" in store.path("ada").read_text():
+        return f"not finished: {reason}"
+    return None
+
+
 STEPS = {
+    "killed-migration": (prepare_migration, migrate, look_after_migration),
     "killed-rotation": (prepare, saving(ACCOUNT, NEW), look_after_rotation),
     "killed-without": (prepare, saving(ACCOUNT, Bundle("access-1")), look_without_refresh_token),
     "killed-other-server": (prepare, saving(OTHER, NEW), look_at_other_server),

@@ -76,7 +76,8 @@ def test_a_holder_that_was_killed_does_not_keep_the_lock(place, server):
 
 
 @pytest.mark.parametrize(
-    ("task", "least"), [("killed-rotation", 3), ("killed-without", 4), ("killed-other-server", 4)]
+    ("task", "least"),
+    [("killed-migration", 5), ("killed-rotation", 3), ("killed-without", 4), ("killed-other-server", 4)],
 )
 def test_whichever_change_a_process_is_killed_before_what_is_left_is_sound(tmp_path, task, least):
     steps, wrong = printed(start(task, tmp_path)).split(" ", 1)

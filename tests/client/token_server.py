@@ -1,4 +1,4 @@
-"""A token endpoint that answers as it is told, on a port of its own, and remembers what it was asked."""
+"""A server of OAuth that answers as it is told, on a port of its own, and remembers what it was asked."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ class TokenServer:
         seconds: How long each answer takes.
         forms: What was posted.
         headers: Headers of the same requests.
+        documents: What GET answers, by path.
+        statuses: The status of that, where it is not 200.
+        posts: What other paths than that of the token endpoint answer.
+        more_headers: Sent with each answer.
     """
 
     def __init__(self) -> None:
@@ -39,6 +43,9 @@ class TokenServer:
         self.forms: list[dict[str, str]] = []
         self.headers: list[dict[str, str]] = []
         self.more_headers: dict[str, str] = {}
+        self.documents: dict[str, Any] = {}
+        self.statuses: dict[str, int] = {}
+        self.posts: dict[str, Callable[[dict[str, Any]], Answer]] = {}
 
     @property
     def url(self) -> str:
@@ -50,6 +57,11 @@ class TokenServer:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 parent.handle(self)
+
+            def do_GET(self) -> None:
+                document = parent.documents.get(self.path)
+                status = parent.statuses.get(self.path, 404 if document is None else 200)
+                parent.send(self, (status, document or {}))
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
@@ -65,11 +77,17 @@ class TokenServer:
         self._server.server_close()
 
     def handle(self, request: BaseHTTPRequestHandler) -> None:
-        body = request.rfile.read(int(request.headers["Content-Length"]))
-        self.forms.append(dict(parse_qsl(body.decode())))
+        body = request.rfile.read(int(request.headers["Content-Length"])).decode()
+        if (post := self.posts.get(request.path)) is not None:
+            self.send(request, post(json.loads(body) if body.startswith("{") else dict(parse_qsl(body))))
+            return
+        self.forms.append(dict(parse_qsl(body)))
         self.headers.append(dict(request.headers))
         time.sleep(self.seconds)
-        status, answer = self.answer(len(self.forms))
+        self.send(request, self.answer(len(self.forms)))
+
+    def send(self, request: BaseHTTPRequestHandler, answered: Answer) -> None:
+        status, answer = answered
         if status == 0:
             request.connection.close()
             return
