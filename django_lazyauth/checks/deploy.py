@@ -46,6 +46,10 @@ def check_transport() -> Iterator[CheckMessage]:
             if is_a(key, str) and is_a(value, str) and value.startswith("http://"):
                 yield Error(f"Provider {name!r}: {key} is not https.", id="lazyauth.E104")
 
+    for issuer in readable("id_jag_audiences") or ():
+        if not issuer.startswith("https://"):
+            yield Error(f"ID_JAG_AUDIENCES: {issuer} is not https.", id="lazyauth.E104")
+
 
 def _configs(setting: str) -> list[tuple[str, Mapping[str, Any]]]:
     found = readable(setting) or {}

@@ -70,8 +70,10 @@ _AUDIENCE = Kind("a dict", from_dict(IdJagAudience))
 
 def _audiences(value: Any) -> Mapping[str, IdJagAudience]:
     given = kinds.mapping(value)
-    kinds.wanted(all(kinds.text(issuer).startswith("https://") for issuer in given))
-    return {kinds.text(name): read(_AUDIENCE, one, place) for place, (name, one) in enumerate(given.items())}
+    return {
+        kinds.ISSUER.read(name): read(_AUDIENCE, one, place)
+        for place, (name, one) in enumerate(given.items())
+    }
 
 
 _POLICY = Kind("a dict", from_dict(ExchangePolicy))
@@ -94,7 +96,7 @@ class DelegationRows:
         default_text="none",
     )
     id_jag_audiences: Setting[Mapping[str, IdJagAudience]] = Setting(
-        Kind("a dict of https issuers to dicts", _audiences),
+        Kind("a dict of issuers to dicts", _audiences),
         "Issuer of another server → what this site, as the organisation of its people, lets clients have there "
         "[without a page](concepts/id-jag.md#as-the-organisation). See below.",
         default={},

@@ -161,6 +161,10 @@ def test_checks_name_entries_that_have_no_effect(tokens, lazyauth):
         "LAZYAUTH[\"ID_JAG_AUDIENCES\"] names 'nobody', which is no client that proves itself."
     ]
     assert "lazyauth.E026" in {id_ for id_, _ in found}
+    lazyauth(ID_JAG_AUDIENCES={"http://there.example": TERMS})
+    assert "ID_JAG_AUDIENCES: http://there.example is not https." in {
+        one.msg for one in run_checks(include_deployment_checks=True) if one.id == "lazyauth.E104"
+    }
 
 
 def test_i24_a_proof_binds_it_and_is_good_once(tokens):
