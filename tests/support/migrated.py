@@ -68,6 +68,7 @@ def keep() -> None:
 
 if __name__ == "__main__":
     django.setup()
-    connection.creation.create_test_db(verbosity=0, serialize=False)
-    keep()
-    connection.creation.destroy_test_db("", verbosity=0)
+    if not template().exists():
+        connection.creation.create_test_db(verbosity=0, serialize=False)
+        keep()
+        connection.creation.destroy_test_db("", verbosity=0)
