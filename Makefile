@@ -141,5 +141,5 @@ pins:
 	$(COMPILE) --group pyproject.toml:tools --output-file requirements/tools.txt
 	$(COMPILE) pyproject.toml --extra celery --extra redis --extra postgres \
 		--constraints requirements/dev.txt --output-file requirements/base.txt
-	printf 'authlib\nbeautifulsoup4\nrequests\n' | $(COMPILE) pyproject.toml - --extra progress \
+	printf 'authlib\nbeautifulsoup4\nrequests\n' | $(COMPILE) pyproject.toml - --extra progress --extra client \
 		--constraints requirements/dev.txt --output-file requirements/demo.txt

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from .demo_client import Browser, Client, PageSeen
+from .demo_terminal import Terminal, code_in
 from .servers import Stage
 from .upstream.people import PEOPLE
 
@@ -184,6 +185,9 @@ def play(console: Console, directory: Path) -> None:
         tokens = redeem(narrator, client, answer, fault)
         act_upstream(narrator, stage, client, tokens["access_token"])
         live(narrator, client, tokens, answer)
+        with Terminal(directory / "home") as terminal:
+            sign_in_terminal(narrator, stage, browser, terminal)
+            use_terminal(narrator, client, terminal)
     console.print()
     console.print(
         f"Everything was as promised, in {time.monotonic() - started:.1f} s.",
@@ -324,4 +328,42 @@ def live(narrator: Narrator, client: Client, tokens: dict[str, Any], answer: str
         check(status == 401, f"{url} should answer 401, and answers {status}.")
     narrator.say("the access token: 401 at /userinfo and at the tool")
     narrator.say("the upstream tokens: deleted. The user stays: she exists, and signs in again")
+    narrator.standing(users=1, identities=1)
+
+
+def sign_in_terminal(narrator: Narrator, stage: Stage, browser: Browser, terminal: Terminal) -> None:
+    """Sign in from a terminal by device code; the browser is Ada's."""
+    narrator.step("A command line without a browser: lazyauth login --device")
+    told = terminal.begin("login", stage.issuer, "--device")
+    narrator.say(told)
+    page, code = code_in(told)
+    choice = a_page(browser.press(a_page(browser.open(page)), "Continue", user_code=code))
+    # The upstream knows her browser by now.
+    consent = a_page(browser.press(choice, "Demo Upstream"))
+    check(code in consent.text, "The consent page should show the code of the device.")
+    done = a_page(browser.press(consent, "Allow"))
+    narrator.say(f"Ada types it, signs in, and allows it: “{done.heading}”")
+    said = terminal.end()
+    check(said == f"Signed in as {ADA.email}.", f"The command should say who signed in, and says {said!r}.")
+    narrator.say(said)
+    narrator.standing(users=1, identities=1, vault_rows=1, live_tokens=2)
+
+
+def use_terminal(narrator: Narrator, client: Client, terminal: Terminal) -> None:
+    """Use the token of the command line, refresh it, and sign out at the server."""
+    narrator.step("A script of hers needs a token: lazyauth token")
+    whoami = f"{client.site}/api/whoami"
+    first = terminal.run("token")
+    check(client.call(whoami, first).status_code == 200, "The token should open the tool.")
+    check(terminal.run("token") == first, "A token that is good is printed again, without a request.")
+    renewed = terminal.run("token", "--force")
+    check(renewed != first, "The token should be another one after a refresh.")
+    response = client.call(whoami, renewed)
+    check(response.status_code == 200, f"The tool answers {response.status_code}.")
+    narrator.say(f'curl -H "Authorization: Bearer $(lazyauth token)" {whoami}: {response.json()["name"]}')
+    for line in terminal.run("status").splitlines():
+        narrator.say(line)
+    narrator.say(terminal.run("logout"))
+    check(client.call(whoami, renewed).status_code == 401, "The session should have ended at the server.")
+    narrator.say("the access token: 401 at the tool")
     narrator.standing(users=1, identities=1)

@@ -61,8 +61,8 @@ class Browser:
         """Go to *url*; return the page, or the address of the client that the browser was sent to."""
         return self._arrive(self._send("GET", url))
 
-    def press(self, page: PageSeen, label: str) -> PageSeen | str:
-        """Press the button whose text holds *label*, with the fields of its form."""
+    def press(self, page: PageSeen, label: str, **typed: str) -> PageSeen | str:
+        """Press the button whose text holds *label*, with the fields of its form and what is *typed* into them."""
         button = next(
             found for found in page.soup.find_all("button") if label in found.get_text(" ", strip=True)
         )
@@ -73,7 +73,7 @@ class Browser:
             str(field["name"]): str(field.get("value", ""))
             for field in form.find_all("input")
             if field.get("name")
-        }
+        } | typed
         if button.get("name"):
             fields[str(button["name"])] = str(button.get("value", ""))
         action = urljoin(page.url, str(form.get("action") or page.url))

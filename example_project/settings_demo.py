@@ -1,4 +1,4 @@
-"""Settings of ``make demo``: those of development, and a provider that fails once when it is told to."""
+"""Settings of ``make demo``: those of development, a provider that fails once when it is told to, and devices."""
 
 from __future__ import annotations
 
@@ -10,3 +10,5 @@ LAZYAUTH["PROVIDERS"]["demo"] |= {
     "class": "example_project.demo_fault.FailingOnceProvider",
     "fault_file": environment.value("DEMO_FAULT_FILE"),
 }
+# The command line of the demo registers itself, and asks by device code.
+LAZYAUTH["DEVICE_FLOW"] = {"strangers": True, "interval": 1}

@@ -82,7 +82,9 @@ def test_the_demo_keeps_every_promise_it_prints(environment, tmp_path):
     assert "tools/call read_notes: “Note G" in printed
     assert "renewed it first, version 1 → 2" in printed
     assert "the upstream's came out; another's: 401" in printed
-    assert FLOW_ENDS_WITH in printed
+    assert "Signed in as ada@" in printed
+    assert "$(lazyauth token)" in printed
+    assert printed.count(FLOW_ENDS_WITH) == 2
     assert "\x1b[" not in printed
     assert not (tmp_path / "mine.sqlite3").exists()
     assert left_behind(tmp_path) == []
