@@ -72,7 +72,7 @@ def sessions_of(user: AbstractBaseUser) -> list[Session]:
 
 def _is_over(member: Any, beginning: _Beginning) -> bool:
     """Say whether a session on the word of an organisation has nothing left. It is never refreshed."""
-    lasts = lazyauth_settings.access_token_lifetime
+    lasts = lazyauth_settings.longest_access_token
     return beginning.grant == GrantKind.ID_JAG and bool(member.created + lasts <= timezone.now())
 
 

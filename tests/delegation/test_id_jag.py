@@ -124,6 +124,9 @@ def test_i25_an_assertion_that_is_wrong_in_one_respect_writes_nobody(idp):
         {"cnf": {"jkt": "x" * 43}},
         {"act": "somebody"},
         {"act": {"sub": "x" * 3000}},
+        {"act": {"sub": "agent-7", "act": "somebody"}},
+        {"act": {"sub": "agent\x007"}},
+        {"act": {"sub": "agent\ud800"}},
         {"authorization_details": []},
         {"header": {"typ": None}},
         {"header": {"typ": "JWT"}},
@@ -252,8 +255,10 @@ def test_checks_name_what_is_unclear_or_weak(idp, lazyauth):
         assert {"lazyauth.E008", "lazyauth.E026"} <= ids(), wrong
 
 
-def test_a_session_that_has_nothing_left_is_shown_to_nobody(idp):
+@pytest.mark.parametrize("lifetime", [timedelta(minutes=10), lambda issued_for: timedelta(minutes=10)])
+def test_a_session_that_has_nothing_left_is_shown_to_nobody(idp, lazyauth, lifetime):
     """It is never refreshed, and a client begins a new one each time."""
+    lazyauth(ACCESS_TOKEN_LIFETIME=lifetime)
     brought(assertion(idp))
     assert sessions_of(User.objects.get())
     RefreshToken.objects.update(created=timezone.now() - timedelta(hours=2))

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.descriptor import ProviderDescriptor
-from django_lazyauth.openid.jose import Reason, TokenRejected, audiences, required_text
+from django_lazyauth.openid.jose import Reason, TokenRejected, audiences, check_clean, required_text
 from django_lazyauth.openid.key_set import KeySet
 from django_lazyauth.openid.provider_kinds import IDENTIFIER_LIMIT
 from django_lazyauth.openid.verify import VerifiedIdentity, verify_assertion
@@ -110,9 +110,15 @@ def _key(claims: Mapping[str, Any]) -> str:
 
 
 def _actor(claims: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    act = claims.get("act")
-    if act is None:
+    """Return ``act``. It goes into tokens and rows, and is read to its last level: who acts, and who acted before."""
+    if (outermost := claims.get("act")) is None:
         return None
-    if not isinstance(act, Mapping) or len(json.dumps(act).encode()) > ACTOR_LIMIT:
+    check_clean(outermost)
+    level = outermost
+    while level is not None:
+        if not isinstance(level, Mapping):
+            raise TokenRejected(Reason.SUBJECT)
+        level = level.get("act")
+    if len(json.dumps(outermost).encode()) > ACTOR_LIMIT:
         raise TokenRejected(Reason.SUBJECT)
-    return act
+    return dict(outermost)
