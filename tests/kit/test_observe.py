@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import contextmanager
+from datetime import date
 
 import pytest
 from django.core.checks import run_checks
+from django.test import RequestFactory
 from opentelemetry import trace
 from prometheus_client import REGISTRY, generate_latest
 
@@ -68,6 +70,24 @@ def test_a_line_outside_a_request_has_no_ids(lines):
     assert said["message"] == "two\nlines"
     assert said["provider"] == "google"
     assert not {"request_id", "session_id"} & set(said)
+
+
+def test_i13_a_line_about_a_request_holds_no_query_and_no_text_of_an_object(lines):
+    """Django logs each refused request with the request itself: of a callback it has the code of the upstream."""
+
+    class Holder:
+        def __str__(self):
+            return SECRET
+
+    request = RequestFactory().get("/callback/demo", {"code": SECRET})
+    extra = {"request": request, "status_code": 400, "held": [Holder()], "until": date(2030, 1, 2)}
+    logging.getLogger("django_lazyauth").warning("Bad \u2028 \ud800", extra=extra)
+    [line] = lines
+    assert "secret" not in line
+    assert line.isascii()
+    said = json.loads(line)
+    assert (said["request"], said["status_code"]) == ("GET /callback/demo", 400)
+    assert (said["held"], said["until"]) == (["Holder"], "2030-01-02")
 
 
 def value(name: str, **labels: str) -> float:

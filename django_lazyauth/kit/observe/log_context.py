@@ -13,10 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import PurePath
 from typing import Any, Final
 
 from django.http import HttpRequest
+from django.utils.functional import Promise
 
 #: What a proxy may name a request by. Another text could forge a line.
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -64,8 +67,16 @@ class RequestContext(logging.Filter):
 _OF_LOGGING: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
+#: What is told by its text.
+_TOLD: Final = (uuid.UUID, date, timedelta, Decimal, Promise, PurePath)
+
+
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and what was given with ``extra``."""
+    """One JSON object a line, in ASCII: time, level, logger, message, and what was given with ``extra``.
+
+    Of an object that JSON cannot hold, its type is named: its text may hold a secret. Django gives the request, whose
+    text has the query, and so the code of a callback (I13).
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -81,4 +92,11 @@ class JsonFormatter(logging.Formatter):
             for name, value in vars(record).items()
             if name not in _OF_LOGGING and value not in ("", None)
         }
-        return json.dumps(line, default=str, ensure_ascii=False)
+        # Escaped, so that no character ends a line, and none has no encoding.
+        return json.dumps(line, default=_words_for)
+
+
+def _words_for(value: object) -> str:
+    if isinstance(value, HttpRequest):
+        return f"{value.method} {value.path}"
+    return str(value) if isinstance(value, _TOLD) else type(value).__name__
