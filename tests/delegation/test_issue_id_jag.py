@@ -14,7 +14,9 @@ from django_lazyauth.errors import AccessDenied, InsufficientUserAuthentication
 from django_lazyauth.models import PendingAuthorization, UsedProof
 from django_lazyauth.sessions import end
 from django_lazyauth.tokens import keys, logout_token
+from django_lazyauth.toolkit.client_methods import BY_KEY
 from tests.conftest import CONFIDENTIAL_SECRET, register
+from tests.grants.test_dpop import Session
 from tests.support.delegation import ACCESS_TOKEN, exchange
 from tests.support.dpop import ProofKey
 from tests.support.journey import ISSUER, OAuthClient, get, make_browser
@@ -174,6 +176,17 @@ def test_i24_a_proof_binds_it_and_is_good_once(tokens):
     assert claims["cnf"] == {"jkt": key.thumbprint}
     assert error_of(ask(tokens["id_token"], headers=proof)) == "invalid_dpop_proof"
     assert UsedProof.objects.count() == 1
+
+
+def test_i24_of_a_session_that_is_bound_nothing_is_had_without_a_key(tokens):
+    server = Session(OAuthClient("site", CONFIDENTIAL_SECRET, scope="openid email"))
+    bound = server.begin()
+    for kind, token in ((ID_TOKEN, bound["id_token"]), (REFRESH_TOKEN, bound["refresh_token"])):
+        assert error_of(ask(token, kind)) == "invalid_dpop_proof"
+        answer = ask(token, kind, headers={"dpop": server.key.proof(f"{ISSUER}/token")})
+        assert "cnf" in decoded(answer.json()["access_token"])[1]
+    PendingAuthorization.objects.update(client_auth=BY_KEY)
+    assert error_of(ask(tokens["refresh_token"], REFRESH_TOKEN)) == "invalid_client"
 
 
 def test_the_metadata_says_that_it_is_given(tokens, lazyauth):

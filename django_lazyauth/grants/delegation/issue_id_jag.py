@@ -19,7 +19,13 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.clients.authenticate import prove
 from django_lazyauth.conf import lazyauth_settings
-from django_lazyauth.errors import InvalidRequest, InvalidScope, InvalidTarget, UnauthorizedClient
+from django_lazyauth.errors import (
+    InvalidClient,
+    InvalidRequest,
+    InvalidScope,
+    InvalidTarget,
+    UnauthorizedClient,
+)
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.tokens import binding, family, keys, refresh
 from django_lazyauth.tokens.grantee import HOW, Authentication
@@ -47,6 +53,9 @@ class _Signed:
     user: Any
     scopes: tuple[str, ...]
     authentication: Authentication
+    #: Whether the session is bound to a key, and began with a client assertion: its tokens are good with these only.
+    is_bound: bool
+    needs_key: bool
 
 
 def issue_id_jag(form: Form, prepared: Prepared) -> Outcome:
@@ -64,7 +73,9 @@ def issue_id_jag(form: Form, prepared: Prepared) -> Outcome:
     if form.get("actor_token") or form.get("actor_token_type"):
         raise InvalidRequest("Nobody else acts with an ID-JAG.")
     subject = _subject(form, client)
-    require_proof(client, prepared.proof)
+    if subject.needs_key and prepared.by_key is None:
+        raise InvalidClient("The tokens of this session are good with a client assertion only.")
+    require_proof(client, prepared.proof, began_bound=subject.is_bound)
     resources = _resources(form, terms.resources)
     scopes = _scopes(form, terms.scopes)
     if (policy := lazyauth_settings.id_jag_policy) is not None:
@@ -137,7 +148,8 @@ def _subject(form: Form, client: clients.Client) -> _Signed:
     if session is None or session.user is None or not session.user.is_active:
         raise InvalidRequest("The subject token is not valid here.")
     how = Authentication.of_columns(*(getattr(session, name) for name in HOW))
-    return _Signed(session.user, tuple(session.scopes), how)
+    is_bound, needs_key = bool(session.jkt), bool(session.client_auth)
+    return _Signed(session.user, tuple(session.scopes), how, is_bound, needs_key)
 
 
 # -- the ceilings ------------------------------------------------------------------------------------------
