@@ -30,6 +30,8 @@ from django_lazyauth.models import PendingAuthorization, ProviderIdentity, Statu
 from django_lazyauth.models.fields import digest
 
 SESSION_KEY = "django_lazyauth"
+#: In a session that a page of the host began: when.
+BEGAN_KEY = "django_lazyauth_began"
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -146,9 +148,18 @@ def sign_in_of(request: HttpRequest) -> SignIn:
     if "auth_time" in kept and BACKEND_SESSION_KEY in request.session:
         since = datetime.fromtimestamp(kept["auth_time"], tz=UTC)
         return SignIn(since, list(kept["amr"]), kept["acr"], kept.get("identity"), kept.get("mark", ""))
-    # Another page of the site signed the person in: Django recorded the time.
-    last_login: datetime | None = getattr(request.user, "last_login", None)
-    return SignIn(last_login or datetime.fromtimestamp(0, tz=UTC), [], "")
+    # Another page of the site signed the person in. Not `last_login`: it is of all browsers of the person.
+    return SignIn(datetime.fromtimestamp(request.session.get(BEGAN_KEY, 0), tz=UTC), [], "")
+
+
+def note_sign_in(request: Any, user: Any, **kwargs: Any) -> None:
+    """Note when Django signed this browser in, on whatever page. Receiver of ``user_logged_in``.
+
+    Some packages send the signal where they give out a token. Then nobody is signed in here, or somebody else.
+    """
+    session = getattr(request, "session", None)
+    if session is not None and session.get(AUTH_USER_KEY) == user._meta.pk.value_to_string(user):
+        session[BEGAN_KEY] = timezone.now().timestamp()
 
 
 def resume(request: HttpRequest, bindings: list[str]) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.signals import user_logged_in
 from django.db.models.signals import post_save, pre_delete, pre_save
 
 from django_lazyauth.signals import upstream_grants_left
@@ -24,6 +25,7 @@ from django_lazyauth.toolkit.models import (
 def connect() -> None:
     """Connect the receivers. The app config calls it once."""
     user, client, token = get_user_model(), get_application_model(), get_refresh_token_model()
+    user_logged_in.connect(_signed_in, dispatch_uid="lazyauth.sign_in")
     post_save.connect(_user_saved, sender=user, dispatch_uid="lazyauth.deactivation")
     pre_delete.connect(_user_deleted, sender=user, dispatch_uid="lazyauth.deletion")
     pre_delete.connect(_client_deleted, sender=client, dispatch_uid="lazyauth.client_deletion")
@@ -36,6 +38,12 @@ def connect() -> None:
     )
     upstream_grants_left.connect(_grants_left, dispatch_uid="lazyauth.grants_left")
     _watch_methods(token)
+
+
+def _signed_in(**sent: Any) -> None:
+    from .browser import note_sign_in
+
+    note_sign_in(**sent)
 
 
 def _user_saved(**sent: Any) -> None:

@@ -10,10 +10,11 @@ from django.contrib.auth import get_user_model
 from django.core import mail
 
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity
+from django_lazyauth.sessions.browser import BEGAN_KEY
 from django_lazyauth.sign_in.own.password import GUESSES
 from tests.sessions.conftest import signed_in_at
 from tests.sessions.test_account_page import PAGE, forged, opened, press_once, told
-from tests.support.journey import get, post
+from tests.support.journey import get, make_browser, post
 from tests.web.site import signed_in, soup_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -102,6 +103,20 @@ def test_who_has_a_password_sets_no_second_one(person):
     assert "has a password already" in told(browser, fill(browser, page, code=code))
     assert can_sign_in(person, OLD)
     assert not ProviderIdentity.objects.filter(provider="local").exists()
+
+
+def test_a_browser_is_not_fresh_because_the_person_signed_in_at_another(person):
+    """Both were signed in by a page of the host, and `last_login` is of both."""
+    with_password(person)
+    early, late = make_browser(), make_browser()
+    early.force_login(person)
+    session = early.session
+    session[BEGAN_KEY] -= 3600
+    session.save()
+    late.force_login(person)
+    forms = [press_once(browser, opened(browser), "password") for browser in (early, late)]
+    assert [bool(soup_of(form).find("input", {"name": "current"})) for form in forms] == [True, False]
+    assert "Please sign in again" in told(early, forged(early, action="link", provider="demo"))
 
 
 @pytest.mark.parametrize("is_fresh", [True, False])

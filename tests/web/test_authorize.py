@@ -13,6 +13,7 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from django_lazyauth.models import Consent, PendingAuthorization, Status
+from django_lazyauth.sessions.browser import BEGAN_KEY
 from tests.support.journey import (
     ISSUER,
     come_back,
@@ -942,11 +943,15 @@ def test_max_age_0_always_asks_and_signing_in_satisfies_it(client_):
 
 
 def test_a_sign_in_of_unknown_age_is_too_old_for_any_max_age(client_):
-    """OpenID Connect Core §3.1.2.1."""
+    """OpenID Connect Core §3.1.2.1. It began before this app came; a sign-in elsewhere says nothing of this browser."""
     user = make_user()
     browser = make_browser()
     browser.force_login(user)
-    get_user_model().objects.update(last_login=None)
+    assert is_consent_page(ask(browser, client_, max_age="999"))
+    session = browser.session
+    del session[BEGAN_KEY]
+    session.save()
+    make_browser().force_login(user)
     assert is_choice_page(ask(browser, client_, max_age="999999999"))
     assert is_consent_page(ask(browser, client_))
 
