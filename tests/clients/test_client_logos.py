@@ -82,8 +82,16 @@ def test_a_client_that_nobody_stands_for_any_more_shows_its_initial(server, stra
     pk = row_of(stranger).client_id
     operator_actions.verify([pk])
     wait_for_logo(stranger)
+    browser = signed_in(make_user())
+    address = picture_on(ask(browser, stranger))
+    operator_actions.disable([pk])
+    assert get(browser, address).status_code == 404
+    operator_actions.enable([pk])
+    assert get(browser, address).status_code == 200
     operator_actions.unverify([pk])
-    assert picture_on(ask(signed_in(make_user()), stranger)) == ""
+    assert picture_on(ask(browser, stranger)) == ""
+    # Nor is it served to whoever kept its address.
+    assert get(browser, address).status_code == 404
     assert not logo.fetch_now(pk)
 
 

@@ -29,11 +29,13 @@ def logo_url(client: Any) -> str:
 @login_not_required
 @require_safe
 def client_logo_view(request: HttpRequest, key: str, version: str) -> HttpResponse:
-    """Return the picture of that version, the same for everybody."""
-    logo = ClientLogo.objects.filter(
-        registration=int(key), registration__logo_digest__startswith=version
-    ).first()
-    if logo is None:
+    """Return the picture of that version, the same for everybody, as long as an operator stands for the client."""
+    logo = (
+        ClientLogo.objects.select_related("registration__client")
+        .filter(registration=int(key), registration__logo_digest__startswith=version)
+        .first()
+    )
+    if logo is None or logo.registration.disabled_at or not clients.is_verified(logo.registration.client):
         raise Http404
     response = HttpResponse(bytes(logo.content), content_type=logo.media_type)
     response.headers["Cache-Control"] = f"public, max-age={MAX_AGE}, immutable"
