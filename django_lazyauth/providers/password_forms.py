@@ -35,8 +35,6 @@ LOCAL_PART_LENGTH = 64
 PASSWORD_LENGTH = 4096
 #: Characters of a name, as the identity keeps them.
 NAME_LENGTH = 128
-#: Accounts with one address that are looked at.
-PROVED = 10
 #: Characters of a code, without the hyphen: 40 random bits.
 CODE_LENGTH = 8
 #: Crockford's base 32. Without I, L, O and U a code is not misread and spells no word.
@@ -318,7 +316,7 @@ def username_of(login: str) -> str:
     proved = ProviderIdentity.objects.filter(
         email__in=sorted({login, login.lower()}), email_verified=True, sso_domain=""
     ).exclude(email="")
-    found = list(users.filter(pk__in=list(proved.values_list("user_id", flat=True)[:PROVED]))[:2])
+    found = list(users.filter(pk__in=proved.values("user_id"))[:2])
     return login if is_named or len(found) != 1 else found[0].get_username()
 
 

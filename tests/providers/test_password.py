@@ -20,8 +20,10 @@ from django.core import mail
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.core.mail.backends.base import BaseEmailBackend
+from django.db import connection
 from django.template import Context, Engine
 from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.views.debug import ExceptionReporter
 from oauth2_provider.models import get_application_model
@@ -32,7 +34,7 @@ from django_lazyauth.models import PendingAuthorization, ProviderIdentity
 from django_lazyauth.providers import password as module
 from django_lazyauth.providers.base import Page, Success
 from django_lazyauth.providers.password import PasswordProvider
-from django_lazyauth.providers.password_forms import normalise_address
+from django_lazyauth.providers.password_forms import normalise_address, username_of
 from tests.support.mail import mail_settings
 
 pytestmark = pytest.mark.django_db
@@ -311,6 +313,10 @@ def test_an_address_that_a_provider_proved_names_its_user_whose_own_password_cou
     failed, calls = hashes(lambda: flow.sign_in(ALICE, "wrong"))
     assert isinstance(failed, Page)
     assert calls == 1
+    for login in (ALICE, NOBODY, alice.get_username()):
+        with CaptureQueriesContext(connection) as asked:
+            username_of(login)
+        assert len(asked) == 2, login
 
 
 @pytest.mark.parametrize("why", ["unproved", "two", "organisation", "user name"])
