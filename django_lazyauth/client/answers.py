@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -22,6 +24,12 @@ _LIMIT: Final = 1024 * 1024
 #: A lifetime of more seconds (100 years) is none.
 _LONGEST: Final = 100 * 366 * 86_400
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Read the certificates of the authorities once: a device asks every few seconds."""
+    return httpx.create_ssl_context()
 
 
 def is_safe(url: object) -> bool:
@@ -55,7 +63,7 @@ def request(
     body = bytearray()
     try:
         with (
-            httpx.Client(timeout=_STEP_SECONDS, follow_redirects=False) as http,
+            httpx.Client(verify=_tls(), timeout=_STEP_SECONDS, follow_redirects=False) as http,
             http.stream(
                 method,
                 url,

@@ -126,10 +126,8 @@ def exclusive(path: Path) -> Iterator[None]:
         StoreUnavailable: Somebody else did not finish within 10 seconds.
     """
     lock = _lock(path)
-    try:
-        lock.acquire(timeout=WRITE_SECONDS)
-    except Timeout:
-        raise StoreUnavailable("Another process is writing.", reason="busy") from None
+    if not _acquire(lock, WRITE_SECONDS):
+        raise StoreUnavailable("Another process is writing.", reason="busy")
     try:
         yield
     finally:
@@ -149,9 +147,9 @@ def refreshing(path: Path) -> Iterator[bool]:
             lock.release()
         else:
             is_first = _take_over(lock, path)
-    if is_first:
-        os.utime(path)
     try:
+        if is_first:
+            os.utime(path)
         yield is_first
     finally:
         lock.release()
@@ -170,6 +168,8 @@ def _acquire(lock: FileLock, seconds: float) -> bool:
         lock.acquire(timeout=seconds)
     except Timeout:
         return False
+    except OSError as error:
+        raise StoreUnavailable("The directory cannot be written.", reason="unwritable") from error
     return True
 
 
@@ -187,6 +187,7 @@ def _take_over(lock: FileLock, path: Path) -> bool:
         path.unlink()
         return _acquire(lock, 0)
     except OSError:
+        # Somebody else removed it, or this system removes no file that is open.
         return False
     finally:
         breaking.release()

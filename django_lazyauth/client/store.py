@@ -202,7 +202,9 @@ class Store:
         try:
             self._save_in_keyring(name, account, bundle, old)
         except StoreUnavailable as error:
-            if error.reason not in ("keyring", "no_keyring") or not self.plaintext:
+            # Who allowed a file once does not lose a refreshed token for want of the option.
+            is_allowed = self.plaintext or (old is not None and old.storage == "file")
+            if error.reason not in ("keyring", "no_keyring") or not is_allowed:
                 raise
             self._warn(f"{error} Tokens are kept in {self.path(name)}, which only you can read.")
             self.write(Record.of(name, account, bundle, "file"))

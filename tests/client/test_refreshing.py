@@ -167,6 +167,16 @@ def test_a_sign_out_during_the_request_stands(signed_in, provider, server, keyri
     assert keyring.slots == {}
 
 
+def test_a_sign_in_during_the_request_stands(signed_in, account, provider, server):
+    def answer(number):
+        signed_in.save("ada", account, tokens("signed in anew"))
+        return 200, {"access_token": "late", "refresh_token": "late"}
+
+    server.answer = answer
+    assert refresh_access_token(signed_in, provider) == tokens("signed in anew")
+    assert signed_in.load("ada") == tokens("signed in anew")
+
+
 def test_a_secret_goes_in_the_header_encoded(signed_in, account, server):
     """RFC 6749 §2.3.1."""
     confidential = Provider(account, client_secret="a:b c")

@@ -11,7 +11,15 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
-from django_lazyauth.client import Bundle, ClientError, DiscoveryFailed, LoginFailed, Prompt, login
+from django_lazyauth.client import (
+    Bundle,
+    ClientError,
+    DiscoveryFailed,
+    LoginFailed,
+    Prompt,
+    StoreUnavailable,
+    login,
+)
 from django_lazyauth.client.sign_in.discovery import discover
 
 
@@ -146,6 +154,25 @@ def test_people_are_named_as_the_server_says_and_never_take_anothers_place(guard
     store.save("ada@example.org", account, Bundle("elsewhere"))
     assert sign_in(guarded, store)[0] == "ada@example.org (127.0.0.1)"
     assert store.load("ada@example.org") == Bundle("elsewhere")
+
+
+def test_the_same_person_at_another_resource_is_another_account(guarded, store):
+    assert sign_in(guarded, store, account="ada")[0] == "ada"
+    assert sign_in(guarded, store)[0] == "127.0.0.1"
+    assert sign_in(guarded, store)[0] == "127.0.0.1"
+    assert sign_in(guarded, store, url=guarded.url)[0].startswith("127.0.0.1 ")
+
+
+def test_tokens_that_cannot_be_kept_are_revoked(guarded, store, keyring):
+    revoked = []
+    guarded.documents["/.well-known/oauth-authorization-server"]["revocation_endpoint"] = (
+        f"{guarded.url}/revoke"
+    )
+    guarded.posts["/revoke"] = lambda form: (200, "") if not revoked.append(form["token"]) else None
+    keyring.is_away = True
+    with pytest.raises(StoreUnavailable):
+        sign_in(guarded, store)
+    assert revoked == ["refresh-1"]
 
 
 def test_by_device_code_as_often_as_the_server_wants_to_be_asked(guarded, store, asked):

@@ -123,10 +123,21 @@ def test_where_it_is_allowed_both_tokens_go_into_one_file_with_a_warning(store, 
     assert store.load("ada") == tokens("1")
     assert len(warnings_told) == 1
     assert "-1" not in warnings_told[0]
-    keyring.is_away = False
-    store.save("ada", ACCOUNT, tokens("2"))
+    store.plaintext = False
+    store.save("ada", ACCOUNT, tokens("2"))  # As a refresh does, from a process without the option.
     assert store.load("ada") == tokens("2")
+    keyring.is_away = False
+    store.save("ada", ACCOUNT, tokens("3"))
+    assert store.load("ada") == tokens("3")
     assert "access" not in store.path("ada").read_text().replace("access_token", "")
+
+
+def test_files_that_cannot_be_written_are_an_error_of_the_store(tmp_path, keyring):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreUnavailable) as refused:
+        Store(tmp_path / "file", backend=keyring).save("ada", ACCOUNT, tokens())
+    assert refused.value.reason == "unwritable"
+    assert keyring.slots == {}
 
 
 def test_the_warning_goes_to_standard_error_and_a_variable_allows_it(tmp_path, keyring, monkeypatch, capsys):

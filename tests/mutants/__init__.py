@@ -7,6 +7,7 @@ never fails shows nothing: so each must fail.
 from __future__ import annotations
 
 from . import (
+    client_side,
     clients,
     delegation,
     devices,
@@ -38,6 +39,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *requests.MUTATIONS,
     *devices.MUTATIONS,
     *delegation.MUTATIONS,
+    *client_side.MUTATIONS,
 )
 
 __all__ = ["MUTATIONS", "Mutation"]

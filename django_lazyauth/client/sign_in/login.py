@@ -16,6 +16,7 @@ from ..answers import read_bundle
 from ..bundle import Bundle
 from ..errors import LoginFailed, NoAnswer, StoreUnavailable, TokenRefused
 from ..proof import ProofKey
+from ..provider import Provider
 from ..record import Account
 from ..store import Store
 from .device import ask_by_device
@@ -103,14 +104,19 @@ def _keep(
         server.issuer, client_id, server.token_endpoint, server.revocation_endpoint, server.resource
     )
     name = name or _name_for(answer, server, owner, store)
-    store.save(name, owner, bundle)
+    try:
+        store.save(name, owner, bundle)
+    except StoreUnavailable:
+        # A session whose tokens nobody has could not be ended later.
+        Provider(owner).revoke(bundle)
+        raise
     store.use(name)
     return name
 
 
 def _name_for(answer: Mapping[str, Any], server: Server, owner: Account, store: Store) -> str:
-    """Name the account after the person, and after the host too where the name is taken by another server's."""
-    host = urlsplit(server.issuer).hostname or "account"
+    """Name the account after the person, and after the host too where the name is taken by tokens for elsewhere."""
+    host = urlsplit(server.resource or server.issuer).hostname or "account"
     claims = _claims(answer.get("id_token"))
     said = next((claims[name] for name in ("email", "preferred_username", "sub") if claims.get(name)), None)
     for name in (*([str(said), f"{said} ({host})"] if said else []), host):
@@ -124,7 +130,9 @@ def _is_free(store: Store, name: str, owner: Account) -> bool:
         record = store.record(name)
     except StoreUnavailable:
         return False
-    return record is None or record.account.issuer == owner.issuer
+    if record is None:
+        return True
+    return (record.account.issuer, record.account.resource) == (owner.issuer, owner.resource)
 
 
 def _claims(id_token: object) -> Mapping[str, Any]:
