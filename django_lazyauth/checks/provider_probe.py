@@ -69,7 +69,9 @@ def _documents(provider: OpenIDProvider) -> Iterator[Finding]:
     elif refreshed.reason in _NO_ANSWER:
         yield unasked("metadata", f"Its metadata and keys could not be fetched ({refreshed.reason}).")
     else:
-        yield fix("metadata", f"Its metadata or keys cannot be used ({refreshed.detail}).")
+        hint = " On your own machine, ALLOW_LOOPBACK_UPSTREAMS lets http://127.0.0.1 pass."
+        text = f"Its metadata or keys cannot be used ({refreshed.detail})."
+        yield fix("metadata", text + (hint if refreshed.reason == "not_https" else ""))
     if descriptor.openid_configuration or not descriptor.authorization_endpoint:
         try:
             document = published.get_document(descriptor.configuration_url, policy_of(descriptor))

@@ -41,6 +41,12 @@ def needs_issuer(provider: str) -> bool:
 def settings_block(site: NewSite) -> str:
     """Return Python for the end of the settings module. It holds no secret, and works without an environment."""
     entries = "\n".join(f"        {_entry(name, issuer)}," for name, issuer in site.providers.items())
+    is_local = any(issuer.startswith("http://") for issuer in site.providers.values())
+    loopback = (
+        "    # A provider on this machine, without TLS.\n" + '    "ALLOW_LOOPBACK_UPSTREAMS": True,\n'
+        if is_local
+        else ""
+    )
     return f"""\
 import os
 
@@ -51,7 +57,7 @@ LAZYAUTH = {{
     # In development, empty lists mean keys of this machine.
     "SIGNING_KEYS": [key for key in os.environ.get("LAZYAUTH_SIGNING_KEYS", "").split(",") if key],
     "VAULT_KEYS": [key for key in os.environ.get("LAZYAUTH_VAULT_KEYS", "").split(",") if key],
-    "PROVIDERS": {{
+{loopback}    "PROVIDERS": {{
 {entries}
     }},
 }}

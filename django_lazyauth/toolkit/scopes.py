@@ -60,6 +60,11 @@ def advertised_scopes() -> list[str]:
     return sorted(offered)
 
 
+def host_description(scope: str) -> str:
+    """Return how ``SCOPES`` of ``OAUTH2_PROVIDER``, or the host's scopes backend, describes *scope*; else *scope*."""
+    return str(get_scopes_backend().get_all_scopes().get(scope) or scope)
+
+
 def may_ask(client: Any, scopes: list[str], request: Any = None) -> bool:
     """Say whether *client* may ask for all of *scopes* (RFC 6749 §3.3). ``offline_access`` is never refused."""
     return set(scopes) - {OFFLINE_ACCESS} <= available_scopes(client, request)

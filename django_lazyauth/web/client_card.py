@@ -16,6 +16,7 @@ from django_lazyauth.models import GrantKind
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.registry import get_provider
 from django_lazyauth.toolkit import clients
+from django_lazyauth.toolkit.scopes import host_description
 
 from .design.client_logo import logo_url
 
@@ -122,7 +123,7 @@ def card_of(asked: Any) -> ClientCard:
 
 
 def scope_lines(scopes: list[str] | tuple[str, ...]) -> list[tuple[str, str]]:
-    """Return (scope, what it allows) for the consent page. A scope without a description describes itself."""
+    """Return (scope, what it allows) for the consent page. A scope that nothing describes describes itself."""
     return [(scope, _words_for(scope)) for scope in scopes]
 
 
@@ -130,7 +131,7 @@ def _words_for(scope: str) -> str:
     words = lazyauth_settings.scopes
     kind, _colon, provider = scope.partition(":")
     if scope in words or kind != "upstream":
-        return str(words[scope].text) if scope in words else scope
+        return str(words[scope].text) if scope in words else host_description(scope)
     return gettext("Act as you at %s: it gets a token of yours there") % name_of_provider(provider)
 
 

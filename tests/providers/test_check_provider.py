@@ -175,6 +175,14 @@ def test_metadata_that_moved_are_told_with_their_place(upstream):
     )
 
 
+def test_a_provider_on_this_machine_needs_the_setting_that_is_named(upstream, lazyauth):
+    lazyauth(ALLOW_LOOPBACK_UPSTREAMS=False)
+    assert of_level("fix", findings(status=1))["metadata"] == (
+        "Its metadata or keys cannot be used (not_https). "
+        "On your own machine, ALLOW_LOOPBACK_UPSTREAMS lets http://127.0.0.1 pass."
+    )
+
+
 def test_offline_no_request_is_sent(upstream):
     found = findings("--offline", status=0)
     assert upstream.requests() == []

@@ -167,8 +167,19 @@ def test_without_options_it_asks(nothing_set, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda: next(answers))
     text, asked = init()
     assert '"issuer": "https://corp.okta.example"' in text
-    assert "OKTA_CLIENT_ID=" in text
+    assert "OKTA_CLIENT_ID=" in asked
+    assert "OKTA_CLIENT_ID=" not in text, "the block is appended to a Python module"
+    assert "MIGHAg" not in text
     assert "Issuer of okta" in asked
+
+
+def test_a_provider_on_this_machine_is_let_in(nothing_set):
+    assert (
+        "ALLOW_LOOPBACK_UPSTREAMS" not in init("--no-input", "--provider=corp=https://login.corp.example")[0]
+    )
+    found: dict[str, object] = {}
+    exec(init("--no-input", "--provider=corp=http://localhost:8080/realms/corp")[0], found)
+    assert found["LAZYAUTH"]["ALLOW_LOOPBACK_UPSTREAMS"] is True
 
 
 @pytest.mark.parametrize(

@@ -320,3 +320,12 @@ def test_a_name_is_asked_where_the_site_wants_it_and_may_be_left_out(password_pa
     )
     assert redeem(client_, answer_to(client_, consented)["code"]).status_code == 200
     assert ProviderIdentity.objects.get().name == "Ada L."
+
+
+def test_scopes_of_an_existing_site_are_described_in_its_words(client_, settings, lazyauth):
+    """``SCOPES`` of django-oauth-toolkit is a dict of texts: a person reads them as before."""
+    settings.OAUTH2_PROVIDER = {"SCOPES": {"read": "See your <things>", "openid": "OpenID", "bare": ""}}
+    lines = consent_of(make_browser(), client_, scope="openid read bare").content.decode()
+    assert "See your &lt;things&gt;" in lines
+    assert "bare" in lines
+    assert "Know who you are" in lines, "our own words win"

@@ -22,8 +22,8 @@ ON_THIS_MACHINE: Final = "http://127.0.0.1:8000/"
 
 class Command(Terminal):
     help = (
-        "Ask for the issuer and the providers, and print the LAZYAUTH block for the settings and the environment with "
-        "new keys. With --env-file the output is the block alone. The next steps are printed on stderr."
+        "Ask for the issuer and the providers, and print the LAZYAUTH block for the settings. On stderr it prints the "
+        "environment with new keys, or writes it to --env-file, and the next steps."
     )
     example = "lazyauth_init --no-input --provider google --env-file .env >> mysite/settings.py"
     #: There is no LAZYAUTH yet.
@@ -68,13 +68,12 @@ class Command(Terminal):
             dict(self._provider(one, ask=interactive) for one in provider or [PASSWORD]),
         )
         environment = new_site.environment(site)
-        if env_file is None:
-            self.stdout.write(
-                f"# settings.py\n{new_site.settings_block(site)}\n# .env\n{environment}", ending=""
-            )
-        else:
+        if env_file is not None:
             _write_new(env_file, environment)
-            self.stdout.write(f"\n{new_site.settings_block(site)}", ending="")
+        self.stdout.write(f"\n{new_site.settings_block(site)}", ending="")
+        if env_file is None:
+            # Not on stdout: that is appended to a settings module, which is Python and in a repository.
+            self.stderr.write(f"\n# .env\n{environment}", style_func=str)
         for line in new_site.next_steps(site):
             self.stderr.write(line, style_func=str)
 
