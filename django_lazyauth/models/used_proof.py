@@ -15,6 +15,7 @@ class ProofKind(models.TextChoices):
 
     CLIENT_ASSERTION = "client_assertion", _("client assertion")
     DPOP = "dpop_proof", _("DPoP proof")
+    ID_JAG = "id_jag", _("word of an organisation")
 
 
 class UsedProof(models.Model):

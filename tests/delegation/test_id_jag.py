@@ -13,7 +13,15 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken, IDToken, RefreshToken
 
 from django_lazyauth.grants.delegation import asserted
-from django_lazyauth.models import Consent, GrantKind, PendingAuthorization, ProviderIdentity, Status
+from django_lazyauth.models import (
+    Consent,
+    GrantKind,
+    PendingAuthorization,
+    ProofKind,
+    ProviderIdentity,
+    Status,
+    UsedProof,
+)
 from django_lazyauth.sessions import end
 from django_lazyauth.sessions.listing import sessions_of
 from django_lazyauth.signals import user_registered
@@ -97,6 +105,16 @@ def test_i25_an_assertion_is_good_once_and_a_refusal_uses_none_up(idp, lazyauth)
     lazyauth(PROVIDERS=trust_again)
     again = assertion(idp)
     assert brought(again)["access_token"] != brought(again)["access_token"]
+
+
+def test_i21_an_assertion_that_was_used_does_not_bring_back_who_was_deleted(idp):
+    """I25 too: its use is remembered without its session and its person."""
+    text = assertion(idp)
+    brought(text)
+    User.objects.get().delete()
+    assert error_of(bring(text)) == "invalid_grant"
+    assert nothing_stands()
+    assert UsedProof.objects.get().kind == ProofKind.ID_JAG
 
 
 def test_i25_an_assertion_that_is_wrong_in_one_respect_writes_nobody(idp):

@@ -19,8 +19,15 @@ from django.utils import timezone
 from django_lazyauth.clients.authenticate import authenticate
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidGrant, InvalidScope, InvalidTarget, RegistrationRefused
-from django_lazyauth.kit.crypto.single_use import use_digest
-from django_lazyauth.models import GrantKind, PendingAuthorization, ProviderIdentity, Status
+from django_lazyauth.models import (
+    GrantKind,
+    PendingAuthorization,
+    ProofKind,
+    ProviderIdentity,
+    Status,
+    UsedProof,
+)
+from django_lazyauth.models.fields import digest
 from django_lazyauth.providers.registry import is_on
 from django_lazyauth.sign_in import deferred as registration
 from django_lazyauth.sign_in import returning
@@ -50,15 +57,16 @@ def id_jag(form: Form, prepared: Prepared) -> Outcome:
         raise InvalidGrant
     client = _client(form, prepared, asserted)
     scopes, resources = _scopes(form, asserted, client), _resources(form, asserted)
-    pending = _session(asserted, client, prepared, scopes, resources)
-    if PendingAuthorization.objects.filter(code_digest=pending.code_digest).exists():
+    used = _use(asserted)
+    if UsedProof.objects.filter(digest__in=[one.digest for one in used]).exists():
         raise InvalidGrant("The assertion was used before. Ask for a new one.")
+    pending = _session(asserted, client, prepared, scopes, resources)
     try:
         user, identity = _person(asserted, pending)
         pending.user = user  # type: ignore[assignment]  # the host's user model
         pending.identity_id = identity.pk
         issued = issue(_grantee(asserted, client, pending))
-        write((Insert(pending), *map(Insert, issued.rows)), prepared.proof)
+        write(map(Insert, (*used, pending, *issued.rows)), prepared.proof)
     except RegistrationRefused as refused:
         raise InvalidGrant(refused.description) from None
     except registration.Deactivated:
@@ -126,6 +134,21 @@ def _resources(form: Form, asserted: Asserted) -> tuple[str, ...]:
 # -- what is written ---------------------------------------------------------------------------------------
 
 
+def _use(asserted: Asserted) -> list[UsedProof]:
+    """Return the unsaved row that uses the assertion up. It outlives session and person, so that neither comes back."""
+    if asserted.policy.reusable:
+        return []
+    granted = asserted.granted
+    return [
+        UsedProof.of(
+            ProofKind.ID_JAG,
+            signer=asserted.issuer,
+            token_id=granted.token_id,
+            expires_at=granted.identity.expires_at + MARGIN,
+        )
+    ]
+
+
 def _session(
     asserted: Asserted,
     client: clients.Client,
@@ -133,9 +156,8 @@ def _session(
     scopes: tuple[str, ...],
     resources: tuple[str, ...],
 ) -> PendingAuthorization:
-    """Return the unsaved session. Its unique digest is that of the assertion, so of two at once one is written."""
+    """Return the unsaved session."""
     now, granted, signed_in = timezone.now(), asserted.granted, asserted.signed_in
-    token_id = secrets.token_urlsafe(32) if asserted.policy.reusable else granted.token_id
     return PendingAuthorization(
         status=Status.EXCHANGED,
         grant=GrantKind.ID_JAG,
@@ -148,12 +170,13 @@ def _session(
         acr=signed_in.acr,
         jkt=thumbprint_of(prepared.proof),
         client_auth=BY_KEY if prepared.by_key is not None else "",
-        code_digest=use_digest("id_jag", asserted.issuer, token_id),
+        # A session has one; nobody knows the code of this one.
+        code_digest=digest(secrets.token_urlsafe(32)),
         code_expires_at=granted.identity.expires_at,
         # By the organisation. No consent of the person is written: a later request in a browser asks them.
         consented_at=now,
         exchanged_at=now,
-        expires_at=max(now + lazyauth_settings.code_retention, granted.identity.expires_at + MARGIN),
+        expires_at=now + lazyauth_settings.code_retention,
     )
 
 
