@@ -50,6 +50,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(marked[folder])
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Spell out the lone surrogates in what is told of a test: a worker that tells of one is lost, with its results."""
+    report = yield
+    report.sections = [(name, _told(text)) for name, text in report.sections]
+    if report.failed and (text := _told(report.longreprtext)) != report.longreprtext:
+        report.longrepr = text
+    return report
+
+
+def _told(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings):
     migrated.begin_with_a_copy()
