@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 from django.utils import timezone
 
 from django_lazyauth.kit.background import Threads
@@ -42,13 +42,17 @@ def run(job: Job) -> bool:
 def run_until(stop: threading.Event) -> None:
     """Run each job at once and then at its interval, until *stop* is set. A job that runs ends first."""
     due = dict.fromkeys(JOBS, time.monotonic())
-    while not stop.is_set():
-        job = min(due, key=lambda one: due[one])
-        if stop.wait(max(0.0, due[job] - time.monotonic())):
-            return
-        close_old_connections()
-        run(job)
-        due[job] = time.monotonic() + job.every.total_seconds()
+    try:
+        while not stop.is_set():
+            job = min(due, key=lambda one: due[one])
+            if stop.wait(max(0.0, due[job] - time.monotonic())):
+                return
+            close_old_connections()
+            run(job)
+            due[job] = time.monotonic() + job.every.total_seconds()
+    finally:
+        # Its thread may end here.
+        connections.close_all()
 
 
 def _sweep(batch_size: int | None = None) -> None:
