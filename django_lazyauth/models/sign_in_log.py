@@ -154,7 +154,9 @@ INDEXES: Final = [
         name="lazyauth_log_provider",
         condition=Q(status__in=["exchanged", "failed"]),
     ),
+    # Of the grants that few sessions have: of the others a page of a list is found without.
     models.Index(fields=["session_id"], name="lazyauth_log_device", condition=Q(grant="device")),
+    models.Index(fields=["session_id"], name="lazyauth_log_id_jag", condition=Q(grant="id_jag")),
 ]
 CONSTRAINTS: Final = [
     models.UniqueConstraint(
