@@ -18,11 +18,11 @@ QUICK  := "not services and not browser and not slow" --ignore=tests/browser --i
 	--ignore=tests/upstream/real
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve serve-themed test test-slow test-services services-legacy services-others test-pgbouncer test-mariadb test-browser \
-	upstreams clients interop mutants matrix lint types style ready bench docs dist pins clean
+.PHONY: help demo serve serve-themed test test-slow test-postgresql test-services services-legacy services-others \
+	test-pgbouncer test-mariadb test-browser upstreams clients interop mutants matrix lint types style ready bench docs dist pins clean
 
 help:  ## Show what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/demo.stamp  ## The whole flow in the terminal, with what stands in the database at each step
 	@$(BIN)/python manage.py demo
@@ -40,8 +40,10 @@ test: $(VENV)/dev.stamp  ## Linters, types, layers, migrations, and every test t
 test-slow: $(VENV)/dev.stamp  ## The tests that repeat, flood, kill or start many processes
 	$(PYTEST) -n 3 -m "slow and not services and not browser"
 
-test-services: $(VENV)/dev.stamp  ## What uses the database on PostgreSQL, but for what is slow (LAZYAUTH_TEST_POSTGRES_URL)
+test-postgresql: $(VENV)/dev.stamp  ## What uses the database on PostgreSQL, but for what is slow (LAZYAUTH_TEST_POSTGRES_URL)
 	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 3 $(OTHER_DB) -m $(QUICK)
+
+test-services: $(VENV)/dev.stamp test-postgresql  ## The same, and what needs Redis, Celery or Node.js
 	$(MAKE) -j2 --output-sync=target services-legacy services-others
 
 # Each has its own databases, in PostgreSQL and in Redis.
