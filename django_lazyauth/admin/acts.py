@@ -93,9 +93,12 @@ class HasActs(SoundInput):
 
     # -- from the list ---------------------------------------------------------------------------------------
 
-    def get_actions(self, request: HttpRequest) -> Any:
-        actions: dict[str, Any] = super().get_actions(request)
-        if request.GET.get("_popup") is None:
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> Any:
+        # Django 6.1 asks for those of the page of a row too, and says so. That page has buttons of ours.
+        location = {} if action_location is None else {"action_location": action_location}
+        actions: dict[str, Any] = super().get_actions(request, **location)
+        is_list = action_location is None or action_location.name == "CHANGE_LIST"
+        if is_list and request.GET.get("_popup") is None:
             for act in self.allowed_acts(request):
                 actions[act.name] = (_action_of(act), act.name, act.label)
         return actions
