@@ -143,7 +143,7 @@ def run_and_spend(grant: Grant, form: Form, prepared: Prepared) -> Outcome:
     unspent = prepared.unspent
     try:
         outcome = _run(grant, form, prepared)
-    except Exception:
+    except Exception:  # Whatever refused it, it goes on.
         if unspent is not None:
             unspent.spend()
         raise

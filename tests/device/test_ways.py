@@ -175,7 +175,7 @@ VS_CODE = {
 
 
 @pytest.mark.parametrize("strangers", [False, True])
-def test_a_document_that_names_the_grant_is_read_at_the_first_request(documents, lazyauth, strangers):  # noqa: F811
+def test_a_document_that_names_the_grant_is_read_at_the_first_request(documents, lazyauth, strangers):  # noqa: F811 - the fixture
     """Spec 8.1: VS Code's document, which was never heard of here. The rest of it is served in any case."""
     lazyauth(DEVICE_FLOW={"strangers": strangers})
     client = documents(**VS_CODE)
@@ -188,7 +188,7 @@ def test_a_document_that_names_the_grant_is_read_at_the_first_request(documents,
     assert poll(asked.json(), client.client_id).status_code == 200
 
 
-def test_a_client_of_a_document_that_nobody_used_goes_with_its_devices(documents, lazyauth):  # noqa: F811
+def test_a_client_of_a_document_that_nobody_used_goes_with_its_devices(documents, lazyauth):  # noqa: F811 - the fixture
     """I16: the sweep of unused clients is not held up by what their devices wait for."""
     lazyauth(DEVICE_FLOW={"strangers": True})
     asked = ask(documents(**VS_CODE).client_id).json()

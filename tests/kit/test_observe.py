@@ -138,7 +138,7 @@ class Recording(trace.TracerProvider, trace.Tracer):
         return self
 
     def start_span(self, *args, **kwargs):
-        raise NotImplementedError
+        raise NotImplementedError  # Nothing of ours starts one that does not end with its block.
 
     @contextmanager
     def start_as_current_span(self, name, *args, **kwargs):

@@ -81,7 +81,7 @@ def test_the_table(application, watch, as_json, arguments):
 @pytest.mark.services
 @pytest.mark.django_db
 @pytest.mark.parametrize("as_json", [True, False])
-def test_redis(deployment, application, watch, as_json):  # noqa: F811
+def test_redis(deployment, application, watch, as_json):  # noqa: F811 - the fixture
     person = make_user(CANARY)
     told = {name: value for name, value in TOLD.items() if name != "subject"} | {
         "upstream_subject": f"{CANARY}-subject"

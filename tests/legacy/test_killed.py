@@ -85,7 +85,7 @@ def test_a_table_that_is_killed_at_twenty_moments_loses_nothing(application):
     assert halfway >= TRIALS // 2
 
 
-def test_keys_that_are_killed_at_twenty_moments_are_not_lost(deployment, application):  # noqa: F811
+def test_keys_that_are_killed_at_twenty_moments_are_not_lost(deployment, application):  # noqa: F811 - the fixture
     """A key goes only after its row has come; both may be there for a moment, neither never."""
     ada = make_user()
     arguments = ("--source", "redis", "--url", URL, "--prefix", deployment.prefix, "--batch-size", "10")
@@ -147,7 +147,7 @@ def test_two_at_once_without_a_lock_are_as_safe(application, monkeypatch):
     assert not waiting()
 
 
-def test_two_at_once_over_redis_move_each_key_once(deployment, application):  # noqa: F811
+def test_two_at_once_over_redis_move_each_key_once(deployment, application):  # noqa: F811 - the fixture
     ada = make_user()
     sessions = [deployment.put(ada, application) for _ in range(600)]
     arguments = ["--source", "redis", "--url", URL, "--prefix", deployment.prefix, "--batch-size", "10"]

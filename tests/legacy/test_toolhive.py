@@ -24,7 +24,7 @@ def go_text() -> str:
 
 
 class ToolHive:
-    def __init__(self, deployment) -> None:  # noqa: F811
+    def __init__(self, deployment) -> None:  # noqa: F811 - the fixture
         self.deployment = deployment
         self.server, self.prefix, self.migrate = deployment.server, deployment.prefix, deployment.migrate
 
@@ -60,7 +60,7 @@ def session_of(session: str):
 
 
 @pytest.fixture
-def toolhive(deployment) -> ToolHive:  # noqa: F811
+def toolhive(deployment) -> ToolHive:  # noqa: F811 - the fixture
     return ToolHive(deployment)
 
 

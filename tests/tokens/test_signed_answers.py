@@ -32,7 +32,7 @@ def userinfo(token):
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
-def test_userinfo_is_signed_as_the_client_registered(three, algorithm):  # noqa: F811
+def test_userinfo_is_signed_as_the_client_registered(three, algorithm):  # noqa: F811 - the fixture
     """OpenID Connect Registration §2: echoed, and with ``iss`` and ``aud`` of this client."""
     body = registered(userinfo_signed_response_alg=algorithm).json()
     assert body["userinfo_signed_response_alg"] == algorithm
@@ -46,7 +46,7 @@ def test_userinfo_is_signed_as_the_client_registered(three, algorithm):  # noqa:
     assert "exp" not in claims
 
 
-def test_a_signed_userinfo_is_no_id_token(three):  # noqa: F811
+def test_a_signed_userinfo_is_no_id_token(three):  # noqa: F811 - the fixture
     """RFC 8725 §3.11: a hint of a person is an ID token, which has ``exp``."""
     body = registered(userinfo_signed_response_alg="ES256").json()
     tokens = sign_in(OAuthClient(body["client_id"]))
@@ -62,7 +62,7 @@ def test_a_client_that_registered_nothing_reads_json(client_):
     assert "iss" not in answer.json()
 
 
-def test_a_refusal_of_userinfo_is_json(three):  # noqa: F811
+def test_a_refusal_of_userinfo_is_json(three):  # noqa: F811 - the fixture
     """RFC 6750 §3.1: an error is read without keys."""
     answer = userinfo("unknown")
     assert (answer.status_code, answer.headers["Content-Type"]) == (401, "application/json")
@@ -71,7 +71,7 @@ def test_a_refusal_of_userinfo_is_json(three):  # noqa: F811
 # -- introspection ---------------------------------------------------------------------------------------------
 
 
-def test_introspection_is_signed_for_the_caller_who_asks_for_it(client_, api):  # noqa: F811
+def test_introspection_is_signed_for_the_caller_who_asks_for_it(client_, api):  # noqa: F811 - the fixture
     """RFC 9701 §5: ``aud`` is the caller, and neither ``sub`` nor ``exp`` stands beside the description."""
     token = sign_in(client_, resources=(API,))["access_token"]
     answer = introspect(api, token)
@@ -84,7 +84,7 @@ def test_introspection_is_signed_for_the_caller_who_asks_for_it(client_, api):  
     assert claims["token_introspection"] == introspect(api, token, accept="application/json").json()
 
 
-def test_what_the_caller_may_not_know_is_signed_as_inactive(client_, api):  # noqa: F811
+def test_what_the_caller_may_not_know_is_signed_as_inactive(client_, api):  # noqa: F811 - the fixture
     """RFC 9701 §5, RFC 7662 §2.2."""
     token = sign_in(client_)["access_token"]
     assert decoded(introspect(api, token).content.decode())[1]["token_introspection"] == {"active": False}
@@ -104,14 +104,14 @@ def test_what_the_caller_may_not_know_is_signed_as_inactive(client_, api):  # no
         ("", False),
     ],
 )
-def test_only_a_request_that_names_the_signed_form_gets_it(client_, api, accept, is_signed):  # noqa: F811
+def test_only_a_request_that_names_the_signed_form_gets_it(client_, api, accept, is_signed):  # noqa: F811 - the fixture
     """RFC 9701 §4, RFC 9110 §12.5.1."""
     token = sign_in(client_, resources=(API,))["access_token"]
     expected = SIGNED if is_signed else "application/json"
     assert introspect(api, token, accept).headers["Content-Type"] == expected
 
 
-def test_introspection_is_signed_as_the_client_registered(client_, api, three):  # noqa: F811
+def test_introspection_is_signed_as_the_client_registered(client_, api, three):  # noqa: F811 - the fixture
     """RFC 9701 §6: RS256 where the client says nothing."""
     token = sign_in(client_, resources=(API,))["access_token"]
     assert decoded(introspect(api, token).content.decode())[0]["alg"] == "RS256"
@@ -123,7 +123,7 @@ def test_introspection_is_signed_as_the_client_registered(client_, api, three): 
     assert decoded(introspect(api, token).content.decode())[0]["alg"] == "EdDSA"
 
 
-def test_a_signed_description_opens_nothing(client_, api):  # noqa: F811
+def test_a_signed_description_opens_nothing(client_, api):  # noqa: F811 - the fixture
     """RFC 9701 §8.1: it is no access token, and no hint."""
     token = sign_in(client_, resources=(API,))["access_token"]
     signed = introspect(api, token).content.decode()
@@ -132,7 +132,7 @@ def test_a_signed_description_opens_nothing(client_, api):  # noqa: F811
     assert introspect(api, signed, accept="application/json").json() == {"active": False}
 
 
-def test_a_refusal_of_introspection_is_json(api):  # noqa: F811
+def test_a_refusal_of_introspection_is_json(api):  # noqa: F811 - the fixture
     """RFC 7662 §2.3."""
     answer = introspect(api, "x", client_secret="wrong")
     assert (answer.status_code, answer.headers["Content-Type"]) == (401, "application/json")

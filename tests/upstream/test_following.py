@@ -28,7 +28,7 @@ KING = {"given_name": "Augusta", "family_name": "King", "email": "king@acme.exam
 
 
 @pytest.fixture
-def person(acme, upstream, client_):  # noqa: F811
+def person(acme, upstream, client_):  # noqa: F811 - the fixture
     """Sign Ada in with these keys; return the function that signs her in again, and says who she is then."""
 
     def first(claims=None, **keys):
@@ -102,7 +102,7 @@ def test_the_standard_names_alone_cost_no_request(person, upstream):
     assert upstream.requests("/userinfo") == []
 
 
-def test_the_name_that_apple_posts_may_be_a_name_only(acme, upstream):  # noqa: F811
+def test_the_name_that_apple_posts_may_be_a_name_only(acme, upstream):  # noqa: F811 - the fixture
     from django_lazyauth.openid.descriptor import DescriptorError, descriptor_from_settings
 
     rule = ["given_name", "answer:user.name.firstName"]
@@ -223,7 +223,7 @@ def test_an_update_that_has_nothing_to_do_costs_no_statement_more(person, upstre
     assert ours == ["SELECT", "UPDATE", "SELECT"]
 
 
-def test_who_was_written_since_follows_in_the_exchange(acme, upstream, client_):  # noqa: F811
+def test_who_was_written_since_follows_in_the_exchange(acme, upstream, client_):  # noqa: F811 - the fixture
     from tests.support.journey import redeem
 
     acme(sync="update", userinfo="never")
@@ -330,7 +330,7 @@ def test_a_function_of_the_host_may_refuse(person, upstream, client_):
     assert ProviderIdentity.objects.get().name == "Name of person-1"
 
 
-def test_i3_a_function_that_refuses_a_new_person_leaves_nothing(acme, upstream, client_):  # noqa: F811
+def test_i3_a_function_that_refuses_a_new_person_leaves_nothing(acme, upstream, client_):  # noqa: F811 - the fixture
     from tests.support.journey import redeem
 
     acme(sync=own)
@@ -359,7 +359,7 @@ NOBODY = ADA | {"name": "Nobody"}
 @pytest.mark.parametrize("is_known", [True, False])
 def test_i21_a_function_that_deactivates_the_person_ends_the_sign_in_and_the_client_hears_why(
     person,
-    acme,  # noqa: F811
+    acme,  # noqa: F811 - the fixture
     upstream,
     client_,
     lazyauth,
@@ -376,7 +376,7 @@ def test_i21_a_function_that_deactivates_the_person_ends_the_sign_in_and_the_cli
     assert list(User.objects.values_list("is_active", flat=True)) == [False] * is_known
 
 
-def test_a_function_that_deactivates_a_new_person_ends_the_sign_in(acme, upstream, client_):  # noqa: F811
+def test_a_function_that_deactivates_a_new_person_ends_the_sign_in(acme, upstream, client_):  # noqa: F811 - the fixture
     """I18: it is no error of the server."""
     from tests.support.journey import redeem
 

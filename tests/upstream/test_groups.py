@@ -28,7 +28,7 @@ def _groups(transactional_db):
 
 
 @pytest.fixture
-def signed_in(acme, upstream, client_):  # noqa: F811
+def signed_in(acme, upstream, client_):  # noqa: F811 - the fixture
     """Sign somebody in of whom this is said, with these keys; return the groups that they are in then."""
 
     def go(told, /, userinfo="never", **keys):
@@ -49,7 +49,7 @@ def test_a_new_user_joins_the_groups_of_the_map(signed_in):
     assert Group.objects.count() == 3
 
 
-def test_i4_a_new_user_joins_in_the_exchange(acme, upstream, client_):  # noqa: F811
+def test_i4_a_new_user_joins_in_the_exchange(acme, upstream, client_):  # noqa: F811 - the fixture
     acme(groups="groups", group_map=MAP, userinfo="never")
     code = code_of(upstream, client_, claims={"groups": ["ops"]})
     assert not get_user_model().objects.exists()
@@ -135,7 +135,7 @@ def test_a_token_of_an_app_without_groups_takes_nobody_out(signed_in, upstream, 
         assert held() == expected
 
 
-def test_groups_that_are_at_another_server_take_nobody_out(acme, upstream, client_, signed_in):  # noqa: F811
+def test_groups_that_are_at_another_server_take_nobody_out(acme, upstream, client_, signed_in):  # noqa: F811 - the fixture
     """OpenID Connect Core §5.6.2: Microsoft does so for people in more than 200."""
     signed_in(["staff"])
     upstream.control(claims={"_claim_names": {"groups": "src1"}})
@@ -168,7 +168,7 @@ def test_of_too_many_groups_those_of_the_map_count(signed_in, caplog):
     assert "group-1" not in caplog.text
 
 
-def test_an_oauth2_provider_has_groups_too(acme, upstream, client_, lazyauth, settings):  # noqa: F811
+def test_an_oauth2_provider_has_groups_too(acme, upstream, client_, lazyauth, settings):  # noqa: F811 - the fixture
     entry = upstream.oauth2_config(groups="orgs[*].login", group_map=MAP)
     lazyauth(PROVIDERS=settings.LAZYAUTH["PROVIDERS"] | {"acme": entry})
     for orgs, expected in (([{"login": "staff"}], {"Editors"}), ([], set())):

@@ -25,7 +25,7 @@ WAITING = UpstreamGrant.objects.filter(state=GrantState.LEAVING)
 
 
 @pytest.fixture
-def configure(lazyauth, session):  # noqa: F811
+def configure(lazyauth, session):  # noqa: F811 - the fixture
     """Give the provider keys, and let the session sign in anew; without a refresh token unless *renews*."""
 
     def put(*, renews=False, expires_in=None, **keys):
@@ -76,7 +76,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_the_person_who_leaves_revokes_in_the_way_of_the_preset(configure, session, name):  # noqa: F811
+def test_the_person_who_leaves_revokes_in_the_way_of_the_preset(configure, session, name):  # noqa: F811 - the fixture
     """None of them gave a refresh token: GitHub's OAuth apps and Slack give none."""
     one = configure(**preset(session.upstream, name) | {"client_id_parameter": None})
     token = one.bundle().access_token
@@ -108,14 +108,14 @@ def configure_again(one, keys):
     return one
 
 
-def test_a_sign_out_revokes_nothing_that_has_no_refresh_token(configure, session):  # noqa: F811
+def test_a_sign_out_revokes_nothing_that_has_no_refresh_token(configure, session):  # noqa: F811 - the fixture
     one = configure(**preset(session.upstream, "github") | {"revocation": "token"})
     end.end_session(one.session_id)
     assert not UpstreamGrant.objects.exists()
     assert (revoke_due(), one.upstream.requests("/revoke")) == (0, [])
 
 
-def test_an_access_token_alone_is_never_named_as_rfc_7009_does(configure, session):  # noqa: F811
+def test_an_access_token_alone_is_never_named_as_rfc_7009_does(configure, session):  # noqa: F811 - the fixture
     """It ends by itself."""
     one = configure(revocation_endpoint=f"{session.upstream.issuer}/revoke")
     end.withdraw(one.user, one.application)
@@ -123,7 +123,7 @@ def test_an_access_token_alone_is_never_named_as_rfc_7009_does(configure, sessio
     assert not UpstreamGrant.objects.exists()
 
 
-def test_a_last_sign_out_of_kind_token_revokes_by_the_access_token(configure, session):  # noqa: F811
+def test_a_last_sign_out_of_kind_token_revokes_by_the_access_token(configure, session):  # noqa: F811 - the fixture
     one = configure(renews=True, **preset(session.upstream, "slack") | {"revocation": "token"})
     token = one.bundle().access_token
     end.end_session(one.session_id)
@@ -136,7 +136,7 @@ def test_a_last_sign_out_of_kind_token_revokes_by_the_access_token(configure, se
 
 
 @pytest.fixture
-def expired(configure, session):  # noqa: F811
+def expired(configure, session):  # noqa: F811 - the fixture
     """Dropbox: access tokens of four hours, and a refresh token that does not end."""
     one = configure(renews=True, **preset(session.upstream, "dropbox"))
     one.expire()
@@ -183,7 +183,7 @@ def test_a_refresh_token_that_is_refused_revokes_nothing_and_the_grant_goes(expi
     assert caplog.records[-1].outcome == "refresh_refused"
 
 
-def test_without_a_refresh_token_an_expired_one_is_sent_as_it_is(configure, session):  # noqa: F811
+def test_without_a_refresh_token_an_expired_one_is_sent_as_it_is(configure, session):  # noqa: F811 - the fixture
     """Nothing else is known of that grant, and some providers take it."""
     one = configure(expires_in=3600, **preset(session.upstream, "github"))
     UpstreamGrant.objects.update(expires_at=timezone.now() - timedelta(hours=1))
@@ -211,7 +211,7 @@ def test_the_check_names_what_is_wrong(upstream, request_, hint):
         descriptor_from_settings("acme", upstream.oauth2_config(revocation_request=request_))
 
 
-def test_i13_the_tokens_of_a_revocation_stand_in_no_log_and_no_repr(configure, session, caplog):  # noqa: F811
+def test_i13_the_tokens_of_a_revocation_stand_in_no_log_and_no_repr(configure, session, caplog):  # noqa: F811 - the fixture
     one = configure(renews=True, **preset(session.upstream, "slack") | {"revocation": "token"})
     token = one.bundle().access_token
     end.end_session(one.session_id)

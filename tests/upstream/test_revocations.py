@@ -25,7 +25,7 @@ WAITING = UpstreamGrant.objects.filter(state=GrantState.LEAVING)
 
 
 @pytest.fixture
-def configure(lazyauth, session):  # noqa: F811
+def configure(lazyauth, session):  # noqa: F811 - the fixture
     """Give the provider keys, and let the session sign in anew."""
 
     def put(**keys):
@@ -37,7 +37,7 @@ def configure(lazyauth, session):  # noqa: F811
     return put
 
 
-def revoked(session) -> list[str]:  # noqa: F811
+def revoked(session) -> list[str]:  # noqa: F811 - the fixture
     """Return the tokens that the upstream was asked to revoke."""
     requests = session.upstream.requests("/revoke")
     assert {request["form"]["token_type_hint"] for request in requests} <= {"refresh_token"}

@@ -47,14 +47,14 @@ def registration(wire, request) -> Said:  # noqa: F811 - the value of the fixtur
     return {"registration_endpoint": f"{wire.url}/register" if answer.status_code == 201 else ABSENT}
 
 
-def metadata_documents(wire, request) -> Said:  # noqa: F811
+def metadata_documents(wire, request) -> Said:  # noqa: F811 - the fixture
     """draft-ietf-oauth-client-id-metadata-document §6."""
     client = request.getfixturevalue("documents")()
     answer = wire.answer(client.authorize_query(), client.redirect_uri)
     return {"client_id_metadata_document_supported": "code" in answer}
 
 
-def scopes(wire, request) -> Said:  # noqa: F811
+def scopes(wire, request) -> Said:  # noqa: F811 - the fixture
     """RFC 8414 §2: of those that somebody might ask for, the ones that are granted."""
     asked = ["openid", "profile", "email", "notes:read", "offline_access", "read", "admin"]
     client = plain_client()
@@ -67,7 +67,7 @@ def scopes(wire, request) -> Said:  # noqa: F811
     return {"scopes_supported": sorted(set(granted) - {"read", "write"})}
 
 
-def authentication_classes(wire, request) -> Said:  # noqa: F811
+def authentication_classes(wire, request) -> Said:  # noqa: F811 - the fixture
     """OpenID Connect Core §3.1.2.1: somebody who signed in too weakly is sent to sign in again, or is not."""
     client = plain_client()
     wire.tokens(client)
@@ -76,7 +76,7 @@ def authentication_classes(wire, request) -> Said:  # noqa: F811
     return {"acr_values_supported": [STRONG] if answer.get("error") == "login_required" else ABSENT}
 
 
-def signatures(wire, request) -> Said:  # noqa: F811
+def signatures(wire, request) -> Said:  # noqa: F811 - the fixture
     """OpenID Connect Discovery §3: what a client may have its ID tokens signed with."""
     made = []
     for algorithm in ("ES256", "RS256", "EdDSA", "PS256", "none"):
@@ -92,7 +92,7 @@ def signatures(wire, request) -> Said:  # noqa: F811
     }
 
 
-def proofs(wire, request) -> Said:  # noqa: F811
+def proofs(wire, request) -> Said:  # noqa: F811 - the fixture
     """RFC 9449 §5.1: a proof binds, whether the site wants one of everybody or not."""
     client = plain_client()
     taken = []
@@ -105,7 +105,7 @@ def proofs(wire, request) -> Said:  # noqa: F811
     return {"dpop_signing_alg_values_supported": taken}
 
 
-def pushes(wire, request) -> Said:  # noqa: F811
+def pushes(wire, request) -> Said:  # noqa: F811 - the fixture
     """RFC 9126 §5: whether a request is taken that was not pushed, and whether one is that was."""
     client = plain_client()
     plain = wire.answer(client.authorize_query(), client.redirect_uri)
@@ -119,7 +119,7 @@ def pushes(wire, request) -> Said:  # noqa: F811
     }
 
 
-def signed_requests(wire, request) -> Said:  # noqa: F811
+def signed_requests(wire, request) -> Said:  # noqa: F811 - the fixture
     """RFC 9101 §10.5: whether one is taken, and with which algorithms."""
     taken = []
     for algorithm in ("ES256", "PS256", "RS256", "EdDSA", "Ed25519"):
@@ -140,7 +140,7 @@ def signed_requests(wire, request) -> Said:  # noqa: F811
     }
 
 
-def keys_only(wire, request) -> Said:  # noqa: F811
+def keys_only(wire, request) -> Said:  # noqa: F811 - the fixture
     """FAPI 2.0 Security Profile §5.3.2.1: which algorithms a client may prove itself with."""
     taken = []
     for algorithm in ("ES256", "PS256", "RS256", "EdDSA", "Ed25519"):
@@ -165,7 +165,7 @@ def keys_only(wire, request) -> Said:  # noqa: F811
     }
 
 
-def devices(wire, request) -> Said:  # noqa: F811
+def devices(wire, request) -> Said:  # noqa: F811 - the fixture
     """RFC 8628 §4: whether a device gets codes, and is told that nobody answered yet."""
     client_id = "television"
     register(client_id=client_id, authorization_grant_type=DEVICE_CODE, redirect_uris="")
@@ -181,7 +181,7 @@ def devices(wire, request) -> Said:  # noqa: F811
     }
 
 
-def exchanges(wire, request) -> Said:  # noqa: F811
+def exchanges(wire, request) -> Said:  # noqa: F811 - the fixture
     """RFC 8693 §2: whether a client that the operator named is told what is wrong with its token."""
     confidential("tool")
     form = {"grant_type": EXCHANGE, "client_id": "tool", "client_secret": CONFIDENTIAL_SECRET}
@@ -226,7 +226,7 @@ SILENT = {
 }
 
 
-def say(wire, case, settings, request) -> Said:  # noqa: F811
+def say(wire, case, settings, request) -> Said:  # noqa: F811 - the fixture
     """Derive the members, compare both documents with them, and return them."""
     request.getfixturevalue("lazyauth")(**settings)
     derived = case.derive(wire, request)
@@ -238,7 +238,7 @@ def say(wire, case, settings, request) -> Said:  # noqa: F811
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_documents_say_what_the_server_does_with_a_setting_on_and_off(wire, request, name):  # noqa: F811
+def test_the_documents_say_what_the_server_does_with_a_setting_on_and_off(wire, request, name):  # noqa: F811 - the fixture
     case = CASES[name]
     without = say(wire, case, case.off, request)
     request.getfixturevalue("forget")()
@@ -246,7 +246,7 @@ def test_the_documents_say_what_the_server_does_with_a_setting_on_and_off(wire, 
 
 
 @pytest.mark.parametrize("name", SILENT)
-def test_the_documents_say_the_same_of_a_setting_that_refuses_more(wire, request, name):  # noqa: F811
+def test_the_documents_say_the_same_of_a_setting_that_refuses_more(wire, request, name):  # noqa: F811 - the fixture
     case = SILENT[name]
     without = say(wire, case, case.off, request)
     request.getfixturevalue("forget")()
@@ -254,7 +254,7 @@ def test_the_documents_say_the_same_of_a_setting_that_refuses_more(wire, request
 
 
 @pytest.fixture
-def forget(wire):  # noqa: F811
+def forget(wire):  # noqa: F811 - the fixture
     """Let the next run begin with nobody and nothing: another browser, no clients, an empty cache."""
     from django.core.cache import cache
     from oauth2_provider.models import Application
@@ -267,7 +267,7 @@ def forget(wire):  # noqa: F811
     return begin_anew
 
 
-def test_the_documents_are_json_without_a_null(wire):  # noqa: F811
+def test_the_documents_are_json_without_a_null(wire):  # noqa: F811 - the fixture
     """RFC 8414 §3.2: a member without a value is left out."""
     for place in PLACES:
         document = wire.http.get(wire.url + place).json()

@@ -120,7 +120,7 @@ def test_a_client_that_can_do_it_passes_at_a_site_of_fapi(
     client,
     site,  # noqa: F811 - the fixtures
     node,
-    person,  # noqa: F811
+    person,  # noqa: F811 - the fixture
     request,
     lazyauth,
 ):
