@@ -421,8 +421,19 @@ def test_the_endpoints_of_clients_survive_any_request(client_, confidential, pat
         seen.add(plain.status_code)
 
     anything()
-    # Which examples are drawn depends on what else was imported: a plain preflight is asked for by name.
-    seen.add(send(make_browser(), path, method="OPTIONS").status_code)
+    # Which examples are drawn depends on what else was imported: one of each kind is asked for by name.
+    wrong = {**form, "client_secret": "wrong"}
+    plain = [
+        ("OPTIONS", {}),
+        ("GET", {}),
+        ("POST", wrong),
+        ("POST", {**form, "x": "y" * 20_000}),
+        ("POST", form),
+    ]
+    for method, sent in plain:
+        response = send(make_browser(), path, method=method, body=urlencode(sent).encode())
+        assert_answer_for_a_client(response)
+        seen.add(response.status_code)
     assert {400, 401, 405, 204} - {400 if path == "/userinfo" else 0} <= seen
     assert 200 in seen or path in {"/token", "/userinfo"}
 

@@ -79,6 +79,11 @@ def test_pushes_of_any_kind_are_answered(client_):
         seen.add(answer.status_code)
 
     anything()
+    # Which examples are drawn depends on what else was imported: one of each kind is asked for by name.
+    for method, body in (("GET", b""), ("POST", b"client_id=nobody"), ("POST", "&".join(good[:1]).encode())):
+        answer = send(make_browser(), "/par", method=method, body=body)
+        assert_answer_for_a_client(answer)
+        seen.add(answer.status_code)
     assert {400, 401, 405} <= seen
 
 
