@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -137,7 +137,7 @@ def verify_id_token(
     if _LOGOUT_EVENT in _mapping(claims.get("events")):
         raise IdTokenRejected(Reason.TYPE)
     _check_audience(claims, provider, is_native=is_native)
-    identity = _read_identity(claims, provider, key, now.timestamp(), max_age)
+    identity = _read_identity(claims, provider, key, now.timestamp(), max_age, _check_age)
     # The code of a code flow came to this browser. A token that is handed over is bound to it by the nonce alone.
     is_bound = is_native or provider.requests.nonce != "optional"
     if nonce is not None and (is_bound or claims.get("nonce") is not None):
@@ -159,21 +159,7 @@ def verify_assertion(
     claims = decoded.claims
     if (key := _check_signature(decoded, provider, keys, types)) is None:
         raise IdTokenRejected(Reason.ALGORITHM)
-    issuers, tenant = _check_issuer(claims, provider, key)
-    issued_at, expires_at = check_times(claims, now.timestamp())
-    return VerifiedIdentity(
-        issuer=issuers[0],
-        issuers=issuers,
-        tenant=tenant,
-        subject=_subject(provider.subject, claims),
-        sub=_subject(_SUB, claims),
-        issued_at=issued_at,
-        expires_at=expires_at,
-        auth_time=_check_auth_time(claims, now.timestamp(), None),
-        amr=methods(claims.get("amr")),
-        acr=context_class(claims.get("acr")),
-        claims=claims,
-    )
+    return _read_identity(claims, provider, key, now.timestamp(), None, check_times)
 
 
 def verify_logout_token(
@@ -267,10 +253,16 @@ def _check_signature(
 
 
 def _read_identity(
-    claims: Mapping[str, Any], provider: ProviderDescriptor, key: Key | None, now: float, max_age: int | None
+    claims: Mapping[str, Any],
+    provider: ProviderDescriptor,
+    key: Key | None,
+    now: float,
+    max_age: int | None,
+    read_times: Callable[[Mapping[str, Any], float], tuple[datetime, datetime]],
 ) -> VerifiedIdentity:
+    """Return who the claims are about. *read_times* checks ``iat`` and ``exp``, and returns them."""
     issuers, tenant = _check_issuer(claims, provider, key)
-    issued_at, expires_at = _check_age(claims, now)
+    issued_at, expires_at = read_times(claims, now)
     return VerifiedIdentity(
         issuer=issuers[0],
         issuers=issuers,
