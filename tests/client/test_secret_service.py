@@ -30,10 +30,10 @@ print(keyring.get_password("lazyauth", "ada"), keyring.get_password("lazyauth", 
 """
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_a_real_secret_service_keeps_both_slots_and_loses_them_with_the_account(tmp_path):
     if not (shutil.which("gnome-keyring-daemon") and shutil.which("dbus-run-session")):
-        pytest.skip("needs gnome-keyring-daemon and dbus-run-session")
+        pytest.skip("service: no gnome-keyring-daemon and dbus-run-session here")
     unlock = 'printf "\\n" | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1; exec "$@"'
     done = subprocess.run(
         ["dbus-run-session", "--", "sh", "-c", unlock, "sh", sys.executable, "-c", SCRIPT, str(tmp_path)],
