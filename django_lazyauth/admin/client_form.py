@@ -177,9 +177,12 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
     def _clean_uris(self, name: str) -> str:
         """Check the URIs by the rule of registrations. A URI that breaks it would be refused at each sign-in."""
         text = str(self.cleaned_data[name])
+        uris, policy = text.split(), rooms.registration.metadata_policy()
         try:
-            rooms.metadata.check_redirect_uris(text.split(), rooms.registration.metadata_policy())
-        except InvalidRedirectUri as error:
+            rooms.metadata.check_redirect_uris(uris, policy)
+            if name == "redirect_uris":
+                rooms.members.check_sector(uris, policy)
+        except (InvalidClientMetadata, InvalidRedirectUri) as error:
             raise forms.ValidationError(error.description) from None
         self._allowed[name] = text
         return text

@@ -1,4 +1,4 @@
-"""What operators see of the accounts at providers that belong to users here."""
+"""What operators see of the accounts at providers that belong to users here, and of what clients call those users."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from django_lazyauth.models import ProviderIdentity
+from django_lazyauth.models import ProviderIdentity, SubjectIdentifier
 
 from . import rooms
 from .acts import ended
-from .base import EndsSessions
+from .base import EndsSessions, ReadOnlyAdmin
 from .large import ProviderFilter
 
 
@@ -50,3 +50,14 @@ class ProviderIdentityAdmin(EndsSessions):
         if not row.sso_domain:
             return None
         return f"{row.sso_domain} ({row.sso_name})" if row.sso_name else row.sso_domain
+
+
+@admin.register(SubjectIdentifier)
+class SubjectIdentifierAdmin(ReadOnlyAdmin):
+    """Without its row a person would be a stranger to those clients, so it goes with the person only."""
+
+    is_deletable = False
+    list_display = ("user", "sector", "subject", "created_at")
+    list_select_related = ("user",)
+    text_fields, user_fields = ("subject",), ("user",)
+    search_help_text = _("Subject, or a person's id, user name or e-mail address")

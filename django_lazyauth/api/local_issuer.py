@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db.models import QuerySet
 from django.utils.functional import SimpleLazyObject, empty
 from rest_framework.exceptions import AuthenticationFailed
 
@@ -19,6 +20,7 @@ from django_lazyauth.openid.key_set import KeySet
 from django_lazyauth.openid.resource_indicators import lies_below, same_resource
 from django_lazyauth.tokens.bearer import find_bearer, find_bound
 from django_lazyauth.tokens.keys import PublishedKeySet, public_key_set, published_key_set
+from django_lazyauth.users.subjects import users_called
 
 
 class ThisIssuer:
@@ -59,7 +61,8 @@ else:
 
 
 class LazyUser(LazyObject):
-    """The user of a token that was checked offline. The row is loaded when more than the primary key is read.
+    """The user of a token that was checked offline. The row is loaded when more than the primary key is read,
+    or even that where ``SUBJECT_TYPE`` is not ``public``.
 
     Until then the account counts as unchanged since the token was issued. If it was deleted or deactivated since,
     loading it ends the request with 401.
@@ -78,20 +81,28 @@ class LazyUser(LazyObject):
 
     @property
     def pk(self) -> Any:
-        """The primary key; no query."""
-        if self._wrapped is not empty:
-            return self._wrapped.pk
-        return _primary_key(self.__dict__["_subject"])
+        """The primary key; no query where tokens call people by it."""
+        if self._wrapped is empty and lazyauth_settings.subject_type == "public":
+            return _primary_key(self.__dict__["_subject"])
+        if self._wrapped is empty:
+            self._setup()
+        return self._wrapped.pk
 
 
 def _loader(subject: str) -> Callable[[], Any]:
     def load() -> Any:
-        user = get_user_model()._default_manager.filter(pk=_primary_key(subject)).first()
+        user = _users(subject).first()
         if user is None or not user.is_active:
             raise AuthenticationFailed("The account of this token may not sign in any more.")
         return user
 
     return load
+
+
+def _users(subject: str) -> QuerySet[Any]:
+    if lazyauth_settings.subject_type == "public":
+        return get_user_model()._default_manager.filter(pk=_primary_key(subject))
+    return users_called(subject)
 
 
 def _primary_key(subject: str) -> Any:

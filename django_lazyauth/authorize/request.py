@@ -22,7 +22,6 @@ from django_lazyauth.kit.http import without_empty
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.jose import TokenRejected, check_clean
 from django_lazyauth.openid.resource_indicators import are_sound_resources
-from django_lazyauth.tokens.logout_token import read_hint
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.client_policies import (
     default_acr_values,
@@ -32,7 +31,16 @@ from django_lazyauth.toolkit.client_policies import (
 )
 from django_lazyauth.toolkit.scopes import default_scopes, may_ask, narrow, requested_scopes
 
-from .wanted import ANY_ACR, WantedAcr, fault_of_claims, read_wanted_acr, read_wanted_subject, read_way_hint
+from .wanted import (
+    ANY_ACR,
+    WantedAcr,
+    fault_of_claims,
+    read_wanted_acr,
+    read_way_hint,
+    user_of_claims,
+    user_of_hint,
+    wanted_user,
+)
 
 #: S256 of anything is 32 octets, 43 characters of base64url (RFC 7636 §4.2).
 S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
@@ -111,8 +119,8 @@ class AuthorizationRequest:
 
     Attributes:
         wanted_acr: How strongly the person is to sign in.
-        subject_hint: The user that ``claims`` or ``id_token_hint`` names; empty if the latter names nobody, ``None`` if
-            none was sent.
+        subject_hint: The primary key of whom ``claims`` or ``id_token_hint`` names; empty for nobody, ``None`` if none
+            was sent.
         way_hint: The provider that the client suggests: a name of ``PROVIDERS``, or ``sso:`` and a domain.
         jkt: Thumbprint of the key that the code is bound to (RFC 9449 §10); empty where it is bound to none.
         single_use: What it was handed over in; ``None`` for a plain request.
@@ -196,7 +204,7 @@ def validate_authorization(parameters: QueryDict, arrival: Arrival = PLAIN) -> A
         max_age=_max_age_of(parameters, client),
         login_hint=parameters.get("login_hint", ""),
         ui_locales=parameters.get("ui_locales", ""),
-        subject_hint=_wanted_subject(parameters),
+        subject_hint=wanted_user(parameters, client),
         way_hint=read_way_hint(parameters),
         jkt=parameters.get("dpop_jkt", ""),
         wanted_acr=read_wanted_acr(parameters, default_acr_values(client)),
@@ -216,7 +224,7 @@ def _first_finding(
         or _bad_thumbprint(parameters)
         or _bad_openid(parameters)
         or _not_for_this_client(client, scopes)
-        or _bad_claims(parameters)
+        or _bad_claims(parameters, client)
     )
 
 
@@ -337,7 +345,7 @@ def _not_for_this_client(client: clients.Client, scopes: list[str]) -> Finding |
     return None
 
 
-def _bad_claims(parameters: QueryDict) -> Finding | None:
+def _bad_claims(parameters: QueryDict, client: clients.Client) -> Finding | None:
     """Refuse a ``claims`` parameter that is no JSON, is too large, or that no database can hold any part of (I18).
 
     Without ``openid`` one that is no JSON is none of ours (OpenID Connect Core §5.5). Otherwise whom it names counts.
@@ -352,7 +360,7 @@ def _bad_claims(parameters: QueryDict) -> Finding | None:
             return "invalid_request", "Malformed claims parameter"
     except TokenRejected:
         return "invalid_request", "The claims parameter holds characters or numbers that it cannot hold."
-    wanted, hinted = read_wanted_subject(claims), _subject_hint(parameters.get("id_token_hint", ""))
+    wanted, hinted = user_of_claims(claims, client), user_of_hint(parameters, client)
     if wanted is not None and hinted and wanted != hinted:
         return "login_required", "The claims parameter and id_token_hint name two persons."
     return None
@@ -376,19 +384,6 @@ def _state_of(parameters: QueryDict) -> str:
     """Return the state to send back with an error; empty if it is itself what is wrong."""
     states: list[str] = parameters.getlist("state")
     return states[0] if len(states) == 1 and _is_sound("state", states[0]) else ""
-
-
-def _wanted_subject(parameters: QueryDict) -> str | None:
-    """Return the only person who will do, by the claim ``sub``, or else by ``id_token_hint`` (OIDC Core §5.5)."""
-    wanted = read_wanted_subject(parameters.get("claims", ""))
-    return wanted if wanted is not None else _subject_hint(parameters.get("id_token_hint", ""))
-
-
-def _subject_hint(token: str) -> str | None:
-    if not token:
-        return None
-    hint = read_hint(token)
-    return hint.subject if hint else ""
 
 
 def _is_sound(name: str, value: str) -> bool:

@@ -14,6 +14,9 @@ from django.http import QueryDict
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.openid.descriptor import SSO_PREFIX
+from django_lazyauth.tokens.logout_token import read_hint
+from django_lazyauth.toolkit import clients
+from django_lazyauth.users.subjects import hinted_user_key, user_key
 
 #: Of the parameter ``claims``: octets, levels of nesting, and names in all of it.
 MAX_BYTES, MAX_DEPTH, MAX_NAMES = 2048, 4, 50
@@ -40,6 +43,8 @@ class WantedAcr:
         return acr in self.values or not (self.values or self.is_essential)
 
 
+#: Whom a client asks for whom it does not know. It is the key of no user.
+NOBODY: Final = "<nobody>"
 #: The client does not care.
 ANY_ACR: Final = WantedAcr()
 
@@ -92,6 +97,26 @@ def read_wanted_subject(text: str) -> str | None:
     except (ValueError, RecursionError):
         return None
     return next((one for one in _wanted_subjects(claims) if isinstance(one, str)), None)
+
+
+def wanted_user(parameters: QueryDict, client: clients.Client) -> str | None:
+    """Return the key of the only person who will do: whom the claim ``sub`` names, or else ``id_token_hint`` (§5.5)."""
+    wanted = user_of_claims(parameters.get("claims", ""), client)
+    return wanted if wanted is not None else user_of_hint(parameters, client)
+
+
+def user_of_claims(claims: str, client: clients.Client) -> str | None:
+    """Return the key of whom the claim ``sub`` names; ``None`` where it is not asked for with a value."""
+    subject = read_wanted_subject(claims)
+    return None if subject is None else user_key(subject, client) or NOBODY
+
+
+def user_of_hint(parameters: QueryDict, client: clients.Client) -> str | None:
+    """Return the key of whom ``id_token_hint`` names; empty where it is no ID token of ours, ``None`` without one."""
+    if not (token := parameters.get("id_token_hint", "")):
+        return None
+    hint = read_hint(token)
+    return hinted_user_key(hint.subject, client) if hint else ""
 
 
 def _wanted_subjects(claims: Any) -> list[Any]:

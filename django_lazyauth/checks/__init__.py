@@ -90,6 +90,13 @@ def check_exchanging_clients(app_configs: Sequence[AppConfig] | None, **kwargs: 
     return database.check_exchanging_clients(app_configs, **kwargs)
 
 
+def check_sectors(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that each client belongs to one sector."""
+    from . import database
+
+    return database.check_sectors(app_configs, **kwargs)
+
+
 #: They ask the database, and run with ``manage.py check --database default``.
 OF_DATABASE: Final = (
     check_pooler,
@@ -97,6 +104,7 @@ OF_DATABASE: Final = (
     check_subject_rules,
     check_assertion_clients,
     check_exchanging_clients,
+    check_sectors,
 )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -16,10 +17,23 @@ from django.utils import timezone
 from django_lazyauth.conf.messages import readable
 from django_lazyauth.errors import ProviderError
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, ProviderKeySet, UpstreamToken
+from django_lazyauth.openid.people.id_jag import IdJagPolicy, read_policy
+from django_lazyauth.openid.provider_kinds import Wrong
 from django_lazyauth.providers.registry import get_provider, upstream_types
 from django_lazyauth.toolkit.client_methods import must_prove
-from django_lazyauth.toolkit.clients import get_client_model, is_self_registered, load_client, token_models
+from django_lazyauth.toolkit.clients import (
+    get_client_model,
+    is_of_document,
+    is_self_registered,
+    load_client,
+    token_models,
+)
+from django_lazyauth.toolkit.documents import is_document
 from django_lazyauth.upstream import subject_rule
+from django_lazyauth.users.subjects import hosts_of
+
+#: Clients with several redirect URIs that are looked at.
+SECTORS: Final = 1000
 
 
 def check_databases() -> Iterator[CheckMessage]:
@@ -151,21 +165,68 @@ def check_assertion_clients(
 def check_exchanging_clients(
     app_configs: Any, *, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Report clients in ``TOKEN_EXCHANGE`` and ``ID_JAG_AUDIENCES`` that do not prove themselves: they get nothing."""
-    audiences = (readable("id_jag_audiences") or {}).values()
+    """Report clients that the settings let act for people, and that do not prove themselves: they get nothing."""
+    audiences = list((readable("id_jag_audiences") or {}).values())
     named = {
         "TOKEN_EXCHANGE": list(readable("token_exchange") or ()),
         "ID_JAG_AUDIENCES": [name for terms in audiences for name in terms.clients],
+        "PROVIDERS": [name for policy in _id_jag_policies() for name in policy.clients],
     }
+    found = [
+        (setting, name)
+        for setting, names in named.items()
+        for name, row in _clients(names, databases).items()
+        # The document of a client whose id is a URL may not have been read yet.
+        if (row is None and not is_document(name)) or (row is not None and not must_prove(row))
+    ]
+    signing_in = [terms.sso_client for terms in audiences if terms.sso_client]
+    found += [
+        ("ID_JAG_AUDIENCES", name) for name, row in _clients(signing_in, databases).items() if row is None
+    ]
     return [
         Error(
             f'LAZYAUTH["{setting}"] names {name!r}, which is no client that proves itself.',
             hint="Make a confidential client with this id.",
             id="lazyauth.E025",
         )
-        for setting, names in named.items()
-        for name, row in _clients(names, databases).items()
-        if row is None or not must_prove(row)
+        for setting, name in found
+    ]
+
+
+def _id_jag_policies() -> Iterator[IdJagPolicy]:
+    """Yield the policies by which clients have to prove themselves."""
+    providers = [one for one in (readable("providers") or {}).values() if isinstance(one, Mapping)]
+    for value in [*(one.get("id_jag") for one in providers), readable("sso_id_jag")]:
+        with suppress(Wrong, TypeError, ValueError):  # E008 or E026 reports it.
+            if value is not None and not (policy := read_policy(value)).public_clients:
+                yield policy
+
+
+def check_sectors(
+    app_configs: Any, *, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Report clients whose redirect URIs name several hosts where people have a subject for each host."""
+    if readable("subject_type") != "pairwise" or router.db_for_write(get_client_model()) not in (
+        databases or ()
+    ):
+        return []
+    rows = get_client_model()._default_manager.filter(redirect_uris__contains=" ").order_by("pk")
+    try:
+        several = [
+            row
+            for row in rows[:SECTORS]
+            if not is_of_document(row) and len(hosts_of(row.redirect_uris.split())) > 1
+        ]
+    except DatabaseError:
+        return []  # Before the first migration.
+    return [
+        CheckWarning(
+            f"The redirect URIs of client {row.client_id!r} have several hosts, so it is a sector by itself: people "
+            "have a subject that no other client of these hosts sees.",
+            hint="Make a client for each host.",
+            id="lazyauth.W026",
+        )
+        for row in several
     ]
 
 

@@ -238,6 +238,14 @@ def check_id_jags() -> Iterator[CheckMessage]:
         yield Error(
             "A provider with id_jag, or an entry of ID_JAG_AUDIENCES, is this site.", id="lazyauth.E026"
         )
+    audiences = readable("id_jag_audiences") or {}
+    if readable("subject_type") == "pairwise" and not all(terms.sso_client for terms in audiences.values()):
+        yield Error(
+            "An entry of ID_JAG_AUDIENCES has no sso_client, and SUBJECT_TYPE is pairwise: which subject that server "
+            "knows is not clear.",
+            hint="Name the client here by which that server signs people in.",
+            id="lazyauth.E027",
+        )
 
 
 def check_named_providers() -> Iterator[CheckMessage]:

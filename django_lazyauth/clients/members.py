@@ -29,6 +29,7 @@ from django_lazyauth.toolkit.client_policies import (
     SIGN_MEMBER,
     USERINFO_MEMBER,
 )
+from django_lazyauth.users.subjects import hosts_of
 
 from .by_key.assertion import ALGORITHMS
 from .redirects import LOOPBACK, is_safe_redirect_uri
@@ -54,6 +55,7 @@ class Policy:
         signing_algorithms: Algorithms that this site has a key for.
         allows_loopback: Whether URLs of servers may be on loopback, for development.
         takes_signed_requests: Whether authorization requests may be signed (RFC 9101).
+        subject_type: The one that this site serves (OpenID Connect Core §8).
         serves_devices: Whether a client may be one of devices without a browser (RFC 8628).
         methods: Ways in which clients may authenticate.
         client_algorithms: Algorithms that clients may sign with.
@@ -65,6 +67,7 @@ class Policy:
     signing_algorithms: tuple[str, ...] = ()
     allows_loopback: bool = False
     takes_signed_requests: bool = False
+    subject_type: str = "public"
     serves_devices: bool = False
     methods: tuple[str, ...] = METHODS
     client_algorithms: tuple[str, ...] = ALGORITHMS
@@ -121,6 +124,16 @@ def check_redirect_uri(uri: Json, policy: Policy) -> None:
         )
 
 
+def check_sector(uris: list[str], policy: Policy) -> None:
+    """Check that the redirect URIs of a client have one host where people have other subjects at another host.
+
+    Raises:
+        InvalidClientMetadata: They have several (OpenID Connect Core §8.1).
+    """
+    if policy.subject_type == "pairwise" and len(hosts_of(uris)) > 1:
+        raise InvalidClientMetadata("The redirect_uris must have one host: people have a subject for each.")
+
+
 def is_redirect_uri(value: Json, policy: Policy) -> bool:
     return (
         isinstance(value, str)
@@ -171,11 +184,11 @@ OF_OWN_HOST = ("logo_uri", "tos_uri", "policy_uri")
 KEY_TYPES = ("RSA", "EC", "OKP")
 #: Parameters of private keys (RFC 7518 §6); ``k`` is a shared secret.
 PRIVATE_PARAMETERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-#: Everybody sees the same subject of a person.
-SUBJECT_TYPES = ("public",)
 #: Seconds, as many as a request may name.
 MAX_AGES = range(10**9)
 MAX_ACR_VALUES = 10
+#: OpenID Connect Core §8. A site serves one of them.
+SUBJECT_TYPES = ("public", "pairwise")
 #: One value of ``acr``, which stands in a list with blanks, and in quotes in a challenge.
 ACR_VALUE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")
 
@@ -192,7 +205,7 @@ def optional_members(members: Mapping[str, Json], own_hosts: set[str], policy: P
             for name in ("id_token_signed_response_alg", USERINFO_MEMBER, INTROSPECTION_MEMBER)
         },
         ALGORITHM_MEMBER: lambda: _one_of(members, ALGORITHM_MEMBER, policy.client_algorithms),
-        "subject_type": lambda: _one_of(members, "subject_type", SUBJECT_TYPES),
+        "subject_type": lambda: _one_of(members, "subject_type", (policy.subject_type,)),
         BOUND_MEMBER: lambda: _flag(members, BOUND_MEMBER),
         MAX_AGE_MEMBER: lambda: _max_age(members),
         ACR_MEMBER: lambda: acr_values(members),

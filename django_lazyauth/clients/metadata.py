@@ -39,6 +39,7 @@ from .members import (
     Policy,
     base_of,
     check_redirect_uri,
+    check_sector,
     has_keys,
     host_in,
     is_redirect_uri,
@@ -105,6 +106,7 @@ def parse_metadata(document: Json, policy: Policy) -> ClientMetadata:
     policy = _for_kind(members, policy)
     grant_types = _grant_types(members, policy)
     redirect_uris = _redirect_uris(members, policy, grant_types)
+    check_sector(redirect_uris, policy)
     registered = {
         "redirect_uris": redirect_uris,
         **_methods(

@@ -34,6 +34,7 @@ from django_lazyauth.signals import client_registered
 from django_lazyauth.tokens.keys import signing_algorithms
 from django_lazyauth.toolkit.client_methods import BY_KEY, METHODS
 from django_lazyauth.toolkit.scopes import available_scopes, default_scopes, extra_schemes
+from django_lazyauth.users.subjects import served_subject_type
 
 from .by_key.assertion import ALGORITHMS
 from .members import Policy
@@ -92,6 +93,7 @@ def metadata_policy() -> Policy:
         signing_algorithms=signing_algorithms(),
         allows_loopback=lazyauth_settings.allow_loopback_upstreams,
         takes_signed_requests=lazyauth_settings.request_objects,
+        subject_type=served_subject_type(),
         serves_devices=flow is not None and flow.strangers,
         methods=(BY_KEY,) if is_fapi2() else METHODS,
         client_algorithms=allowed_algorithms(ALGORITHMS),

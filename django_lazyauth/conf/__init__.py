@@ -4,7 +4,7 @@
 (:mod:`django_lazyauth.checks`) and ``docs/settings.md`` come from the same rows.
 """
 
-from .delegation import ExchangePolicy
+from .delegation import ExchangePolicy, IdJagAudience
 from .development import is_development, prints_mail
 from .hierarchy import with_contained
 from .issuer import LOOPBACK_HOSTS
@@ -31,6 +31,7 @@ __all__ = [
     "Chain",
     "DpopSettings",
     "ExchangePolicy",
+    "IdJagAudience",
     "ProtectedResource",
     "Refused",
     "RegistrationMode",

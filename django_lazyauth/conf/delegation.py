@@ -63,6 +63,12 @@ class IdJagAudience(Table):
         kinds.items("a list of scopes", scope), "The scopes there that clients may have at most."
     )
     resources: tuple[str, ...] = row(INDICATORS, "The resources there that clients may have them for.")
+    sso_client: str = row(
+        Kind("a client id", kinds.text),
+        "Id of the client here by which that server signs people in. It knows them by the `sub` of its ID tokens, so "
+        "an assertion has the same. Needed where `SUBJECT_TYPE` is `pairwise`; empty: that of the client that asks.",
+        default="",
+    )
 
 
 _AUDIENCE = Kind("a dict", from_dict(IdJagAudience))

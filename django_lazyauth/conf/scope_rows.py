@@ -13,6 +13,7 @@ from .nested import ACR_VALUE, PROTECTED_RESOURCES, ProtectedResource
 from .setting import DeployLimit, Kind, Setting, read
 
 RefreshTokens = Literal["always", "offline_access"]
+SubjectType = Literal["public", "opaque", "pairwise"]
 
 
 YEAR = timedelta(days=365)
@@ -68,6 +69,13 @@ class ScopeRows:
         "[`acr_values`](providers.md); one that does not name such a value never states it. See "
         "[step-up](concepts/step-up.md).",
         default=[],
+    )
+    subject_type: Setting[SubjectType] = Setting(
+        choice(*get_args(SubjectType)),
+        "What clients call a person, in `sub`: the primary key, a random text that all clients see, or a random text "
+        "for each host of clients. A change makes every person a stranger to every client, unless `keep_subjects` ran "
+        "before. See [subjects](concepts/answers.md#what-clients-call-a-person).",
+        default="public",
     )
     refresh_tokens: Setting[RefreshTokens] = Setting(
         choice(*get_args(RefreshTokens)),

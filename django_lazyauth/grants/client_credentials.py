@@ -13,6 +13,7 @@ from django_lazyauth.tokens.grantee import Grantee
 from django_lazyauth.tokens.issue import issue
 from django_lazyauth.tokens.writes import Insert
 from django_lazyauth.toolkit import clients, scopes
+from django_lazyauth.users.subjects import is_subject
 
 from .checks import proved_client, requested_resources
 from .contract import Form, Outcome, Prepared, TokenAnswer
@@ -51,7 +52,9 @@ def _scopes(form: Form, client: clients.Client) -> tuple[str, ...]:
 
 
 def _names_a_user(text: str) -> bool:
-    """Say whether *text* is the ``sub`` of some user. No query where it could not be."""
+    """Say whether *text* is the ``sub`` or the primary key of some user. No query where it could not be."""
+    if is_subject(text):
+        return True
     model = get_user_model()
     try:
         pk = model._meta.pk.to_python(text)

@@ -22,6 +22,7 @@ from django_lazyauth.tokens.bearer import Bearer, find_bearer_beside_client
 from django_lazyauth.tokens.binding import confirmation, token_type
 from django_lazyauth.toolkit.client_policies import introspection_algorithm
 from django_lazyauth.toolkit.clients import Client
+from django_lazyauth.users.subjects import subject_for, subject_of
 
 from .checks import is_meant_for
 from .contract import TokenAnswer, read_form
@@ -93,7 +94,7 @@ def _access_token(bearer: Bearer) -> dict[str, Any]:
         described["act"] = bearer.act
     if user is None:
         return described | {"sub": client_id}
-    return described | {"sub": str(user.pk), "username": user.get_username()}
+    return described | {"sub": subject_of(bearer), "username": user.get_username()}
 
 
 def _refresh_token(token: str, client: Client) -> dict[str, Any]:
@@ -105,5 +106,5 @@ def _refresh_token(token: str, client: Client) -> dict[str, Any]:
         "active": True,
         "client_id": client.client_id,
         "iss": lazyauth_settings.issuer,
-        "sub": str(row.user.pk),
+        "sub": subject_for(row.user, client),
     }

@@ -18,6 +18,7 @@ from django_lazyauth.tokens.keys import signing_algorithms
 from django_lazyauth.toolkit.client_methods import BY_KEY, METHODS, PROVING_METHODS
 from django_lazyauth.toolkit.scopes import advertised_scopes
 from django_lazyauth.toolkit.settings import metadata_documents_enabled
+from django_lazyauth.users.subjects import served_subject_type
 
 from .delegation.id_jag import GRANT_TYPE as ID_JAG
 from .delegation.id_jag import PROFILE
@@ -108,7 +109,7 @@ def server_metadata() -> dict[str, Any]:
         "code_challenge_methods_supported": ["S256"],
         **_authentication(),
         "dpop_signing_alg_values_supported": list(allowed_algorithms(PROOF_ALGORITHMS)),
-        "subject_types_supported": ["public"],
+        "subject_types_supported": [served_subject_type()],
         **{f"{kind}_signing_alg_values_supported": list(signing_algorithms()) for kind in SIGNED},
         "claims_supported": [*SCOPE_OF_CLAIM, *PROTOCOL_CLAIMS],
         "claims_parameter_supported": True,

@@ -54,6 +54,8 @@ LAZYAUTH = {{
     "ISSUER": os.environ.get("LAZYAUTH_ISSUER", "{site.issuer}"),
     # Users are written when a client redeems its code.
     "REGISTRATION": "lazy",
+    # Clients call people by random texts, and not by their primary keys.
+    "SUBJECT_TYPE": "opaque",
     # In development, empty lists mean keys of this machine.
     "SIGNING_KEYS": [key for key in os.environ.get("LAZYAUTH_SIGNING_KEYS", "").split(",") if key],
     "VAULT_KEYS": [key for key in os.environ.get("LAZYAUTH_VAULT_KEYS", "").split(",") if key],

@@ -18,6 +18,7 @@ from .logout import DeliveryState, LogoutDelivery, UsedLogoutToken
 from .periodic import Overview, PeriodicRun
 from .sign_in_log import Noted, Reason
 from .status import GrantKind, Status
+from .subject import SubjectIdentifier
 from .successor import SealedSuccessor
 from .sweep import SweepPosition
 from .token_facts import TokenFacts
@@ -56,6 +57,7 @@ __all__ = [
     "Revocation",
     "SealedSuccessor",
     "Status",
+    "SubjectIdentifier",
     "SweepPosition",
     "TokenFacts",
     "UpstreamGrant",

@@ -27,6 +27,7 @@ from django_lazyauth.models import (
     LogoutDelivery,
     PendingAuthorization,
     ProviderIdentity,
+    SubjectIdentifier,
     UpstreamToken,
 )
 from django_lazyauth.tokens import binding, family
@@ -73,7 +74,7 @@ def end_on_user_deletion(sender: Any, instance: Any, **kwargs: Any) -> None:
             *(_written_there(model).filter(user_id=pk) for model in _token_models()),
             *(
                 _written_there(model).filter(user_id=pk)
-                for model in (UpstreamToken, Consent, ProviderIdentity)
+                for model in (UpstreamToken, Consent, ProviderIdentity, SubjectIdentifier)
             ),
             _written_there(PendingAuthorization).filter(Q(user_id=pk) | Q(link_to_id=pk)),
         ],

@@ -68,7 +68,7 @@ def end_session(session_id: UUID, *, withdrawn: bool = False) -> bool:
             resumed_at=timezone.now()
         )
         if member is not None:
-            logout_queue.note(session_id, member.application, subject=str(member.user_id))
+            logout_queue.note(session_id, member.application, user_pk=member.user_id)
     return member is not None
 
 

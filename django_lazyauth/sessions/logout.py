@@ -26,6 +26,7 @@ from django_lazyauth.sessions import browser
 from django_lazyauth.tokens import family
 from django_lazyauth.tokens.logout_token import Hint, read_hint
 from django_lazyauth.toolkit import clients
+from django_lazyauth.users.subjects import hinted_user_key
 
 from . import end
 from .sign_out_there import SignOutThere, sign_out_there
@@ -42,7 +43,7 @@ class LogoutRequest:
 
     Attributes:
         client: The client that sends the person; ``None`` if the request names none.
-        hint: The claims of its ID token; ``None`` without an ID token of ours.
+        hint: The claims of its ID token, with the primary key of the user as subject; ``None`` without one of ours.
         redirect_uri: Where the person goes afterwards: a URI that *client* registered, or empty.
         account: Primary key of who was signed in when the page asked, or empty.
         identity_id: The account at a provider that they were signed in with.
@@ -96,6 +97,8 @@ def check(parameters: dict[str, str]) -> LogoutRequest:
         raise InvalidRequest(gettext_noop("The application is not registered here any more."))
     if hint is not None and hint.client_id != client_id:
         raise InvalidRequest(gettext_noop("The application sent a sign-in of another application."))
+    if hint is not None and client is not None:
+        hint = replace(hint, subject=hinted_user_key(hint.subject, client))
     redirect_uri = parameters.get("post_logout_redirect_uri", "")
     if redirect_uri and (client is None or not post_logout_redirect_allowed(client, redirect_uri)):
         raise InvalidRequest(

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connections, router, transaction
@@ -25,6 +25,7 @@ from django_lazyauth.kit.background import Threads, run_guarded, send_task, star
 from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import DeliveryState, LogoutDelivery
 from django_lazyauth.toolkit import clients
+from django_lazyauth.users.subjects import last_subjects
 
 from . import backchannel
 
@@ -43,11 +44,12 @@ SHORTEST_SLEEP: Final = 0.2
 _threads = Threads("logout", threads=1, queue=1, daemon=True)
 
 
-def note(session_id: UUID, client: clients.Client, *, subject: str) -> None:
+def note(session_id: UUID, client: clients.Client, *, user_pk: Any) -> None:
     """Record once, in the caller's transaction, that *client* must be told of the end of a session."""
     if not clients.backchannel_logout_uri(client):
         return
     using = router.db_for_write(LogoutDelivery)
+    subject = last_subjects([(user_pk, client)])[user_pk, client.pk]
     row = LogoutDelivery(session_id=session_id, client=client, subject=subject, next_attempt_at=Now())
     LogoutDelivery.objects.bulk_create([row], ignore_conflicts=True)
     transaction.on_commit(lambda: send(str(session_id)), using=using, robust=True)

@@ -23,6 +23,7 @@ from django_lazyauth.models import (
     Consent,
     PendingAuthorization,
     ProviderIdentity,
+    SubjectIdentifier,
     UpstreamGrant,
 )
 
@@ -69,22 +70,11 @@ def export_person(user: AbstractBaseUser) -> dict[str, Any]:
         "issuer": lazyauth_settings.issuer,
         "exported_at": timezone.now(),
         "account": _account(user),
-        "ways_to_sign_in": list(
-            ProviderIdentity.objects.filter(user_id=user.pk)
+        "ways_to_sign_in": _ways_in(user),
+        "subjects": list(
+            SubjectIdentifier.objects.filter(user_id=user.pk)
             .order_by("pk")
-            .values(
-                "provider",
-                "subject",
-                "issuer",
-                "email",
-                "email_verified",
-                "name",
-                "claims",
-                "sso_domain",
-                "is_default",
-                "created_at",
-                "seen_at",
-            )
+            .values("sector", "subject", "created_at")
         ),
         "sessions": [_session(session) for session in sessions_of(user)],
         "applications": _applications(user),
@@ -107,6 +97,26 @@ def _account(user: AbstractBaseUser) -> dict[str, Any]:
     email = user.get_email_field_name()
     chosen = (get_user_model().USERNAME_FIELD, *([email] if email in names else []), *USER_FIELDS)
     return {"id": str(user.pk)} | {name: getattr(user, name) for name in chosen if name in names}
+
+
+def _ways_in(user: AbstractBaseUser) -> list[Any]:
+    return list(
+        ProviderIdentity.objects.filter(user_id=user.pk)
+        .order_by("pk")
+        .values(
+            "provider",
+            "subject",
+            "issuer",
+            "email",
+            "email_verified",
+            "name",
+            "claims",
+            "sso_domain",
+            "is_default",
+            "created_at",
+            "seen_at",
+        )
+    )
 
 
 def _session(session: Any) -> dict[str, Any]:
@@ -180,6 +190,8 @@ def erase_person(user: AbstractBaseUser) -> Erased:
                 forget(user)
         except (ProtectedError, RestrictedError) as error:
             raise PersonKept(_holders(error)) from None
+        # A user that is kept says nothing of the person, also not what clients call them.
+        SubjectIdentifier.objects.using(using).filter(user_id=pk).delete()
         kept = get_user_model()._base_manager.using(using).filter(pk=pk).first()
         if kept is not None and kept.is_active:
             raise PersonKept

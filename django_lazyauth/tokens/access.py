@@ -31,7 +31,7 @@ def new_access_token(grantee: Grantee, now: datetime, lifetime: timedelta) -> st
     claims = {
         **added_claims("TOKEN_CLAIMS", lazyauth_settings.token_claims, grantee.issued_for),
         "iss": lazyauth_settings.issuer,
-        "sub": str(grantee.user.pk) if grantee.user is not None else grantee.client.client_id,
+        "sub": grantee.subject if grantee.user is not None else grantee.client.client_id,
         "aud": _audience(grantee.resources),
         "client_id": grantee.client.client_id,
         "iat": issued_at,

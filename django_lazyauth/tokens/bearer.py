@@ -58,6 +58,7 @@ class Bearer:
         jkt: Thumbprint of the key that each use is proved with (RFC 9449 §6); empty for a bearer token.
         act: Who acts for the user (RFC 8693 §4.1), where that was asked for; ``None`` in the client's own session.
         noted_session: The session, where it is known already.
+        noted_subject: What the token itself calls the user; empty where it was not read, or says nothing.
     """
 
     access_token: AccessToken
@@ -67,6 +68,7 @@ class Bearer:
     jkt: str = ""
     act: Mapping[str, Any] | None = None
     noted_session: UUID | None = None
+    noted_subject: str = ""
 
     @property
     def session_id(self) -> UUID | None:
@@ -216,7 +218,12 @@ def find_bearer_beside_client(
         # Bound, and nobody knows to what: described as a bearer token, it would be taken for one (I24).
         bearer = None
     if bearer is not None and claims is not None:
-        bearer = replace(bearer, act=named_actor(claims), noted_session=named_session(claims))
+        bearer = replace(
+            bearer,
+            act=named_actor(claims),
+            noted_session=named_session(claims),
+            noted_subject=str(claims.get("sub") or ""),
+        )
     elif bearer is not None and known[0] is not None:
         bearer, authentication = _as_handed_on(bearer, authentication)
     return bearer, authentication, client
@@ -231,6 +238,17 @@ def _as_handed_on(bearer: Bearer, authentication: Authentication) -> tuple[Beare
     if authentication == Authentication():
         authentication = bearer.load_authentication()
     return replace(bearer, act=facts.act, noted_session=facts.session_id), authentication
+
+
+def first_client_of(row: AccessToken) -> clients.Client | None:
+    """Return the client whose token *row* was exchanged for (RFC 8693); ``None`` where it was not. Two queries."""
+    using = router.db_for_write(TokenFacts)
+    facts = TokenFacts.objects.using(using).filter(token_checksum=row.token_checksum, act__isnull=False)
+    session_id = facts.values_list("session_id", flat=True).first()
+    model = get_refresh_token_model()
+    members = model.objects.using(using).filter(token_family=session_id, token_family__isnull=False)
+    member = members.select_related("application").first()
+    return member and member.application
 
 
 @sensitive_variables()

@@ -71,6 +71,7 @@ class Grantee:
 
     Attributes:
         user: ``None`` for a client that acts for itself.
+        subject: What the client calls the user; empty for a client that acts for itself.
         scopes: Of the access token, in the order of the response.
         resources: The audience of the access token (RFC 8707). It is empty for this site itself.
         granted_resources: Those of the session. The refresh token keeps them, however narrow the access token is.
@@ -89,6 +90,7 @@ class Grantee:
     client: Any
     user: Any | None
     scopes: tuple[str, ...]
+    subject: str = ""
     resources: tuple[str, ...] = ()
     granted_resources: tuple[str, ...] = ()
     session_id: UUID | None = None

@@ -46,7 +46,9 @@ def new_id_token(grantee: Grantee, access_token: str, now: datetime) -> tuple[st
         "exp": int(expires.timestamp()),
         "jti": str(jti),
         "at_hash": _half_hash(access_token, hashlib.sha512 if key.algorithm == "EdDSA" else hashlib.sha256),
-        **user_claims(grantee.user, grantee.scopes, email_verified=grantee.email_verified),
+        **user_claims(
+            grantee.user, grantee.scopes, subject=grantee.subject, email_verified=grantee.email_verified
+        ),
         **grantee.authentication.claims(),
     }
     if grantee.session_id is not None:
@@ -65,15 +67,16 @@ def _half_hash(value: str, hash_function: Any) -> str:
     return base64.urlsafe_b64encode(hashed[: len(hashed) // 2]).decode().rstrip("=")
 
 
-def user_claims(user: Any, scopes: Iterable[str], *, email_verified: bool) -> dict[str, Any]:
+def user_claims(user: Any, scopes: Iterable[str], *, subject: str, email_verified: bool) -> dict[str, Any]:
     """Return the claims about *user* that *scopes* bring. What is not known is left out.
 
     Args:
+        subject: What the client calls them.
         email_verified: See :func:`has_verified_email`. It is used only where *scopes* have ``email``.
     """
     email = getattr(user, user.get_email_field_name(), "")
     claims: dict[str, Any] = {
-        "sub": str(user.pk),
+        "sub": subject,
         # Never the user name instead: nobody is called by that.
         "name": user.get_full_name().strip() if hasattr(user, "get_full_name") else "",
         "given_name": getattr(user, "first_name", "").strip(),

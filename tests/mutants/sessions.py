@@ -227,7 +227,7 @@ MUTATIONS = (
     Mutation(
         "client-hears-of-the-end",
         "sessions/end.py",
-        "            logout_queue.note(session_id, member.application, subject=str(member.user_id))\n",
+        "            logout_queue.note(session_id, member.application, user_pk=member.user_id)\n",
         "            pass\n",
         ("sessions/test_backchannel.py::test_however_a_session_ends_its_client_hears_of_it_once",),
         "A client that asked for it hears of each end.",

@@ -339,7 +339,7 @@ def test_a_strangers_address_leads_to_no_internal_host(ada, second_site, by_hand
         wants_to_hear(ada.client, uri)
         LogoutDelivery.objects.all().delete()
         client = get_application_model().objects.select_related("lazyauth_registration").get()
-        logout_queue.note(uuid4(), client, subject="1")
+        logout_queue.note(uuid4(), client, user_pk=1)
         backchannel.deliver_due()
         assert LogoutDelivery.objects.get().last_error == reason
     assert second_site.heard() == []

@@ -89,11 +89,11 @@ def test_the_site_adds_what_it_holds(ada, hook):
 
 def test_an_export_costs_the_same_for_any_number_of_sessions(ada, maps, django_assert_num_queries):
     user = user_of_ada()
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         person.export_person(user)
     for _ in range(3):
         signed_in_at(maps)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         person.export_person(user)
 
 

@@ -61,7 +61,7 @@ def claims_of(user):
     """Return what a client is told of the address."""
     from django_lazyauth.tokens.id import has_verified_email, user_claims
 
-    claims = user_claims(user, ["email"], email_verified=has_verified_email(user))
+    claims = user_claims(user, ["email"], subject="", email_verified=has_verified_email(user))
     return [claims.get("email"), claims.get("email_verified")]
 
 

@@ -14,7 +14,7 @@ ADDRESS = "ada@people.example"
 
 
 def claims_of(user, scopes=SCOPES):
-    return user_claims(user, scopes, email_verified=True)
+    return user_claims(user, scopes, subject=str(user.pk), email_verified=True)
 
 
 def test_a_password_user_is_not_called_by_a_generated_user_name(db):

@@ -37,6 +37,7 @@ from django_lazyauth.tokens.writes import Insert
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.client_methods import BY_KEY
 from django_lazyauth.toolkit.scopes import OFFLINE_ACCESS, narrow, requested_scopes
+from django_lazyauth.users.subjects import subject_for
 
 from ..checks import check_resources, requested_resources
 from ..contract import Asserted, Form, Outcome, Prepared, Raced, TokenAnswer
@@ -62,10 +63,10 @@ def id_jag(form: Form, prepared: Prepared) -> Outcome:
         raise InvalidGrant("The assertion was used before. Ask for a new one.")
     pending = _session(asserted, client, prepared, scopes, resources)
     try:
-        user, identity = _person(asserted, pending)
+        user, identity, is_new = _person(asserted, pending)
         pending.user = user  # type: ignore[assignment]  # the host's user model
         pending.identity_id = identity.pk
-        issued = issue(_grantee(asserted, client, pending))
+        issued = issue(_grantee(asserted, client, pending, subject_for(user, client, is_new=is_new)))
         write(map(Insert, (*used, pending, *issued.rows)), prepared.proof)
     except RegistrationRefused as refused:
         raise InvalidGrant(refused.description) from None
@@ -180,28 +181,33 @@ def _session(
     )
 
 
-def _person(asserted: Asserted, pending: PendingAuthorization) -> tuple[AbstractBaseUser, ProviderIdentity]:
-    """Return the user, written now if they were never here."""
+def _person(
+    asserted: Asserted, pending: PendingAuthorization
+) -> tuple[AbstractBaseUser, ProviderIdentity, bool]:
+    """Return the user, and whether they were never here and are written now."""
     identity, now = asserted.signed_in.identity, timezone.now()
     terms = returning.terms_of(identity, asserted.provider)
     link = registration.known_identity(identity, session_id=pending.pk)
     if link is None:
         if not asserted.policy.new_people:
             raise InvalidGrant("This person has no account here.")
-        return registration.write_person(identity, terms, pending=pending, seen_at=now)
+        return *registration.write_person(identity, terms, pending=pending, seen_at=now), True
     if not link.user.is_active:
         raise registration.Deactivated
     follows = returning.lock(link, identity, terms)
     returning.rewrite(link, identity, terms, follows=follows, session_id=pending.pk, seen_at=now)
     if not link.user.is_active:
         raise registration.Deactivated
-    return link.user, link
+    return link.user, link, False
 
 
-def _grantee(asserted: Asserted, client: clients.Client, pending: PendingAuthorization) -> Grantee:
+def _grantee(
+    asserted: Asserted, client: clients.Client, pending: PendingAuthorization, subject: str
+) -> Grantee:
     return Grantee(
         client=client,
         user=pending.user,
+        subject=subject,
         scopes=tuple(pending.scopes),
         resources=tuple(pending.resource),
         granted_resources=tuple(pending.resource),

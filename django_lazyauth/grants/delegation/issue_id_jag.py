@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.clients.authenticate import prove
-from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.conf import IdJagAudience, lazyauth_settings
 from django_lazyauth.errors import (
     InvalidClient,
     InvalidRequest,
@@ -33,6 +33,7 @@ from django_lazyauth.tokens.id import has_verified_email, user_claims
 from django_lazyauth.tokens.logout_token import read_hint
 from django_lazyauth.toolkit import client_methods, clients
 from django_lazyauth.toolkit.scopes import requested_scopes
+from django_lazyauth.users.subjects import subject_for
 
 from ..checks import requested_resources
 from ..contract import Form, Outcome, Prepared, TokenAnswer
@@ -88,7 +89,7 @@ def issue_id_jag(form: Form, prepared: Prepared) -> Outcome:
         "client_id": known_as,
         "resource": resources[0] if len(resources) == 1 else list(resources),
         "scope": " ".join(scopes),
-        **_claims_of(subject),
+        **_claims_of(subject, client, terms),
         **binding.confirmation(thumbprint_of(prepared.proof)),
     }
     write((), prepared.proof)
@@ -110,11 +111,18 @@ def _answer(claims: dict[str, Any], scopes: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _claims_of(subject: _Signed) -> dict[str, Any]:
+def _claims_of(subject: _Signed, client: clients.Client, terms: IdJagAudience) -> dict[str, Any]:
+    """Return who it is, by the ``sub`` that the other server knows from its own sign-in here (draft §4.3)."""
+    knows_them_by = clients.find_client(terms.sso_client) if terms.sso_client else client
     is_verified = "email" in subject.scopes and has_verified_email(subject.user)
     brought = {"openid", "email"} & {"openid", *subject.scopes}
     return {
-        **user_claims(subject.user, brought, email_verified=is_verified),
+        **user_claims(
+            subject.user,
+            brought,
+            subject=subject_for(subject.user, knows_them_by or client),
+            email_verified=is_verified,
+        ),
         **subject.authentication.claims(),
     }
 

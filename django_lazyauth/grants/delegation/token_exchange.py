@@ -14,6 +14,7 @@ from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.tokens.grantee import Grantee
 from django_lazyauth.tokens.issue import issue
 from django_lazyauth.tokens.writes import Insert, LostRace, Update
+from django_lazyauth.users.subjects import subject_of
 
 from ..contract import Form, Outcome, Prepared, TokenAnswer
 from ..proof import thumbprint_of, write
@@ -35,6 +36,8 @@ def token_exchange(form: Form, prepared: Prepared) -> Outcome:
     grantee = Grantee(
         client=delegation.client,
         user=subject.user,
+        # It stays that of the exchanged token: who takes both tokens knows one person.
+        subject=subject_of(subject),
         scopes=scopes(form, delegation),
         resources=audience(form, delegation.policy),
         session_id=delegation.session_id,

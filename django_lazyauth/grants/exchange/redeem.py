@@ -26,6 +26,7 @@ from django_lazyauth.tokens.writes import Delete, Insert, Step, Update
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.client_methods import BY_KEY
 from django_lazyauth.toolkit.scopes import OFFLINE_ACCESS, narrow
+from django_lazyauth.users.subjects import subject_for
 
 from ..checks import chosen_resources
 from ..contract import Form, Outcome, Prepared, Raced, TokenAnswer
@@ -103,6 +104,7 @@ def redeem(form: Form, prepared: Prepared, locked: LockedCode, client: clients.C
     grantee = Grantee(
         client=client,
         user=person.user,
+        subject=subject_for(person.user, client, is_new=person.identity is not None),
         scopes=scopes,
         resources=resources,
         granted_resources=granted_resources,

@@ -1,0 +1,400 @@
+"""Spec 8.8: one client sees one subject of a person wherever there is one, and two sectors share none."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from urllib.parse import urlencode
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.checks import run_checks
+from django.core.management import CommandError, call_command
+from django.test import RequestFactory
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.views import APIView
+
+from django_lazyauth.models import LogoutDelivery, SubjectIdentifier
+from django_lazyauth.resource_server.authentication import AccessTokenAuthentication
+from django_lazyauth.sessions import logout_queue, many
+from django_lazyauth.sessions.person import erase_person, export_person
+from django_lazyauth.toolkit.models import get_application_model
+from django_lazyauth.users import subjects
+from tests.conftest import CONFIDENTIAL_SECRET, register
+from tests.delegation.test_issue_id_jag import ID_JAG, ID_TOKEN, MCP, THERE
+from tests.sessions.conftest import wants_to_hear
+from tests.support.delegation import API, POLICY, confidential, exchange, exchanged
+from tests.support.devices import DEVICE_CODE, connect
+from tests.support.id_jags import assertion, brought, trust
+from tests.support.journey import (
+    OAuthClient,
+    get,
+    make_browser,
+    post_form,
+    query_of,
+    redeem,
+    sign_in,
+)
+from tests.tokens.conftest import decoded, refresh
+
+pytestmark = pytest.mark.django_db
+
+TYPES = ["public", "opaque", "pairwise"]
+HOSTS = ("https://one.example/cb", "https://two.example/cb")
+
+
+@pytest.fixture
+def no_delivery(monkeypatch):
+    monkeypatch.setattr(logout_queue, "send", lambda session_id: None)
+
+
+def client_at(redirect_uri: str, client_id: str) -> OAuthClient:
+    """Return a client with a secret, whose answers go to one host."""
+    register(
+        client_id=client_id,
+        client_type="confidential",
+        client_secret=CONFIDENTIAL_SECRET,
+        hash_client_secret=False,
+        redirect_uris=redirect_uri,
+    )
+    return OAuthClient(client_id, CONFIDENTIAL_SECRET, redirect_uri=redirect_uri)
+
+
+def tokens_of(client: OAuthClient, browser=None) -> dict:
+    code = query_of(sign_in(browser or make_browser(), client))["code"]
+    answer = redeem(client, code)
+    assert answer.status_code == 200, answer.content
+    return answer.json()
+
+
+def sub_of(token: str) -> str:
+    return decoded(token)[1]["sub"]
+
+
+def introspected(token: str, client: OAuthClient, **headers) -> dict:
+    form = {"token": token, "client_id": client.client_id, "client_secret": CONFIDENTIAL_SECRET}
+    answer = post_form(make_browser(), "/introspect", form, headers=headers)
+    return decoded(answer.content.decode())[1] if headers else answer.json()
+
+
+def userinfo(token: str):
+    return get(make_browser(), "/userinfo", headers={"authorization": f"Bearer {token}"})
+
+
+def silent(browser, client: OAuthClient, **parameters) -> dict:
+    query = client.authorize_query(prompt="none", **parameters)
+    return query_of(get(browser, f"/authorize?{query}").headers["Location"])
+
+
+def named(subject: str) -> str:
+    return json.dumps({"id_token": {"sub": {"value": subject}}})
+
+
+# -- one test walks every place --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["jwt", "opaque"])
+@pytest.mark.parametrize("kind", TYPES)
+def test_one_client_sees_one_subject_wherever_there_is_one(lazyauth, no_delivery, kind, form):
+    """OpenID Connect Core §2, §5.3.2, §5.5.1, §8; RFC 7662; RFC 9701; RFC 8693; both ways of logout."""
+    client = client_at(HOSTS[0], "site")
+    confidential("tool")
+    lazyauth(
+        SUBJECT_TYPE=kind,
+        ACCESS_TOKEN_FORMAT=form,
+        INTROSPECTION_CLIENTS={"tool": [API]},
+        TOKEN_EXCHANGE={"site": POLICY, "tool": POLICY},
+        ID_JAG_AUDIENCES={
+            THERE: {
+                "clients": {"tool": "x", "site": "y"},
+                "scopes": ["a"],
+                "resources": [MCP],
+                "sso_client": "site",
+            }
+        },
+    )
+    wants_to_hear(client, "https://one.example/logout")
+    browser = make_browser()
+    tokens = tokens_of(client, browser)
+    user = get_user_model().objects.get()
+    seen = {"ID token": sub_of(tokens["id_token"])}
+    token = tokens["access_token"]
+    if form == "jwt":
+        seen["access token"] = sub_of(token)
+    seen["userinfo"] = userinfo(token).json()["sub"]
+    seen["introspection"] = introspected(token, client)["sub"]
+    signed = introspected(token, client, accept="application/token-introspection+jwt")
+    seen["signed introspection"] = signed["token_introspection"]["sub"]
+    seen["refresh token"] = introspected(tokens["refresh_token"], client)["sub"]
+    # Another client that acts for the person hands on what it got.
+    acts = exchanged(token, client_id="site")
+    if form == "jwt":
+        seen["exchanged"] = sub_of(acts["access_token"])
+    seen["exchanged, introspected"] = introspected(acts["access_token"], client)["sub"]
+    again = exchanged(acts["access_token"], client_id="tool")
+    seen["exchanged by its resource"] = introspected(again["access_token"], OAuthClient("tool"))["sub"]
+    word = exchange(
+        tokens["id_token"],
+        client_id="site",
+        requested_token_type=ID_JAG,
+        subject_token_type=ID_TOKEN,
+        audience=THERE,
+        scope=None,
+    )
+    seen["ID-JAG"] = sub_of(word.json()["access_token"])
+    renewed = refresh(client, tokens["refresh_token"], client_secret=CONFIDENTIAL_SECRET)
+    seen["refreshed"] = sub_of(renewed["id_token"])
+    # It may be brought back.
+    subject = seen["ID token"]
+    assert "code" in silent(browser, client, id_token_hint=tokens["id_token"])
+    assert "code" in silent(browser, client, claims=named(subject))
+    for other in ("nobody", *([str(user.pk)] if kind != "public" else [])):
+        assert silent(browser, client, claims=named(other))["error"] == "login_required", other
+    answer = get(browser, f"/logout?{urlencode({'id_token_hint': renewed['id_token']})}")
+    assert b'value="leave"' not in answer.content, "the ID token was not taken for the person's own"
+    seen["logout token"] = LogoutDelivery.objects.get().subject
+    assert set(seen.values()) == {subject}
+    assert (subject == str(user.pk)) == (kind == "public")
+    assert SubjectIdentifier.objects.count() == (0 if kind == "public" else 1)
+
+
+def test_the_signed_userinfo_has_the_same_subject(lazyauth):
+    lazyauth(SUBJECT_TYPE="pairwise")
+    client = client_at(HOSTS[0], "site")
+    wants_to_hear(client, "https://one.example/logout")
+    row = get_application_model().objects.get().lazyauth_registration
+    row.metadata = {**row.metadata, "userinfo_signed_response_alg": "ES256"}
+    row.save()
+    tokens = tokens_of(client)
+    answer = userinfo(tokens["access_token"]).content.decode()
+    assert sub_of(answer) == sub_of(tokens["id_token"])
+
+
+def test_a_device_and_a_client_on_the_word_of_an_organisation_have_the_subject_of_their_sector(
+    lazyauth, upstream
+):
+    trust(upstream, lazyauth)
+    lazyauth(SUBJECT_TYPE="pairwise", DEVICE_FLOW=True)
+    register(client_id="television", authorization_grant_type=DEVICE_CODE, redirect_uris="")
+    told = [sub_of(brought(assertion(upstream))["access_token"]) for _time in range(2)]
+    assert len(set(told)) == 1
+    lazyauth(PROVIDERS={"demo": {"class": "tests.support.providers.BelievingProvider"}})
+    device = connect()
+    assert sub_of(device["id_token"]) == sub_of(device["access_token"])
+    rows = dict(SubjectIdentifier.objects.values_list("sector", "subject"))
+    assert rows == {"client.example": told[0], "client:television": sub_of(device["id_token"])}
+
+
+# -- sectors ---------------------------------------------------------------------------------------------------
+
+
+def test_two_sectors_share_no_subject_and_one_sector_has_one(lazyauth):
+    """OpenID Connect Core §8.1."""
+    lazyauth(SUBJECT_TYPE="pairwise")
+    one, two = client_at(HOSTS[0], "one"), client_at(HOSTS[1], "two")
+    beside = client_at("https://one.example/elsewhere", "beside")
+    browser = make_browser()
+    told = {client.client_id: tokens_of(client) for client in (one, beside)}
+    told["two"] = tokens_of(two, browser)
+    found = {name: sub_of(tokens["id_token"]) for name, tokens in told.items()}
+    assert found["one"] == found["beside"] != found["two"]
+    assert get_user_model().objects.count() == 1
+    assert "code" in silent(browser, two, claims=named(found["two"]))
+    # No client learns from us that a subject of another sector is its own person.
+    assert silent(browser, two, claims=named(found["one"]))["error"] == "login_required"
+    assert silent(browser, two, id_token_hint=told["one"]["id_token"])["error"] == "login_required"
+
+
+@pytest.mark.parametrize(
+    ("uris", "sector"),
+    [
+        ("https://One.Example:8443/cb", "one.example"),
+        (
+            "https://one.example/a https://one.example/b http://127.0.0.1/cb com.example.app:/cb",
+            "one.example",
+        ),
+        ("https://one.example/a https://two.example/b", "client:c"),
+        ("http://127.0.0.1/cb http://localhost/cb", "client:c"),
+        ("com.example.app:/cb", "client:c"),
+        ("https://[/cb", "client:c"),
+        ("", "client:c"),
+    ],
+    ids=["host", "app_beside", "two_hosts", "loopback", "app", "no_uri", "none"],
+)
+def test_a_sector_is_the_host_of_the_redirect_uris_or_the_client_itself(uris, sector):
+    """Nobody owns loopback, so clients there do not share what they call a person."""
+    client = get_application_model()(client_id="c", redirect_uris=uris)
+    assert subjects.sector_of(client, "pairwise") == sector
+    assert subjects.sector_of(client, "opaque") == ""
+
+
+def test_the_sector_of_a_document_is_its_own_host():
+    client = get_application_model()(
+        client_id="https://tool.example/client.json",
+        registration_source="cimd",
+        redirect_uris="https://one.example/a http://127.0.0.1/cb",
+    )
+    assert subjects.sector_of(client, "pairwise") == "tool.example"
+
+
+def register_at(*redirect_uris: str, **members):
+    body = {"redirect_uris": list(redirect_uris), "token_endpoint_auth_method": "none", **members}
+    return make_browser().post("/register/", json.dumps(body), content_type="application/json", secure=True)
+
+
+def test_a_registration_has_one_host_and_hears_which_type_is_served(lazyauth):
+    """OpenID Connect Registration §2, §5."""
+    assert register_at(*HOSTS, subject_type="public").json()["subject_type"] == "public"
+    assert "subject_type" not in register_at(HOSTS[0], subject_type="pairwise").json()
+    lazyauth(SUBJECT_TYPE="pairwise")
+    refused = register_at(*HOSTS)
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_client_metadata")
+    made = register_at(HOSTS[0], "http://127.0.0.1/cb", subject_type="pairwise", client_name="one")
+    assert made.json()["subject_type"] == "pairwise"
+    assert register_at(HOSTS[0], subject_type=7).json()["error"] == "invalid_client_metadata"
+
+
+@pytest.mark.parametrize(
+    ("kind", "served"), [("public", "public"), ("opaque", "public"), ("pairwise", "pairwise")], ids=TYPES
+)
+def test_the_metadata_says_which_type_is_served(lazyauth, kind, served):
+    """OpenID Connect Discovery §3: an opaque subject is the same for all clients."""
+    lazyauth(SUBJECT_TYPE=kind)
+    found = get(make_browser(), "/.well-known/openid-configuration").json()
+    assert found["subject_types_supported"] == [served]
+
+
+# -- what it costs ---------------------------------------------------------------------------------------------
+
+
+def test_the_primary_key_costs_nothing_and_a_known_subject_one_query(
+    lazyauth, client_, django_assert_num_queries
+):
+    tokens_of(client_)
+    user, client = get_user_model().objects.get(), get_application_model().objects.get()
+    with django_assert_num_queries(0):
+        assert subjects.subject_for(user, client) == str(user.pk)
+        assert subjects.user_key(str(user.pk), client) == str(user.pk)
+        assert subjects.last_subjects([(user.pk, client)]) == {(user.pk, client.pk): str(user.pk)}
+        assert not subjects.is_subject("x")
+    lazyauth(SUBJECT_TYPE="opaque")
+    subject = subjects.subject_for(user, client)
+    with django_assert_num_queries(1):
+        assert subjects.subject_for(user, client) == subject
+
+
+# -- from a token to a person ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_the_resource_server_of_this_site_finds_the_user(lazyauth, client_, kind):
+    lazyauth(SUBJECT_TYPE=kind)
+    token = tokens_of(client_)["access_token"]
+    user = get_user_model().objects.get()
+    request = RequestFactory(SERVER_NAME="auth.example").get(
+        "/api", secure=True, headers={"authorization": f"Bearer {token}"}
+    )
+    found, _auth = AccessTokenAuthentication().authenticate(APIView().initialize_request(request))
+    assert found.pk == user.pk
+    assert found.get_username() == user.get_username()
+    user.delete()
+    with pytest.raises(AuthenticationFailed):
+        _ = AccessTokenAuthentication().authenticate(APIView().initialize_request(request))[0].email
+
+
+def test_no_client_that_acts_for_itself_is_called_like_a_person(lazyauth, client_):
+    """RFC 9700 §4.15: a resource that reads ``sub`` alone would take it for that person."""
+    lazyauth(SUBJECT_TYPE="opaque")
+    subject = sub_of(tokens_of(client_)["id_token"])
+    confidential(subject)
+    form = {"grant_type": "client_credentials", "client_id": subject, "client_secret": CONFIDENTIAL_SECRET}
+    assert post_form(make_browser(), "/token", form).json()["error"] == "unauthorized_client"
+
+
+# -- the end of a person, and of many sessions -----------------------------------------------------------------
+
+
+def test_what_clients_call_a_person_is_exported_and_erased(lazyauth, client_):
+    lazyauth(SUBJECT_TYPE="opaque")
+    subject = sub_of(tokens_of(client_)["id_token"])
+    user = get_user_model().objects.get()
+    assert [row["subject"] for row in export_person(user)["subjects"]] == [subject]
+    lazyauth(ACCOUNT_DELETE=lambda one: type(one).objects.filter(pk=one.pk).update(is_active=False))
+    erase_person(user)
+    assert get_user_model().objects.exists()
+    assert not SubjectIdentifier.objects.exists()
+
+
+def test_many_sessions_that_end_at_once_are_told_by_the_subject_of_each_client(lazyauth, no_delivery):
+    lazyauth(SUBJECT_TYPE="pairwise")
+    found = {}
+    for uri, name in zip(HOSTS, ("one", "two"), strict=True):
+        client = client_at(uri, name)
+        wants_to_hear(client, f"{uri}/logout")
+        claims = decoded(tokens_of(client)["id_token"])[1]
+        found[claims["sid"]] = claims["sub"]
+    assert many.end_many(list(found)) == 2
+    told = LogoutDelivery.objects.values_list("session_id", "subject")
+    assert {str(session_id): subject for session_id, subject in told} == found
+
+
+# -- before a switch -------------------------------------------------------------------------------------------
+
+
+def kept(*line: str) -> dict:
+    out = StringIO()
+    call_command("keep_subjects", *line, "--json", stdout=out)
+    return json.loads(out.getvalue())
+
+
+@pytest.mark.parametrize("kind", ["opaque", "pairwise"])
+def test_who_was_known_before_a_switch_stays_who_they_were(lazyauth, kind):
+    clients_ = [client_at(uri, name) for uri, name in zip(HOSTS, ("one", "two"), strict=True)]
+    before = [sub_of(tokens_of(client)["id_token"]) for client in clients_]
+    rows = 1 if kind == "opaque" else 2
+    get_user_model().objects.create_user("never-at-a-client")
+    counted = {"people": 2, "subjects": rows}
+    assert kept(kind, "--dry-run") == {**counted, "dry_run": True}
+    assert not SubjectIdentifier.objects.exists()
+    assert kept(kind, "--batch-size", "1") == {**counted, "dry_run": False}
+    assert kept(kind) == {"people": 2, "subjects": 0, "dry_run": False}
+    lazyauth(SUBJECT_TYPE=kind)
+    assert [sub_of(tokens_of(client)["id_token"]) for client in clients_] == before
+    three = client_at("https://three.example/cb", "three")
+    assert (sub_of(tokens_of(three)["id_token"]) in before) == (kind == "opaque")
+    # Whoever came between the run and the switch.
+    SubjectIdentifier.objects.all().delete()
+    assert kept(kind, "--from", "public")["subjects"] == (1 if kind == "opaque" else 3)
+
+
+def test_one_subject_of_all_clients_stays_with_each_host(lazyauth):
+    lazyauth(SUBJECT_TYPE="opaque")
+    client = client_at(HOSTS[0], "one")
+    before = sub_of(tokens_of(client)["id_token"])
+    assert kept("pairwise") == {"people": 1, "subjects": 1, "dry_run": False}
+    lazyauth(SUBJECT_TYPE="pairwise")
+    assert sub_of(tokens_of(client)["id_token"]) == before
+    for target in ("opaque", "pairwise"):
+        with pytest.raises(CommandError) as refused:
+            kept(target)
+        assert refused.value.returncode == 1
+
+
+# -- checks ----------------------------------------------------------------------------------------------------
+
+
+def test_what_leaves_a_subject_unclear_is_reported(lazyauth):
+    def ids() -> set[str]:
+        return {one.id for one in run_checks(databases=["default"])}
+
+    confidential("site")
+    terms = {"clients": {"site": "x"}, "scopes": ["a"], "resources": [MCP]}
+    client_at(" ".join(HOSTS), "two-hosts")
+    lazyauth(ID_JAG_AUDIENCES={THERE: terms})
+    assert not {"lazyauth.E025", "lazyauth.E027", "lazyauth.W026"} & ids()
+    lazyauth(SUBJECT_TYPE="pairwise")
+    assert {"lazyauth.E027", "lazyauth.W026"} <= ids()
+    lazyauth(ID_JAG_AUDIENCES={THERE: {**terms, "sso_client": "nobody"}})
+    assert "lazyauth.E025" in ids()
+    lazyauth(ID_JAG_AUDIENCES={THERE: {**terms, "sso_client": "site"}})
+    assert not {"lazyauth.E025", "lazyauth.E027"} & ids()
