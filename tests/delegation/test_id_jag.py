@@ -243,6 +243,26 @@ def test_a_cold_domain_of_sso_speaks_for_its_people(sso, idp, lazyauth):
     assert (identity.provider, identity.sso_domain) == ("sso:acme.example", "acme.example")
 
 
+def test_people_of_two_domains_of_one_issuer_are_of_the_domain_that_their_assertion_names(sso, idp, lazyauth):
+    """Spec 8.5: by ``discovery_domain`` or ``email``, as where they sign in."""
+    entry = {"issuer": sso.issuer, "client_id": "us"}
+    domains = {"first.example": entry, "second.example": sso.sso_config(), "third.example": entry}
+    lazyauth(PROVIDERS={}, SSO_ID_JAG=POLICY, SSO_DOMAINS=domains)
+    brought(assertion(sso, sub="1", email="1@second.example"))
+    brought(assertion(sso, sub="2", email="2@first.example"))
+    brought(assertion(sso, sub="3", email="3@first.example"), discovery_domain="second.example")
+    for email in (None, "4@elsewhere.example"):
+        assert error_of(bring(assertion(sso, sub="4", email=email))) == "invalid_grant"
+    lazyauth(SSO_DOMAINS={"first.example": entry})
+    brought(assertion(sso, sub="4", email="4@elsewhere.example"))
+    assert dict(ProviderIdentity.objects.values_list("subject", "sso_domain")) == {
+        "1": "second.example",
+        "2": "first.example",
+        "3": "second.example",
+        "4": "first.example",
+    }
+
+
 def test_a_domain_that_does_not_answer_in_time_is_asked_again_and_nothing_is_used_up(
     sso, idp, lazyauth, monkeypatch
 ):
@@ -262,9 +282,14 @@ def test_a_domain_that_does_not_answer_in_time_is_asked_again_and_nothing_is_use
 
 def test_checks_name_what_is_unclear_or_weak(idp, lazyauth):
     def ids() -> set[str]:
-        return {one.id for one in run_checks(include_deployment_checks=True)}
+        return {one.id for one in run_checks(include_deployment_checks=True, databases=["default"])}
 
-    assert not {"lazyauth.E026", "lazyauth.W025", "lazyauth.E008"} & ids()
+    assert not {"lazyauth.E025", "lazyauth.E026", "lazyauth.W025", "lazyauth.E008"} & ids()
+    lazyauth(PROVIDERS={"acme": idp.config(id_jag=POLICY | {"clients": ["agent", "nobody"]})})
+    assert "lazyauth.E025" in ids()
+    lazyauth(PROVIDERS={}, SSO_DOMAINS={}, SSO_ID_JAG=POLICY | {"clients": ["nobody"]})
+    assert "lazyauth.E025" in ids()
+    lazyauth(SSO_ID_JAG=None)
     weak = idp.config(id_jag=POLICY | {"public_clients": True})
     lazyauth(PROVIDERS={"acme": weak, "twin": weak | {"accounts_of": "acme"}})
     assert {"lazyauth.E026", "lazyauth.W025"} <= ids()

@@ -25,6 +25,7 @@ from django_lazyauth.errors import (
 from django_lazyauth.kit.results import Pending
 from django_lazyauth.kit.wait import wait_for
 from django_lazyauth.openid import domains
+from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.openid.jose import TokenRejected
 from django_lazyauth.openid.people.id_jag import IdJagPolicy, read_policy
 from django_lazyauth.openid.people.verify_id_jag import VerifiedIdJag, verify_id_jag
@@ -170,16 +171,28 @@ def _provider_of(claims: Mapping[str, Any], form: Form) -> tuple[OpenIDProvider,
 
 
 def _domain_of(issuer: str, claims: Mapping[str, Any], form: Form) -> OpenIDProvider | None:
-    """Return the provider of the SSO domain that names *issuer*, or that the request or the address names."""
-    for name in lazyauth_settings.sso_domains:
-        domain = domains.find(domains.normalise(name))
-        if domain is not None and domain.descriptor is not None and domain.descriptor.issuer == issuer:
-            return _sso(domain.name)
+    """Return the provider of the SSO domain that the request names, or the address of the assertion.
+
+    People of two domains of one issuer are told apart by that, as where they sign in. Where no domain of this issuer is
+    named, it is the only one that the operator configured with it. Of several, none speaks.
+    """
     typed = form.get("discovery_domain") or claims.get("email")
-    return _sso(typed) if isinstance(typed, str) else None
+    name = sso_domain.provider_name_of(typed) if isinstance(typed, str) else ""
+    if name and sso_domain.state_of(name.removeprefix(SSO_PREFIX)).issuer in (issuer, ""):
+        return _sso(name)
+    found = [domain for domain in lazyauth_settings.sso_domains if _issuer_of(domain) == issuer]
+    return _sso(sso_domain.provider_name_of(found[0])) if len(found) == 1 else None
 
 
-def _sso(typed: str) -> OpenIDProvider | None:
-    name = sso_domain.provider_name_of(typed)
-    provider = get_provider(name) if name else None
+def _issuer_of(name: str) -> str:
+    """Return the issuer that the operator configured for an SSO domain; empty where its own document says it."""
+    try:
+        domain = domains.find(domains.normalise(name))
+    except domains.DomainInvalid:
+        return ""  # Check E020 reports it.
+    return domain.descriptor.issuer if domain is not None and domain.descriptor is not None else ""
+
+
+def _sso(name: str) -> OpenIDProvider | None:
+    provider = get_provider(name)
     return provider if isinstance(provider, OpenIDProvider) else None
