@@ -62,7 +62,7 @@ test-mariadb: $(VENV)/dev.stamp  ## The core flow, races and the legacy migratio
 		tests/grants/test_rotation.py tests/sessions/test_ending.py tests/vault/test_store.py tests/legacy/test_command.py \
 		tests/legacy/test_data_migration.py tests/legacy/test_identities.py tests/legacy/test_left.py \
 		tests/legacy/test_subjects.py tests/legacy/test_table.py
-	LAZYAUTH_TEST_DATABASE=mariadb $(PYTEST) tests/races/test_isolation.py
+	LAZYAUTH_TEST_DATABASE=mariadb $(PYTEST) tests/races/test_isolation.py tests/races/test_delegation_isolation.py
 
 test-browser: $(VENV)/dev.stamp  ## The tests that drive a real Chromium
 	$(PYTEST) -m browser

@@ -15,6 +15,7 @@ from django_lazyauth.models import (
     PendingAuthorization,
     ProofKind,
     ProviderIdentity,
+    SubjectIdentifier,
     TokenFacts,
     UpstreamGrant,
     UpstreamToken,
@@ -39,7 +40,8 @@ def i3_a_user_has_an_identity() -> bool:
 def i3_tokens_have_a_user_with_an_identity() -> bool:
     # A grant that is leaving is nobody's any more.
     grants = UpstreamGrant.objects.exclude(state=GrantState.LEAVING)
-    tokens = [model.objects.all() for model in (AccessToken, RefreshToken, IDToken, UpstreamToken)]
+    of_a_person = (AccessToken, RefreshToken, IDToken, UpstreamToken, SubjectIdentifier)
+    tokens = [model.objects.all() for model in of_a_person]
     return not any(rows.exclude(user_id__in=_with_identity()).exists() for rows in (*tokens, grants))
 
 

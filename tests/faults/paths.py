@@ -321,7 +321,8 @@ def device_allowed(world: World) -> Attempt:
 
 
 def device_exchange(world: World) -> Attempt:
-    """A device redeems its code, and its person is written."""
+    """A device redeems its code, and its person is written, and what it calls them."""
+    world.lazyauth(SUBJECT_TYPE="pairwise")
     asked, client_id, browser, page = _claimed(world)
     submit(browser, page, decision="allow")
     form = {
@@ -358,7 +359,11 @@ def _for_the_tool(world: World, **form: Any) -> Attempt:
     client_id = f"tool-{next(_numbers)}"
     delegation.confidential(client_id)
     policy = delegation.POLICY | {"upstreams": {"acme": "email"}}
-    world.lazyauth(INTROSPECTION_CLIENTS={client_id: [ISSUER]}, TOKEN_EXCHANGE={client_id: policy})
+    world.lazyauth(
+        INTROSPECTION_CLIENTS={client_id: [ISSUER]},
+        TOKEN_EXCHANGE={client_id: policy},
+        SUBJECT_TYPE="pairwise",
+    )
     token = world.tokens(world.client())["access_token"]
     sent = partial(delegation.exchange, token, client_id=client_id, browser=quiet(), **form)
     return Attempt(sent, [token, CONFIDENTIAL_SECRET], may_answer=True)
@@ -380,6 +385,8 @@ def id_jag(world: World) -> Attempt:
     client_id = f"agent-{next(_numbers)}"
     delegation.confidential(client_id)
     world.configure(id_jag=id_jags.POLICY | {"clients": [client_id], "scopes": ["email"]})
+    # What clients call them is written with them.
+    world.lazyauth(SUBJECT_TYPE="pairwise")
     text = id_jags.assertion(
         world.upstream, sub=f"person-{next(_numbers)}", client_id=client_id, scope="email"
     )

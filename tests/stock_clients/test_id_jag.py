@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from types import SimpleNamespace
 
 import anyio
@@ -9,13 +11,16 @@ import httpx
 import pytest
 from authlib.oauth2.drafts.id_jag import IDJAGGrant
 from authlib.oauth2.rfc6749 import InvalidGrantError
-from joserfc.jwk import KeySet
+from joserfc import jwt as joserfc_jwt
+from joserfc.jwk import ECKey, KeySet
 
 from django_lazyauth.models import Consent, ProviderIdentity
+from django_lazyauth.tokens.keys import public_key_set
 from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.support.delegation import confidential
 from tests.support.id_jags import POLICY, assertion
 from tests.support.journey import OAuthClient, query_of
+from tests.tokens.conftest import decoded
 
 from .conftest import REDIRECT_URI
 from .test_mcp_python import Memory, httpx2
@@ -59,6 +64,119 @@ def test_mcp_python_calls_a_tool_without_a_page(issuer, upstream, lazyauth, meth
     assert not Consent.objects.exists()
 
 
+#: The organisation. Its keys are in the settings here, so nobody asks it.
+CORP = "https://login.corp.example"
+ENDPOINTS = {"authorization_endpoint": f"{CORP}/authorize", "token_endpoint": f"{CORP}/token"}
+
+
+class SignedByJoserfc:
+    """An organisation whose provider is none of our code."""
+
+    def __init__(self):
+        self.key = ECKey.generate_key("P-256", {"kid": "corp-1", "use": "sig", "alg": "ES256"})
+        self.jwks = {"keys": [self.key.as_dict(private=False)]}
+
+    def sign(self, audience, resource):
+        now = int(time.time())
+        claims = {
+            "iss": CORP,
+            "sub": "person-1",
+            "aud": audience,
+            "client_id": "agent",
+            "resource": resource,
+            "scope": "profile",
+            "jti": secrets.token_urlsafe(12),
+            "iat": now,
+            "exp": now + 300,
+        }
+        header = {"alg": "ES256", "kid": "corp-1", "typ": "oauth-id-jag+jwt"}
+        return joserfc_jwt.encode(header, claims, self.key, algorithms=["ES256"])
+
+
+class SignedByUs:
+    """Another instance of ours: the same process under another name, for as long as it signs."""
+
+    def __init__(self, issuer, tokens, lazyauth):
+        self.issuer, self.tokens, self.lazyauth, self.jwks = issuer, tokens, lazyauth, public_key_set()
+
+    def sign(self, audience, resource):
+        terms = {"clients": {"site": "agent"}, "scopes": ["profile"], "resources": [resource]}
+        self.lazyauth(ISSUER=CORP, ID_JAG_AUDIENCES={audience: terms})
+        asked = ask_for_word(self.tokens["refresh_token"], "refresh_token", audience, resource)
+        try:
+            answer = httpx.post(f"{self.issuer.base}/token", data=asked, trust_env=False).json()
+        finally:
+            self.lazyauth(ISSUER=self.issuer.url, ID_JAG_AUDIENCES={THERE: TERMS})
+        return answer["access_token"]
+
+
+def ask_for_word(token, kind, audience, resource=None):
+    """Return the request for an ID-JAG (draft §4.3)."""
+    return {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "requested_token_type": "urn:ietf:params:oauth:token-type:id-jag",
+        "subject_token": token,
+        "subject_token_type": f"urn:ietf:params:oauth:token-type:{kind}",
+        "audience": audience,
+        **({"resource": resource} if resource else {}),
+        "client_id": "site",
+        "client_secret": CONFIDENTIAL_SECRET,
+    }
+
+
+TERMS = {"clients": {"site": "site-there"}, "scopes": ["notes:read"], "resources": [MCP]}
+
+
+@pytest.fixture
+def tokens(issuer, ada, lazyauth):
+    """What a confidential client holds of somebody who signed in at this site, which is an organisation too."""
+    register(
+        client_id="site",
+        client_type="confidential",
+        client_secret=CONFIDENTIAL_SECRET,
+        hash_client_secret=False,
+        redirect_uris=REDIRECT_URI,
+    )
+    lazyauth(ID_JAG_AUDIENCES={THERE: TERMS})
+    client = OAuthClient("site", CONFIDENTIAL_SECRET, redirect_uri=REDIRECT_URI)
+    answer = ada.answer(f"{issuer.base}/authorize?{client.authorize_query()}")
+    form = client.token_form(query_of(answer)["code"])
+    return httpx.post(f"{issuer.base}/token", data=form, trust_env=False).json()
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("signer", ["joserfc", "another instance of ours"])
+def test_mcp_typescript_calls_a_tool_without_a_page(node, issuer, tokens, lazyauth, signer):
+    """``CrossAppAccessProvider`` and ``requestJwtAuthorizationGrant``, with words that two kinds of IdP signed."""
+    corp = SignedByJoserfc() if signer == "joserfc" else SignedByUs(issuer, tokens, lazyauth)
+    confidential("agent")
+    policy = POLICY | {"resources": [issuer.api], "scopes": ["profile"]}
+    provider = {"issuer": CORP, "client_id": "us", **ENDPOINTS, "jwks": corp.jwks, "id_jag": policy}
+    lazyauth(PROVIDERS={"demo": {"class": "tests.support.providers.BelievingProvider"}, "corp": provider})
+    as_idp = {
+        "tokenEndpoint": f"{issuer.base}/token",
+        "audience": THERE,
+        "resource": MCP,
+        "idToken": tokens["id_token"],
+        "clientId": "site",
+        "clientSecret": CONFIDENTIAL_SECRET,
+    }
+    said = node.run(
+        "mcp_typescript_enterprise.mjs",
+        issuer.api,
+        "agent",
+        CONFIDENTIAL_SECRET,
+        issuer.url,
+        as_idp,
+        answer=lambda asked: corp.sign(issuer.url, asked["resource"]),
+    )
+    grant = said.pop("grant")
+    assert said == {"step": "AUTHORIZED", "scope": "profile", "refresh": "", "status": 200}
+    assert ProviderIdentity.objects.filter(provider="corp").count() == 1
+    assert grant["expiresIn"] == 300
+    assert decoded(grant["jwtAuthGrant"])[1]["client_id"] == "site-there"
+
+
 class Server(IDJAGGrant):
     """An authorization server of Authlib that trusts us."""
 
@@ -92,30 +210,9 @@ class Server(IDJAGGrant):
         return True
 
 
-def test_authlib_takes_what_we_say_of_our_people(issuer, ada, lazyauth):
+def test_authlib_takes_what_we_say_of_our_people(issuer, tokens):
     """Spec 8.5, as IdP: ``IDJAGGrant`` finds our key by ``kid`` and checks each claim."""
-    register(
-        client_id="site",
-        client_type="confidential",
-        client_secret=CONFIDENTIAL_SECRET,
-        hash_client_secret=False,
-        redirect_uris=REDIRECT_URI,
-    )
-    terms = {"clients": {"site": "site-there"}, "scopes": ["notes:read"], "resources": [MCP]}
-    lazyauth(ID_JAG_AUDIENCES={THERE: terms})
-    client = OAuthClient("site", CONFIDENTIAL_SECRET, redirect_uri=REDIRECT_URI)
-    answer = ada.answer(f"{issuer.base}/authorize?{client.authorize_query()}")
-    form = client.token_form(query_of(answer)["code"])
-    tokens = httpx.post(f"{issuer.base}/token", data=form, trust_env=False).json()
-    asked = {
-        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
-        "requested_token_type": "urn:ietf:params:oauth:token-type:id-jag",
-        "subject_token": tokens["id_token"],
-        "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
-        "audience": THERE,
-        "client_id": "site",
-        "client_secret": CONFIDENTIAL_SECRET,
-    }
+    asked = ask_for_word(tokens["id_token"], "id_token", THERE)
     given = httpx.post(f"{issuer.base}/token", data=asked, trust_env=False).json()["access_token"]
     document = httpx.get(f"{issuer.base}/.well-known/openid-configuration", trust_env=False).json()
     key_set = KeySet.import_key_set(httpx.get(document["jwks_uri"], trust_env=False).json())

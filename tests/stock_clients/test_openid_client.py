@@ -104,3 +104,22 @@ def test_it_reads_an_answer_in_the_query_and_in_a_form(node, site, person):
     assert said["supported"] == ["query", "form_post"]
     assert said["got"]["query"]["sub"] == said["got"]["form_post"]["sub"]
     assert {told["denied"]["error"] for told in said["got"].values()} == {"invalid_scope"}
+
+
+def test_it_sees_no_subject_that_another_sector_sees(node, site, person, lazyauth):
+    """OpenID Connect Core §8.1: the same in each answer, and in that of another client of its host."""
+    lazyauth(SUBJECT_TYPE="pairwise")
+    uris = {
+        "one": "https://one.example/cb",
+        "two": "https://two.example/cb",
+        "beside": "https://one.example/elsewhere",
+    }
+    found = {}
+    for client_id, uri in uris.items():
+        register(client_id=client_id, redirect_uris=uri)
+        said = node.run(
+            "openid_client_modes.mjs", site, client_id, uri, answer=lambda asked: person.answer(asked["ask"])
+        )
+        found[client_id] = said["got"]["query"]["sub"]
+        assert found[client_id] == said["got"]["form_post"]["sub"]
+    assert found["one"] == found["beside"] != found["two"]

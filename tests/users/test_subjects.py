@@ -205,6 +205,13 @@ def test_two_sectors_share_no_subject_and_one_sector_has_one(lazyauth):
     assert silent(browser, two, id_token_hint=told["one"]["id_token"])["error"] == "login_required"
 
 
+def test_nobody_else_is_taken_for_somebody_whom_the_client_does_not_know(lazyauth, client_):
+    """OpenID Connect Core §5.5.1: that person or ``login_required``, also after a sign-in."""
+    lazyauth(SUBJECT_TYPE="opaque")
+    answer = sign_in(make_browser(), client_, claims=named("nobody-here"))
+    assert query_of(answer)["error"] == "login_required"
+
+
 @pytest.mark.parametrize(
     ("uris", "sector"),
     [
