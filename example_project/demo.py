@@ -18,6 +18,7 @@ from authlib.integrations.base_client import OAuthError
 from rich.console import Console
 from rich.text import Text
 
+from . import demo_agent
 from .demo_client import Browser, Client, PageSeen
 from .demo_terminal import Terminal, code_in
 from .servers import Stage
@@ -188,6 +189,7 @@ def play(console: Console, directory: Path) -> None:
         with Terminal(directory / "home") as terminal:
             sign_in_terminal(narrator, stage, browser, terminal)
             use_terminal(narrator, client, terminal)
+        let_agent_act(narrator, stage, client)
     console.print()
     console.print(
         f"Everything was as promised, in {time.monotonic() - started:.1f} s.",
@@ -367,3 +369,32 @@ def use_terminal(narrator: Narrator, client: Client, terminal: Terminal) -> None
     check(client.call(whoami, renewed).status_code == 401, "The session should have ended at the server.")
     narrator.say("the access token: 401 at the tool")
     narrator.standing(users=1, identities=1)
+
+
+def let_agent_act(narrator: Narrator, stage: Stage, client: Client) -> None:
+    """Turn what Ada's organisation signs into a token for a tool."""
+    narrator.step("Ada's organisation lets an agent act for her: its word becomes a token for a tool")
+    agent = demo_agent.Agent(client.metadata["token_endpoint"])
+    agent.register(stage)
+    whoami = f"{client.site}/api/whoami"
+    assertion = stage.upstream_says(
+        "sign_assertion",
+        ADA.username,
+        f"--audience={stage.issuer}",
+        f"--client-id={demo_agent.CLIENT_ID}",
+        f"--resource={whoami}",
+        f"--scope={demo_agent.SCOPE}",
+    )
+    status, answer = agent.bring(assertion)
+    check(status == 200, f"The assertion should be taken, and the answer is {status}: {answer}")
+    check("refresh_token" not in answer, "It asks its organisation again, and has no refresh token.")
+    response = client.call(whoami, answer["access_token"])
+    check(response.status_code == 200, f"The tool answers {response.status_code}.")
+    narrator.say(
+        f"the upstream signed it for {demo_agent.CLIENT_ID}; no page was shown, and nobody was asked"
+    )
+    narrator.say(f"GET /api/whoami: {response.json()['name']}, through {response.json()['client_id']}")
+    status, answer = agent.bring(assertion)
+    check((status, answer.get("error")) == (400, "invalid_grant"), "An assertion is good once.")
+    narrator.say("the same assertion again: 400 invalid_grant")
+    narrator.standing(users=1, identities=1, live_tokens=2)

@@ -235,6 +235,17 @@ class Stage:
         with Process(*SITE, *arguments, env={**self._site_env(), **(env or {})}, log=log) as command:
             command.finish()
 
+    def upstream_says(self, *arguments: str) -> str:
+        """Return what a command of the upstream prints.
+
+        Raises:
+            ProcessError: It did not succeed.
+        """
+        log = self.directory / f"upstream-{arguments[0]}.log"
+        with Process(*UPSTREAM, *arguments, env=self._upstream_env(), log=log) as command:
+            command.finish()
+        return log.read_text().strip()
+
     @contextmanager
     def proxy(self) -> Iterator[str]:
         """Run the reverse proxy as well; give its URL."""

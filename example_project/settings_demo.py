@@ -10,5 +10,11 @@ LAZYAUTH["PROVIDERS"]["demo"] |= {
     "class": "example_project.demo_fault.FailingOnceProvider",
     "fault_file": environment.value("DEMO_FAULT_FILE"),
 }
+# Her organisation may let this client act for her, without a page.
+LAZYAUTH["PROVIDERS"]["demo"]["id_jag"] = {
+    "clients": ["agent"],
+    "scopes": ["profile"],
+    "resources": [f"{LAZYAUTH['ISSUER']}api/whoami"],
+}
 # The command line of the demo registers itself, and asks by device code.
 LAZYAUTH["DEVICE_FLOW"] = {"strangers": True, "interval": 1}

@@ -46,7 +46,7 @@ class ScopeRows:
     )
     token_claims = Setting(
         kinds.optional(kinds.CODE),
-        "A function that [adds claims](extending.md#tokens) to access tokens that are JWTs.",
+        "A function that [adds claims](extending.md#tokens) to access tokens, or to the introspection of opaque ones.",
         default=None,
         default_text="nothing",
     )

@@ -20,6 +20,7 @@ from django_lazyauth.openid.resource_indicators import audience_of
 from django_lazyauth.tokens import keys, refresh
 from django_lazyauth.tokens.bearer import Bearer, find_bearer_beside_client
 from django_lazyauth.tokens.binding import confirmation, token_type
+from django_lazyauth.tokens.host.claims import IssuedFor, added_claims
 from django_lazyauth.toolkit.client_policies import introspection_algorithm
 from django_lazyauth.toolkit.clients import Client
 from django_lazyauth.users.subjects import subject_for, subject_of
@@ -92,9 +93,23 @@ def _access_token(bearer: Bearer) -> dict[str, Any]:
     }
     if bearer.act is not None:
         described["act"] = bearer.act
+    described |= _claims_of_the_host(bearer)
     if user is None:
         return described | {"sub": client_id}
     return described | {"sub": subject_of(bearer), "username": user.get_username()}
+
+
+def _claims_of_the_host(bearer: Bearer) -> dict[str, Any]:
+    """Return what ``TOKEN_CLAIMS`` adds to an opaque token. A JWT says it itself, as it was when it was issued."""
+    function = lazyauth_settings.token_claims
+    if function is None or bearer.noted_subject:
+        return {}
+    row = bearer.access_token
+    client_id = bearer.client.client_id if bearer.client is not None else ""
+    issued_for = IssuedFor(
+        bearer.user, client_id, bearer.scopes, tuple(row.resource or ()), bearer.session_id
+    )
+    return added_claims("TOKEN_CLAIMS", function, issued_for)
 
 
 def _refresh_token(token: str, client: Client) -> dict[str, Any]:

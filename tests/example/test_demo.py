@@ -84,6 +84,8 @@ def test_the_demo_keeps_every_promise_it_prints(environment, tmp_path):
     assert "the upstream's came out; another's: 401" in printed
     assert "Signed in as ada@" in printed
     assert "$(lazyauth token)" in printed
+    assert "Ada Lovelace, through agent" in printed
+    assert "the same assertion again: 400 invalid_grant" in printed
     assert printed.count(FLOW_ENDS_WITH) == 2
     assert "\x1b[" not in printed
     assert not (tmp_path / "mine.sqlite3").exists()

@@ -11,9 +11,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
-from django_lazyauth.models import ProviderIdentity
+from django_lazyauth.models import PendingAuthorization, ProviderIdentity
 from django_lazyauth.tokens.host.claims import IssuedFor, added_claims
-from tests.support.journey import code_for, get, make_browser, redeem
+from tests.conftest import CONFIDENTIAL_SECRET
+from tests.support.journey import code_for, get, make_browser, post_form, redeem
 from tests.tokens.conftest import decoded, machine_token, refresh, sign_in
 
 ROLE = "https://auth.example/claims/role"
@@ -63,6 +64,22 @@ def test_the_function_knows_for_whom_the_token_is(client_, machine, lazyauth):
     machine_token(machine)
     assert seen[1].user is None
     assert seen[1].client_id == machine.client_id
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("form", ["jwt", "opaque"])
+def test_introspection_tells_the_claims_of_a_token_that_cannot_say_them_itself(confidential, lazyauth, form):
+    """RFC 7662 §2.2."""
+    lazyauth(TOKEN_CLAIMS=role_of, ACCESS_TOKEN_FORMAT=form)
+    token = sign_in(confidential)["access_token"]
+    session_id = PendingAuthorization.objects.get().pk
+    seen: list[IssuedFor] = []
+    lazyauth(TOKEN_CLAIMS=lambda issued_for: seen.append(issued_for) or role_of(issued_for))
+    form_ = {"token": token, "client_id": confidential.client_id, "client_secret": CONFIDENTIAL_SECRET}
+    said = post_form(make_browser(), "/introspect", form_).json()
+    assert said["active"] is True
+    assert said.get(ROLE) == (None if form == "jwt" else "none")
+    assert [one.session_id for one in seen] == ([] if form == "jwt" else [session_id])
 
 
 @pytest.mark.parametrize(
