@@ -14,6 +14,7 @@ from django_lazyauth.openid.resource_indicators import (
     are_sound_resources,
     audience_of,
     lies_below,
+    named_of,
     same_resource,
 )
 from django_lazyauth.tokens.bearer import Bearer
@@ -111,16 +112,16 @@ def chosen_resources(form: Form, granted: tuple[str, ...]) -> tuple[str, ...]:
         InvalidTarget: A resource is not part of the grant, or cannot be a resource indicator.
     """
     asked = requested_resources(form)
-    if not granted:
-        here = lazyauth_settings.issuer_origin
-        is_granted = all(lies_below(resource, here) for resource in asked)
+    if granted:
+        chosen = named_of(asked, granted)
     else:
-        is_granted = set(asked) <= set(granted)
-    if not is_granted:
+        here = lazyauth_settings.issuer_origin
+        chosen = asked if all(lies_below(resource, here) for resource in asked) else None
+    if chosen is None:
         raise InvalidTarget("A resource was not part of the authorization request.")
     if not asked:
         check_resources(granted)
-    return asked or granted
+    return chosen or granted
 
 
 def check_resources(resources: tuple[str, ...]) -> None:

@@ -17,6 +17,7 @@ from django.utils import timezone
 from django_lazyauth.errors import InvalidClient, InvalidGrant, InvalidScope, InvalidTarget
 from django_lazyauth.kit.observe.log_context import note_session
 from django_lazyauth.openid.dpop.proof import Proof
+from django_lazyauth.openid.resource_indicators import named_of
 from django_lazyauth.tokens import refresh
 from django_lazyauth.tokens.grantee import Granted, Grantee
 from django_lazyauth.tokens.id import has_verified_email
@@ -172,5 +173,5 @@ def _check_retry(form: Form, client: clients.Client, kept: KeptAnswer) -> None:
         raise InvalidScope
     if not kept.scopes <= set(narrow(client, sorted(kept.scopes))):
         raise InvalidScope
-    if form.resources and not (kept.resources and kept.resources <= set(form.resources)):
+    if form.resources and not (kept.resources and named_of(kept.resources, form.resources)):
         raise InvalidTarget("This refresh token was used for another resource just now.")

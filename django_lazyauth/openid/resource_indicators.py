@@ -6,7 +6,7 @@ Asked where tokens are issued and where they are accepted. DOT parses them in th
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -49,6 +49,20 @@ def same_resource(one: str, other: str) -> bool:
     Libraries that parse a URL and write it down again add that slash.
     """
     return _without_root_slash(one) == _without_root_slash(other)
+
+
+def named_of(asked: Iterable[str], allowed: Sequence[str]) -> tuple[str, ...] | None:
+    """Return those of *allowed* that *asked* names, as they are written there; ``None`` where it names another.
+
+    A client may write the slash of an empty path in one request and leave it out in the next. What was allowed is what
+    stands in a token.
+    """
+    found = [
+        one if one in allowed else next((other for other in allowed if same_resource(one, other)), None)
+        for one in asked
+    ]
+    known = tuple(dict.fromkeys(one for one in found if one is not None))
+    return None if None in found else known
 
 
 def lies_below(uri: str, resource: str) -> bool:

@@ -186,6 +186,9 @@ def test_i26_a_token_has_what_organisation_operator_and_request_all_name(idp, la
     answer = brought(assertion(idp, resource=None, scope=None))
     assert decoded(answer["access_token"])[1]["aud"] == API
     assert error_of(bring(assertion(idp, sub="person-2"))) == "invalid_grant"
+    lazyauth(PROVIDERS={"acme": idp.config(id_jag=open_policy | {"resources": [ISSUER]})})
+    answer = brought(assertion(idp, resource=f"{ISSUER}/"), resource=ISSUER)
+    assert decoded(answer["access_token"])[1]["aud"] == ISSUER
     assert User.objects.count() == 1
 
 

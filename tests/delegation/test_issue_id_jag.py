@@ -103,6 +103,9 @@ def test_i26_what_the_operator_did_not_name_is_refused(tokens, lazyauth):
         assert error_of(ask(token, **form)) == error, form
     lazyauth(ID_JAG_AUDIENCES={ISSUER: TERMS})
     assert error_of(ask(token, audience=ISSUER)) == "invalid_target"
+    lazyauth(ID_JAG_AUDIENCES={THERE: TERMS | {"resources": [THERE]}})
+    said = ask(token, resource=f"{THERE}/").json()["access_token"]
+    assert decoded(said)[1]["resource"] == THERE
     lazyauth(ID_JAG_AUDIENCES={THERE: TERMS | {"clients": {"other": "x"}}})
     assert error_of(ask(token)) == "unauthorized_client"
     lazyauth(ID_JAG_AUDIENCES={})

@@ -105,6 +105,25 @@ def test_i20_an_exchange_for_one_resource_keeps_the_grant_of_both(client_):
     assert audience_of_newest() == {RESOURCES[1]}
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("https://api.example", "https://api.example/"), ("https://api.example/", "https://api.example")],
+    ids=["added", "left_out"],
+)
+def test_i20_the_slash_of_an_empty_path_makes_no_other_resource(client_, one, other):
+    """RFC 3986 §6.2.3: clients name what the metadata says in one request, and a parsed URL in the next."""
+    answer = redeem(client_, code_for(client_, resource=[one, RESOURCES[0]]), resource=other)
+    assert (answer.status_code, audience_of_newest()) == (200, {one})
+    token = answer.json()["refresh_token"]
+    first = refresh(client_, token, resource=other)
+    assert (first.status_code, audience_of_newest()) == (200, {one})
+    assert refresh(client_, token, resource=other).json() == first.json()
+    assert_refused(refresh(client_, token, resource=RESOURCES[0]), "invalid_target")
+    assert_refused(
+        refresh(client_, first.json()["refresh_token"], resource=f"{RESOURCES[0]}/"), "invalid_target"
+    )
+
+
 def test_i20_two_refreshes_at_once_for_two_resources_give_one_answer(client_):
     """I10: the second is a retry that asks for something else. It is refused, and the family lives."""
     token = redeem(client_, code_for(client_, resource=list(RESOURCES[:2]))).json()["refresh_token"]

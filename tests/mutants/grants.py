@@ -125,8 +125,8 @@ MUTATIONS = (
     Mutation(
         "resources-stay-within-the-grant",
         "grants/checks.py",
-        "        is_granted = set(asked) <= set(granted)",
-        "        is_granted = True",
+        "        chosen = named_of(asked, granted)",
+        "        chosen = asked",
         ("tokens/test_access_tokens.py::test_i20_an_audience_is_chosen_within_the_grant_at_each_request",),
         "No token is for a resource that the person did not grant.",
         "I20",
@@ -134,8 +134,8 @@ MUTATIONS = (
     Mutation(
         "resources-stay-at-this-site",
         "grants/checks.py",
-        "        is_granted = all(lies_below(resource, here) for resource in asked)",
-        "        is_granted = True",
+        "        chosen = asked if all(lies_below(resource, here) for resource in asked) else None",
+        "        chosen = asked",
         ("tokens/test_access_tokens.py::test_i20_a_code_that_named_no_resource_is_redeemed_for_this_site",),
         "A grant that names no resource is for this site only.",
         "I20",
@@ -170,7 +170,7 @@ MUTATIONS = (
     Mutation(
         "retry-gets-no-resource-that-it-did-not-name",
         REFRESH,
-        "    if form.resources and not (kept.resources and kept.resources <= set(form.resources)):",
+        "    if form.resources and not (kept.resources and named_of(kept.resources, form.resources)):",
         "    if form.resources is None:",
         (ROTATION + "test_i20_a_retry_that_names_an_audience_gets_no_token_without_one",),
         "A retry that names an audience gets no token for another.",

@@ -15,6 +15,7 @@ from django.views.decorators.debug import sensitive_variables
 from django_lazyauth.clients.authenticate import prove
 from django_lazyauth.conf import ExchangePolicy, lazyauth_settings, with_contained
 from django_lazyauth.errors import InvalidRequest, InvalidScope, InvalidTarget, UnauthorizedClient
+from django_lazyauth.openid.resource_indicators import named_of
 from django_lazyauth.tokens.bearer import Bearer, find_bearer_beside_client
 from django_lazyauth.tokens.grantee import Authentication
 from django_lazyauth.toolkit import client_methods, clients
@@ -101,9 +102,10 @@ def audience(form: Form, policy: ExchangePolicy) -> tuple[str, ...]:
         return policy.audiences
     if not asked:
         raise InvalidTarget("Name the resource or audience that the token is for.")
-    if not set(asked) <= set(policy.audiences):
+    chosen = named_of(asked, policy.audiences)
+    if chosen is None:
         raise InvalidTarget("This client may not act there.")
-    return asked
+    return chosen
 
 
 def scopes(form: Form, delegation: Delegation) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from django_lazyauth.models import (
     UsedProof,
 )
 from django_lazyauth.models.fields import digest
+from django_lazyauth.openid.resource_indicators import named_of
 from django_lazyauth.providers.registry import is_on
 from django_lazyauth.sign_in import deferred as registration
 from django_lazyauth.sign_in import returning
@@ -125,11 +126,12 @@ def _resources(form: Form, asserted: Asserted) -> tuple[str, ...]:
     if not granted and asserted.policy.require_resource:
         raise InvalidGrant("The assertion names no resource.")
     ceiling = granted or asserted.policy.resources
-    chosen = requested_resources(form) or ceiling
-    if not chosen or not set(chosen) <= set(ceiling) & set(asserted.policy.resources):
+    named = named_of(requested_resources(form) or ceiling, ceiling)
+    chosen = named_of(named or (), asserted.policy.resources)
+    if not chosen:
         raise InvalidTarget("The organisation or the operator does not allow this resource.")
     check_resources(chosen)
-    return tuple(dict.fromkeys(chosen))
+    return chosen
 
 
 # -- what is written ---------------------------------------------------------------------------------------

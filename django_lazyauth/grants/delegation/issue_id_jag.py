@@ -27,6 +27,7 @@ from django_lazyauth.errors import (
     UnauthorizedClient,
 )
 from django_lazyauth.models import PendingAuthorization, Status
+from django_lazyauth.openid.resource_indicators import named_of
 from django_lazyauth.tokens import binding, family, keys, refresh
 from django_lazyauth.tokens.grantee import HOW, Authentication
 from django_lazyauth.tokens.id import has_verified_email, user_claims
@@ -174,9 +175,10 @@ def _audience(form: Form) -> str:
 
 def _resources(form: Form, allowed: tuple[str, ...]) -> tuple[str, ...]:
     asked = requested_resources(form) or (allowed if len(allowed) == 1 else ())
-    if not asked or not set(asked) <= set(allowed):
+    chosen = named_of(asked, allowed)
+    if not chosen:
         raise InvalidTarget("Name a resource that the operator allows there.")
-    return asked
+    return chosen
 
 
 def _scopes(form: Form, allowed: tuple[str, ...]) -> tuple[str, ...]:
