@@ -17,6 +17,11 @@ from django_lazyauth.kit.crypto.new_keys import OF_A_NEW_SITE, in_one_line, new_
 from django_lazyauth.openid.presets import PRESETS
 
 PASSWORD: Final = "password"
+#: Whether there are clients already → why people are called so, and the setting.
+SUBJECTS: Final = {
+    False: ("Clients call people by random texts, and not by their primary keys.", "opaque"),
+    True: ("The clients that are here call people by their primary keys. See keep_subjects.", "public"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +29,12 @@ class NewSite:
     """
     Attributes:
         providers: Name → issuer of a provider without a preset, or of a preset that needs one; else empty.
+        has_clients: Whether clients are registered already, which know people by their primary keys.
     """
 
     issuer: str
     providers: Mapping[str, str]
+    has_clients: bool = False
 
 
 def needs_issuer(provider: str) -> bool:
@@ -54,8 +61,8 @@ LAZYAUTH = {{
     "ISSUER": os.environ.get("LAZYAUTH_ISSUER", "{site.issuer}"),
     # Users are written when a client redeems its code.
     "REGISTRATION": "lazy",
-    # Clients call people by random texts, and not by their primary keys.
-    "SUBJECT_TYPE": "opaque",
+    # {SUBJECTS[site.has_clients][0]}
+    "SUBJECT_TYPE": "{SUBJECTS[site.has_clients][1]}",
     # In development, empty lists mean keys of this machine.
     "SIGNING_KEYS": [key for key in os.environ.get("LAZYAUTH_SIGNING_KEYS", "").split(",") if key],
     "VAULT_KEYS": [key for key in os.environ.get("LAZYAUTH_VAULT_KEYS", "").split(",") if key],

@@ -140,7 +140,11 @@ def forget_sessions(session_ids: Collection[Any] | QuerySet[Any]) -> None:
     # The read locks, because at MariaDB's REPEATABLE READ others show what was there when the transaction began.
     found = rows.filter(session_id__in=session_ids).select_for_update().order_by("pk")
     while checksums := list(found.values_list("token_checksum", flat=True)):
-        tokens.filter(token_checksum__in=checksums).delete()
+        named = tokens.filter(token_checksum__in=checksums)
+        named.delete()
+        # What was given meanwhile is hidden there from the SELECT of such a deletion.
+        for token in named.select_for_update():
+            token.delete()
         rows.filter(token_checksum__in=checksums).delete()
 
 

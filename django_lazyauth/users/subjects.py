@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import router, transaction
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, router, transaction
 from django.db.models import QuerySet
 
 from django_lazyauth.conf import lazyauth_settings
@@ -172,6 +173,14 @@ def users_called(subject: str) -> QuerySet[Any]:
     """Return the user whom tokens of this site call *subject*, in whichever sector. Not for ``public``."""
     named = _rows().filter(subject=subject).values("user_id")
     return get_user_model()._default_manager.filter(pk__in=named)
+
+
+def are_clients_here() -> bool:
+    """Say whether any client is registered here, which may know people. ``False`` where there is no database yet."""
+    try:
+        return bool(clients.get_client_model()._default_manager.exists())
+    except (DatabaseError, ImproperlyConfigured):
+        return False
 
 
 def is_subject(text: str) -> bool:

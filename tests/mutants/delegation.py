@@ -58,8 +58,8 @@ MUTATIONS = (
     Mutation(
         "exchange-ends",
         "tokens/binding.py",
-        "        tokens.filter(token_checksum__in=checksums).delete()\n",
-        "",
+        "        named = tokens.filter(token_checksum__in=checksums)",
+        "        named = tokens.none()",
         (EXCHANGE + "test_i11_it_ends_with_the_session_in_every_way",),
         "What was handed on ends with the session.",
         "I11",

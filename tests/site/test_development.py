@@ -119,7 +119,7 @@ def variables(text: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def nothing_set(settings):
+def nothing_set(db, settings):
     """The command runs before there is a ``LAZYAUTH`` or an include."""
     del settings.LAZYAUTH
     settings.ROOT_URLCONF = "django.contrib.auth.urls"
@@ -146,11 +146,18 @@ def test_the_block_and_the_environment_make_a_site(nothing_set, tmp_path, monkey
     assert given["LAZYAUTH_VAULT_KEYS"] not in block + steps
 
 
-def test_what_is_mounted_already_decides_the_redirect_uri(settings):
+def test_what_is_mounted_already_decides_the_redirect_uri(db, settings):
     del settings.LAZYAUTH
     _block, steps = init("--no-input", "--issuer=https://auth.example/", "--provider=google")
     assert "https://auth.example/callback/google" in steps
     assert "urlpatterns" not in steps
+
+
+def test_clients_that_are_here_go_on_calling_people_as_they_do(nothing_set, application):
+    """Spec 8.8: a change orphans accounts at clients. A new site has none."""
+    assert '"SUBJECT_TYPE": "public"' in init("--no-input")[0]
+    application.delete()
+    assert '"SUBJECT_TYPE": "opaque"' in init("--no-input")[0]
 
 
 def test_keys_that_may_be_in_use_are_not_overwritten(nothing_set, tmp_path):

@@ -21,6 +21,7 @@ from tests.support.devices import DEVICE_CODE
 from tests.support.dpop import key_of
 from tests.support.journey import OAuthClient
 from tests.support.pushes import signed
+from tests.tokens.conftest import decoded
 
 from .test_truth import PLACES, wire  # noqa: F401 - a fixture
 
@@ -29,6 +30,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 REDIRECT_URI = "https://client.example/cb"
 STRONG = "urn:example:mfa"
 ABSENT = None
+ID_JAG = "urn:ietf:params:oauth:token-type:id-jag"
+THERE = "https://there.example"
+WORDS = {"clients": {"site": "x"}, "scopes": ["notes:read"], "resources": [f"{THERE}/mcp"]}
 Said = dict[str, Any]
 
 
@@ -191,6 +195,27 @@ def exchanges(wire, request) -> Said:  # noqa: F811 - the fixture
     return {"grant_types_supported": [*others, *([EXCHANGE] if is_served else [])]}
 
 
+def subjects(wire, request) -> Said:  # noqa: F811 - the fixture
+    """OpenID Connect Core §8: whether clients of two hosts call a person the same."""
+    found = set()
+    for host in ("one", "two"):
+        uri = f"https://{host}.example/cb"
+        register(client_id=host, redirect_uris=uri)
+        tokens = wire.tokens(OAuthClient(host, redirect_uri=uri))
+        found.add(decoded(tokens["id_token"])[1]["sub"])
+    return {"subject_types_supported": ["public" if len(found) == 1 else "pairwise"]}
+
+
+def words(wire, request) -> Said:  # noqa: F811 - the fixture
+    """draft-ietf-oauth-identity-assertion-authz-grant §4.3: whether a client gets one, or hears what is wrong."""
+    confidential("site")
+    form = {"grant_type": EXCHANGE, "client_id": "site", "client_secret": CONFIDENTIAL_SECRET}
+    form |= {"requested_token_type": ID_JAG, "audience": THERE, "subject_token": "x"}
+    form |= {"subject_token_type": "urn:ietf:params:oauth:token-type:id_token"}
+    is_served = wire.post("token_endpoint", form).json()["error"] == "invalid_request"
+    return {"identity_chaining_requested_token_types_supported": [ID_JAG] if is_served else ABSENT}
+
+
 def plain_client() -> OAuthClient:
     register(client_id="plain", redirect_uris=REDIRECT_URI)
     return OAuthClient("plain", redirect_uri=REDIRECT_URI)
@@ -217,6 +242,8 @@ CASES = {
     "REQUEST_OBJECTS": Case({"REQUEST_OBJECTS": True}, {}, signed_requests),
     "DEVICE_FLOW": Case({"DEVICE_FLOW": True}, {}, devices),
     "TOKEN_EXCHANGE": Case({"TOKEN_EXCHANGE": {"tool": POLICY}}, {}, exchanges),
+    "SUBJECT_TYPE": Case({"SUBJECT_TYPE": "pairwise"}, {"SUBJECT_TYPE": "opaque"}, subjects),
+    "ID_JAG_AUDIENCES": Case({"ID_JAG_AUDIENCES": {THERE: WORDS}}, {}, words),
     "PROFILE": Case({"PROFILE": "fapi2"}, {}, keys_only),
     "SIGNING_KEYS": Case({"SIGNING_KEYS": [es256_key()]}, {}, signatures),
 }

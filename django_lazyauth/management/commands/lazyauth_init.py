@@ -16,6 +16,7 @@ from django_lazyauth.management import new_site
 from django_lazyauth.management.new_site import PASSWORD, NewSite
 from django_lazyauth.management.terminal import Terminal
 from django_lazyauth.openid.presets import PRESETS
+from django_lazyauth.users.subjects import are_clients_here
 
 ON_THIS_MACHINE: Final = "http://127.0.0.1:8000/"
 
@@ -66,6 +67,7 @@ class Command(Terminal):
         site = NewSite(
             _issuer(issuer or ON_THIS_MACHINE),
             dict(self._provider(one, ask=interactive) for one in provider or [PASSWORD]),
+            are_clients_here(),
         )
         environment = new_site.environment(site)
         if env_file is not None:
