@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, TypeAlias, TypeGuard
 
 from django.db import IntegrityError, connections, router, transaction
@@ -26,7 +26,7 @@ from django.db.models.signals import post_delete, post_save, pre_delete, pre_sav
 from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.kit.retry import is_foreign_key_violation
 
-from .plain_models import has_own_way, has_plain_columns, inserted_columns, nothing_points_to
+from .plain_models import columns_of, has_own_way, has_plain_columns, inserted_columns, nothing_points_to
 
 
 class LostRace(LazyAuthError):
@@ -140,13 +140,13 @@ class _Clause:
     """One step without its values: what the SQL of the statement depends on.
 
     Attributes:
-        sources: For each of *columns* the number of the earlier step whose new key it gets; ``None`` for a value.
+        given: What each of *columns* gets: SQL, or the new key of the earlier step of this number.
     """
 
     verb: str
     model: type[Model]
     columns: tuple[str, ...] = ()
-    sources: tuple[int | None, ...] = ()
+    given: tuple[str | int, ...] = ()
     equal: tuple[str, ...] = ()
     null: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
@@ -157,16 +157,16 @@ class _Clause:
 def _write_at_once(steps: Sequence[Step], using: str) -> None:
     for step in steps:
         _send(pre_save, step, using)
+    connection = connections[using]
     clauses, values = [], list[Any]()
     inserted: dict[int, int] = {}
     rows: dict[int, Model] = {}
     for number, step in enumerate(steps):
-        clause, parameters = _clause(step, inserted, using)
+        clause, parameters = _clause(step, inserted, connection)
         clauses.append(clause)
         values += parameters
         if isinstance(step, Insert):
             inserted[id(step.row)], rows[number] = number, step.row
-    connection = connections[using]
     with transaction.mark_for_rollback_on_error(using=using), connection.cursor() as cursor:
         cursor.execute(_statement(tuple(clauses), using), values)
         results = cursor.fetchone()
@@ -191,45 +191,62 @@ def _send(signal: Any, step: Step, using: str) -> None:
     signal.send(type(step.row), instance=step.row, raw=False, using=using, update_fields=changed, **told)
 
 
-def _clause(step: Step, inserted: Mapping[int, int], using: str) -> tuple[_Clause, list[Any]]:
+def _clause(step: Step, inserted: Mapping[int, int], connection: Any) -> tuple[_Clause, list[Any]]:
     """Return the shape of *step*, and the values of its placeholders in their order."""
-    model, connection = _model(step), connections[using]
+    model = _model(step)
+    columns = columns_of(model, connection.alias)
 
     def prepared(values: Mapping[str, Any]) -> list[Any]:
-        fields = _fields(model)
-        return [fields[name].get_db_prep_save(value, connection) for name, value in values.items()]
+        return [columns[name].prepare(value, connection) for name, value in values.items()]
 
     if isinstance(step, Insert | Upsert):
-        named = inserted_columns(model)
-        sources = tuple(
-            _source(step.row, column.field, inserted) if column.is_relation else None for column in named
-        )
-        values = [
-            column.value(step.row, connection)
-            for column, source in zip(named, sources, strict=True)
-            if source is None
-        ]
-        columns = tuple(column.field.attname for column in named)
-        if isinstance(step, Insert):
-            return _Clause("INSERT", model, columns, sources), values
-        return _Clause("INSERT", model, columns, sources, unique=step.unique, update=step.update), values
-    if isinstance(step, Save):
-        written = [_fields(model)[name] for name in step.fields]
-        new: dict[str, Any] = {field.attname: field.pre_save(step.row, add=False) for field in written}
-        where = {model._meta.pk.attname: step.row.pk}
-        clause = _Clause("UPDATE", model, tuple(new), equal=tuple(where), null=step.while_null)
-        return clause, prepared(new) + prepared(where)
+        return _insertion(step, inserted, connection)
+    if isinstance(step, Delete):
+        clause = _Clause("DELETE", model, equal=tuple(step.where), before=tuple(step.before))
+        return clause, prepared(step.where) + prepared(step.before)
+    new, where, null = _change(step)
+    given, values = list[str | int](), list[Any]()
+    for value in prepared(new):
+        _put(value, given, values)
+    values += prepared(where)
+    return _Clause("UPDATE", model, tuple(new), tuple(given), equal=tuple(where), null=null), values
+
+
+def _change(step: Save | Update) -> tuple[Mapping[str, Any], Mapping[str, Any], tuple[str, ...]]:
+    """Return the new values, what the row equals, and its columns that are NULL."""
     if isinstance(step, Update):
-        clause = _Clause("UPDATE", model, tuple(step.values), equal=tuple(step.where))
-        return clause, prepared(step.values) + prepared(step.where)
-    clause = _Clause("DELETE", model, equal=tuple(step.where), before=tuple(step.before))
-    return clause, prepared(step.where) + prepared(step.before)
+        return step.values, step.where, ()
+    fields: Any = [step.row._meta.get_field(name) for name in step.fields]
+    new = {field.attname: field.pre_save(step.row, add=False) for field in fields}
+    return new, {step.row._meta.pk.attname: step.row.pk}, step.while_null
 
 
-@cache
-def _fields(model: type[Model]) -> dict[str, Any]:
-    """Return the fields of *model* by name and by attribute (``user`` and ``user_id``)."""
-    return {name: field for field in model._meta.concrete_fields for name in (field.name, field.attname)}
+def _insertion(
+    step: Insert | Upsert, inserted: Mapping[int, int], connection: Any
+) -> tuple[_Clause, list[Any]]:
+    row, columns = step.row, inserted_columns(type(step.row), connection.alias)
+    given, values = list[str | int](), list[Any]()
+    for column in columns:
+        source = _source(row, column.field, inserted) if column.is_relation else None
+        if source is None:
+            _put(column.value(row, connection), given, values)
+        else:
+            given.append(source)
+    names = tuple(column.attribute for column in columns)
+    unique, update = (step.unique, step.update) if isinstance(step, Upsert) else ((), ())
+    return _Clause("INSERT", type(row), names, tuple(given), unique=unique, update=update), values
+
+
+def _put(value: Any, given: list[str | int], values: list[Any]) -> None:
+    """Put *value* beside the statement, unless it is NULL or an empty text, as a third of all are: those stand in it.
+
+    The driver takes time for each placeholder, and beyond 50 it parses the statement anew each time.
+    """
+    if value is None or (type(value) is str and not value):
+        given.append("NULL" if value is None else "''")
+    else:
+        given.append("%s")
+        values.append(value)
 
 
 def _source(row: Model, field: Any, inserted: Mapping[int, int]) -> int | None:
@@ -239,31 +256,28 @@ def _source(row: Model, field: Any, inserted: Mapping[int, int]) -> int | None:
     return inserted.get(id(field.get_cached_value(row)))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _statement(clauses: tuple[_Clause, ...], using: str) -> str:
-    """Return the SQL of all steps. Names of tables and columns only; every value is a parameter."""
+    """Return the SQL of all steps: names of tables and columns, and no value but NULL and the empty text."""
     quote = connections[using].ops.quote_name
     parts, results = [], []
     for number, clause in enumerate(clauses):
         key: Any = clause.model._meta.pk
-        parts.append(f"w{number} AS ({_sql(clause, clauses, quote)})")
+        parts.append(f"w{number} AS ({_sql(clause, clauses, using)})")
         result = quote(key.column) if clause.verb == "INSERT" else "COUNT(*)"
         results.append(f"(SELECT {result} FROM w{number})")  # noqa: S608 - names of our own columns, no value
     return f"WITH {', '.join(parts)} SELECT {', '.join(results)}"
 
 
-@lru_cache(maxsize=64)
-def _statement_alone(clause: _Clause, using: str) -> str:
-    return _sql(clause, (clause,), connections[using].ops.quote_name)
-
-
-def _sql(clause: _Clause, clauses: tuple[_Clause, ...], quote: Any) -> str:
+@lru_cache(maxsize=256)
+def _sql(clause: _Clause, clauses: tuple[_Clause, ...], using: str) -> str:
+    quote = connections[using].ops.quote_name
     meta: Any = clause.model._meta
-    fields = _fields(clause.model)
+    fields = columns_of(clause.model, using)
     table, key = quote(meta.db_table), quote(meta.pk.column)
 
     def columns(attributes: Sequence[str], template: str = "{}") -> list[str]:
-        return [template.format(quote(fields[attribute].column)) for attribute in attributes]
+        return [template.format(quote(fields[attribute].field.column)) for attribute in attributes]
 
     where = " AND ".join(
         [
@@ -275,12 +289,14 @@ def _sql(clause: _Clause, clauses: tuple[_Clause, ...], quote: Any) -> str:
     if clause.verb == "DELETE":
         return f"DELETE FROM {table} WHERE {where} RETURNING {key}"  # noqa: S608 - names of our own tables, no value
     if clause.verb == "UPDATE":
-        new = ", ".join(columns(clause.columns, "{} = %s"))
+        new = ", ".join(
+            f"{name} = {sql}" for name, sql in zip(columns(clause.columns), clause.given, strict=True)
+        )
         return f"UPDATE {table} SET {new} WHERE {where} RETURNING {key}"  # noqa: S608 - names of our own tables, no value
     keys: list[Any] = [clause.model._meta.pk for clause in clauses]
     values = [
-        "%s" if source is None else f"(SELECT {quote(keys[source].column)} FROM w{source})"  # noqa: S608 - names of our own tables, no value
-        for source in clause.sources
+        one if isinstance(one, str) else f"(SELECT {quote(keys[one].column)} FROM w{one})"  # noqa: S608 - names of our own tables, no value
+        for one in clause.given
     ]
     sql = f"INSERT INTO {table} ({', '.join(columns(clause.columns))}) VALUES ({', '.join(values)})"  # noqa: S608 - names of our own tables, no value
     if clause.unique:
@@ -295,9 +311,9 @@ def _mark_inserted(row: Model, clause: _Clause, key: Any, rows: Mapping[int, Mod
     if row._meta.auto_field is not None:
         row.pk = key
     row._state.adding, row._state.db = False, using
-    for attribute, source in zip(clause.columns, clause.sources, strict=True):
-        if source is not None:
-            setattr(row, attribute, rows[source].pk)
+    for attribute, one in zip(clause.columns, clause.given, strict=True):
+        if isinstance(one, int):
+            setattr(row, attribute, rows[one].pk)
 
 
 # -- one statement for each step -------------------------------------------------------------------------------
@@ -307,9 +323,10 @@ def _write_alone(step: Step, using: str) -> None:
     _send(pre_save, step, using)
     if isinstance(step, Insert):
         _take_keys(step.row)
-    clause, values = _clause(step, {}, using)
-    with transaction.mark_for_rollback_on_error(using=using), connections[using].cursor() as cursor:
-        cursor.execute(_statement_alone(clause, using), values)
+    connection = connections[using]
+    clause, values = _clause(step, {}, connection)
+    with transaction.mark_for_rollback_on_error(using=using), connection.cursor() as cursor:
+        cursor.execute(_sql(clause, (clause,), using), values)
         written = cursor.fetchall()
     if isinstance(step, Save | Update) and len(written) != 1:
         raise LostRace
@@ -320,7 +337,8 @@ def _write_alone(step: Step, using: str) -> None:
 
 def _take_keys(row: Model) -> None:
     """Give *row* the keys of what it points to, where those rows were inserted after it was made."""
-    for key in _fields(type(row)).values():
+    fields: Any = row._meta.concrete_fields
+    for key in fields:
         if key.is_relation and getattr(row, key.attname) is None and key.is_cached(row):
             related: Any = key.get_cached_value(row)
             setattr(row, key.attname, related and related.pk)
@@ -374,9 +392,8 @@ def _save_by_orm(step: Save, using: str) -> None:
         step.row.save(update_fields=step.fields)
         return
     _send(pre_save, step, using)
-    written = [_fields(model)[name] for name in step.fields]
-    values = {field.attname: field.pre_save(step.row, add=False) for field in written}
-    still_null = {f"{name}__isnull": True for name in step.while_null}
-    if model._base_manager.using(using).filter(pk=step.row.pk, **still_null).update(**values) != 1:
+    values, same, null = _change(step)
+    same = {**same, **{f"{name}__isnull": True for name in null}}
+    if model._base_manager.using(using).filter(**same).update(**values) != 1:
         raise LostRace
     _send(post_save, step, using)

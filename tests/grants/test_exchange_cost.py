@@ -45,6 +45,14 @@ def test_an_exchange_that_writes_a_person_is_five_queries_and_one_commit(client_
     assert cost.commits == 1
 
 
+def test_no_statement_of_an_exchange_is_too_long_for_the_driver_to_keep(client_):
+    """psycopg keeps what it parsed of statements of 50 placeholders at most. A proof needs ten."""
+    code, browser = code_for(client_), make_browser()
+    with counting(connection) as cost:
+        assert redeem(client_, code, browser=browser).status_code == 200
+    assert max(statement.count("%s") for statement in cost.statements) <= 40
+
+
 def test_an_exchange_of_a_self_registered_client_costs_no_query_more(client_, application):
     type(application).objects.update(registration_source="dcr")
     metadata = {"scope": "openid profile email"}

@@ -85,8 +85,8 @@ MUTATIONS = (
     Mutation(
         "assertion-once",
         BY_KEY,
-        "        if _spend(self.assertion):",
-        "        if _spend(self.assertion) is not None:",
+        "        if _spend(self.assertion, self.digest):",
+        "        if _spend(self.assertion, self.digest) is not None:",
         (KEYS + "test_i25_a_copy_that_came_while_the_first_was_at_work_gets_and_ends_nothing",),
         "An assertion is used once.",
         "I25",

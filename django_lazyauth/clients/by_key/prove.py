@@ -18,9 +18,11 @@ from django.urls import NoReverseMatch, reverse
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClient, TemporarilyUnavailable, TooManyRequests
+from django_lazyauth.kit.crypto.single_use import use_digest
 from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.kit.throttle import Throttle, Verdict
 from django_lazyauth.models import ProofKind, UsedProof
+from django_lazyauth.models.locked_code import READ_OF_REGISTRATION
 from django_lazyauth.models.prepared_select import ASKED_FOR, PreparedSelect
 from django_lazyauth.openid.jose import LEEWAY, Reason, TokenRejected
 from django_lazyauth.openid.key_set import same_algorithm
@@ -49,14 +51,19 @@ def refused(reason: str) -> InvalidClient:
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """A client whose key signed an assertion that is not spent yet. Whoever gets it spends it, whatever happens."""
+    """A client whose key signed an assertion that is not spent yet. Whoever gets it spends it, whatever happens.
+
+    Attributes:
+        digest: What the assertion is remembered by once it is spent.
+    """
 
     client: clients.Client
     assertion: Assertion
+    digest: str
 
     def use(self) -> Upsert:
         """Return the step that spends it. If its row is still to be added then, it was used before."""
-        return Upsert(_row(self.assertion), unique=("digest",), update=())
+        return Upsert(_row(self.assertion, self.digest), unique=("digest",), update=())
 
     def spend(self) -> None:
         """Spend it in a transaction of its own. Of two at once one wins.
@@ -64,7 +71,7 @@ class Proved:
         Raises:
             InvalidClient: It was used before.
         """
-        if _spend(self.assertion):
+        if _spend(self.assertion, self.digest):
             return
         if clients.is_self_registered(self.client):
             # Else whoever got hold of a used one could keep the client out.
@@ -80,23 +87,24 @@ def prove_by_key(assertion: Assertion) -> Proved:
         TemporarilyUnavailable: The client's keys cannot be read now.
         TooManyRequests: The client registered itself, and sent more than 300 in 5 minutes.
     """
+    digest = use_digest(ProofKind.CLIENT_ASSERTION.value, assertion.client_id, assertion.token_id)
     try:
-        client, was_used = _client_of(assertion)
+        client, was_used = _client_of(assertion, digest)
         check_signed_by(client, assertion.decoded, assertion.algorithm, assertion.key_id)
         if was_used:
             raise TokenRejected(Reason.USED)
     except TokenRejected as rejected:
         raise refused(rejected.reason) from None
     _limit(client)
-    return Proved(client, assertion)
+    return Proved(client, assertion, digest)
 
 
-def _client_of(assertion: Assertion) -> tuple[clients.Client, bool]:
+def _client_of(assertion: Assertion, digest: str) -> tuple[clients.Client, bool]:
     """Return the client, and whether the assertion is remembered. One query."""
     if not clients.is_client_id(assertion.client_id):
         raise TokenRejected(Reason.CLIENT_ID)
-    using, digest = router.db_for_write(UsedProof), _row(assertion).digest
-    client, used, _ = clients.select(using, None).get_beside(
+    using = router.db_for_write(UsedProof)
+    client, used, _ = clients.select(using, READ_OF_REGISTRATION).get_beside(
         assertion.client_id, _select_used(using), (digest,)
     )
     if client is None or not clients.is_usable(client):
@@ -156,23 +164,18 @@ def _limit(client: clients.Client) -> None:
 
 
 @retries_on_conflict
-def _spend(assertion: Assertion) -> bool:
+def _spend(assertion: Assertion, digest: str) -> bool:
     """Remember *assertion* in a transaction of its own; ``False`` if it was used before."""
     using = router.db_for_write(UsedProof)
     # One statement is a transaction of its own, in one round trip to the database. Inside another one this raises.
     is_inside = connections[using].in_atomic_block
     try:
         with transaction.atomic(using=using, durable=True) if is_inside else nullcontext():
-            _row(assertion).save(using=using, force_insert=True)
+            _row(assertion, digest).save(using=using, force_insert=True)
     except IntegrityError:
         return False
     return True
 
 
-def _row(assertion: Assertion) -> UsedProof:
-    return UsedProof.of(
-        ProofKind.CLIENT_ASSERTION,
-        signer=assertion.client_id,
-        token_id=assertion.token_id,
-        expires_at=assertion.expires_at + KEPT,
-    )
+def _row(assertion: Assertion, digest: str) -> UsedProof:
+    return UsedProof(digest=digest, kind=ProofKind.CLIENT_ASSERTION, expires_at=assertion.expires_at + KEPT)
