@@ -41,7 +41,12 @@ from django_lazyauth.kit.throttle import Throttle, Verdict
 from django_lazyauth.openid.jose import CONFIGURED_TOKEN_LIMIT
 from django_lazyauth.sessions import browser
 from django_lazyauth.sign_in.native_token import TokenRefused
-from django_lazyauth.web.json_endpoint import RETRY_AFTER_UNAVAILABLE, failure_response, forbid_caching
+from django_lazyauth.web.json_endpoint import (
+    RETRY_AFTER_UNAVAILABLE,
+    failure_response,
+    find_length,
+    forbid_caching,
+)
 from django_lazyauth.web.request_input import hidden_from_reports
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -140,6 +145,10 @@ class OwnView(APIView):
         else:
             answer = super().dispatch(request, *args, **kwargs)
         return answer
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        find_length(request._request)
+        super().initial(request, *args, **kwargs)
 
     def handle_exception(self, exc: Exception) -> Any:
         """Return what a client may know of *exc*: DRF's answer for its own errors, ours for all others."""

@@ -80,8 +80,32 @@ class TooLarge(InvalidRequest):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
+class LengthRequired(InvalidRequest):
+    """The body came in chunks, and this server gives us none of it (RFC 9110 §15.5.12)."""
+
+    status = HTTPStatus.LENGTH_REQUIRED
+
+
+def find_length(request: HttpRequest) -> None:
+    """Note the length of a body that came in chunks: REST framework reads none without one.
+
+    Raises:
+        LengthRequired: It is not there. Django reads bodies in chunks from ASGI servers only.
+    """
+    if (
+        request.META.get("CONTENT_LENGTH")
+        or "chunked" not in request.headers.get("Transfer-Encoding", "").lower()
+    ):
+        return
+    length = len(request.body)
+    if not length:
+        raise LengthRequired("The body came in chunks, which this server cannot read. Send a Content-Length.")
+    request.META["CONTENT_LENGTH"] = str(length)
+
+
 def _check_length(request: HttpRequest, max_bytes: int | None) -> None:
-    """Refuse a body by the length that it announces; none is read without one."""
+    """Refuse a body by the length that it announces, or came with; none is read without one."""
+    find_length(request)
     announced = request.META.get("CONTENT_LENGTH") or "0"
     if max_bytes is not None and announced.isdecimal() and int(announced) > max_bytes:
         raise TooLarge(f"The body is longer than {max_bytes} bytes.")
