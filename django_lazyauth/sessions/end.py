@@ -32,6 +32,7 @@ from django_lazyauth.providers.base import Json, Provider
 from django_lazyauth.providers.registry import with_accounts_of
 from django_lazyauth.tokens import family
 from django_lazyauth.toolkit import clients
+from django_lazyauth.users import history
 from django_lazyauth.vault import leave
 
 from . import flows, logout_queue
@@ -205,6 +206,7 @@ def finalize(provider: Provider, commit: Json, *, user: AbstractBaseUser, sessio
     if not before or user.password == before:
         return False
     _end_all(user.pk, keep=session_id)
+    history.note_password(user)
     return True
 
 

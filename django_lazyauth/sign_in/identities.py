@@ -25,6 +25,7 @@ from django_lazyauth.providers.password import PasswordProvider
 from django_lazyauth.providers.registry import configured_providers, get_provider
 from django_lazyauth.sessions import browser, end
 from django_lazyauth.tokens import family
+from django_lazyauth.users import history
 
 from .deferred import Taken, identity_row, is_unique_violation, known_identity
 from .native_token import identify, provider_of
@@ -132,6 +133,7 @@ def unlink(user: AbstractBaseUser, pk: int) -> None:
         if not _has_password(locked) and not any(works(other) for other in identities.values()):
             raise LastWayIn
         ProviderIdentity.objects.filter(pk=pk).delete()
+        history.note_way(locked, leaving, "deleted")
         end.end_identity(leaving)
 
 

@@ -19,6 +19,7 @@ from django_lazyauth.errors import InvalidGrant, RegistrationRefused
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.providers.base import Provider, Success
 from django_lazyauth.sessions import browser, end
+from django_lazyauth.users import history
 
 from . import identities
 from .leg import SignInEnded
@@ -45,9 +46,11 @@ def complete(request: HttpRequest, pending: PendingAuthorization, success: Succe
     with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
         _spend(pending)
         try:
-            _identity, is_new = identities.write_link(user, success.identity)
+            identity, is_new = identities.write_link(user, success.identity)
         except identities.IdentityTaken:
             return Linked.TAKEN
+        if is_new:
+            history.note_way(user, identity, "added")
     return Linked.NEW if is_new else Linked.KNOWN
 
 
@@ -65,9 +68,12 @@ def set_here(
     try:
         with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
             _spend(pending)
-            identities.write_link(user, success.identity)
+            identity, is_new = identities.write_link(user, success.identity)
+            if is_new:
+                history.note_way(user, identity, "added")
             if success.commit is not None:
                 end.finalize(provider, success.commit, user=user, session_id=pending.pk)
+                history.note_password(user)
     except identities.IdentityTaken:
         return Linked.TAKEN
     except RegistrationRefused:

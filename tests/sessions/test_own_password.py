@@ -6,16 +6,20 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
 from django.core import mail
+from django.db.models.signals import post_save
+from django.utils import translation
 
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity
 from django_lazyauth.sessions.browser import BEGAN_KEY
-from django_lazyauth.sign_in.own.password import GUESSES
+from django_lazyauth.sign_in.own.password import GUESSES, _write
 from tests.sessions.conftest import signed_in_at
 from tests.sessions.test_account_page import PAGE, forged, opened, press_once, told
-from tests.support.journey import get, make_browser, post
-from tests.web.site import signed_in, soup_of
+from tests.support.journey import come_back, consent, get, make_browser, post, query_of, redeem, submit
+from tests.web.site import ask, signed_in, soup_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,6 +47,14 @@ def with_password(person, password=OLD):
     person.set_password(password)
     person.save()
     return person
+
+
+def history_of(person, language="en") -> list[str]:
+    """Return the lines of the person's history in the admin, the oldest first. All were written by the person."""
+    entries = LogEntry.objects.filter(object_id=str(person.pk)).order_by("pk")
+    assert {(entry.user_id, entry.get_edited_object()) for entry in entries} <= {(person.pk, person)}
+    with translation.override(language):
+        return [entry.get_change_message() for entry in entries]
 
 
 def fill(browser, page, **typed):
@@ -77,6 +89,7 @@ def test_a_first_password_is_set_with_an_address_that_is_proved(person, ada):
     assert ada.is_alive()
     assert get(other, PAGE).status_code == 303
     assert not PendingAuthorization.objects.filter(link_to__isnull=False).exists()
+    assert history_of(person) == [f"Added identity “local {ADDRESS}”.", "Changed password."]
 
 
 def test_the_flow_that_sets_a_password_takes_no_other_form(person):
@@ -135,6 +148,53 @@ def test_a_change_ends_what_the_old_password_opened(person, ada, trail, is_fresh
     assert get(other, PAGE).status_code == 303
     assert mail.outbox[-1].to == [person.email]
     assert NEW not in mail.outbox[-1].body
+    assert history_of(person) == ["Changed password."]
+    assert history_of(person, "de") == ["Passwort geändert."]
+
+
+def test_a_password_that_a_mailed_code_replaced_stands_in_the_history(person, client_):
+    ProviderIdentity.objects.create(
+        user=with_password(person), provider="local", subject=ADDRESS, email=ADDRESS, email_verified=True
+    )
+    browser = make_browser()
+    page = submit(browser, ask(browser, client_), provider="local")
+    page = get(browser, f"{page.headers['Location']}?step=change")
+    page = fill(browser, page, email=ADDRESS, password=NEW)
+    code = re.search(r"\b([0-9A-Z]{4}-[0-9A-Z]{4})\b", mail.outbox[-1].body)[1]
+    answer = consent(browser, fill(browser, page, code=code))
+    assert redeem(client_, query_of(answer.headers["Location"])["code"]).status_code == 200
+    assert can_sign_in(person, NEW)
+    assert history_of(person) == ["Changed password."]
+
+
+def test_what_is_connected_and_disconnected_stands_in_the_history(person):
+    """Spec 10: an operator sees who changed how a person signs in."""
+    browser = signed_in(with_password(person))
+    came = come_back(
+        browser, forged(browser, action="link", provider="other"), subject="there", provider="other"
+    )
+    told(browser, came)
+    identity = ProviderIdentity.objects.get(provider="other")
+    told(browser, forged(browser, action="unlink", identity=identity.pk, sure=1))
+    named = f"other {identity.email}".strip()
+    assert history_of(person) == [f"Added identity “{named}”.", f"Deleted identity “{named}”."]
+    assert history_of(person, "de")[0] == f"Identität „{named}“ hinzugefügt."
+
+
+def test_no_password_is_changed_without_its_line_in_the_history(person):
+    """One transaction writes both."""
+
+    def fail(**_):
+        raise ZeroDivisionError
+
+    with_password(person)
+    post_save.connect(fail, sender=LogEntry)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            _write(person, make_password(NEW))
+    finally:
+        post_save.disconnect(fail, sender=LogEntry)
+    assert can_sign_in(person, OLD)
 
 
 def test_the_current_password_is_guessed_at_ten_times(person, ada):

@@ -28,6 +28,7 @@ from django_lazyauth.providers.password import PasswordProvider
 from django_lazyauth.providers.password_mails import AddressRefused, send_mail
 from django_lazyauth.providers.registry import configured_providers
 from django_lazyauth.sessions import end
+from django_lazyauth.users import history
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ def _write(user: AbstractBaseUser, password_hash: str) -> int:
         if not rows.update(password=password_hash):
             raise ChangedMeanwhile
         ended = end.end_all_sessions(user)
+        history.note_password(user)
     user.password = password_hash
     return ended
 
