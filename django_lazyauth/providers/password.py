@@ -42,7 +42,7 @@ from .password_forms import (
     form_page,
     steps_of,
     subject_of,
-    username_of,
+    user_of,
     why_refused,
 )
 from .password_mails import AddressRefused, Kind, may_mail, send_mail
@@ -66,6 +66,9 @@ MAILS_PER_FLOW = 3
 # Guesses at a password. Open while the cache is down: sign-in must still work, and each guess costs a hash. A person
 # who is locked out by a stranger's guesses can use "change password", which needs only their mailbox.
 ACCOUNT_FAILURES = Throttle("password-account", 10, timedelta(minutes=15), fails_open=True)
+# All names and addresses of a person share one budget. A page that said so would tell strangers which names belong
+# together. So it says NOT_SIGNED_IN, which does not claim that the password is wrong.
+PERSON_FAILURES = Throttle("password-person", 10, timedelta(minutes=15), fails_open=True)
 FLOW_FAILURES = Throttle("password-flow", 10, timedelta(hours=1), fails_open=True)
 # Guesses at a code. Open while the cache is down: the sealed count of attempts still limits all but concurrent
 # requests, and those cannot try 40 bits.
@@ -74,7 +77,7 @@ CODE_GUESSES = Throttle("password-code", CODE_ATTEMPTS, timedelta(hours=1), fail
 FLOW_MAILS = Throttle("password-flow-mails", MAILS_PER_FLOW, timedelta(hours=1))
 ADDRESS_MAILS = Throttle("password-address-mails", 5, timedelta(hours=1))
 
-NOT_SIGNED_IN = _("This name and this password do not belong together. Check both and try again.")
+NOT_SIGNED_IN = _("That did not work. Check name and password and try again, or replace the password.")
 TOO_MANY_IN_FLOW = _(
     "Too many attempts. Go back to the application and start again, or replace the password."
 )
@@ -202,11 +205,18 @@ class PasswordProvider(Provider):
             make_password(form.cleaned_data["password"])
             alert = _locked_out(is_account=not within_limits[1])
             return self._refused(form, alert, login, Reason.RATE_LIMIT)
-        success = self._authenticate(request, login, form.cleaned_data["password"])
+        identity, named = self._identity(subject_of(login) or ""), user_of(login)
+        user = identity.user if identity else named
+        person = f"user:{user.pk}" if user else f"name:{account}"
+        if not PERSON_FAILURES.take(person):
+            make_password(form.cleaned_data["password"])
+            _tell_receivers(request, login)
+            return self._refused(form, NOT_SIGNED_IN, login, Reason.RATE_LIMIT)
+        success = self._authenticate(request, login, identity or named, form.cleaned_data["password"])
         if success is None:
-            reason = why_refused(login, self._identity(subject_of(login) or ""))
-            return self._refused(form, NOT_SIGNED_IN, login, reason)
+            return self._refused(form, NOT_SIGNED_IN, login, why_refused(user))
         ACCOUNT_FAILURES.give_back(account)
+        PERSON_FAILURES.give_back(person)
         return success
 
     def _refused(self, form: Form, alert: Any, login: str, reason: Reason) -> Page:
@@ -215,28 +225,33 @@ class PasswordProvider(Provider):
         return replace(form_page("sign_in", form, alert=alert), refused=noted)
 
     @sensitive_variables("password")
-    def _authenticate(self, request: HttpRequest, login: str, password: str) -> Success | None:
+    def _authenticate(
+        self,
+        request: HttpRequest,
+        login: str,
+        whom: ProviderIdentity | AbstractBaseUser | None,
+        password: str,
+    ) -> Success | None:
         """Check the password of the identity's user, or of the site's user of that name, with one hash.
 
         If the address has an identity here, only its user is checked, even if a user of the site has that name. The
         right password upgrades an outdated hash, as in Django's own sign-in.
         """
-        identity = self._identity(subject_of(login) or "")
-        if identity is None:
-            local = authenticate(request, username=username_of(login), password=password)
+        if not isinstance(whom, ProviderIdentity):
+            username = whom.get_username() if whom else login
+            local = authenticate(request, username=username, password=password)
             return Success(self._local_identity(local), user=local, amr=("pwd",)) if local else None
-        user: AbstractBaseUser = identity.user
+        user: AbstractBaseUser = whom.user
         if user.check_password(password) and user.is_active:
             known = Identity(
                 provider=self.name,
-                subject=identity.subject,
-                email=identity.email,
-                email_verified=identity.email_verified,
-                name=identity.name,
+                subject=whom.subject,
+                email=whom.email,
+                email_verified=whom.email_verified,
+                name=whom.name,
             )
             return Success(known, user=user, amr=("pwd",))
-        # As ``authenticate`` does: a host's receivers run for both kinds of account.
-        user_login_failed.send(sender=__name__, credentials={"username": login}, request=request)
+        _tell_receivers(request, login)
         return None
 
     def _local_identity(self, user: AbstractBaseUser) -> Identity:
@@ -351,6 +366,11 @@ def _locked_out(*, is_account: bool) -> Any:
         "Too many attempts. Try again in %(minutes)d minutes, or replace the password.",
         minutes,
     ) % {"minutes": minutes}
+
+
+def _tell_receivers(request: HttpRequest, login: str) -> None:
+    """Send what ``authenticate`` sends: a host's receivers run for both kinds of account."""
+    user_login_failed.send(sender=__name__, credentials={"username": login}, request=request)
 
 
 def _has_password(user: AbstractBaseUser) -> bool:

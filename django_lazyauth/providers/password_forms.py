@@ -304,29 +304,22 @@ def subject_of(login: str) -> str | None:
         return None
 
 
-def username_of(login: str) -> str:
-    """Return the user name of the one user who proved the address *login* at a provider, else *login* itself.
+def user_of(login: str) -> AbstractBaseUser | None:
+    """Return the user whose name is *login*, or the one who proved the address *login* at a provider.
 
     A user whose name is *login* goes first: the host's own backends know them. An address that two users proved names
     neither. The domain of an organisation vouches for its own people only, who sign in there, so it names nobody here.
     Two queries, whether somebody is found or not.
     """
     users = get_user_model()._default_manager
-    is_named = users.filter(**{get_user_model().USERNAME_FIELD: login}).exists()
+    named = users.filter(**{get_user_model().USERNAME_FIELD: login}).first()
     proved = ProviderIdentity.objects.filter(
         email__in=sorted({login, login.lower()}), email_verified=True, sso_domain=""
     ).exclude(email="")
     found = list(users.filter(pk__in=proved.values("user_id"))[:2])
-    return login if is_named or len(found) != 1 else found[0].get_username()
+    return named if named is not None or len(found) != 1 else found[0]
 
 
-def why_refused(login: str, identity: ProviderIdentity | None) -> Reason:
-    """Return why the user of *login* could not sign in. The same query whether there is one or not.
-
-    Args:
-        identity: Of *login* at the provider.
-    """
-    model = get_user_model()
-    named = model._default_manager.filter(**{model.USERNAME_FIELD: username_of(login)}).first()
-    user = identity.user if identity is not None else named
+def why_refused(user: AbstractBaseUser | None) -> Reason:
+    """Return why *user*, whom the typed name means, could not sign in."""
     return Reason.DEACTIVATED if user is not None and not user.is_active else Reason.WRONG_PASSWORD

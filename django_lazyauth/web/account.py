@@ -111,11 +111,12 @@ def _show(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
     for session in found.sessions:
         last_used.setdefault(session.client.client_id, session.last_used_at)
     connected = {row.provider for row in found.identities}
+    password, has_password = own_password.provider_name(), own_password.has_one(user)
     context: dict[str, Any] = {
         "account": name_of_user(user),
         "page": page,
         "sessions": [_session_line(session, mark) for session in page],
-        "identities": [_identity_line(row, row.pk in found.removable) for row in found.identities],
+        "identities": _identity_lines(found, password if has_password else ""),
         "allowed": [_allowed_line(allowed, last_used) for allowed in found.allowed],
         "connected": [
             {"name": name_of_provider(row.provider), "state": row.state, "since": row.since}
@@ -128,8 +129,10 @@ def _show(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
             if provider.is_upstream and provider.name not in connected
         ],
         "offers_sso": sso_domain.is_offered(),
-        "password_provider": own_password.provider_name(),
-        "has_password": own_password.has_one(user),
+        "password_provider": password,
+        "has_password": has_password,
+        # The host's own, which no connected account is for.
+        "has_other_password": password and has_password and password not in connected,
         "post_url": reverse("lazyauth:account"),
         "sign_in_url": f"{reverse('lazyauth:account-sign-in')}?again=1",
         "sign_out_url": reverse("lazyauth:end-session"),
@@ -159,6 +162,15 @@ def _allowed_line(allowed: account.Allowed, last_used: dict[str, datetime]) -> d
         "scopes": scope_lines(allowed.scopes),
         "last_used_at": last_used.get(allowed.client.client_id),
     }
+
+
+def _identity_lines(found: account.Account, password: str) -> list[dict[str, Any]]:
+    """Return a line for each identity. The first of the provider *password* offers to change the password."""
+    changes = next((row.pk for row in found.identities if password and row.provider == password), None)
+    return [
+        _identity_line(row, row.pk in found.removable) | {"changes_password": row.pk == changes}
+        for row in found.identities
+    ]
 
 
 def _identity_line(row: ProviderIdentity, is_removable: bool) -> dict[str, Any]:

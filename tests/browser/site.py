@@ -36,12 +36,14 @@ class Site:
 
     Attributes:
         redirect_uri: Where the test's client listens.
+        directory: Where the site keeps its key and its database.
     """
 
     def __init__(self, stage: Stage, redirect_uri: str) -> None:
         self._stage = stage
         self.redirect_uri = redirect_uri
         self.url, self.upstream_url = stage.site_url, stage.upstream_url
+        self.directory = stage.directory
 
     def register(self, client_id: str, *, name: str = CLIENT_NAME, redirect_uri: str = "") -> None:
         """Enter a public client, as an operator does."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import httpx
 
+from .aged import age_sign_ins, signed_in_often
 from .walker import Walker
 
 PASSWORD = "seven-quiet-otters"
@@ -70,6 +71,21 @@ def passwords(walker: Walker, address: str) -> None:
     walker.press(SUBMIT)
 
 
+def locked_out(walker: Walker) -> None:
+    """Ten wrong passwords in a row."""
+    walker.ask()
+    walker.press(provider("password"))
+    token = walker.page.locator("main form input[name=form_token]").get_attribute("value")
+    typed = {"email": f"locked-{walker.language}@mail.example", "password": "not-this-one"}
+    for _ in range(10):
+        # The page is the same each time. Only the eleventh is looked at.
+        form = {"form_token": token, "action": "sign_in", **typed}
+        walker.person.context.request.post(walker.page.url, form=form)
+    walker.type(**typed)
+    walker.press(SUBMIT)
+    walker.look("password-locked")
+
+
 def first_consent(walker: Walker) -> None:
     """Allow it, open the page again, and press the button of a tab that was left open."""
     walker.look("consent")
@@ -127,6 +143,27 @@ def device(walker: Walker, *, answer: str) -> None:
         walker.look("device-consent")
     walker.press(f"button[value={answer}]")
     walker.look(f"device-{answer}")
+
+
+def old_account(walker: Walker, address: str) -> None:
+    """The account page of somebody who has more sessions than a page holds, and signed in an hour ago."""
+    with signed_in_often(walker.site, 60):
+        walker.open("/account/sessions?page=2")
+        walker.look("account-page", begins=False)
+    age_sign_ins(walker.site)
+    walker.open("/account/sessions")
+    walker.press("a[href='#ways']")
+    walker.look("account-older", begins=False)
+    walker.press(f"#ways {action('password')}")
+    walker.look("account-password-older")
+    walker.type(current="not-this-one", password=PASSWORD)
+    walker.press(action("password"))
+    walker.look("account-password-wrong")
+    walker.ask(prompt="login")
+    walker.press(provider("password"))
+    walker.type(email=address, password=PASSWORD)
+    walker.press(SUBMIT)
+    walker.redeem()
 
 
 def linking(walker: Walker) -> None:
@@ -243,11 +280,13 @@ def setting_a_password(walker: Walker) -> None:
 
 def walk(walker: Walker, address: str) -> None:
     choices(walker)
+    locked_out(walker)
     passwords(walker, address)
     first_consent(walker)
     more_consents(walker)
     device(walker, answer="allow")
     device(walker, answer="deny")
+    old_account(walker, address)
     linking(walker)
     account(walker)
     signing_out(walker)

@@ -220,6 +220,14 @@ MUTATIONS = (
         "An account is guessed at ten times.",
     ),
     Mutation(
+        "guesses-at-a-person",
+        PASSWORD,
+        "        if not PERSON_FAILURES.take(person):",
+        "        if False:",
+        (PASSWORDS + "test_all_names_of_a_person_are_guessed_at_ten_times_together",),
+        "A person is guessed at ten times, by whichever of their names.",
+    ),
+    Mutation(
         "guesses-of-a-flow",
         PASSWORD,
         "within_limits = [FLOW_FAILURES.take(flow), ACCOUNT_FAILURES.take(account)]",

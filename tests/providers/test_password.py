@@ -30,11 +30,11 @@ from oauth2_provider.models import get_application_model
 
 from django_lazyauth.errors import ProviderUnavailable, RegistrationRefused
 from django_lazyauth.kit import throttle
-from django_lazyauth.models import PendingAuthorization, ProviderIdentity
+from django_lazyauth.models import PendingAuthorization, ProviderIdentity, Reason
 from django_lazyauth.providers import password as module
 from django_lazyauth.providers.base import Page, Success
 from django_lazyauth.providers.password import PasswordProvider
-from django_lazyauth.providers.password_forms import normalise_address, username_of
+from django_lazyauth.providers.password_forms import normalise_address, user_of
 from tests.support.mail import mail_settings
 
 pytestmark = pytest.mark.django_db
@@ -315,7 +315,7 @@ def test_an_address_that_a_provider_proved_names_its_user_whose_own_password_cou
     assert calls == 1
     for login in (ALICE, NOBODY, alice.get_username()):
         with CaptureQueriesContext(connection) as asked:
-            username_of(login)
+            user_of(login)
         assert len(asked) == 2, login
 
 
@@ -411,7 +411,7 @@ def test_an_account_is_guessed_at_ten_times_and_then_nothing_helps(begin_flow, a
     locked, calls = hashes(lambda: begin_flow().sign_in(login, OLD))
     minutes = int(re.search(r"Too many attempts\. Try again in (\d+) minutes?, or replace", html(locked))[1])
     assert 1 <= minutes <= 15
-    assert "do not belong together" not in html(locked)
+    assert str(module.NOT_SIGNED_IN) not in html(locked)
     assert calls == 1
 
 
@@ -424,6 +424,51 @@ def test_being_locked_out_looks_the_same_for_an_address_that_nobody_has(begin_fl
         for password in (OLD, "wrong"):
             pages.add(html(begin_flow().sign_in(login, password)).replace(login, "…"))
     assert len(pages) == 1
+
+
+@pytest.fixture
+def names(alice):
+    """Four names of one person: their user name, and an address that each of three providers proved."""
+    proved = ["alice@work.example", "alice@home.example"]
+    for number, address in enumerate(proved):
+        ProviderIdentity.objects.create(
+            user=alice, provider=f"up{number}", subject=address, email=address, email_verified=True
+        )
+    return [ALICE, alice.get_username(), *proved]
+
+
+def test_all_names_of_a_person_are_guessed_at_ten_times_together(begin_flow, names):
+    """Threat model: one person, one budget. The right password under a further name is not tried any more."""
+    for turn in range(10):
+        begin_flow().sign_in(names[turn % 3], "wrong")
+    refused, calls = hashes(lambda: begin_flow().sign_in(names[3], OLD))
+    assert (str(refused.context["alert"]), calls) == (str(module.NOT_SIGNED_IN), 1)
+    assert refused.refused.reason == Reason.RATE_LIMIT
+
+
+def test_no_page_shows_that_two_names_belong_to_one_person(begin_flow, names):
+    """After guesses at one name the other looks as one that nobody has: the words, the hash and what receivers get."""
+    for _ in range(11):
+        begin_flow().sign_in(names[0], "wrong")
+    told, pages = [], []
+    user_login_failed.connect(receiver := lambda credentials, **_: told.append(credentials["username"]))
+    try:
+        for login in (names[1], NOBODY):
+            for _ in range(10):
+                page, calls = hashes(lambda login=login: begin_flow().sign_in(login, "wrong"))
+                pages.append((html(page).replace(login, "…"), calls))
+            locked = html(begin_flow().sign_in(login, "wrong"))
+            assert "Too many attempts" in locked
+    finally:
+        user_login_failed.disconnect(receiver)
+    assert len(set(pages)) == 1
+    assert told == [names[1]] * 10 + [NOBODY] * 10
+
+
+def test_the_right_password_gives_its_attempt_back_to_the_person(begin_flow, names):
+    for turn in range(20):
+        assert isinstance(begin_flow().sign_in(names[turn % 2], OLD), Success)
+    assert isinstance(begin_flow().sign_in(names[2], OLD), Success)
 
 
 def test_the_lock_ends_when_it_says_so(begin_flow, alice, monkeypatch):
