@@ -18,7 +18,7 @@ from django_lazyauth.models.authorization import COUNTED, OPEN
 from django_lazyauth.models.sign_in_log import time_of
 
 from . import rooms
-from .base import ReadOnlyAdmin
+from .base import EndsSessions
 from .large import ConditionFilter, ProviderFilter
 
 SEARCH_HELP: Final = _("A person's e-mail address, user name, id or subject at the provider; client; session")
@@ -73,8 +73,11 @@ class EndedAtFilter(ProviderFilter):
 
 
 @admin.register(PendingAuthorization)
-class SignInAdmin(ReadOnlyAdmin):
-    """Each request is a row, and stays for a while when it ended. Deleting one ends its session."""
+class SignInAdmin(EndsSessions):
+    """Each request is a row, and stays for a while when it ended. Deleting one ends its session.
+
+    Who found the sign-in that somebody asks about ends the sessions of that person from there.
+    """
 
     hidden = HIDDEN
     list_display = ("person", "client", "provider", "outcome", "why", "created_at", "network", "short_id")

@@ -10,6 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.core.cache import cache
 from django.urls import include, path
 from django.utils import timezone
@@ -25,6 +26,7 @@ from django_lazyauth.models import (
 )
 from django_lazyauth.models.fields import uuid7
 from django_lazyauth.sessions import person
+from django_lazyauth.tokens import family
 from django_lazyauth.toolkit.models import get_application_model
 from django_lazyauth.upkeep import sign_in_log
 from django_lazyauth.upkeep.sweep import sweep
@@ -56,6 +58,31 @@ def reasons(operator, term="") -> list[str]:
 
 
 # -- why can Ada not sign in? --------------------------------------------------------------------------------
+
+
+def test_the_overview_leads_to_the_person_and_from_there_to_the_end_of_their_sessions(operator, client_):
+    """Spec 10: the question of 3 a.m. begins on the first page, and nothing is looked for twice."""
+    code = code_for(client_)
+    redeem(client_, code)
+    form = BeautifulSoup(operator.get("/admin/lazyauth/overview/").content, "html.parser").find(role="search")
+    found = operator.get(form["action"], {form.input["name"]: ADA})
+    assert cells(found, "outcome") == ["signed in"]
+    row = PendingAuthorization.objects.get()
+    page = operator.get(f"{LIST}{row.pk}/change/")
+    links = BeautifulSoup(page.content, "html.parser").select(".object-tools a")
+    [end] = [link["href"] for link in links if link["href"].endswith("/end_all_sessions/")]
+    assert "1 session lives now" in operator.get(end).content.decode()
+    operator.post(end, {"confirmed": "1", "reason": "ticket 7"})
+    assert not family.is_alive(row.pk)
+
+
+def test_who_may_not_read_the_log_is_offered_no_search_in_it(client):
+    staff = get_user_model().objects.create_user("staff", password="pw", is_staff=True)
+    staff.user_permissions.add(Permission.objects.get(codename="view_overview"))
+    client.force_login(staff)
+    page = client.get("/admin/lazyauth/overview/")
+    assert page.status_code == 200
+    assert BeautifulSoup(page.content, "html.parser").find(role="search") is None
 
 
 def at_acme(site, **levers):

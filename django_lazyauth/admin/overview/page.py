@@ -17,7 +17,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
 
 from django_lazyauth.admin.base import ReadOnlyAdmin
-from django_lazyauth.admin.sign_ins import words_of
+from django_lazyauth.admin.sign_ins import SEARCH_HELP, words_of
 from django_lazyauth.models import ClientSource, DeliveryState, GrantState, Overview
 
 #: Begin of the ids of our checks.
@@ -62,6 +62,9 @@ class OverviewAdmin(ReadOnlyAdmin):
             "title": _("Overview"),
             "opts": self.opts,
             "sections": sections,
+            "sign_ins_url": self._list("lazyauth_pendingauthorization"),
+            "may_search": request.user.has_perm("lazyauth.view_pendingauthorization"),
+            "search_help": SEARCH_HELP,
         }
         return TemplateResponse(request, "django_lazyauth/admin/overview.html", context)
 
