@@ -10,7 +10,7 @@ from . import walked_site
 from .person import Somebody
 from .site import Site
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from .person import Somebody
 from .site import Site
 from .walker import ROOT, keep_picture
 
-#: One walk of fifty pages, on a machine that does other things too.
-pytestmark = pytest.mark.timeout(400)
+#: One walk of sixty pages, and the start of its site, on a machine that does other things too.
+pytestmark = pytest.mark.timeout(600)
 #: Each language, and whether its browser runs scripts.
 LANGUAGES = {"en": True, "de": False, "ja": True, "ar": False}
 
