@@ -133,7 +133,8 @@ def absolute_url(value: Any) -> SplitResult:
 @lru_cache(maxsize=8)
 def _issuer(value: str) -> str:
     parts = absolute_url(value)
-    wanted(not parts.query and not parts.fragment)
+    # A host of other characters is written in Punycode (RFC 3986 §3.2.2): clients compare issuers letter by letter.
+    wanted(value.isascii() and not parts.query and not parts.fragment)
     return value
 
 

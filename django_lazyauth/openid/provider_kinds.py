@@ -246,10 +246,16 @@ def _ca_file(value: Any) -> str:
 CA_FILE: Final = Kind("the path of a readable PEM file with certificates", _ca_file)
 
 
+#: What comes after an issuer in the URL of its metadata (OpenID Connect Discovery §4). It is copied along.
+METADATA_PATH: Final = "/.well-known/openid-configuration"
+
+
 def _issuer(value: Any) -> str:
     found: str = text().read(value)
     plain = PLACEHOLDER.sub("x", found)
     wanted(not found or (_is_absolute(plain) and not set("?{}") & set(plain)))
+    if found.rstrip("/").endswith(METADATA_PATH):
+        raise Wrong(f"must be the issuer alone, without {METADATA_PATH}")
     if "{" in urlsplit(found).netloc:
         # A tenant in the host would choose the server whose keys are trusted.
         raise Wrong("may hold placeholders in its path only")

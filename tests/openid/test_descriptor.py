@@ -145,6 +145,7 @@ def test_it_is_frozen():
         ({"issuer": "javascript:alert(1)"}, "issuer"),
         ({"issuer": "https://id.example?a=b"}, "issuer"),
         ({"issuer": "https://id.example#a"}, "issuer"),
+        ({"issuer": "https://id.example/.well-known/openid-configuration"}, "issuer"),
         ({"issuer": "https://user@id.example"}, "issuer"),
         ({"issuer": "https://id.example/{ti d}"}, "issuer"),
         ({"issuer": "https://{tid}.id.example/"}, "issuer"),

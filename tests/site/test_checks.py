@@ -58,6 +58,7 @@ def test_the_settings_of_the_tests_are_sound():
         ({"ISSUER": None}, "lazyauth.E001"),
         ({"ISSUER": "auth.example"}, "lazyauth.E001"),
         ({"ISSUER": "https://auth.example/?tenant=1"}, "lazyauth.E001"),
+        ({"ISSUER": "https://\u00e4uth.example/"}, "lazyauth.E001"),
         ({"ISUER": "https://auth.example"}, "lazyauth.E002"),
         ({"REGISTRATION": "eager"}, "lazyauth.E003"),
         ({"CODE_LIFETIME": "60"}, "lazyauth.E003"),
