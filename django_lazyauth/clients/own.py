@@ -11,7 +11,7 @@ from django.db import IntegrityError, router, transaction
 from django_lazyauth.errors import LazyAuthError
 from django_lazyauth.kit.secret_digest import digest_secret
 from django_lazyauth.toolkit import clients
-from django_lazyauth.toolkit.own_clients import add_own_client
+from django_lazyauth.toolkit.own_clients import OwnGrant, add_own_client
 
 from .metadata import check_redirect_uris
 from .registration import metadata_policy
@@ -40,13 +40,13 @@ def create(
     redirect_uris: tuple[str, ...] = (),
     post_logout_redirect_uris: tuple[str, ...] = (),
     is_confidential: bool = False,
-    is_machine: bool = False,
+    grant: OwnGrant = OwnGrant.CODE,
     is_trusted: bool = False,
 ) -> OwnClient:
     """Write a client and return it with its secret.
 
     Args:
-        is_machine: It gets tokens for itself (RFC 6749 §4.4) and has a secret.
+        grant: How it gets its first tokens. A machine always has a secret.
         is_trusted: Nobody is asked for consent.
 
     Raises:
@@ -54,7 +54,7 @@ def create(
         ClientIdTaken: Another client has this id.
     """
     check_redirect_uris([*redirect_uris, *post_logout_redirect_uris], metadata_policy())
-    secret = secrets.token_urlsafe(32) if is_confidential or is_machine else ""
+    secret = secrets.token_urlsafe(32) if is_confidential or grant is OwnGrant.MACHINE else ""
     model: Any = clients.get_client_model()
     try:
         with transaction.atomic(using=router.db_for_write(model)):
@@ -64,7 +64,7 @@ def create(
                 redirect_uris=redirect_uris,
                 post_logout_redirect_uris=post_logout_redirect_uris,
                 secret_digest=digest_secret(secret) if secret else "",
-                is_machine=is_machine,
+                grant=grant,
                 is_trusted=is_trusted,
             )
     except IntegrityError:

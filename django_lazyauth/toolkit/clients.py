@@ -127,30 +127,34 @@ def registered_scopes(client: Client) -> frozenset[str] | None:
 
 def may_ask_for_codes(client: Client) -> bool:
     """Say whether *client* is one of the authorization code grant (RFC 6749 §4.1.1)."""
-    stated = stated_grants(client)
-    if stated is not None and (not is_self_registered(client) or "authorization_code" not in stated):
+    stated = operators_grants(client)
+    if stated is not None:
         return "authorization_code" in stated
     return bool(client.allows_grant_type(AbstractApplication.GRANT_AUTHORIZATION_CODE))
 
 
 def may_refresh(client: Client) -> bool:
     """Say whether *client* registered for refresh tokens; an operator's client may unless its grants say otherwise."""
-    stated = stated_grants(client)
-    return stated is None or "refresh_token" in stated
+    if not is_self_registered(client):
+        return "refresh_token" in (operators_grants(client) or ("refresh_token",))
+    grants = _registered_grants(client)
+    return grants is None or "refresh_token" in grants
 
 
-def stated_grants(client: Client) -> list[str] | None:
-    """Return the grants that stand beside *client*: what it registered, or what an operator listed.
-
-    ``None`` where nothing bounds DOT's column. Of a client that registered itself the column bounds the list too: it
-    never has more grants than any stranger may have.
-    """
+def _registered_grants(client: Client) -> list[str] | None:
     registration = registration_of(client)
     grants = registration.metadata.get("grant_types") if registration else None
-    if not isinstance(grants, list):
+    return grants if isinstance(grants, list) else None
+
+
+def operators_grants(client: Client) -> list[str] | None:
+    """Return the grants that an operator listed beside *client*; ``None`` where its one grant is DOT's column.
+
+    A client that registered itself never has more grants than any stranger may have.
+    """
+    if is_self_registered(client):
         return None
-    # An operator's empty list is no list.
-    return grants if grants or is_self_registered(client) else None
+    return _registered_grants(client) or None
 
 
 #: The grant of devices without a browser (RFC 8628 §3.4).
@@ -185,12 +189,13 @@ def may_use_grant(client: Client, grant_type: str) -> bool:
     """
     if client.client_id == ACCOUNT_CLIENT_ID:
         return False
-    stated = stated_grants(client)
-    if stated is not None and grant_type not in stated:
+    if grant_type == "refresh_token" and not may_refresh(client):
         return False
-    # A client that registered itself has the column of codes, whatever it registered for.
-    if stated is not None and (grant_type == DEVICE_CODE or not is_self_registered(client)):
-        return True
+    if grant_type == DEVICE_CODE and is_self_registered(client):
+        return DEVICE_CODE in (_registered_grants(client) or ())
+    stated = operators_grants(client)
+    if stated is not None:
+        return grant_type in stated
     return bool(client.allows_grant_type(*_GRANTS.get(grant_type, ())))
 
 

@@ -14,6 +14,7 @@ import django_lazyauth
 from django_lazyauth.kit.secret_digest import secret_matches
 from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.toolkit.models import get_application_model
+from tests.support import devices
 from tests.support.journey import OAuthClient, redeem
 from tests.support.recorded import code_for
 
@@ -79,6 +80,12 @@ class TestCreateClient:
         assert text.strip() == f"client_id: {row.client_id}"
         client = OAuthClient(row.client_id)
         assert redeem(client, code_for(client)).status_code == 200
+
+    def test_a_device_shows_a_code(self, lazyauth):
+        """RFC 8628: it needs no redirect URI, and has no secret."""
+        lazyauth(DEVICE_FLOW=True)
+        run("createlazyauthclient", "Television", "--device", "--client-id", "television")
+        assert devices.ask("television").status_code == 200
 
     def test_a_secret_is_printed_once_and_kept_as_a_digest(self):
         line = (

@@ -10,6 +10,7 @@ from django_lazyauth.clients import own
 from django_lazyauth.errors import InvalidRedirectUri
 from django_lazyauth.management.terminal import Terminal, add_json
 from django_lazyauth.toolkit import clients
+from django_lazyauth.toolkit.own_clients import OwnGrant
 
 #: Characters that the column holds.
 MAX_NAME: Final = 255
@@ -29,16 +30,26 @@ class Command(Terminal):
             "--post-logout-redirect-uri", action="append", default=[], metavar="URI", help="may be repeated"
         )
         parser.add_argument("--confidential", action="store_true", help="it can keep a secret, and gets one")
-        parser.add_argument(
-            "--machine", action="store_true", help="it gets tokens for itself, and signs nobody in"
-        )
+        grant = parser.add_mutually_exclusive_group()
+        for option, value, text in (
+            ("--machine", OwnGrant.MACHINE, "it gets tokens for itself, and signs nobody in"),
+            (
+                "--device",
+                OwnGrant.DEVICE,
+                "it has no browser, and shows a code that its person types elsewhere",
+            ),
+        ):
+            grant.add_argument(
+                option, dest="grant", action="store_const", const=value, default=OwnGrant.CODE, help=text
+            )
         parser.add_argument("--trusted", action="store_true", help="nobody is asked for consent")
         add_json(parser)
 
     def handle(self, *args: Any, name: str, as_json: bool, **given: Any) -> None:
-        if not given["redirect_uri"] and not given["machine"]:
+        if not given["redirect_uri"] and given["grant"] is OwnGrant.CODE:
             raise CommandError(
-                "a client that signs people in needs --redirect-uri; another one --machine", returncode=2
+                "a client that signs people in needs --redirect-uri; another one --machine or --device",
+                returncode=2,
             )
         if given["client_id"] and not clients.is_client_id(given["client_id"]):
             raise CommandError("a client id is printable ASCII, at most 255 characters", returncode=2)
@@ -51,7 +62,7 @@ class Command(Terminal):
                 redirect_uris=tuple(given["redirect_uri"]),
                 post_logout_redirect_uris=tuple(given["post_logout_redirect_uri"]),
                 is_confidential=given["confidential"],
-                is_machine=given["machine"],
+                grant=given["grant"],
                 is_trusted=given["trusted"],
             )
         except InvalidRedirectUri as error:
