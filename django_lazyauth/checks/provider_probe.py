@@ -6,6 +6,7 @@ that could be given.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -26,6 +27,7 @@ from django_lazyauth.providers import key_refresh
 from django_lazyauth.providers.authorize_request import wants_offline
 from django_lazyauth.providers.code_flow import CodeFlow, Endpoints
 from django_lazyauth.providers.openid import OpenIDProvider
+from django_lazyauth.providers.sso import AskedDomain
 from django_lazyauth.sign_in.failures import reason_of
 
 from .finding import Finding, fix, note, ok, unasked
@@ -41,7 +43,9 @@ _KNOWN: Final = frozenset({"invalid_grant", "bad_verification_code"})
 
 def probe(provider: CodeFlow, redirect_uri: str) -> Iterator[Finding]:
     """Yield what the provider says; *redirect_uri* is ours. Writes its row, and nothing else."""
-    if isinstance(provider, OpenIDProvider):
+    if isinstance(provider, AskedDomain):
+        yield from _documents_of_domain(provider)
+    elif isinstance(provider, OpenIDProvider):
         yield from _documents(provider)
     try:
         endpoints = provider.endpoints()
@@ -64,14 +68,7 @@ def probe(provider: CodeFlow, redirect_uri: str) -> Iterator[Finding]:
 def _documents(provider: OpenIDProvider) -> Iterator[Finding]:
     descriptor = provider.descriptor
     refreshed = key_refresh.refresh_provider(provider.name, force=True)
-    if refreshed.ok:
-        yield ok("metadata", "Its metadata and keys were fetched.")
-    elif refreshed.reason in _NO_ANSWER:
-        yield unasked("metadata", f"Its metadata and keys could not be fetched ({refreshed.reason}).")
-    else:
-        hint = " On your own machine, ALLOW_LOOPBACK_UPSTREAMS lets http://127.0.0.1 pass."
-        text = f"Its metadata or keys cannot be used ({refreshed.detail})."
-        yield fix("metadata", text + (hint if refreshed.reason == "not_https" else ""))
+    yield _fetched("" if refreshed.ok else refreshed.reason, refreshed.detail)
     if descriptor.openid_configuration or not descriptor.authorization_endpoint:
         try:
             document = published.get_document(descriptor.configuration_url, policy_of(descriptor))
@@ -79,6 +76,30 @@ def _documents(provider: OpenIDProvider) -> Iterator[Finding]:
             return  # Told above.
         yield from _issuers(descriptor, document)
         yield from _offers(descriptor, document)
+
+
+def _documents_of_domain(provider: AskedDomain) -> Iterator[Finding]:
+    try:
+        descriptor = provider.descriptor
+    except ProviderUnavailable as error:
+        yield _fetched(error.reason, error.detail)
+        return
+    yield _fetched("")
+    with contextlib.suppress(SourceFailed):  # It was there a moment ago.
+        yield from _offers(
+            descriptor, published.get_document(descriptor.configuration_url, policy_of(descriptor))
+        )
+
+
+def _fetched(failure: str, detail: str = "") -> Finding:
+    """Say that metadata and keys were fetched, or why they were not: *failure*, and more of it in *detail*."""
+    if not failure:
+        return ok("metadata", "Its metadata and keys were fetched.")
+    if failure in _NO_ANSWER:
+        return unasked("metadata", f"Its metadata and keys could not be fetched ({failure}).")
+    hint = " On your own machine, ALLOW_LOOPBACK_UPSTREAMS lets http://127.0.0.1 pass."
+    text = f"Its metadata or keys cannot be used ({detail})."
+    return fix("metadata", text + (hint if failure == "not_https" else ""))
 
 
 def _issuers(descriptor: ProviderDescriptor, document: Mapping[str, Any]) -> Iterator[Finding]:

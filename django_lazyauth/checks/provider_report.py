@@ -19,14 +19,17 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.errors import ProviderUnavailable
 from django_lazyauth.models import GrantState, ProviderKeySet, UpstreamGrant
-from django_lazyauth.openid.descriptor import ProviderDescriptor
+from django_lazyauth.openid.descriptor import SSO_PREFIX, ProviderDescriptor
+from django_lazyauth.openid.domains import DomainInvalid, normalise
 from django_lazyauth.openid.requests.signing import end_of
 from django_lazyauth.providers.authorize_request import wants_offline
 from django_lazyauth.providers.base import Provider
 from django_lazyauth.providers.code_flow import CodeFlow
 from django_lazyauth.providers.openid import OpenIDProvider
 from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.providers.sso import AskedDomain
 from django_lazyauth.sessions.sign_out_there import return_uri
 from django_lazyauth.sign_in.leg import callback_uri
 from django_lazyauth.upstream import health
@@ -38,14 +41,33 @@ from .providers import SOON, check_entry
 
 
 def check_providers(names: Iterable[str] = (), *, offline: bool = False) -> list[Report]:
-    """Return a report of each of *names*, or of every entry of ``PROVIDERS``.
+    """Return a report of each of *names*, or of every entry of ``PROVIDERS`` and ``SSO_DOMAINS``.
 
     Args:
-        names: Logical names.
+        names: Logical names, and domains as ``sso:corp.example``.
         offline: Send no request.
     """
     entries = lazyauth_settings.providers
-    return [_report(name, entries.get(name), offline=offline) for name in names or entries]
+    every = [*entries, *(SSO_PREFIX + domain for domain in lazyauth_settings.sso_domains)]
+    return [
+        _report_of_domain(name, offline=offline)
+        if name.startswith(SSO_PREFIX)
+        else _report(name, entries.get(name), offline=offline)
+        for name in names or every
+    ]
+
+
+def _report_of_domain(name: str, *, offline: bool) -> Report:
+    try:
+        provider = AskedDomain(SSO_PREFIX + normalise(name.removeprefix(SSO_PREFIX)), {})
+    except (DomainInvalid, ProviderUnavailable):
+        text = "Neither SSO_ALLOWED_DOMAINS nor SSO_DOMAINS lets this domain sign people in, or its entry is wrong."
+        return Report(name, (fix("configuration", text),))
+    found = [ok("configuration", "The domain may sign people in.")]
+    found.append(note("redirect_uri", f"To be registered at its provider: {callback_uri(provider)}"))
+    if not offline:
+        found += probe(provider, callback_uri(provider))
+    return Report(provider.name, (*found, *_grants(provider.name)))
 
 
 def _report(name: str, entry: Mapping[str, Any] | None, *, offline: bool) -> Report:

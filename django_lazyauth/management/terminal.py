@@ -84,6 +84,8 @@ class Progress:
         self._write(f"[{'#' * full}{'.' * (WIDTH - full)}] {what}: {done:,} of {total:,}")
 
     def clear(self) -> None:
+        # What comes next may be long: it is shown at once.
+        self._shown_at = -1.0
         if self._is_shown:
             self._write("")
 

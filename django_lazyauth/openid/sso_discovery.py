@@ -70,6 +70,20 @@ def fetch_if_due(domain: SsoDomain, *, renew_keys: bool = False) -> Result[Disco
     return _assemble(domain, found.value, keys.value) if isinstance(keys, Ready) else keys
 
 
+def ask(domain: SsoDomain) -> DiscoveredProvider:
+    """Fetch what *domain* publishes now, past the cache, and keep nothing. For an operator who tries it.
+
+    Raises:
+        SourceFailed: A document, or the keys, cannot be fetched or used.
+    """
+    configuration = _read_configuration(domain)
+    given = _given_keys(domain)
+    found = _assemble(domain, configuration, given.value if given else _fetch_keys(configuration["keys"]))
+    if not isinstance(found, Ready):
+        raise SourceFailed("incomplete")
+    return found.value
+
+
 def endpoint_failed(domain: SsoDomain) -> None:
     """Fetch the documents of *domain* again because its token endpoint is not there, once in 5 min. Never waits."""
     configurations.fetch_if_due(domain.cache_key, renew=True, interval=ENDPOINT_INTERVAL.total_seconds())
@@ -123,10 +137,18 @@ def _assemble(
 
 
 def _fetch_configuration(cache_key: str) -> dict[str, Any]:
-    """Return what is kept of both documents: how to build a descriptor, endpoints, a name."""
     domain = domains.find(cache_key.partition(" ")[0])
     if domain is None or domain.cache_key != cache_key:
         raise SourceFailed("not_allowed")
+    found = _read_configuration(domain)
+    if _given_keys(domain) is None:
+        # A caller that waits for the metadata needs the keys next.
+        key_sets.fetch_if_due(found["keys"])
+    return found
+
+
+def _read_configuration(domain: SsoDomain) -> dict[str, Any]:
+    """Return what is kept of both documents: how to build a descriptor, endpoints, a name."""
     if domain.descriptor is not None:
         policy, name = published.policy_of(domain.descriptor), ""
         members = _configured_metadata(published.get_document(domain.start_url, policy), domain.descriptor)
@@ -151,9 +173,6 @@ def _fetch_configuration(cache_key: str) -> dict[str, Any]:
         except DescriptorError:
             raise SourceFailed("incomplete") from None
     keys = _keys_of(policy, members.get("jwks_uri", ""))
-    if domain.descriptor is None or domain.descriptor.fetches_keys:
-        # A caller that waits for the metadata needs the keys next.
-        key_sets.fetch_if_due(keys)
     return {"name": name, "provider": provider, "published": members, "keys": keys}
 
 

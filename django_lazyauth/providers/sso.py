@@ -14,11 +14,12 @@ from functools import cached_property
 from typing import Any
 
 from django_lazyauth.errors import ProviderUnavailable
-from django_lazyauth.openid import domains
+from django_lazyauth.kit.results import SourceFailed
+from django_lazyauth.openid import domains, sso_discovery
 from django_lazyauth.openid.descriptor import SSO_PREFIX, ProviderDescriptor
 from django_lazyauth.openid.domains import DomainInvalid, SsoDomain
 from django_lazyauth.openid.rules import Documents
-from django_lazyauth.openid.sources import DiscoveredKeys, KeySource
+from django_lazyauth.openid.sources import DiscoveredKeys, KeySource, Published
 from django_lazyauth.openid.verify import VerifiedIdentity
 
 from .base import Success, SyncTerms
@@ -63,6 +64,18 @@ class SSOProvider(OpenIDProvider):
         success = super().success(verified, documents, profile)
         stamped = replace(success.identity, sso_domain=self.domain.name, sso_name=self.published.name)
         return replace(success, identity=stamped)
+
+
+class AskedDomain(SSOProvider):
+    """The same, for an operator who tries it: asked now, past the cache, and nothing is kept."""
+
+    @cached_property
+    def published(self) -> Published:
+        try:
+            found = sso_discovery.ask(self.domain)
+        except SourceFailed as failure:
+            raise ProviderUnavailable(failure.reason, stage="keys", debug=failure.debug) from None
+        return Published(found.descriptor, found.published, found.name)
 
 
 def _allowed_domain(name: str) -> SsoDomain:

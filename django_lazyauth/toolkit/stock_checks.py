@@ -15,7 +15,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Tags, register
 from django.core.checks.registry import registry
 from django.urls import URLPattern, URLResolver, get_resolver
-from oauth2_provider.checks import validate_bcp_configuration
+
+from .moved import dot_module
+
+validate_bcp_configuration = dot_module("checks", moves_to="core").validate_bcp_configuration
 
 PACKAGE: Final = "oauth2_provider"
 ABOUT_ITS_ENDPOINTS: Final = frozenset(f"{PACKAGE}.W{number:03}" for number in range(1, 11))

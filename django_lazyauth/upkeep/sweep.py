@@ -6,7 +6,7 @@ expires, and the tables of others are looked through in parts (``walk``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -69,43 +69,58 @@ class Swept:
     count: int
 
 
-def sweep(*, now: datetime | None = None, batch_size: int = BATCH_SIZE) -> Iterator[Swept]:
-    """Delete what has expired, and yield a count for each kind."""
-    for swept in _sweep_kinds(now or timezone.now(), batch_size):
-        measure.count(measure.SWEPT, swept.kind, by=swept.count)
-        yield swept
+def sweep(
+    *,
+    now: datetime | None = None,
+    batch_size: int = BATCH_SIZE,
+    watch: Callable[[str, int, int], None] = lambda kind, done, total: None,
+) -> Iterator[Swept]:
+    """Delete what has expired, and yield a count for each kind.
+
+    Args:
+        watch: Called before each kind with its name, and with how many kinds of how many are done.
+    """
+    steps = list(_steps(now or timezone.now(), batch_size))
+    for done, (kind, step) in enumerate(steps):
+        watch(kind, done, len(steps))
+        count = step()
+        measure.count(measure.SWEPT, kind, by=count)
+        yield Swept(kind, count)
 
 
-def _sweep_kinds(now: datetime, batch_size: int) -> Iterator[Swept]:
-    yield Swept("sessions of deactivated people", _end_sessions_of_inactive())
-    yield Swept("ends of sessions that waited", ending_job.run_unfinished())
-    yield Swept("pending authorizations", _sweep_pending(now, batch_size))
+def _steps(now: datetime, batch_size: int) -> Iterator[tuple[str, Callable[[], int]]]:
+    """Yield each kind, and what sweeps it."""
+
+    def batches(rows: QuerySet[Any], column: str) -> Callable[[], int]:
+        return partial(_delete_in_batches, rows, column, batch_size)
+
+    yield "sessions of deactivated people", _end_sessions_of_inactive
+    yield "ends of sessions that waited", ending_job.run_unfinished
+    yield "pending authorizations", partial(_sweep_pending, now, batch_size)
     devices = DeviceAuthorization.objects.filter(expires_at__lt=now - DEVICE_RETENTION)
-    yield Swept("device authorizations", _delete_in_batches(devices, "expires_at", batch_size))
+    yield "device authorizations", batches(devices, "expires_at")
     bundles = UpstreamToken.objects.filter(retain_until__lt=now)
-    yield Swept("upstream tokens", _leave_in_batches(bundles, batch_size))
-    yield Swept("upstream grants that were left", revoke_due())
-    yield Swept("upstream grants", walk(UpstreamGrant, partial(_delete_unused, now), size=batch_size))
-    answers = SealedSuccessor.objects.all().expired(now)
-    yield Swept("sealed successors", _delete_in_batches(answers, "expires_at", batch_size))
+    yield "upstream tokens", partial(_leave_in_batches, bundles, batch_size)
+    yield "upstream grants that were left", revoke_due
+    yield "upstream grants", partial(walk, UpstreamGrant, partial(_delete_unused, now), size=batch_size)
+    yield "sealed successors", batches(SealedSuccessor.objects.all().expired(now), "expires_at")
     # Until then a callback that comes again finds its flow.
     answered = FlowAnswer.objects.filter(claimed_at__lt=now - lazyauth_settings.flow_lifetime)
-    yield Swept("answers of flows", _delete_in_batches(answered, "claimed_at", batch_size))
-    yield Swept("unused clients", _sweep_clients(now, batch_size))
-    finished = LogoutDelivery.objects.finished(now - DELIVERY_RETENTION)
-    yield Swept("logout deliveries", _delete_in_batches(finished, "updated_at", batch_size))
-    used = UsedLogoutToken.objects.filter(expires_at__lt=now)
-    yield Swept("used logout tokens", _delete_in_batches(used, "expires_at", batch_size))
-    proofs = UsedProof.objects.filter(expires_at__lt=now)
-    yield Swept("used proofs", _delete_in_batches(proofs, "expires_at", batch_size))
-    facts = TokenFacts.objects.filter(expires_at__lt=now)
-    yield Swept("facts of access tokens", _delete_in_batches(facts, "expires_at", batch_size))
+    yield "answers of flows", batches(answered, "claimed_at")
+    yield "unused clients", partial(_sweep_clients, now, batch_size)
+    yield (
+        "logout deliveries",
+        batches(LogoutDelivery.objects.finished(now - DELIVERY_RETENTION), "updated_at"),
+    )
+    yield "used logout tokens", batches(UsedLogoutToken.objects.filter(expires_at__lt=now), "expires_at")
+    yield "used proofs", batches(UsedProof.objects.filter(expires_at__lt=now), "expires_at")
+    yield "facts of access tokens", batches(TokenFacts.objects.filter(expires_at__lt=now), "expires_at")
     # A family that began before its grant was written down cannot live longer than that.
     grants = FamilyGrant.objects.all().begun_before(now - lazyauth_settings.refresh_token_lifetime)
-    yield Swept("grants of sessions", _delete_in_batches(grants, "created_at", batch_size))
+    yield "grants of sessions", batches(grants, "created_at")
     for kind in expired_tokens(now):
-        count = walk(kind.model, partial(_delete_tokens, kind), size=batch_size)
-        yield Swept(str(kind.model._meta.verbose_name_plural), count)
+        sweep_tokens = partial(walk, kind.model, partial(_delete_tokens, kind), size=batch_size)
+        yield str(kind.model._meta.verbose_name_plural), sweep_tokens
 
 
 def _end_sessions_of_inactive() -> int:

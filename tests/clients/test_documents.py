@@ -8,13 +8,12 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from oauth2_provider.cimd import CIMDError
 from oauth2_provider.models import Application
 
 from django_lazyauth.clients import operator_actions
 from django_lazyauth.models import ClientRegistration, PendingAuthorization
 from django_lazyauth.toolkit import clients
-from django_lazyauth.toolkit.documents import DocumentFetcher
+from django_lazyauth.toolkit.documents import DocumentFetcher, cimd
 from django_lazyauth.upkeep.sweep import sweep
 from tests.support.client_keys import ClientKey
 from tests.support.journey import REDIRECT_URI, OAuthClient, code_for, get, make_browser, post_form, redeem
@@ -36,7 +35,7 @@ class Documents:
         for happen in self.meanwhile:
             happen()
         if client_id not in self.held:
-            raise CIMDError("nothing there")
+            raise cimd.CIMDError("nothing there")
         return self.held[client_id], 300
 
 
@@ -222,7 +221,7 @@ def test_our_fetcher_connects_to_nothing_that_is_not_public(documents, settings,
         assert knock(client).status_code == 400
         with pytest.raises(TimeoutError):
             server.accept()
-    with pytest.raises(CIMDError):
+    with pytest.raises(cimd.CIMDError):
         DocumentFetcher().fetch(client.client_id)
 
 

@@ -8,7 +8,6 @@ import pytest
 from django.db import connection, connections
 from django.http import HttpResponse
 from django.urls import include, path
-from oauth2_provider.decorators import protected_resource
 from oauth2_provider.models import AccessToken, Application, IDToken, RefreshToken
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
@@ -18,10 +17,13 @@ from django_lazyauth.api.authentication import LazyAuthAuthentication
 from django_lazyauth.clients.operator_actions import disable, enable, verify
 from django_lazyauth.models import ClientRegistration, Consent, PendingAuthorization, UpstreamToken
 from django_lazyauth.signals import client_deleted, client_updated
+from django_lazyauth.toolkit.moved import dot_module
 from tests.clients.conftest import CONFIDENTIAL, PUBLIC, Registrar
 from tests.conftest import register as register_manually
 from tests.support.clients_elsewhere import FileStore, forget_all
 from tests.support.journey import OAuthClient, code_for, get, make_browser, post_form, redeem, start
+
+protected_resource = dot_module("decorators", moves_to="resource_server").protected_resource
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 

@@ -14,11 +14,10 @@ from django.core.management.base import OutputWrapper
 from django.db import connection, models
 from django.test.utils import isolate_apps
 from django.utils.functional import SimpleLazyObject, empty
-from oauth2_provider.checks import validate_bcp_configuration
 from oauth2_provider.models import get_application_model
 
 from django_lazyauth.models import ClientRegistration
-from django_lazyauth.toolkit.stock_checks import check_what_is_mounted
+from django_lazyauth.toolkit.stock_checks import check_what_is_mounted, validate_bcp_configuration
 
 
 def test_the_admin_site_names_the_class_of_each_model():

@@ -9,10 +9,10 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import InterfaceError, OperationalError, connection
 from oauth2_provider.models import AccessToken, RefreshToken
-from oauth2_provider.signals import app_authorized
 
 from django_lazyauth.models import PendingAuthorization, Status
 from django_lazyauth.signals import finalize_failed
+from django_lazyauth.toolkit.signals import app_authorized
 from tests.grants.test_faults import assert_refused, assert_server_error
 from tests.grants.test_rotation import refresh
 from tests.races.rows import NOTHING, assert_nothing_lives, each, rows

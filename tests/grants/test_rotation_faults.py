@@ -11,10 +11,10 @@ import pytest
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.signals import post_delete, post_save
 from oauth2_provider.models import AccessToken, IDToken, RefreshToken
-from oauth2_provider.signals import app_authorized
 
 from django_lazyauth.kit.retry import ATTEMPTS, is_conflict
 from django_lazyauth.models import PendingAuthorization, SealedSuccessor, UpstreamToken
+from django_lazyauth.toolkit.signals import app_authorized
 from tests.grants.test_faults import (
     CANARY,
     FailAt,

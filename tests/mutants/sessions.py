@@ -448,7 +448,7 @@ MUTATIONS = (
     Mutation(
         "sweep-ends-sessions-of-the-deactivated",
         "upkeep/sweep.py",
-        '    yield Swept("sessions of deactivated people", _end_sessions_of_inactive())\n',
+        '    yield "sessions of deactivated people", _end_sessions_of_inactive\n',
         "",
         ("sessions/test_ending.py::TestDeactivated::test_nothing_is_left_after_the_next_sweep",),
         "Sessions of people who were deactivated by SQL end with the next sweep.",

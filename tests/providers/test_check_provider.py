@@ -472,3 +472,29 @@ def test_it_says_that_the_scope_for_refresh_tokens_is_not_listed(upstream, confi
     assert more == {
         "It does not list the scope offline_access. If it refuses that, set offline_scopes to []."
     }
+
+
+def test_a_domain_is_asked_past_the_cache_for_what_it_publishes_now(sso):
+    """Spec 11: a company domain can be tried before its people do."""
+    found = findings(status=0, name="sso:acme.example")
+    assert of_level("ok", found) == of_level("ok", found) | {
+        "configuration": "The domain may sign people in.",
+        "metadata": "Its metadata and keys were fetched.",
+        "client": "The provider knows this site by none.",
+    }
+    assert of_level("note", found)["redirect_uri"].endswith("/callback/sso:acme.example")
+    sso.control(metadata={"issuer": "https://elsewhere.example"})
+    found = findings(status=1, name="sso:acme.example")
+    assert "issuer_mismatch" in of_level("fix", found)["metadata"]
+
+
+def test_a_domain_that_may_sign_nobody_in_is_told_so_and_not_asked(sso):
+    for name in ("sso:corp.example", "sso:", "sso:127.0.0.1"):
+        found = findings("--offline", status=1, name=name)
+        assert [about for level, about, _text in found if level == "fix"] == ["configuration"]
+    assert sso.requests("/.well-known/lazyauth-sso") == []
+
+
+def test_without_names_every_configured_domain_is_asked(sso):
+    reports = check_providers(offline=True)
+    assert [report.provider for report in reports] == ["demo", "other", "acme", "sso:acme.example"]

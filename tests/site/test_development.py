@@ -17,6 +17,7 @@ from django_lazyauth.kit.crypto.development import _kept, development_keys, key_
 from django_lazyauth.kit.crypto.new_keys import in_one_line, new_pem
 from django_lazyauth.providers import password_mails
 from django_lazyauth.tokens.keys import parse_signing_key, signing_algorithms
+from django_lazyauth.toolkit.moved import dot_module
 from django_lazyauth.vault.cipher import AesGcmCipher, Place, parse_key, vault_keys
 
 PLACE = Place("UpstreamToken", UUID("01890000-0000-7000-8000-000000000001"), "google", "access_token")
@@ -227,8 +228,9 @@ def test_warnings_about_endpoints_that_are_not_served_are_not_shown(settings):
 def test_what_is_served_of_the_toolkit_keeps_its_warnings(settings):
     from oauth2_provider import urls as stock
     from oauth2_provider.contrib.rest_framework import OAuth2Authentication
-    from oauth2_provider.decorators import protected_resource
     from rest_framework.views import APIView
+
+    protected_resource = dot_module("decorators", moves_to="resource_server").protected_resource
 
     class Protected(APIView):
         authentication_classes = [OAuth2Authentication]

@@ -59,7 +59,17 @@ def test_long_work_shows_how_far_it_is_where_somebody_watches(client_):
     assert "sealed anew" in run("rotate_vault_keys", stderr=screen)
     assert "\r\x1b[K[########################] sign-ins: 1 of 1" in screen.getvalue()
     run("rotate_vault_keys", stderr=log)
+    run("sweep_lazyauth", stderr=log)
     assert not log.getvalue()
+
+
+def test_a_sweep_names_what_it_is_at():
+    """All kinds are shown, and the last one is not told as done before it is."""
+    screen = Screen()
+    counts = json.loads(run("sweep_lazyauth", "--json", stderr=screen))
+    assert list(counts)[-1] in screen.getvalue()
+    assert f"{len(counts) - 1} of {len(counts)}" in screen.getvalue()
+    assert f"{len(counts)} of {len(counts)}" not in screen.getvalue()
 
 
 @pytest.mark.parametrize("name", ["check_provider", "refresh_provider_keys"])

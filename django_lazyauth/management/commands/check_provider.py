@@ -1,5 +1,7 @@
 """``manage.py check_provider [NAME …]``: does each provider know this site, and does what it publishes fit?
 
+A company domain is named as ``sso:corp.example``.
+
 It exits with 0 if all is well, 1 if something has to be fixed, and 2 if a provider could not be asked.
 """
 
@@ -18,6 +20,7 @@ from django_lazyauth.checks.finding import exit_status
 from django_lazyauth.checks.provider_report import check_providers
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.management.terminal import Terminal, require_known
+from django_lazyauth.openid.descriptor import SSO_PREFIX
 
 _MARKS: Final = {"ok": "ok  ", "note": "note", "fix": "fix ", "unasked": "?   "}
 
@@ -30,13 +33,17 @@ class Command(Terminal):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "names", nargs="*", metavar="NAME", help="Providers; every configured one if none."
+            "names",
+            nargs="*",
+            metavar="NAME",
+            help="Providers, and domains as sso:corp.example; every configured one if none.",
         )
         parser.add_argument("--offline", action="store_true", help="Send no request.")
         parser.add_argument("--json", action="store_true", help="Print JSON.")
 
     def handle(self, *args: Any, names: list[str], offline: bool, json: bool, **options: Any) -> None:
-        require_known(names, lazyauth_settings.providers, "provider")
+        named = [name for name in names if not name.startswith(SSO_PREFIX)]
+        require_known(named, lazyauth_settings.providers, "provider")
         try:
             reports = check_providers(names, offline=offline)
         except ImproperlyConfigured as error:

@@ -22,9 +22,10 @@ class Command(Terminal):
         add_json(parser)
 
     def handle(self, *args: Any, as_json: bool = False, **options: Any) -> None:
-        counts = {}
+        counts, progress = {}, self.progress()
         with noted("sweep"):
-            for swept in sweep(batch_size=max(1, options["batch_size"])):
+            for swept in sweep(batch_size=max(1, options["batch_size"]), watch=progress.show):
+                progress.clear()
                 counts[swept.kind] = swept.count
                 if not as_json:
                     self.stdout.write(f"{swept.kind}: {swept.count}")
