@@ -180,7 +180,7 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
         uris, policy = text.split(), rooms.registration.metadata_policy()
         try:
             rooms.metadata.check_redirect_uris(uris, policy)
-            if name == "redirect_uris":
+            if name == "redirect_uris" and not clients.is_self_registered(self.instance):
                 rooms.members.check_sector(uris, policy)
         except (InvalidClientMetadata, InvalidRedirectUri) as error:
             raise forms.ValidationError(error.description) from None

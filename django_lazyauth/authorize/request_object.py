@@ -123,10 +123,13 @@ def _until(expires_at: float) -> datetime:
 
 
 def _parameters(claims: Mapping[str, Any]) -> QueryDict:
-    """Return the claims as parameters: only what is inside counts (RFC 9101 §5). Numbers and JSON become text."""
+    """Return the claims as parameters: only what is inside counts (RFC 9101 §5). Numbers and JSON become text.
+
+    Libraries write null where a parameter has no value, and such a one is an omitted one (RFC 6749 §3.1).
+    """
     parameters = QueryDict(mutable=True)
     for name, value in claims.items():
-        if name in OF_THE_JWT:
+        if name in OF_THE_JWT or value is None:
             continue
         values = value if name == "resource" and isinstance(value, list) else [value]
         parameters.setlist(name, [one if isinstance(one, str) else json.dumps(one) for one in values])

@@ -23,7 +23,6 @@ from django_lazyauth.providers.registry import get_provider, upstream_types
 from django_lazyauth.toolkit.client_methods import must_prove
 from django_lazyauth.toolkit.clients import (
     get_client_model,
-    is_of_document,
     is_self_registered,
     load_client,
     token_models,
@@ -205,7 +204,7 @@ def _id_jag_policies() -> Iterator[IdJagPolicy]:
 def check_sectors(
     app_configs: Any, *, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Report clients whose redirect URIs name several hosts where people have a subject for each host."""
+    """Report clients of operators whose redirect URIs name several hosts where people have a subject for each host."""
     if readable("subject_type") != "pairwise" or router.db_for_write(get_client_model()) not in (
         databases or ()
     ):
@@ -215,7 +214,7 @@ def check_sectors(
         several = [
             row
             for row in rows[:SECTORS]
-            if not is_of_document(row) and len(hosts_of(row.redirect_uris.split())) > 1
+            if not is_self_registered(row) and len(hosts_of(row.redirect_uris.split())) > 1
         ]
     except DatabaseError:
         return []  # Before the first migration.

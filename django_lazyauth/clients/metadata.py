@@ -39,7 +39,6 @@ from .members import (
     Policy,
     base_of,
     check_redirect_uri,
-    check_sector,
     has_keys,
     host_in,
     is_redirect_uri,
@@ -106,14 +105,13 @@ def parse_metadata(document: Json, policy: Policy) -> ClientMetadata:
     policy = _for_kind(members, policy)
     grant_types = _grant_types(members, policy)
     redirect_uris = _redirect_uris(members, policy, grant_types)
-    check_sector(redirect_uris, policy)
     registered = {
         "redirect_uris": redirect_uris,
         **_methods(
             members, policy.methods, default="client_secret_basic", is_keyed=has_keys(members, policy)
         ),
         "grant_types": grant_types,
-        "response_types": _served(members, "response_types", RESPONSE_TYPES),
+        "response_types": _response_types(members, grant_types),
         "scope": _scope(members, policy) or " ".join(policy.default_scopes),
     }
     own_hosts = {host_in(uri) for uri in redirect_uris}
@@ -143,7 +141,7 @@ def parse_document(document: Json, client_id: str, policy: Policy) -> ClientMeta
         "redirect_uris": redirect_uris,
         **_methods(members, METHODS_OF_DOCUMENTS, default=NO_METHOD, is_keyed=has_keys(optional, policy)),
         "grant_types": grant_types,
-        "response_types": _served(members, "response_types", RESPONSE_TYPES),
+        "response_types": _response_types(members, grant_types),
     }
     if "scope" in members:
         registered["scope"] = usable(lambda: _scope(members, policy)) or " ".join(policy.default_scopes)
@@ -262,6 +260,14 @@ def _grant_types(members: Mapping[str, Json], policy: Policy) -> list[str]:
     if not set(flows) & set(values):
         raise InvalidClientMetadata(f"grant_types must hold {' or '.join(flows)}.")
     return values
+
+
+def _response_types(members: Mapping[str, Json], grant_types: list[str]) -> list[str]:
+    """Return the response types: none for a client that may not ask for codes (RFC 7591 §2.1)."""
+    if "authorization_code" in grant_types:
+        return _served(members, "response_types", RESPONSE_TYPES)
+    texts_of(members, "response_types")
+    return []
 
 
 def _scope(members: Mapping[str, Json], policy: Policy) -> str:

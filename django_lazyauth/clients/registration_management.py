@@ -12,6 +12,7 @@ from typing import Any
 from django.db import router, transaction
 from django.views.decorators.debug import sensitive_variables
 
+from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import (
     InvalidClientMetadata,
     InvalidToken,
@@ -25,6 +26,7 @@ from django_lazyauth.models import ClientRegistration
 from django_lazyauth.models.fields import digest
 from django_lazyauth.signals import client_deleted, client_updated
 from django_lazyauth.toolkit import clients
+from django_lazyauth.users.subjects import registered_sector
 
 from .host_clients import update_row
 from .metadata import ClientMetadata, ReplacedMetadata, parse_replacement
@@ -146,12 +148,30 @@ def _new_secret_digest(metadata: ClientMetadata, credentials: Credentials) -> st
 
 
 def _check_claims(client: RegisteredClient, replacement: ReplacedMetadata) -> None:
-    """Check that a client id or secret in the body is the client's own (RFC 7592 §2.2)."""
+    """Check that id and secret in the body are the client's own (RFC 7592 §2.2), and that it keeps its sector."""
     if replacement.client_id is not None and replacement.client_id != client.client_id:
         raise InvalidClientMetadata("client_id is not the one of this registration.")
     secret = replacement.client_secret
     if secret is not None and not (client.secret_digest and secret_matches(secret, client.secret_digest)):
         raise InvalidClientMetadata("client_secret is not the one of this registration.")
+    _check_sector(client, replacement.metadata)
+
+
+def _check_sector(client: RegisteredClient, metadata: ClientMetadata) -> None:
+    """Check that people keep their subject at the client (OpenID Connect Core §8.1).
+
+    Its sessions go on. So it would learn with its next tokens what a host that it names from now on calls its people.
+    """
+    if lazyauth_settings.subject_type != "pairwise":
+        return
+    before, after = (
+        registered_sector(client.client_id, members.get("redirect_uris", ()), members.get("grant_types", ()))
+        for members in (client.metadata, metadata.members)
+    )
+    if before != after:
+        raise InvalidClientMetadata(
+            "People have other subjects at other redirect_uris. Register a new client."
+        )
 
 
 @sensitive_variables()

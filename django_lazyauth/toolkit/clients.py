@@ -127,34 +127,30 @@ def registered_scopes(client: Client) -> frozenset[str] | None:
 
 def may_ask_for_codes(client: Client) -> bool:
     """Say whether *client* is one of the authorization code grant (RFC 6749 §4.1.1)."""
-    stated = operators_grants(client)
-    if stated is not None:
+    stated = stated_grants(client)
+    if stated is not None and (not is_self_registered(client) or "authorization_code" not in stated):
         return "authorization_code" in stated
     return bool(client.allows_grant_type(AbstractApplication.GRANT_AUTHORIZATION_CODE))
 
 
 def may_refresh(client: Client) -> bool:
     """Say whether *client* registered for refresh tokens; an operator's client may unless its grants say otherwise."""
-    if not is_self_registered(client):
-        return "refresh_token" in (operators_grants(client) or ("refresh_token",))
-    grants = _registered_grants(client)
-    return grants is None or "refresh_token" in grants
+    stated = stated_grants(client)
+    return stated is None or "refresh_token" in stated
 
 
-def _registered_grants(client: Client) -> list[str] | None:
+def stated_grants(client: Client) -> list[str] | None:
+    """Return the grants that stand beside *client*: what it registered, or what an operator listed.
+
+    ``None`` where nothing bounds DOT's column. Of a client that registered itself the column bounds the list too: it
+    never has more grants than any stranger may have.
+    """
     registration = registration_of(client)
     grants = registration.metadata.get("grant_types") if registration else None
-    return grants if isinstance(grants, list) else None
-
-
-def operators_grants(client: Client) -> list[str] | None:
-    """Return the grants that an operator listed beside *client*; ``None`` where its one grant is DOT's column.
-
-    A client that registered itself never has more grants than any stranger may have.
-    """
-    if is_self_registered(client):
+    if not isinstance(grants, list):
         return None
-    return _registered_grants(client) or None
+    # An operator's empty list is no list.
+    return grants if grants or is_self_registered(client) else None
 
 
 #: The grant of devices without a browser (RFC 8628 §3.4).
@@ -189,13 +185,12 @@ def may_use_grant(client: Client, grant_type: str) -> bool:
     """
     if client.client_id == ACCOUNT_CLIENT_ID:
         return False
-    if grant_type == "refresh_token" and not may_refresh(client):
+    stated = stated_grants(client)
+    if stated is not None and grant_type not in stated:
         return False
-    if grant_type == DEVICE_CODE and is_self_registered(client):
-        return DEVICE_CODE in (_registered_grants(client) or ())
-    stated = operators_grants(client)
-    if stated is not None:
-        return grant_type in stated
+    # A client that registered itself has the column of codes, whatever it registered for.
+    if stated is not None and (grant_type == DEVICE_CODE or not is_self_registered(client)):
+        return True
     return bool(client.allows_grant_type(*_GRANTS.get(grant_type, ())))
 
 

@@ -19,7 +19,7 @@ from django_lazyauth.models import FamilyGrant, PendingAuthorization
 from django_lazyauth.models.fields import bound_digest, digest
 
 from . import client_methods, client_policies
-from .clients import operators_grants
+from .clients import stated_grants
 from .models import get_access_token_model, get_refresh_token_model
 from .rotation import rotating
 
@@ -49,11 +49,11 @@ class StockValidator(OAuth2Validator):
     def validate_grant_type(
         self, client_id: str, grant_type: str, client: Any, request: Any, *args: Any, **kwargs: Any
     ) -> bool:
-        """Refuse a grant that the operator's list beside the client leaves out, and a client of bound tokens."""
+        """Refuse a grant that the list beside the client leaves out, and a client of bound tokens."""
         is_good = super().validate_grant_type(client_id, grant_type, client, request, *args, **kwargs)
         if lazyauth_settings.dpop.required or client_policies.wants_bound_tokens(request.client):
             return False
-        stated = operators_grants(request.client)
+        stated = stated_grants(request.client)
         return bool(is_good) and (stated is None or grant_type in stated)
 
     def validate_refresh_token(

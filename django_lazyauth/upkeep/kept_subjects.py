@@ -99,7 +99,7 @@ def _keep(user_pks: list[Any], before: str, after: str, *, is_dry: bool) -> int:
 def _known_at(user_pks: list[Any], subject_type: str) -> set[tuple[Any, str]]:
     """Return the sectors that know these people: those of clients that have, or had, a consent or a token."""
     pairs = set(_pairs(user_pks))
-    rows = clients.get_client_model()._default_manager.using(_database())
+    rows = clients.get_client_model()._default_manager.using(_database()).select_related(clients.REGISTRATION)
     sectors = {
         row.pk: sector_of(row, subject_type)
         for row in rows.filter(pk__in={client_pk for _user, client_pk in pairs})

@@ -61,8 +61,24 @@ def sector_of(client: clients.Client | None, subject_type: str) -> str:
         return OWN
     if clients.is_of_document(client):
         return _host_of(client.client_id)
-    hosts = hosts_of(client.redirect_uris.split())
+    uris = client.redirect_uris.split()
+    if clients.is_self_registered(client):
+        return registered_sector(client.client_id, uris, clients.stated_grants(client) or ())
+    hosts = hosts_of(uris)
     return hosts.pop() if len(hosts) == 1 else f"{OWN}{client.client_id}"
+
+
+def registered_sector(client_id: str, redirect_uris: Collection[str], grant_types: Collection[str]) -> str:
+    """Return the sector of a client that registered this: a host that alone gets what the client asks for.
+
+    A stranger may write down anybody's host. Who gets an answer on loopback, in an app or on a device beside it did not
+    show that the host is theirs, and would learn what it calls a person.
+    """
+    hosts = hosts_of(redirect_uris)
+    is_answered_elsewhere = clients.DEVICE_CODE in grant_types or not all(
+        uri.startswith("https://") for uri in redirect_uris
+    )
+    return hosts.pop() if len(hosts) == 1 and not is_answered_elsewhere else f"{OWN}{client_id}"
 
 
 # -- from a person to a subject ----------------------------------------------------------------------------

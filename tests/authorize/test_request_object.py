@@ -113,6 +113,13 @@ def test_json_inside_is_what_its_text_is_outside(signer):
     assert is_choice_page(show(signer, signed(signer, KEY, claims={"userinfo": {"email": None}})))
 
 
+def test_a_parameter_that_is_null_inside_is_left_out(signer):
+    """RFC 6749 §3.1: one without a value is an omitted one. Libraries write null for it."""
+    nothing = dict.fromkeys(("state", "prompt", "max_age", "login_hint", "resource", "claims"))
+    pending = begun(signer, signed(signer, KEY, **nothing))
+    assert (pending.state, pending.prompt, pending.max_age, pending.login_hint) == ("", "", None, "")
+
+
 def test_what_is_inside_is_checked_like_every_other_request(signer):
     """RFC 9101 §6.3: once the signature held, errors go to the client."""
     answer = show(signer, signed(signer, KEY, code_challenge=...))

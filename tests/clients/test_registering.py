@@ -301,6 +301,22 @@ def test_an_optional_member_that_cannot_be_used_is_dropped_and_not_echoed(regist
     assert registrar.manage("GET", body).status_code == 200
 
 
+@pytest.mark.parametrize("response_types", [["code"], [], None], ids=["code", "none", "left_out"])
+def test_a_client_of_devices_alone_gets_no_code(registrar, lazyauth, response_types):
+    """RFC 7591 §2.1: a grant that a client did not register is none of its grants."""
+    lazyauth(DEVICE_FLOW={"strangers": True})
+    device = {
+        "grant_types": ["urn:ietf:params:oauth:grant-type:device_code"],
+        "response_types": response_types,
+    }
+    made = registrar.registered(PUBLIC | device)
+    assert (made["grant_types"], made["response_types"]) == (device["grant_types"], [])
+    asked = OAuthClient(made["client_id"], redirect_uri=made["redirect_uris"][0])
+    answer = get(make_browser(), f"/authorize?{asked.authorize_query()}")
+    assert query_of(answer.headers["Location"])["error"] == "unauthorized_client"
+    assert redeem(asked, "unknown").json()["error"] == "unauthorized_client"
+
+
 @pytest.mark.parametrize(
     ("change", "registered"),
     [

@@ -12,6 +12,7 @@ MANAGEMENT = "clients/registration_management.py"
 REDIRECTS = "clients/redirects.py"
 MANAGING = "clients/test_managing.py::"
 REGISTERING = "clients/test_registering.py::"
+SUBJECTS = "users/test_subjects.py::"
 TOKEN = "web/test_token.py::"
 
 MUTATIONS = (
@@ -348,10 +349,34 @@ MUTATIONS = (
     Mutation(
         "refresh-that-was-not-registered",
         "toolkit/clients.py",
-        '    return grants is None or "refresh_token" in grants',
+        '    return stated is None or "refresh_token" in stated',
         "    return True",
         (REGISTERING + "test_a_client_without_the_refresh_grant_gets_no_refresh_token",),
         "A client that did not register for refresh tokens gets none.",
+    ),
+    Mutation(
+        "grant-that-was-not-registered",
+        "toolkit/clients.py",
+        "    if stated is not None and grant_type not in stated:",
+        "    if stated is not None and not grant_type:",
+        (REGISTERING + "test_a_client_of_devices_alone_gets_no_code",),
+        "A client uses the grants that it registered for, and no others.",
+    ),
+    Mutation(
+        "sector-of-somebody-else",
+        "users/subjects.py",
+        "    return hosts.pop() if len(hosts) == 1 and not is_answered_elsewhere else",
+        "    return hosts.pop() if len(hosts) == 1 else",
+        (SUBJECTS + "test_a_stranger_who_is_answered_elsewhere_is_not_of_the_sector_of_a_host_it_names",),
+        "A stranger that is answered elsewhere learns nothing of what a host calls its people.",
+    ),
+    Mutation(
+        "sector-that-moves",
+        MANAGEMENT,
+        "    if before != after:",
+        "    if before != before:",
+        (SUBJECTS + "test_a_registration_keeps_its_sector",),
+        "A client does not move to the sector of a host that it names later.",
     ),
     Mutation(
         "account-page-redeems-no-code",

@@ -244,21 +244,59 @@ def test_the_sector_of_a_document_is_its_own_host():
     assert subjects.sector_of(client, "pairwise") == "tool.example"
 
 
-def register_at(*redirect_uris: str, **members):
-    body = {"redirect_uris": list(redirect_uris), "token_endpoint_auth_method": "none", **members}
+def register_at(*uris: str, **members):
+    body = {"redirect_uris": list(uris), "token_endpoint_auth_method": "none", **members}
     return make_browser().post("/register/", json.dumps(body), content_type="application/json", secure=True)
 
 
-def test_a_registration_has_one_host_and_hears_which_type_is_served(lazyauth):
+def test_a_registration_hears_which_type_is_served(lazyauth):
     """OpenID Connect Registration §2, §5."""
     assert register_at(*HOSTS, subject_type="public").json()["subject_type"] == "public"
     assert "subject_type" not in register_at(HOSTS[0], subject_type="pairwise").json()
     lazyauth(SUBJECT_TYPE="pairwise")
-    refused = register_at(*HOSTS)
-    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_client_metadata")
     made = register_at(HOSTS[0], "http://127.0.0.1/cb", subject_type="pairwise", client_name="one")
     assert made.json()["subject_type"] == "pairwise"
     assert register_at(HOSTS[0], subject_type=7).json()["error"] == "invalid_client_metadata"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"redirect_uris": HOSTS},
+        {"redirect_uris": [HOSTS[0], "http://127.0.0.1/cb"]},
+        {"redirect_uris": [HOSTS[0], "com.example.app:/cb"]},
+        {"redirect_uris": [HOSTS[0]], "grant_types": ["authorization_code", DEVICE_CODE]},
+        {"redirect_uris": [HOSTS[0]], "grant_types": [DEVICE_CODE]},
+    ],
+    ids=["two_hosts", "loopback", "app", "device_too", "device"],
+)
+def test_a_stranger_who_is_answered_elsewhere_is_not_of_the_sector_of_a_host_it_names(lazyauth, beside):
+    """OpenID Connect Core §8.1: who gets the answer elsewhere has not shown that a host it names is its own."""
+    lazyauth(SUBJECT_TYPE="pairwise", DEVICE_FLOW={"strangers": True})
+    made = register_at(**beside).json()
+    client = get_application_model().objects.get(client_id=made["client_id"])
+    assert subjects.sector_of(client, "pairwise") == f"client:{client.client_id}"
+
+
+def test_a_registration_keeps_its_sector(lazyauth):
+    """Its sessions go on: it must not learn with their next tokens what another host calls its people."""
+    lazyauth(SUBJECT_TYPE="pairwise")
+    made = register_at("http://127.0.0.1/cb", client_name="one").json()
+
+    def replaced(*redirect_uris: str, token: str, **members: str):
+        body = {"redirect_uris": redirect_uris, "token_endpoint_auth_method": "none", **members}
+        return make_browser().put(
+            f"/register/{made['client_id']}",
+            json.dumps(body),
+            content_type="application/json",
+            secure=True,
+            headers={"authorization": f"Bearer {token}"},
+        )
+
+    token = made["registration_access_token"]
+    refused = replaced(HOSTS[0], token=token)
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_client_metadata")
+    assert replaced("http://127.0.0.1/cb", HOSTS[0], client_name="two", token=token).status_code == 200
 
 
 @pytest.mark.parametrize(
