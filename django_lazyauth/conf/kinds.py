@@ -102,7 +102,8 @@ def matching(words: str, pattern: str) -> Kind[str]:
 
 def choice(*names: str) -> Kind[Any]:
     """One of *names*. The row's annotation says which ``Literal`` that is."""
-    words = " or ".join([", ".join(f'"{name}"' for name in names[:-1]), f'"{names[-1]}"'])
+    quoted = [f'"{name}"' for name in names]
+    words = " or ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
 
     def read(value: Any) -> str:
         found = text(value)

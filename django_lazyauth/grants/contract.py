@@ -26,7 +26,7 @@ from django_lazyauth.errors import (
     TemporarilyUnavailable,
 )
 from django_lazyauth.kit.http import without_empty
-from django_lazyauth.kit.retry import is_outage
+from django_lazyauth.kit.retry import is_conflict, is_outage
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.models import PendingAuthorization, Reason
 from django_lazyauth.openid.dpop.proof import Proof
@@ -200,7 +200,9 @@ class TokenAnswer:
 
 def error_of(failure: Exception) -> OAuthError:
     """Return what a client may know of *failure*, which nothing here expected: whether another try makes sense."""
-    return TemporarilyUnavailable() if is_outage(failure) else ServerError()
+    # Also a conflict that outlived its retries: a row was deleted meanwhile, and the next request sees that.
+    is_passing = is_outage(failure) or is_conflict(failure)
+    return TemporarilyUnavailable() if is_passing else ServerError()
 
 
 @dataclass(frozen=True, slots=True)

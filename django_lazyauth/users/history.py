@@ -25,10 +25,13 @@ def note_password(user: AbstractBaseUser) -> None:
 
 
 def note_way(user: AbstractBaseUser, identity: ProviderIdentity, what: Literal["added", "deleted"]) -> None:
-    """Write, in the caller's transaction, that *user* connected or disconnected *identity*."""
+    """Write, in the caller's transaction, that *user* connected or disconnected *identity*.
+
+    It names the provider, and not the address there: the history of a user who is kept outlives an erasure.
+    """
     with translation.override(None):
         name = str(identity._meta.verbose_name)
-    _note(user, {what: {"name": name, "object": f"{identity.provider} {identity.email}".strip()}})
+    _note(user, {what: {"name": name, "object": identity.provider}})
 
 
 def _note(user: AbstractBaseUser, change: dict[str, dict[str, object]]) -> None:

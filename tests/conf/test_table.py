@@ -125,6 +125,7 @@ def test_a_path_that_leads_nowhere_is_refused(lazyauth, value):
         ({"ISUER": "x"}, 'LAZYAUTH["ISUER"] is not a setting.', 'Did you mean "ISSUER"?'),
         ({"code_lifetime": 1}, 'LAZYAUTH["code_lifetime"] is not', 'Did you mean "CODE_LIFETIME"?'),
         ({"REGISTRATION": "Lazy"}, '["REGISTRATION"] must be "immediate" or "lazy".', 'Did you mean "lazy"?'),
+        ({"PROFILE": "fapi"}, '["PROFILE"] must be "fapi2"', 'Did you mean "fapi2"?'),
         (
             {"UPSTREAM_SWAP": {"path": {}}},
             '["UPSTREAM_SWAP"] holds a name that is not one of its own.',

@@ -1,5 +1,7 @@
 """A pytest plugin: with ``LAZYAUTH_REQUIRE_SERVICES=1`` a test that needs a service may not be skipped.
 
+It needs one if its marker says so, or the reason of the skip, which begins with "service: no".
+
 On a developer's machine such a test is skipped when PostgreSQL, Redis or Chromium is missing. Where all of
 them should be there, a skip would hide that they are not: here it becomes a failure.
 """
@@ -13,6 +15,8 @@ import pytest
 
 #: Markers of tests that need something beside Python.
 MARKERS = ("services", "browser")
+#: In the reason of a skip, also of a test whose marker says only that it is slow.
+MISSING = "service: no "
 
 
 def required() -> bool:
@@ -22,7 +26,12 @@ def required() -> bool:
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.skipped and required() and _needs_service(item) and not hasattr(report, "wasxfail"):
+    if (
+        report.skipped
+        and required()
+        and (_needs_service(item) or MISSING in _reason(report))
+        and not hasattr(report, "wasxfail")
+    ):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} may not be skipped here: {_reason(report)}"
     return report

@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import RequestFactory
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.views import APIView
@@ -381,6 +382,40 @@ def test_many_sessions_that_end_at_once_are_told_by_the_subject_of_each_client(l
     assert many.end_many(list(found)) == 2
     told = LogoutDelivery.objects.values_list("session_id", "subject")
     assert {str(session_id): subject for session_id, subject in told} == found
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("endpoint", ["userinfo", "introspection"])
+def test_who_is_deleted_while_their_first_subject_is_written_is_no_failure_of_the_server(lazyauth, endpoint):
+    """The client is told to ask again, and then that the token is gone."""
+    client = client_at(HOSTS[0], "site")
+    lazyauth(ACCESS_TOKEN_FORMAT="opaque")
+    token = tokens_of(client)["access_token"]
+    lazyauth(ACCESS_TOKEN_FORMAT="opaque", SUBJECT_TYPE="opaque")
+    user, gone = get_user_model().objects.get(), []
+
+    def ask():
+        if endpoint == "userinfo":
+            return userinfo(token)
+        form = {"token": token, "client_id": client.client_id, "client_secret": CONFIDENTIAL_SECRET}
+        return post_form(make_browser(), "/introspect", form)
+
+    def delete_first(execute, sql, params, many, context):
+        if not gone and SubjectIdentifier._meta.db_table in sql:
+            gone.append(user.pk)
+            user.delete()
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(delete_first):
+        answer = ask()
+    assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+    assert gone
+    assert not SubjectIdentifier.objects.exists()
+    again = ask()
+    if endpoint == "userinfo":
+        assert again.status_code == 401
+    else:
+        assert again.json() == {"active": False}
 
 
 # -- before a switch -------------------------------------------------------------------------------------------

@@ -21,7 +21,12 @@ class Command(Terminal):
     example = "keep_subjects opaque --dry-run"
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("type", choices=("opaque", "pairwise"), help="the type to come")
+        parser.add_argument(
+            "after",
+            choices=("opaque", "pairwise"),
+            metavar="TYPE",
+            help="the type to come: opaque or pairwise",
+        )
         parser.add_argument(
             "--from",
             choices=("public", "opaque"),
@@ -37,7 +42,7 @@ class Command(Terminal):
     def handle(
         self,
         *,
-        type: str,  # noqa: A002 - argparse gives the argument the name that the help shows.
+        after: str,
         before: str | None,
         is_dry: bool,
         batch_size: int,
@@ -48,7 +53,7 @@ class Command(Terminal):
         try:
             kept = keep_subjects(
                 before or lazyauth_settings.subject_type,
-                type,
+                after,
                 batch_size=batch_size,
                 is_dry=is_dry,
                 watch=partial(progress.show, "people"),
