@@ -92,6 +92,6 @@ def test_a_session_ends_at_once_and_its_client_is_told_later(broker, lazyauth):
     )
     started = time.monotonic()
     with transaction.atomic():
-        logout_queue.note(uuid4(), client, subject="1")
+        logout_queue.note(uuid4(), client, user_pk=1)
     assert time.monotonic() - started < 0.5
     assert LogoutDelivery.objects.due().count() == 1

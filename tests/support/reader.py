@@ -33,7 +33,7 @@ _PARTS = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$|^(#+) ([^\n]*)$", re.DOTALL | 
 _PLACE = re.compile(r"(?:#|//|<!--) (at the end of )?([\w./-]*(?:\.\w+|Dockerfile))(?: -->)?")
 #: What is typed into a terminal of its own, because it stays or waits for somebody → what it prints when it is ready.
 _STAYS = {
-    r"manage\.py runserver": "Starting development server",
+    r"manage\.py runserver": "development server at",
     r"^gunicorn ": "Booting worker",
     r"^uvicorn ": "Application startup complete",
     r"^celery -A \w+ worker": r"\[queues\]",
