@@ -26,11 +26,20 @@ from django_lazyauth.models import (
 )
 from django_lazyauth.models.fields import uuid7
 from django_lazyauth.sessions import person
-from django_lazyauth.tokens import family
 from django_lazyauth.toolkit.models import get_application_model
 from django_lazyauth.upkeep import sign_in_log
 from django_lazyauth.upkeep.sweep import sweep
-from tests.support.journey import code_for, come_back, consent, get, make_browser, redeem, start, submit
+from tests.support.journey import (
+    code_for,
+    come_back,
+    consent,
+    get,
+    make_browser,
+    post_form,
+    redeem,
+    start,
+    submit,
+)
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
 
@@ -62,8 +71,7 @@ def reasons(operator, term="") -> list[str]:
 
 def test_the_overview_leads_to_the_person_and_from_there_to_the_end_of_their_sessions(operator, client_):
     """Spec 10: the question of 3 a.m. begins on the first page, and nothing is looked for twice."""
-    code = code_for(client_)
-    redeem(client_, code)
+    issued = redeem(client_, code_for(client_)).json()
     form = BeautifulSoup(operator.get("/admin/lazyauth/overview/").content, "html.parser").find(role="search")
     found = operator.get(form["action"], {form.input["name"]: ADA})
     assert cells(found, "outcome") == ["signed in"]
@@ -73,7 +81,12 @@ def test_the_overview_leads_to_the_person_and_from_there_to_the_end_of_their_ses
     [end] = [link["href"] for link in links if link["href"].endswith("/end_all_sessions/")]
     assert "1 session lives now" in operator.get(end).content.decode()
     operator.post(end, {"confirmed": "1", "reason": "ticket 7"})
-    assert not family.is_alive(row.pk)
+    refresh = {
+        "grant_type": "refresh_token",
+        "refresh_token": issued["refresh_token"],
+        "client_id": client_.client_id,
+    }
+    assert post_form(make_browser(), "/token", refresh).json()["error"] == "invalid_grant"
 
 
 def test_who_may_not_read_the_log_is_offered_no_search_in_it(client):
