@@ -40,6 +40,7 @@ from .password_forms import (
     SignInForm,
     blank_form,
     form_page,
+    person_key,
     steps_of,
     subject_of,
     user_of,
@@ -66,8 +67,8 @@ MAILS_PER_FLOW = 3
 # Guesses at a password. Open while the cache is down: sign-in must still work, and each guess costs a hash. A person
 # who is locked out by a stranger's guesses can use "change password", which needs only their mailbox.
 ACCOUNT_FAILURES = Throttle("password-account", 10, timedelta(minutes=15), fails_open=True)
-# All names and addresses of a person share one budget. A page that said so would tell strangers which names belong
-# together. So it says NOT_SIGNED_IN, which does not claim that the password is wrong.
+# All names and addresses of a person share one budget, and the account page takes from it too. A page that said so
+# would tell strangers which names belong together. So it says NOT_SIGNED_IN, which claims no wrong password.
 PERSON_FAILURES = Throttle("password-person", 10, timedelta(minutes=15), fails_open=True)
 FLOW_FAILURES = Throttle("password-flow", 10, timedelta(hours=1), fails_open=True)
 # Guesses at a code. Open while the cache is down: the sealed count of attempts still limits all but concurrent
@@ -207,8 +208,7 @@ class PasswordProvider(Provider):
             return self._refused(form, alert, login, Reason.RATE_LIMIT)
         identity, named = self._identity(subject_of(login) or ""), user_of(login)
         user = identity.user if identity else named
-        person = f"user:{user.pk}" if user else f"name:{account}"
-        if not PERSON_FAILURES.take(person):
+        if not PERSON_FAILURES.take(person := person_key(user, account)):
             make_password(form.cleaned_data["password"])
             _tell_receivers(request, login)
             return self._refused(form, NOT_SIGNED_IN, login, Reason.RATE_LIMIT)

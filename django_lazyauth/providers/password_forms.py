@@ -320,6 +320,11 @@ def user_of(login: str) -> AbstractBaseUser | None:
     return named if named is not None or len(found) != 1 else found[0]
 
 
+def person_key(user: AbstractBaseUser | None, name: str = "") -> str:
+    """Return what guesses at the password of *user* are counted by; by *name* where it means nobody."""
+    return f"user:{user.pk}" if user is not None else f"name:{name}"
+
+
 def why_refused(user: AbstractBaseUser | None) -> Reason:
     """Return why *user*, whom the typed name means, could not sign in."""
     return Reason.DEACTIVATED if user is not None and not user.is_active else Reason.WRONG_PASSWORD

@@ -514,6 +514,17 @@ MUTATIONS = (
         "An open browser is not enough to change a password.",
     ),
     Mutation(
+        "own-password-has-no-guesses-of-its-own",
+        "sign_in/own/password.py",
+        "    person = person_key(user)",
+        '    person = f"own:{user.pk}"',
+        (
+            "sessions/test_own_password.py"
+            "::test_guesses_on_the_account_page_and_where_people_sign_in_are_one_budget",
+        ),
+        "A person is guessed at ten times, wherever.",
+    ),
+    Mutation(
         "own-password-ends-sessions",
         "sign_in/own/password.py",
         "        ended = end.end_all_sessions(user)",

@@ -222,8 +222,8 @@ MUTATIONS = (
     Mutation(
         "guesses-at-a-person",
         PASSWORD,
-        "        if not PERSON_FAILURES.take(person):",
-        "        if False:",
+        "        if not PERSON_FAILURES.take(person := person_key(user, account)):",
+        "        if not (person := person_key(user, account)):",
         (PASSWORDS + "test_all_names_of_a_person_are_guessed_at_ten_times_together",),
         "A person is guessed at ten times, by whichever of their names.",
     ),

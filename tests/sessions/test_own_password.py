@@ -14,8 +14,9 @@ from django.db.models.signals import post_save
 from django.utils import translation
 
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity
+from django_lazyauth.providers.password import PERSON_FAILURES
 from django_lazyauth.sessions.browser import BEGAN_KEY
-from django_lazyauth.sign_in.own.password import GUESSES, _write
+from django_lazyauth.sign_in.own.password import _write
 from tests.sessions.conftest import signed_in_at
 from tests.sessions.test_account_page import PAGE, forged, opened, press_once, told
 from tests.support.journey import come_back, consent, get, make_browser, post, query_of, redeem, submit
@@ -199,13 +200,50 @@ def test_no_password_is_changed_without_its_line_in_the_history(person):
 def test_the_current_password_is_guessed_at_ten_times(person, ada):
     browser = signed_in(with_password(person), ago=timedelta(hours=1))
     page = press_once(browser, opened(browser), "password")
-    for _ in range(GUESSES.limit):
+    for _ in range(PERSON_FAILURES.limit):
         page = fill(browser, page, current="wrong", password=NEW)
         assert "not your current password" in soup_of(page).main.get_text()
     page = fill(browser, page, current=OLD, password=NEW)
     assert re.search(r"Too many attempts\. Try again in \d+ minute", soup_of(page).main.get_text())
     assert can_sign_in(person, OLD)
     assert ada.is_alive()
+
+
+def guess_on_the_account_page(person, password):
+    browser = signed_in(person, ago=timedelta(hours=1))
+    page = press_once(browser, opened(browser), "password")
+    return fill(browser, page, current=password, password=NEW)
+
+
+def guess_where_people_sign_in(person, client_, password):
+    browser = make_browser()
+    page = submit(browser, ask(browser, client_), provider="local")
+    page = get(browser, page.headers["Location"])
+    return fill(browser, page, email=person.get_username(), password=password)
+
+
+def test_guesses_on_the_account_page_and_where_people_sign_in_are_one_budget(person, client_):
+    """Threat model: one person, one budget. After it the right password is tried at neither place."""
+    with_password(person)
+    for turn in range(PERSON_FAILURES.limit):
+        if turn % 2:
+            guess_on_the_account_page(person, "wrong")
+        else:
+            guess_where_people_sign_in(person, client_, "wrong")
+    locked = guess_on_the_account_page(person, OLD)
+    assert "Too many attempts" in soup_of(locked).main.get_text()
+    refused = guess_where_people_sign_in(person, client_, OLD)
+    assert "That did not work" in soup_of(refused).main.get_text()
+    assert can_sign_in(person, OLD)
+
+
+def test_the_right_password_on_the_account_page_uses_nothing_up(person, client_):
+    with_password(person)
+    for _ in range(PERSON_FAILURES.limit - 1):
+        guess_where_people_sign_in(person, client_, "wrong")
+    for password in (OLD, NEW):
+        guess_on_the_account_page(get_user_model().objects.get(pk=person.pk), password)
+    assert guess_where_people_sign_in(person, client_, NEW).status_code == 303
 
 
 def test_each_rule_that_is_not_met_is_a_message_of_its_own(person):

@@ -9,7 +9,6 @@ Not here: a change that a mailed code confirms (:mod:`django_lazyauth.providers.
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from typing import Literal
 
 from django.contrib.auth import get_user_model, update_session_auth_hash
@@ -22,18 +21,15 @@ from django.views.decorators.debug import sensitive_variables
 
 from django_lazyauth.errors import LazyAuthError, ProviderUnavailable
 from django_lazyauth.kit.retry import retries_on_conflict
-from django_lazyauth.kit.throttle import Throttle
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity
-from django_lazyauth.providers.password import PasswordProvider
+from django_lazyauth.providers.password import PERSON_FAILURES, PasswordProvider
+from django_lazyauth.providers.password_forms import person_key
 from django_lazyauth.providers.password_mails import AddressRefused, send_mail
 from django_lazyauth.providers.registry import configured_providers
 from django_lazyauth.sessions import end
 from django_lazyauth.users import history
 
 logger = logging.getLogger(__name__)
-
-#: Guesses at the current password in an open browser. Open while the cache is down: each guess costs a hash.
-GUESSES = Throttle("own-password", 10, timedelta(minutes=15), fails_open=True)
 
 
 class ChangedMeanwhile(LazyAuthError):
@@ -51,11 +47,12 @@ def has_one(user: AbstractBaseUser) -> bool:
 
 @sensitive_variables("typed")
 def check(request: HttpRequest, user: AbstractBaseUser, typed: str) -> Literal["right", "wrong", "locked"]:
-    """Compare *typed* with the password of *user*, ten times within a quarter of an hour."""
-    if not GUESSES.take(str(user.pk)):
+    """Compare *typed* with the password of *user*. Wrong ones count together with those of signing in."""
+    person = person_key(user)
+    if not PERSON_FAILURES.take(person):
         return "locked"
     if user.check_password(typed):
-        GUESSES.give_back(str(user.pk))
+        PERSON_FAILURES.give_back(person)
         return "right"
     # What a host hangs on failures counts these, too.
     user_login_failed.send(sender=__name__, credentials={"username": user.get_username()}, request=request)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
+from django_lazyauth.providers.password import PERSON_FAILURES
 from django_lazyauth.providers.password_forms import SCRIPT, OwnPasswordForm
 from django_lazyauth.sign_in import identities
 from django_lazyauth.sign_in.own import password
@@ -46,7 +47,7 @@ def _is_right(request: HttpRequest, user: AbstractBaseUser, form: OwnPasswordFor
         case "right":
             return True
         case "locked":
-            minutes = math.ceil(password.GUESSES.seconds_left() / 60)
+            minutes = math.ceil(PERSON_FAILURES.seconds_left() / 60)
             words = ngettext(
                 "Too many attempts. Try again in %(minutes)d minute.",
                 "Too many attempts. Try again in %(minutes)d minutes.",
