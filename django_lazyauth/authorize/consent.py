@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable
 from typing import Any, Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
 
 from django_lazyauth.errors import SealBroken
 from django_lazyauth.models import Consent, DeferredRegistration, GrantKind, PendingAuthorization
-from django_lazyauth.models.consent import resources_key
+from django_lazyauth.openid.resource_indicators import with_root_slash
 from django_lazyauth.sign_in import deferred
 from django_lazyauth.sign_in.leg import SignInEnded
 from django_lazyauth.tokens.writes import Upsert, Writes
@@ -26,6 +29,14 @@ def deferred_account(pending: PendingAuthorization) -> str:
     except (SealBroken, DeferredRegistration.DoesNotExist):
         raise SignInEnded from None
     return identity.email or identity.name or identity.subject
+
+
+def resources_key(resources: Iterable[str]) -> str:
+    """Return the digest of a set of resource indicators. Order, repetition and the slash of an empty path do not count.
+
+    Libraries that parse a URL and write it down again add that slash. The person is not asked again for it.
+    """
+    return hashlib.sha256(json.dumps(sorted(set(map(with_root_slash, resources)))).encode()).hexdigest()
 
 
 # -- consent and code ----------------------------------------------------------------------------------------

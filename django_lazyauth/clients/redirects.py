@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from django_lazyauth.conf import lazyauth_settings
+from django_lazyauth.conf import DANGEROUS_SCHEMES, lazyauth_settings
 from django_lazyauth.toolkit.scopes import extra_schemes
 
 #: http on the loopback interface. The client chooses the port at run time (RFC 8252 §7.3).
@@ -20,10 +20,6 @@ URI_CHARACTERS = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+\Z")
 #: A host that every parser reads alike (RFC 3986 §3.2): no userinfo, nothing encoded.
 AUTHORITY = re.compile(r"https://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:[/?].*)?\Z")
 DEFAULT_PORTS = {"https": 443, "http": 80}
-#: Schemes that run or read something in the browser instead of going to an app.
-DANGEROUS_SCHEMES = frozenset(
-    {"about", "blob", "data", "file", "filesystem", "ftp", "http", "javascript", "vbscript", "ws", "wss"}
-)
 
 
 def is_safe_redirect_uri(uri: str, *, extra_schemes: Iterable[str] = ()) -> bool:

@@ -4,6 +4,7 @@
 (:mod:`django_lazyauth.checks`) and ``docs/settings.md`` come from the same rows.
 """
 
+from .app_schemes import DANGEROUS_SCHEMES
 from .delegation import ExchangePolicy, IdJagAudience
 from .development import is_development, prints_mail
 from .hierarchy import with_contained
@@ -24,6 +25,7 @@ from .setting import Refused, raw_settings
 from .table import ROWS, RegistrationMode, RegistrationPolicy, Runner, lazyauth_settings
 
 __all__ = [
+    "DANGEROUS_SCHEMES",
     "LOOPBACK_HOSTS",
     "OF_THE_SIGN_IN",
     "ROWS",

@@ -16,12 +16,10 @@ from .setting import Kind, Refused
 #: Scope → the scopes that it contains.
 Hierarchy = Mapping[str, tuple[str, ...]]
 
-#: One scope (RFC 6749 §3.3).
-SCOPE_PATTERN = r"[\x21\x23-\x5b\x5d-\x7e]+"
-
 
 def scope(value: Any) -> str:
-    return kinds.text(value, pattern=SCOPE_PATTERN)
+    """Return one scope (RFC 6749 §3.3)."""
+    return kinds.text(value, pattern=r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
 _PAIRS = kinds.pairs(

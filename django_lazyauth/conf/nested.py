@@ -111,7 +111,7 @@ class Chain(Table):
         kinds.optional(_NAME), "The client id whose authorizations go through the chain.", default=None
     )
     scope: str | None = row(
-        kinds.optional(_NAME),
+        kinds.optional(Kind("a scope", scope)),
         "The scope that leads through the chain when a client asks for it.",
         default=None,
     )

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from django.utils.translation import gettext_lazy
 
 from . import kinds
+from .hierarchy import scope
 from .nested import Table, from_dict, row
 from .setting import Kind, Refused, Setting
 
@@ -133,8 +134,10 @@ def _scope(value: Any) -> ScopeSettings:
     return _scope_of_dict(value) if kinds.is_a(value, Mapping) else ScopeSettings(kinds.shown_text(value))
 
 
-_SCOPES = kinds.pairs("a dict of scopes to texts, or to dicts", _scope)
-_STANDARD = {scope: _scope(text) for scope, text in STANDARD_SCOPES.items()}
+_SCOPES = kinds.pairs(
+    "a dict of scopes without blanks (RFC 6749 §3.3) to texts, or to dicts", _scope, key=scope
+)
+_STANDARD = {name: _scope(text) for name, text in STANDARD_SCOPES.items()}
 
 
 class PageSettings:

@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any, Literal, get_args
 
 from . import issuer, kinds, nested
+from .app_schemes import APP_SCHEMES, SCHEMES
 from .delegation import DelegationRows
-from .hierarchy import SCOPE_PATTERN
+from .hierarchy import scope
 from .kinds import choice, duration, integer
 from .nested import Chain, DpopSettings, ResourceServerSettings, SwapSettings, from_dict, tables
 from .pages import PageSettings
@@ -21,23 +22,6 @@ Runner = Literal["threads", "celery"]
 UnverifiedEmail = Literal["refuse", "placeholder"]
 RegistrationPolicy = Literal["open", "token", "closed"]
 AccessTokenFormat = Literal["jwt", "opaque"]
-
-#: Apps that MCP servers know as clients, by the scheme that opens them.
-APP_SCHEMES = [
-    "antigravity",
-    "claude",
-    "cursor",
-    "goose",
-    "kiro",
-    "raycast",
-    "trae",
-    "vscode",
-    "vscode-insiders",
-    "vscodium",
-    "warp",
-    "windsurf",
-    "zed",
-]
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 #: No setting may last longer: a date beyond it says that somebody mistook the unit.
@@ -97,7 +81,7 @@ class LazyAuthSettings(PageSettings, ScopeRows, ProfileRows, DelegationRows):
         check_id="lazyauth.E004",
     )
     default_client_scopes = Setting(
-        kinds.items("a list of scopes", lambda value: kinds.text(value, pattern=SCOPE_PATTERN)),
+        kinds.items("a list of scopes", scope),
         "Scopes of a request that names none (RFC 6749 §3.3).",
         default=["openid", "profile", "email"],
     )
@@ -232,9 +216,7 @@ class LazyAuthSettings(PageSettings, ScopeRows, ProfileRows, DelegationRows):
         fapi2=Strict(False, lambda value: value is False, "False"),
     )
     app_schemes = Setting(
-        kinds.items(
-            "a list of URI schemes", lambda value: kinds.text(value, pattern=r"[a-z][a-z0-9+.-]{0,63}")
-        ),
+        SCHEMES,
         "Schemes of apps that redirect URIs may have without reverse-DNS form, unless a client calls itself `web`. The "
         "default are those of well-known MCP clients. A list replaces it. django-oauth-toolkit's "
         "`ALLOWED_REDIRECT_URI_SCHEMES` are allowed too.",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
 
 from django.conf import settings
@@ -12,11 +10,6 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from .fields import client_key
-
-
-def resources_key(resources: Iterable[str]) -> str:
-    """Return the digest of a set of resource indicators. Order and repetition do not matter."""
-    return hashlib.sha256(json.dumps(sorted(set(resources))).encode()).hexdigest()
 
 
 class Consent(models.Model):

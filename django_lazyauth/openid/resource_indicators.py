@@ -48,7 +48,13 @@ def same_resource(one: str, other: str) -> bool:
 
     Libraries that parse a URL and write it down again add that slash.
     """
-    return _without_root_slash(one) == _without_root_slash(other)
+    return with_root_slash(one) == with_root_slash(other)
+
+
+def with_root_slash(indicator: str) -> str:
+    """Return *indicator* in the form in which two are compared: an empty path without a query is ``/``."""
+    _scheme, separator, rest = indicator.partition("://")
+    return f"{indicator}/" if separator and not set(rest) & {"/", "?"} else indicator
 
 
 def named_of(asked: Iterable[str], allowed: Sequence[str]) -> tuple[str, ...] | None:
@@ -71,11 +77,6 @@ def lies_below(uri: str, resource: str) -> bool:
     if here is None or there is None or here[0] != there[0]:
         return False
     return f"{here[1].rstrip('/')}/".startswith(f"{there[1].rstrip('/')}/")
-
-
-def _without_root_slash(indicator: str) -> str:
-    scheme, separator, rest = indicator.partition("://")
-    return f"{scheme}{separator}{rest[:-1]}" if separator and rest.find("/") == len(rest) - 1 else indicator
 
 
 #: Scheme, host and port, in the form in which they are compared.

@@ -96,7 +96,7 @@ def introspect_view(request: HttpRequest) -> HttpResponse:
     return _render(answer_introspection_request(request))
 
 
-@json_endpoint("GET", "POST")
+@json_endpoint("GET", "HEAD", "POST")
 def userinfo_view(request: HttpRequest) -> HttpResponse:
     """OpenID Connect Core §5.3. Scripts of any origin may read the answer, because they need the token to get it."""
     return _render(answer_userinfo_request(request))

@@ -28,7 +28,9 @@ from django.views.decorators.csrf import csrf_exempt
 
 from django_lazyauth.clients.redirects import AuthorizationResponse, host_of
 from django_lazyauth.errors import InvalidGrant, InvalidRequest, OAuthError, TemporarilyUnavailable
+from django_lazyauth.grants.contract import error_of
 from django_lazyauth.kit.http import outside_transactions
+from django_lazyauth.kit.log import log_failure
 
 from .design.brand import brand_of_site, logo_origin
 from .design.language import speaking
@@ -146,9 +148,23 @@ def _answer(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> Http
         words = _(error.description) if error.description else flow_is_gone()
         return _show_raised(request, error, words)
     except TemporarilyUnavailable as error:
-        response = _show_raised(request, error, _(error.description), kind=ErrorKind.LATER, status=503)
-        response.headers["Retry-After"] = str(RETRY_AFTER_UNAVAILABLE)
-        return response
+        return _show_unavailable(request, error)
+    except Exception as error:
+        told = error_of(error)
+        if not isinstance(told, TemporarilyUnavailable):
+            raise
+        log_failure(logger, "a page failed", error)
+        return _show_unavailable(request, told, is_bare=True)
+
+
+def _show_unavailable(
+    request: HttpRequest, error: TemporarilyUnavailable, *, is_bare: bool = False
+) -> HttpResponse:
+    # gettext("") is the header of the catalogue.
+    words = _(error.description) if error.description else _("This site cannot answer at the moment.")
+    response = _show_raised(request, error, words, kind=ErrorKind.LATER, status=503, is_bare=is_bare)
+    response.headers["Retry-After"] = str(RETRY_AFTER_UNAVAILABLE)
+    return response
 
 
 def _show_raised(request: HttpRequest, error: OAuthError, message: str, **how: Any) -> HttpResponse:
@@ -182,16 +198,20 @@ def show(
     ui_locales: str = "",
     kind: type[HttpResponse] = HttpResponse,
     script: str = "",
+    is_bare: bool = False,
 ) -> HttpResponse:
     """Return the rendered page, in the language that :func:`speaking` chooses.
 
     Args:
+        is_bare: Without context processors, because those of a host may ask the database that is away.
         script: Path below ``STATIC_URL`` of a script. The page may run this one and no other.
     """
     source = static(script) if script else ""
     with speaking(request, ui_locales):
         rendered = render_to_string(
-            template, {"brand": brand_of_site(), "script": source, **context}, request
+            template,
+            {"brand": brand_of_site(), "script": source, **context},
+            None if is_bare else request,
         )
         response = kind(rendered, status=status)
         response.headers["Content-Language"] = translation.get_language() or "en"
@@ -213,6 +233,7 @@ def show_error(
     way_on: tuple[str, str] | None = None,
     code: str = "",
     detail: str = "",
+    is_bare: bool = False,
 ) -> HttpResponse:
     """Return a page for the person where no client can be told. Its reference is in the log, too.
 
@@ -222,6 +243,7 @@ def show_error(
         way_on: Address of this site and text of a link, instead of what the kind says is next.
         code: The error's code, for the log.
         detail: What only the operator may read of it.
+        is_bare: See :func:`show`.
     """
     reference, at = secrets.token_hex(4).upper(), timezone.now()
     _log_error(kind, reference=reference, status=status, error=code, detail=detail)
@@ -238,7 +260,7 @@ def show_error(
         "reference": reference,
         "at": at,
     }
-    return show(request, "django_lazyauth/error.html", context, status=status)
+    return show(request, "django_lazyauth/error.html", context, status=status, is_bare=is_bare)
 
 
 def show_unservable(request: HttpRequest, technical: str, *, code: str) -> HttpResponse:

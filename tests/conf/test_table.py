@@ -195,3 +195,30 @@ def test_a_site_that_names_no_resource_server_takes_its_own_tokens(lazyauth, iss
 
 def test_resource_servers_accept_the_algorithms_of_providers():
     assert set(ALGORITHMS) < set(provider_kinds.ALGORITHMS)
+
+
+@pytest.mark.parametrize("name", ["mail read", " mail", "mail\t", "", 'ma"il', "ma\\il", "mäil", 7])
+@pytest.mark.parametrize(
+    "values",
+    [
+        lambda name: {"SCOPES": {name: "Read"}},
+        lambda name: {"DEFAULT_CLIENT_SCOPES": [name]},
+        lambda name: {"CHAINS": [{"scope": name, "providers": ["demo"]}]},
+        lambda name: {"SCOPE_HIERARCHY": {name: ["openid"]}},
+    ],
+    ids=["SCOPES", "DEFAULT_CLIENT_SCOPES", "CHAINS", "SCOPE_HIERARCHY"],
+)
+def test_what_no_request_could_name_is_no_scope(lazyauth, values, name):
+    """RFC 6749 §3.3: a blank separates two scopes, so one with a blank in it could never be asked for."""
+    lazyauth(**values(name))
+    assert [message.id for message in messages()] == ["lazyauth.E003"]
+
+
+@pytest.mark.parametrize(
+    "scheme", ["javascript", "data", "file", "http", "https", "blob", "about", "ws", "ftp", "vbscript"]
+)
+def test_a_scheme_that_opens_no_app_is_none_of_an_app(lazyauth, scheme):
+    """RFC 9700 §2.1: such a redirect URI runs or reads something in the browser."""
+    lazyauth(APP_SCHEMES=["cursor", scheme])
+    (message,) = messages()
+    assert (message.id, message.hint) == ("lazyauth.E003", f'"{scheme}" opens no app.')

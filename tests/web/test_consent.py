@@ -553,6 +553,18 @@ def test_what_was_allowed_is_not_asked_again(db, source):
         assert set(granted.split()) == set(scope.split())
 
 
+@pytest.mark.parametrize(("allowed", "asked"), [("", "/"), ("/", "")])
+def test_the_slash_of_an_empty_path_is_not_asked_about(client_, allowed, asked):
+    """RFC 3986 §6.2.3: of ``https://host`` and ``https://host/`` only; a deeper path is another resource."""
+    ada = signed_in(make_user())
+    allow(ada, client_, resource=f"https://api.example{allowed}")
+    assert "code" in answer_to(client_, ask(ada, client_, resource=f"https://api.example{asked}"))
+    for path in ("/mail", "//", "?a", "/?a"):
+        assert is_consent_page(ask(ada, client_, resource=f"https://api.example{path}")), path
+    allow(ada, client_, resource="https://api.example/mail")
+    assert is_consent_page(ask(ada, client_, resource="https://api.example/mail/"))
+
+
 def test_what_another_person_client_or_resource_was_allowed_is_asked(client_):
     """Spec 1, I8."""
     ada = signed_in(make_user("ada"))

@@ -214,6 +214,26 @@ def test_every_endpoint_answers_a_preflight_before_anybody_is_known(path):
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
+@pytest.mark.parametrize("path", ["/authorize", "/account/sessions", "/device", "/logout", *SHARED, *OWN])
+def test_head_is_served_where_get_is(lazyauth, path):
+    """RFC 9110 §9.3.2."""
+    lazyauth(DEVICE_FLOW=True)
+    answer = make_browser().options(path, secure=True)
+    named = (answer.headers.get("Allow") or answer.headers["Access-Control-Allow-Methods"]).split(", ")
+    assert ("GET" in named) == ("HEAD" in named)
+
+
+def test_head_at_userinfo_answers_as_get_without_a_body(client_):
+    """RFC 9110 §9.3.2."""
+    token = redeem(client_, code_for(client_)).json()["access_token"]
+    headers = {"authorization": f"Bearer {token}"}
+    served = get(make_browser(), "/userinfo", headers=headers)
+    asked = make_browser().head("/userinfo", secure=True, headers=headers)
+    assert (asked.status_code, asked.content, asked.headers["Content-Type"]) == (200, b"", "application/json")
+    assert served.status_code == 200
+    assert make_browser().head("/userinfo", secure=True).status_code == 401
+
+
 @pytest.mark.parametrize("path", SHARED)
 def test_scripts_may_read_that_a_method_is_not_taken(path):
     """RFC 9110 §15.5.6."""
@@ -293,7 +313,7 @@ def test_i13_a_report_of_a_page_that_failed_shows_nothing_that_was_typed(browser
     lazyauth(PROVIDERS={"local": {"type": "password"}, "demo": settings.LAZYAUTH["PROVIDERS"]["demo"]})
     page = get(browser, start(browser, client_, provider="local").headers["Location"])
     _action, fields = form_of(page)
-    with reported() as reports, injected(Fault(3)):
+    with reported() as reports, injected(Fault(3, error=RuntimeError)):
         answer = submit(browser, page, email="ada@people.example", password="seven-quiet-otters")
     assert answer.status_code == 500
     assert reports

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
-from django.views.decorators.http import require_safe
 
 from django_lazyauth.models import ClientLogo
 from django_lazyauth.toolkit import clients
+from django_lazyauth.web.json_endpoint import json_endpoint
 
 #: Seconds that browsers keep a logo. Another picture has another address.
 MAX_AGE: Final = 365 * 24 * 3600
@@ -26,8 +25,7 @@ def logo_url(client: Any) -> str:
     return reverse("lazyauth:client-logo", args=[registration.pk, registration.logo_digest[:VERSION_LENGTH]])
 
 
-@login_not_required
-@require_safe
+@json_endpoint("GET", "HEAD", readers_of=None)
 def client_logo_view(request: HttpRequest, key: str, version: str) -> HttpResponse:
     """Return the picture of that version, the same for everybody, as long as an operator stands for the client."""
     logo = (
