@@ -110,8 +110,7 @@ def end_on_client_deletion(sender: Any, instance: Any, **kwargs: Any) -> None:
 
     def end() -> None:
         flows.end_flows(flows.of_clients([pk]))
-        now = timezone.now()
-        live.update(revoked=now, updated=now)
+        _revoke(live)
         leave.delete_of_client(pk)
 
     def is_open() -> bool:
@@ -136,6 +135,19 @@ def end_on_client_deletion(sender: Any, instance: Any, **kwargs: Any) -> None:
             *(_written_there(model).filter(client_id=pk) for model in ours),
         ],
     )
+
+
+def _revoke(live: QuerySet[Any]) -> None:
+    """Revoke *live* and, at once, what those who were refreshing got instead.
+
+    The UPDATE waits for them, and does not see their new tokens. Whoever refreshes again and again has used the next
+    one before a whole attempt is over, and would win each of them.
+    """
+    for _ in range(ATTEMPTS):
+        now = timezone.now()
+        live.update(revoked=now, updated=now)
+        if not live.exists():
+            return
 
 
 def _delete_exchanged(client_pk: Any) -> None:

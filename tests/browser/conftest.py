@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
+import tests.support.patience  # noqa: F401 - see there
 from example_project.servers import Stage
 
 from . import chromium as engine

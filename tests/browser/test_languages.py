@@ -34,7 +34,7 @@ def test_ui_locales_asks_for_german_on_the_password_pages_and_in_the_mail(site: 
     person.press("Weiter mit E-Mail und Passwort")
     person.fill(email=address, password="not-this-one")
     person.press("Anmelden")
-    assert "gehören nicht zusammen" in person.page.get_by_role("alert").inner_text()
+    assert "Prüfen Sie Name und Passwort" in person.page.get_by_role("alert").inner_text()
     person.follow("Registrieren")
     assert "Das Passwort muss mindestens 8 Zeichen enthalten." in person.text
     person.fill(email=address, password="seven-quiet-otters")

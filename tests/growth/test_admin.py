@@ -23,6 +23,7 @@ from django_lazyauth.models import (
     LogoutDelivery,
     Overview,
     ProviderKeySet,
+    SubjectIdentifier,
 )
 from django_lazyauth.sessions import ending_job
 from django_lazyauth.toolkit.models import (
@@ -76,6 +77,7 @@ def _site(large_site, django_db_blocker):
                 "provider": "'sso:corp-' || n || '.example'",
                 "issuer": "'https://corp.example'",
             },
+            SubjectIdentifier: {"id": key, "user_id": key, "sector": "''", "subject": "'sub-' || n"},
             get_grant_model(): {
                 "id": key,
                 "user_id": key,

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import tests.support.patience  # noqa: F401 - see there
 from tests.support.migrated import BUILD
 from tests.support.reader import ROOT, Reader, wait_for
 from tests.support.two_sites import free_port

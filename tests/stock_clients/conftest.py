@@ -13,6 +13,7 @@ import httpx
 import pytest
 from bs4 import BeautifulSoup
 
+import tests.support.patience  # noqa: F401 - see there
 from tests.support.journey import query_of
 
 from . import node as node_module

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+import tests.support.patience  # noqa: F401 - see there
+
 from .software import NAME, SOFTWARE, Running
 
 
