@@ -23,7 +23,7 @@ from django_lazyauth.tokens.binding import confirmation, token_type
 from django_lazyauth.tokens.host.claims import IssuedFor, added_claims
 from django_lazyauth.toolkit.client_policies import introspection_algorithm
 from django_lazyauth.toolkit.clients import Client
-from django_lazyauth.users.subjects import subject_for, subject_of
+from django_lazyauth.users.subjects import NoSuchUser, subject_in, subject_of
 
 from .checks import is_meant_for
 from .contract import TokenAnswer, read_form
@@ -45,11 +45,14 @@ def answer_introspection_request(http_request: HttpRequest) -> TokenAnswer:
             raise InvalidClient
     except OAuthError as error:
         return TokenAnswer.of_error(error)
-    if bearer is not None:
-        may_know = is_meant_for(client, bearer)
-        described = {**_access_token(bearer), **authentication.claims()} if may_know else INACTIVE
-    else:
-        described = _refresh_token(token, client)
+    try:
+        if bearer is not None:
+            may_know = is_meant_for(client, bearer)
+            described = {**_access_token(bearer), **authentication.claims()} if may_know else INACTIVE
+        else:
+            described = _refresh_token(token, client)
+    except NoSuchUser:
+        described = INACTIVE
     return (
         _signed(described, client) if _wants_signature(http_request) else TokenAnswer(json.dumps(described))
     )
@@ -121,5 +124,5 @@ def _refresh_token(token: str, client: Client) -> dict[str, Any]:
         "active": True,
         "client_id": client.client_id,
         "iss": lazyauth_settings.issuer,
-        "sub": subject_for(row.user, client),
+        "sub": subject_in(row.token_family, row.user, client),
     }

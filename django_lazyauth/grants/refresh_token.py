@@ -26,7 +26,7 @@ from django_lazyauth.tokens.kept_answer import KeptAnswer, Used, find_kept, keep
 from django_lazyauth.tokens.writes import Insert, Step
 from django_lazyauth.toolkit import client_methods, clients
 from django_lazyauth.toolkit.scopes import OFFLINE_ACCESS, narrow, requested_scopes
-from django_lazyauth.users.subjects import subject_for
+from django_lazyauth.users.subjects import subject_in
 
 from .checks import authenticated_client, chosen_resources
 from .contract import Form, Outcome, Prepared, TokenAnswer
@@ -59,7 +59,7 @@ def refresh_token(form: Form, prepared: Prepared) -> Outcome:
     grantee = Grantee(
         client=client,
         user=row.user,
-        subject=subject_for(row.user, client),
+        subject=subject_in(row.token_family, row.user, client),
         scopes=scopes,
         resources=chosen_resources(form, granted.resources),
         granted_resources=granted.resources,

@@ -21,7 +21,7 @@ from django_lazyauth.tokens.bearer import Bearer, load_presented
 from django_lazyauth.tokens.host.claims import IssuedFor, added_claims
 from django_lazyauth.tokens.id import has_verified_email, user_claims
 from django_lazyauth.toolkit.client_policies import userinfo_algorithm
-from django_lazyauth.users.subjects import subject_of
+from django_lazyauth.users.subjects import NoSuchUser, subject_of
 
 from .contract import TokenAnswer
 
@@ -47,10 +47,14 @@ def answer_userinfo_request(http_request: HttpRequest) -> TokenAnswer:
     if "openid" not in bearer.scopes:
         # The token is valid. If it were called invalid, clients would throw it away (RFC 6750 §3.1).
         return refused(HTTPStatus.FORBIDDEN, "insufficient_scope", scope="openid")
+    try:
+        subject = subject_of(bearer)
+    except NoSuchUser:
+        return refused(HTTPStatus.UNAUTHORIZED, "invalid_token")
     is_verified = "email" in bearer.scopes and has_verified_email(bearer.user)
     claims = {
         **_claims_of_the_host(bearer),
-        **user_claims(bearer.user, bearer.scopes, subject=subject_of(bearer), email_verified=is_verified),
+        **user_claims(bearer.user, bearer.scopes, subject=subject, email_verified=is_verified),
     }
     return _answer(claims, bearer).with_headers(nonce_headers(presented.proof))
 

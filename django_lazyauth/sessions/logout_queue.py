@@ -25,7 +25,7 @@ from django_lazyauth.kit.background import Threads, run_guarded, send_task, star
 from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import DeliveryState, LogoutDelivery
 from django_lazyauth.toolkit import clients
-from django_lazyauth.users.subjects import last_subjects
+from django_lazyauth.users.subjects import told_subjects
 
 from . import backchannel
 
@@ -49,7 +49,7 @@ def note(session_id: UUID, client: clients.Client, *, user_pk: Any) -> None:
     if not clients.backchannel_logout_uri(client):
         return
     using = router.db_for_write(LogoutDelivery)
-    subject = last_subjects([(user_pk, client)])[user_pk, client.pk]
+    subject = told_subjects({session_id: (user_pk, client)})[session_id]
     row = LogoutDelivery(session_id=session_id, client=client, subject=subject, next_attempt_at=Now())
     LogoutDelivery.objects.bulk_create([row], ignore_conflicts=True)
     transaction.on_commit(lambda: send(str(session_id)), using=using, robust=True)

@@ -23,7 +23,7 @@ from django_lazyauth.models import LogoutDelivery, PendingAuthorization, SealedS
 from django_lazyauth.tokens import binding, family
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.models import get_access_token_model, get_refresh_token_model
-from django_lazyauth.users.subjects import last_subjects
+from django_lazyauth.users.subjects import told_subjects
 from django_lazyauth.vault import leave
 
 from . import logout_queue
@@ -105,19 +105,16 @@ def _note(ended: dict[UUID, tuple[Any, Any]], using: str) -> None:
         for row in named.select_related(clients.REGISTRATION)
         if clients.backchannel_logout_uri(row)
     }
-    told = [
-        (user, listening[application]) for application, user in ended.values() if application in listening
-    ]
-    subjects = last_subjects(told)
-    rows = [
-        LogoutDelivery(
-            session_id=session_id,
-            client_id=application,
-            subject=subjects[user, application],
-            next_attempt_at=Now(),
-        )
+    told = {
+        session_id: (user, listening[application])
         for session_id, (application, user) in ended.items()
         if application in listening
+    }
+    rows = [
+        LogoutDelivery(
+            session_id=session_id, client=told[session_id][1], subject=subject, next_attempt_at=Now()
+        )
+        for session_id, subject in told_subjects(told).items()
     ]
     if rows:
         LogoutDelivery.objects.using(using).bulk_create(rows, ignore_conflicts=True)

@@ -240,15 +240,18 @@ def _as_handed_on(bearer: Bearer, authentication: Authentication) -> tuple[Beare
     return replace(bearer, act=facts.act, noted_session=facts.session_id), authentication
 
 
-def first_client_of(row: AccessToken) -> clients.Client | None:
-    """Return the client whose token *row* was exchanged for (RFC 8693); ``None`` where it was not. Two queries."""
+def first_session_of(row: AccessToken) -> tuple[UUID, clients.Client] | None:
+    """Return the session whose token *row* was exchanged for (RFC 8693), and its client; ``None`` where it was not.
+
+    Two queries.
+    """
     using = router.db_for_write(TokenFacts)
     facts = TokenFacts.objects.using(using).filter(token_checksum=row.token_checksum, act__isnull=False)
     session_id = facts.values_list("session_id", flat=True).first()
     model = get_refresh_token_model()
     members = model.objects.using(using).filter(token_family=session_id, token_family__isnull=False)
-    member = members.select_related("application").first()
-    return member and member.application
+    member = members.select_related(f"application__{clients.REGISTRATION}").first()
+    return member and (member.token_family, member.application)
 
 
 @sensitive_variables()

@@ -62,6 +62,11 @@ def is_alive(family: UUID) -> bool:
     return bool(refresh.filter(revoked__isnull=True).exists() or access.exists())
 
 
+def exists(family: UUID, user_pk: Any) -> bool:
+    """Say whether *family* is one of this user, alive or not."""
+    return bool(_refresh_tokens(family).filter(user_id=user_pk).exists())
+
+
 def _refresh_tokens(family: UUID) -> Any:
     """Return the rows of *family*, from where they are written: a replica may be behind."""
     model = get_refresh_token_model()

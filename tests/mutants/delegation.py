@@ -147,7 +147,7 @@ MUTATIONS = (
     Mutation(
         "subject-stays-in-an-exchange",
         "users/subjects.py",
-        "        client = first_client_of(bearer.access_token) or client",
+        "        session_id, client = first_session_of(bearer.access_token) or (session_id, client)",
         "        pass",
         ("users/test_subjects.py::test_one_client_sees_one_subject_wherever_there_is_one",),
         "A token that was handed on keeps its subject.",

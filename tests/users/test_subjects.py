@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from io import StringIO
 from urllib.parse import urlencode
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models import F
 from django.test import RequestFactory
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.views import APIView
 
-from django_lazyauth.models import LogoutDelivery, SubjectIdentifier
+from django_lazyauth.models import LogoutDelivery, PendingAuthorization, SubjectIdentifier
+from django_lazyauth.models.fields import uuid7
 from django_lazyauth.resource_server.authentication import AccessTokenAuthentication
-from django_lazyauth.sessions import logout_queue, many
+from django_lazyauth.sessions import end, logout_queue, many
 from django_lazyauth.sessions.person import erase_person, export_person
-from django_lazyauth.toolkit.models import get_application_model
+from django_lazyauth.toolkit.models import get_application_model, get_refresh_token_model
 from django_lazyauth.users import subjects
 from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.delegation.test_issue_id_jag import ID_JAG, ID_TOKEN, MCP, THERE
@@ -321,7 +325,8 @@ def test_the_primary_key_costs_nothing_and_a_known_subject_one_query(
     with django_assert_num_queries(0):
         assert subjects.subject_for(user, client) == str(user.pk)
         assert subjects.user_key(str(user.pk), client) == str(user.pk)
-        assert subjects.last_subjects([(user.pk, client)]) == {(user.pk, client.pk): str(user.pk)}
+        session = uuid7()
+        assert subjects.told_subjects({session: (user.pk, client)}) == {session: str(user.pk)}
         assert not subjects.is_subject("x")
     lazyauth(SUBJECT_TYPE="opaque")
     subject = subjects.subject_for(user, client)
@@ -385,20 +390,19 @@ def test_many_sessions_that_end_at_once_are_told_by_the_subject_of_each_client(l
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_of_session", [True, False], ids=["session", "no_session"])
 @pytest.mark.parametrize("endpoint", ["userinfo", "introspection"])
-def test_who_is_deleted_while_their_first_subject_is_written_is_no_failure_of_the_server(lazyauth, endpoint):
-    """The client is told to ask again, and then that the token is gone."""
+def test_the_token_of_who_is_deleted_while_their_subject_is_looked_up_is_invalid(
+    lazyauth, endpoint, is_of_session
+):
+    """RFC 6750 §3.1, RFC 7662 §2.2; and nobody is told the primary key then."""
     client = client_at(HOSTS[0], "site")
-    lazyauth(ACCESS_TOKEN_FORMAT="opaque")
-    token = tokens_of(client)["access_token"]
     lazyauth(ACCESS_TOKEN_FORMAT="opaque", SUBJECT_TYPE="opaque")
+    token = tokens_of(client)["access_token"]
+    if not is_of_session:
+        get_refresh_token_model().objects.update(access_token=None)
+    SubjectIdentifier.objects.all().delete()
     user, gone = get_user_model().objects.get(), []
-
-    def ask():
-        if endpoint == "userinfo":
-            return userinfo(token)
-        form = {"token": token, "client_id": client.client_id, "client_secret": CONFIDENTIAL_SECRET}
-        return post_form(make_browser(), "/introspect", form)
 
     def delete_first(execute, sql, params, many, context):
         if not gone and SubjectIdentifier._meta.db_table in sql:
@@ -407,15 +411,13 @@ def test_who_is_deleted_while_their_first_subject_is_written_is_no_failure_of_th
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(delete_first):
-        answer = ask()
-    assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+        if endpoint == "userinfo":
+            answer = userinfo(token)
+            assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
+        else:
+            assert introspected(token, client) == {"active": False}
     assert gone
     assert not SubjectIdentifier.objects.exists()
-    again = ask()
-    if endpoint == "userinfo":
-        assert again.status_code == 401
-    else:
-        assert again.json() == {"active": False}
 
 
 # -- before a switch -------------------------------------------------------------------------------------------
@@ -458,6 +460,66 @@ def test_one_subject_of_all_clients_stays_with_each_host(lazyauth):
         with pytest.raises(CommandError) as refused:
             kept(target)
         assert refused.value.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "form", "is_ended_with_others"),
+    [
+        ("public", "opaque", "jwt", False),
+        ("public", "opaque", "opaque", True),
+        ("public", "pairwise", "opaque", False),
+        ("opaque", "pairwise", "jwt", True),
+    ],
+)
+def test_a_session_keeps_the_subject_that_it_began_with(
+    lazyauth, no_delivery, before, after, form, is_ended_with_others
+):
+    """OpenID Connect Core §5.3.2, §12.2; Back-Channel Logout §2.6: whatever the client asks, it is the ID token's."""
+    client = client_at(HOSTS[0], "site")
+    wants_to_hear(client, "https://one.example/logout")
+    lazyauth(SUBJECT_TYPE=before, ACCESS_TOKEN_FORMAT=form)
+    first = tokens_of(client)
+    was = decoded(first["id_token"])[1]
+    # Long before the switch.
+    PendingAuthorization.objects.update(exchanged_at=F("exchanged_at") - timedelta(hours=1))
+    SubjectIdentifier.objects.update(created_at=F("created_at") - timedelta(hours=1))
+    lazyauth(SUBJECT_TYPE=after, ACCESS_TOKEN_FORMAT=form)
+    for is_known_by_new_one in (False, True):
+        if is_known_by_new_one:
+            now = decoded(tokens_of(client)["id_token"])[1]
+            assert now["sub"] != was["sub"]
+        assert userinfo(first["access_token"]).json()["sub"] == was["sub"]
+        assert introspected(first["access_token"], client)["sub"] == was["sub"]
+        first = refresh(client, first["refresh_token"], client_secret=CONFIDENTIAL_SECRET)
+        assert introspected(first["refresh_token"], client)["sub"] == was["sub"]
+        assert sub_of(first["id_token"]) == was["sub"]
+    ended = [UUID(claims["sid"]) for claims in (was, now)]
+    assert (many.end_many(ended) if is_ended_with_others else sum(map(end.end_session, ended))) == 2
+    told = dict(LogoutDelivery.objects.values_list("session_id", "subject"))
+    assert told == {UUID(claims["sid"]): claims["sub"] for claims in (was, now)}
+
+
+def test_this_site_knows_whom_a_session_from_before_a_switch_is_about(lazyauth, client_):
+    token = tokens_of(client_)["access_token"]
+    lazyauth(SUBJECT_TYPE="opaque")
+    request = RequestFactory(SERVER_NAME="auth.example").get(
+        "/api", secure=True, headers={"authorization": f"Bearer {token}"}
+    )
+    found, _auth = AccessTokenAuthentication().authenticate(APIView().initialize_request(request))
+    assert found.pk == get_user_model().objects.get().pk
+
+
+def test_a_session_that_django_oauth_toolkit_began_goes_on_with_the_primary_key(lazyauth, client_):
+    """Its ID token said that."""
+    lazyauth(SUBJECT_TYPE="opaque")
+    token = tokens_of(client_)["refresh_token"]
+    PendingAuthorization.objects.all().delete()
+    get_refresh_token_model().objects.update(token_family=uuid4())
+    user = get_user_model().objects.get()
+    assert sub_of(refresh(client_, token)["id_token"]) == str(user.pk)
+    session_id = get_refresh_token_model().objects.values_list("token_family", flat=True).first()
+    told = subjects.told_subjects({session_id: (user.pk, get_application_model().objects.get())})
+    assert told == {session_id: str(user.pk)}
 
 
 # -- checks ----------------------------------------------------------------------------------------------------

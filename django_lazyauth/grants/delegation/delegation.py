@@ -20,7 +20,7 @@ from django_lazyauth.tokens.bearer import Bearer, find_bearer_beside_client
 from django_lazyauth.tokens.grantee import Authentication
 from django_lazyauth.toolkit import client_methods, clients
 from django_lazyauth.toolkit.scopes import narrow, requested_scopes
-from django_lazyauth.users.subjects import subject_for
+from django_lazyauth.users.subjects import subject_of
 
 from ..checks import is_meant_for, requested_resources
 from ..contract import Form, Prepared
@@ -155,7 +155,7 @@ def _actor(form: Form, prepared: Prepared, delegation: Delegation) -> str:
     # It is the client's own, so the client has its key (I24).
     if actor is None or not is_own or (actor.jkt and actor.jkt != thumbprint_of(prepared.proof)):
         raise InvalidRequest("The actor token is not valid here.")
-    return subject_for(actor.user, client) if actor.user is not None else str(client.client_id)
+    return subject_of(actor) if actor.user is not None else str(client.client_id)
 
 
 def _depth(act: Mapping[str, Any]) -> int:
