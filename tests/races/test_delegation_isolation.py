@@ -7,8 +7,10 @@ from functools import partial
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import transaction
 from oauth2_provider.models import AccessToken, RefreshToken
 
+from django_lazyauth.kit.retry import retry_on_conflict
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, SubjectIdentifier, TokenFacts
 from django_lazyauth.sessions import end
 from tests.conftest import register
@@ -79,6 +81,28 @@ def test_i26_exchanges_while_the_session_ends_leave_nothing(client_, lazyauth):
         assert {one.status_code for one in answers} <= {200, 400}, [one.content for one in answers]
         assert not AccessToken.objects.exists()
         assert not TokenFacts.objects.exists()
+
+
+def test_i26_what_was_exchanged_after_the_end_began_to_read_ends_too(client_, lazyauth):
+    """The end reads, then the exchange is committed, then the end writes: its snapshot hides what it has to delete."""
+    confidential("tool")
+    lazyauth(INTROSPECTION_CLIENTS={"tool": [TOOL, API]}, TOKEN_EXCHANGE={"tool": POLICY})
+    token = sign_in(OAuthClient(client_.client_id), resources=(TOOL,))["access_token"]
+    answers = []
+
+    def end_it():
+        with transaction.atomic():
+            session_id = PendingAuthorization.objects.get().pk
+            assert AccessToken.objects.exists()
+            if not answers:
+                answers.extend(together(partial(exchange, token, audience=API)))
+            return end.end_session(session_id)
+
+    # Where the database refuses to write what changed since, it runs once more.
+    assert retry_on_conflict(end_it)
+    assert [one.status_code for one in answers] == [200], answers[0].content
+    assert not AccessToken.objects.exists()
+    assert not TokenFacts.objects.exists()
 
 
 def test_i1_of_polls_after_the_person_allowed_it_one_family_begins(lazyauth):
