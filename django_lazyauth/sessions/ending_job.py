@@ -19,6 +19,7 @@ from django.db import router, transaction
 from django.db.models import QuerySet
 
 from django_lazyauth.kit.background import Threads
+from django_lazyauth.kit.retry import retries_on_conflict, retry_on_conflict
 from django_lazyauth.models import Ending, EndingJob, PendingAuthorization, Status
 from django_lazyauth.tokens import family
 from django_lazyauth.toolkit.models import get_refresh_token_model
@@ -57,6 +58,15 @@ def start(target: Target, *, user: AbstractBaseUser | None, reason: str = "") ->
 
     Few sessions have ended when it returns. For many it returns at once, and a thread ends them.
     """
+    job = _begin(target, user, reason)
+    if job.found <= AT_ONCE:
+        run(job.pk)
+        job.refresh_from_db()
+    return job
+
+
+@retries_on_conflict
+def _begin(target: Target, user: AbstractBaseUser | None, reason: str) -> EndingJob:
     using = router.db_for_write(EndingJob)
     with transaction.atomic(using=using):
         job = EndingJob.objects.using(using).create(
@@ -70,9 +80,6 @@ def start(target: Target, *, user: AbstractBaseUser | None, reason: str = "") ->
         flows.end_flows(_flows(target))
         if job.found > AT_ONCE:
             transaction.on_commit(partial(_submit, job.pk), using=using, robust=True)
-    if job.found <= AT_ONCE:
-        run(job.pk)
-        job.refresh_from_db()
     return job
 
 
@@ -93,7 +100,8 @@ def run(pk: Any) -> bool:
         if not EndingJob.objects.advance(pk, lease, cursor=cursor, ended=ended):
             return False
     if job.kind == Ending.PERSON:
-        family.revoke_loose(get_user_model()._meta.pk.to_python(job.target))
+        user_pk = get_user_model()._meta.pk.to_python(job.target)
+        retry_on_conflict(partial(family.revoke_loose, user_pk))
     EndingJob.objects.finish(pk, lease)
     return True
 

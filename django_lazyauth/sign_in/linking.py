@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth import get_user_model, update_session_auth_hash
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import router, transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext_noop
 
 from django_lazyauth.errors import InvalidGrant, RegistrationRefused
+from django_lazyauth.kit.retry import retries_on_conflict
 from django_lazyauth.models import PendingAuthorization
 from django_lazyauth.providers.base import Provider, Success
 from django_lazyauth.sessions import browser, end
@@ -35,6 +36,7 @@ class Linked(StrEnum):
     MEANWHILE = "has_password"
 
 
+@retries_on_conflict
 def complete(request: HttpRequest, pending: PendingAuthorization, success: Success) -> Linked:
     """Link the account that signed in to the user of the flow. Tokens of the provider are not kept.
 
@@ -66,20 +68,30 @@ def set_here(
     """
     user = _user_of(request, pending)
     try:
-        with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
-            _spend(pending)
-            identity, is_new = identities.write_link(user, success.identity)
-            if is_new:
-                history.note_way(user, identity, "added")
-            if success.commit is not None:
-                end.finalize(provider, success.commit, user=user, session_id=pending.pk)
-                history.note_password(user)
+        user = _set(user, pending, provider, success)
     except identities.IdentityTaken:
         return Linked.TAKEN
     except RegistrationRefused:
         return Linked.MEANWHILE
     update_session_auth_hash(request, user)  # type: ignore[arg-type]  # AbstractBaseUser is what Django passes too
     return Linked.SET
+
+
+@retries_on_conflict
+def _set(
+    user: AbstractBaseUser, pending: PendingAuthorization, provider: Provider, success: Success
+) -> AbstractBaseUser:
+    with transaction.atomic(using=router.db_for_write(PendingAuthorization)):
+        _spend(pending)
+        # As it stands: an attempt that was rolled back has left its password on the other one.
+        user = get_user_model()._base_manager.get(pk=user.pk)
+        identity, is_new = identities.write_link(user, success.identity)
+        if is_new:
+            history.note_way(user, identity, "added")
+        if success.commit is not None:
+            end.finalize(provider, success.commit, user=user, session_id=pending.pk)
+            history.note_password(user)
+    return user
 
 
 def _user_of(request: HttpRequest, pending: PendingAuthorization) -> AbstractBaseUser:

@@ -20,6 +20,7 @@ from django.utils import timezone
 from django_lazyauth.clients.store import delete_unused
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.kit.observe import measure
+from django_lazyauth.kit.retry import retry_on_conflict
 from django_lazyauth.models import (
     ClientRegistration,
     DeviceAuthorization,
@@ -83,7 +84,8 @@ def sweep(
     steps = list(_steps(now or timezone.now(), batch_size))
     for done, (kind, step) in enumerate(steps):
         watch(kind, done, len(steps))
-        count = step()
+        # What a step did before a conflict stands. It finds the rest.
+        count = retry_on_conflict(step)
         measure.count(measure.SWEPT, kind, by=count)
         yield Swept(kind, count)
 
