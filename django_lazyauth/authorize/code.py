@@ -41,6 +41,7 @@ from django_lazyauth.toolkit import clients
 from . import device
 from .consent import remember_for_known
 from .device_request import device_flow_for
+from .signed_request import NOT_ANY_MORE
 
 
 @retries_on_conflict
@@ -53,6 +54,8 @@ def allow(pending: PendingAuthorization) -> AuthorizationResponse:
     """
     if not _is_served(pending):
         raise InvalidGrant(gettext_noop("The application is not registered here any more."))
+    if not _may_ask(pending):
+        raise InvalidGrant(NOT_ANY_MORE)
     if chain.next_leg(pending) is not None:
         raise InvalidGrant(gettext_noop("An account is still to be connected."))
     if not stands(pending):
@@ -70,12 +73,16 @@ def allow(pending: PendingAuthorization) -> AuthorizationResponse:
 
 
 def _is_served(pending: PendingAuthorization) -> bool:
-    """Say whether the client may still have what it asked for."""
+    """Say whether the client may still have an answer where it asked for one."""
     if not clients.is_usable(pending.client):
         return False
+    return pending.grant == GrantKind.DEVICE or redirect_uri_allowed(pending.client, pending.redirect_uri)
+
+
+def _may_ask(pending: PendingAuthorization) -> bool:
     if pending.grant == GrantKind.DEVICE:
         return device_flow_for(pending.client) is not None
-    return redirect_uri_allowed(pending.client, pending.redirect_uri)
+    return clients.may_ask_for_codes(pending.client)
 
 
 def _allow_device(pending: PendingAuthorization) -> AuthorizationResponse:

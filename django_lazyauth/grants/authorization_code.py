@@ -8,6 +8,7 @@ import hmac
 from functools import partial
 from typing import Final
 
+from django_lazyauth.clients.redirects import redirect_uri_allowed
 from django_lazyauth.errors import InvalidGrant, InvalidRequest
 from django_lazyauth.kit.observe.log_context import note_session
 from django_lazyauth.models import GrantKind, PendingAuthorization
@@ -60,3 +61,6 @@ def _check_redirect_uri(form: Form, client: clients.Client, pending: PendingAuth
         (redirect_uri,) = registered
     if redirect_uri != pending.redirect_uri:
         raise InvalidGrant("redirect_uri is not the one of the authorization request.")
+    if not redirect_uri_allowed(client, redirect_uri):
+        # Whoever reads what is sent there has the code, and need not be the client any more.
+        raise InvalidGrant("redirect_uri is not registered any more.")

@@ -151,11 +151,15 @@ def delete_flows(session_ids: Iterable[UUID]) -> int:
 
 @retries_on_conflict
 def end_flows_at(client_pks: Iterable[Any]) -> None:
-    """End what could become a session at these clients, which were disabled. Their sessions stay."""
+    """End what could become a session at these clients, which were disabled. Their sessions stay.
+
+    What was handed on of those ends: its own client is not disabled, and nobody would look at this one.
+    """
     with transaction.atomic(using=_database()):
         keys = list(client_pks)
         flows.end_flows(flows.of_clients(keys), reason=Reason.CLIENT_DISABLED)
         flows.end_devices_of(keys)
+        family.forget_handed_on(keys)
 
 
 @retries_on_conflict

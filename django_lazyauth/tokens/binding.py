@@ -128,17 +128,21 @@ def was_used(proof: Proof) -> bool:
     return rows.filter(digest=check.digest_of_use(proof)).exists()
 
 
-def forget_sessions(session_ids: Collection[Any] | QuerySet[Any]) -> None:
+def forget_sessions(session_ids: Collection[Any] | QuerySet[Any], *, only_handed_on: bool = False) -> None:
     """Delete what is known of the access tokens of sessions that end, and those that hang on no refresh token.
 
     Those were given for a token of the session (RFC 8693). One may have been given meanwhile for another that is
     deleted here, so it looks until none is left. Call it after the tokens of the session itself are deleted: whoever
     exchanges one writes to its row, so that of the two the first is seen by the second (I26).
+
+    Args:
+        only_handed_on: The sessions go on. Only what their tokens were exchanged for is deleted.
     """
     rows = TokenFacts.objects.using(router.db_for_write(TokenFacts))
     tokens = get_access_token_model()._base_manager.using(rows.db)
     # The read locks, because at MariaDB's REPEATABLE READ others show what was there when the transaction began.
     found = rows.filter(session_id__in=session_ids).select_for_update().order_by("pk")
+    found = found.filter(act__isnull=False) if only_handed_on else found
     while checksums := list(found.values_list("token_checksum", flat=True)):
         named = tokens.filter(token_checksum__in=checksums)
         named.delete()

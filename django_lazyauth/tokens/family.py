@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -90,6 +90,16 @@ def families_of(user_pk: Any, *, client_pk: Any = None) -> list[UUID]:
     if client_pk is not None:
         members = members.filter(application_id=client_pk)
     return list(members.order_by().values_list("token_family", flat=True).distinct())
+
+
+def forget_handed_on(client_pks: Collection[Any]) -> None:
+    """Delete what tokens of these clients were exchanged for (RFC 8693), in the caller's transaction."""
+    model = get_refresh_token_model()
+    members = model.objects.using(router.db_for_write(model)).filter(
+        application_id__in=client_pks, revoked=None
+    )
+    with by_us():
+        binding.forget_sessions(members.values("token_family"), only_handed_on=True)
 
 
 def lock(user_pk: Any) -> None:

@@ -11,6 +11,7 @@ REFRESH = "grants/refresh_token.py"
 INVARIANTS = "grants/test_invariants.py::"
 ROTATION = "grants/test_rotation.py::"
 TOKEN = "web/test_token.py::"
+RIGHTS = "faults/test_lost_rights.py::test_i21_who_loses_a_right_between_two_steps_gets_nothing_by_the_next"
 
 MUTATIONS = (
     # -- the code --------------------------------------------------------------------------------------------
@@ -30,6 +31,42 @@ MUTATIONS = (
         (INVARIANTS + "test_i8_a_code_is_good_for_its_own_redirect_uri_client_and_resources_only",),
         "A code is redeemed with the redirect URI of its request only.",
         "I8",
+    ),
+    Mutation(
+        "redirect-uri-of-the-code-is-still-the-clients",
+        CODE,
+        "    if not redirect_uri_allowed(client, redirect_uri):",
+        "    if not redirect_uri:",
+        (RIGHTS,),
+        "A code that was sent where the client is not at home any more is worth nothing.",
+        "I21",
+    ),
+    Mutation(
+        "client-that-lost-its-grant-gets-no-code",
+        "authorize/code.py",
+        "    return clients.may_ask_for_codes(pending.client)",
+        "    return True",
+        (RIGHTS,),
+        "A client that lost its grant while a person was asked gets no code.",
+        "I21",
+    ),
+    Mutation(
+        "page-of-a-client-that-lost-its-grant",
+        "authorize/signed_request.py",
+        "    if not clients.may_ask_for_codes(client):",
+        "    if client is None:",
+        (RIGHTS,),
+        "A person is not sent upstream for a client that lost its grant.",
+        "I21",
+    ),
+    Mutation(
+        "what-a-disabled-client-handed-on",
+        "sessions/end.py",
+        "        family.forget_handed_on(keys)",
+        "        keys.clear()",
+        (RIGHTS,),
+        "What a client handed on ends where it is disabled.",
+        "I21",
     ),
     Mutation(
         "client-of-the-code",

@@ -454,7 +454,7 @@ MUTATIONS = (
     Mutation(
         "code-of-a-disabled-client",
         "authorize/code.py",
-        "    return redirect_uri_allowed(pending.client, pending.redirect_uri)",
+        "    return pending.grant == GrantKind.DEVICE or redirect_uri_allowed(pending.client, pending.redirect_uri)",
         "    return True",
         ("api/test_sso_and_identities.py::TestIdToken::test_a_client_that_changed_meanwhile_gets_no_code",),
         "A client that dropped its redirect URI gets no code there.",
