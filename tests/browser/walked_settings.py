@@ -40,6 +40,8 @@ LAZYAUTH["PROVIDERS"] |= {
 LAZYAUTH["SSO_DOMAINS"] = {
     f"{language}.slow.example": {"discovery_url": SLOW} for language in ("en", "de", "ja", "ar")
 }
+# A person types forty passwords in a walk.
+PASSWORD_HASHERS = [f"django.contrib.auth.hashers.{name}PasswordHasher" for name in ("MD5", "PBKDF2")]
 LAZYAUTH["DEVICE_FLOW"] = {"strangers": True}
 LAZYAUTH.setdefault("BRAND", {"name": "Summit Hut"})
 LAZYAUTH["NUM_PROXIES"] = 1
