@@ -43,8 +43,6 @@ def test_readme_and_the_index_lead_to_the_page_of(task):
 
 #: Of these another test shows what they say, or they hold nothing to type.
 OTHERS = {
-    "command-line.md": "`tests/client/`",
-    "move-in.md": "`tests/legacy/`",
     "clients.md": "a table of commands, which `tests/site/test_terminal.py` runs",
     "development.md": "`tests/site/test_development.py`",
     "enterprise-mcp.md": "`tests/stock_clients/test_id_jag.py`",
