@@ -26,6 +26,7 @@ from django_lazyauth.sessions import end
 from django_lazyauth.sessions.listing import sessions_of
 from django_lazyauth.signals import user_registered
 from django_lazyauth.tokens.bearer import find_bearer
+from tests.api.test_sso_and_identities import nonce_of, send, until_settled
 from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.support.dpop import ProofKey
 from tests.support.id_jags import API, GRANT, POLICY, assertion, bring, brought, trust
@@ -160,6 +161,17 @@ def test_i25_an_assertion_that_is_wrong_in_one_respect_writes_nobody(idp):
     assert error_of(bring("")) == "invalid_request"
     assert nothing_stands()
     assert bring(text).status_code == 200
+
+
+@pytest.mark.parametrize(("typ", "state"), [("oauth-id-jag+jwt", "rejected"), ("JWT", "authenticated")])
+def test_i25_an_assertion_signs_nobody_in_as_an_id_token(idp, client_, typ, state):
+    """Spec 8.0: also where it is about the right client and the right sign-in. The type alone tells them apart."""
+    browser = make_browser()
+    assert get(browser, f"/authorize?{client_.authorize_query()}").status_code == 303
+    browser.url = f"/authorizations/{PendingAuthorization.objects.get().pk}/id-token"
+    text = assertion(idp, header={"typ": typ}, aud=idp.client_id, nonce=nonce_of(browser))
+    answer = until_settled(lambda: send(browser, browser.url, {"id_token": text}))
+    assert answer.json()["state"] == state, answer.content
 
 
 def test_i26_only_clients_that_the_operator_named_come_with_it(idp, lazyauth):

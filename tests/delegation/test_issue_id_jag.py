@@ -17,9 +17,9 @@ from django_lazyauth.tokens import keys, logout_token
 from django_lazyauth.toolkit.client_methods import BY_KEY
 from tests.conftest import CONFIDENTIAL_SECRET, register
 from tests.grants.test_dpop import Session
-from tests.support.delegation import ACCESS_TOKEN, exchange
+from tests.support.delegation import ACCESS_TOKEN, API, POLICY, exchange
 from tests.support.dpop import ProofKey
-from tests.support.journey import ISSUER, OAuthClient, get, make_browser
+from tests.support.journey import ISSUER, OAuthClient, get, make_browser, post_form
 from tests.tokens.conftest import decoded, refresh, sign_in
 
 pytestmark = pytest.mark.django_db
@@ -84,6 +84,20 @@ def test_a_client_gets_a_word_for_its_person_to_another_server(tokens, kind):
     # Nothing was used up, and it is no token here.
     assert refresh(OAuthClient("site"), tokens["refresh_token"], client_secret=CONFIDENTIAL_SECRET)
     assert error_of(exchange(answer["access_token"], client_id="site")) == "unauthorized_client"
+
+
+def test_i25_a_word_for_another_server_is_worth_nothing_here(tokens, lazyauth):
+    """Spec 8.0, 8.5: it is signed with the keys of our tokens, and is none of them."""
+    lazyauth(TOKEN_EXCHANGE={"site": POLICY})
+    word = ask(tokens["id_token"]).json()["access_token"]
+    bearer = {"authorization": f"Bearer {word}"}
+    assert get(make_browser(), "/userinfo", headers=bearer).status_code == 401
+    proved = {"client_id": "site", "client_secret": CONFIDENTIAL_SECRET}
+    assert post_form(make_browser(), "/introspect", {"token": word, **proved}).json() == {"active": False}
+    assert logout_token.read_hint(word) is None
+    for kind in (ID_TOKEN, REFRESH_TOKEN):
+        assert error_of(ask(word, kind)) == "invalid_request"
+    assert error_of(exchange(word, client_id="site", audience=API)) == "invalid_request"
 
 
 def test_i26_what_the_operator_did_not_name_is_refused(tokens, lazyauth):

@@ -30,19 +30,27 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 THERE, MCP = "https://there.example", "https://there.example/mcp"
 
 
-@pytest.mark.parametrize("method", ["client_secret_post", "client_secret_basic"])
-def test_mcp_python_calls_a_tool_without_a_page(issuer, upstream, lazyauth, method):
+@pytest.mark.parametrize(
+    ("method", "signer"),
+    [
+        ("client_secret_post", "provider of the tests"),
+        ("client_secret_basic", "joserfc"),
+        ("client_secret_post", "cold domain"),
+    ],
+)
+def test_mcp_python_calls_a_tool_without_a_page(issuer, lazyauth, request, method, signer):
     """``IdentityAssertionOAuthProvider``: the company's provider signs, and nobody is asked anything here."""
     from mcp.client.auth.extensions.identity_assertion import IdentityAssertionOAuthProvider
 
     confidential("agent")
     policy = POLICY | {"resources": [issuer.api], "scopes": ["profile"]}
-    lazyauth(PROVIDERS={"acme": upstream.config(id_jag=policy)})
+    corp = SIGNERS[signer](request)
+    lazyauth(**corp.trusted(policy))
     asked = []
 
     async def sign(audience: str, resource: str) -> str:
         asked.append((audience, resource))
-        return assertion(upstream, aud=audience, resource=resource, scope="profile")
+        return corp.sign(audience, resource)
 
     provider = IdentityAssertionOAuthProvider(
         server_url=issuer.api,
@@ -60,7 +68,8 @@ def test_mcp_python_calls_a_tool_without_a_page(issuer, upstream, lazyauth, meth
 
     assert [answer.status_code for answer in anyio.run(call)] == [200, 200]
     assert asked == [(issuer.url, issuer.api)]
-    assert ProviderIdentity.objects.get().subject == "person-1"
+    identity = ProviderIdentity.objects.get()
+    assert (identity.provider, identity.subject) == (corp.name, "person-1")
     assert not Consent.objects.exists()
 
 
@@ -69,10 +78,23 @@ CORP = "https://login.corp.example"
 ENDPOINTS = {"authorization_endpoint": f"{CORP}/authorize", "token_endpoint": f"{CORP}/token"}
 
 
-class SignedByJoserfc:
-    """An organisation whose provider is none of our code."""
+class Corp:
+    """An organisation whose keys stand in the settings."""
 
-    def __init__(self):
+    name = "corp"
+    jwks: dict
+
+    def trusted(self, policy):
+        provider = {"issuer": CORP, "client_id": "us", **ENDPOINTS, "jwks": self.jwks, "id_jag": policy}
+        return {
+            "PROVIDERS": {"demo": {"class": "tests.support.providers.BelievingProvider"}, "corp": provider}
+        }
+
+
+class SignedByJoserfc(Corp):
+    """One whose provider is none of our code."""
+
+    def __init__(self, request):
         self.key = ECKey.generate_key("P-256", {"kid": "corp-1", "use": "sig", "alg": "ES256"})
         self.jwks = {"keys": [self.key.as_dict(private=False)]}
 
@@ -93,11 +115,43 @@ class SignedByJoserfc:
         return joserfc_jwt.encode(header, claims, self.key, algorithms=["ES256"])
 
 
-class SignedByUs:
+class SignedByTheProvider:
+    """One whose keys are fetched from where its metadata says."""
+
+    name = "acme"
+
+    def __init__(self, request):
+        self.upstream = request.getfixturevalue("upstream")
+
+    def trusted(self, policy):
+        return {"PROVIDERS": {"acme": self.upstream.config(id_jag=policy)}}
+
+    def sign(self, audience, resource):
+        return assertion(self.upstream, aud=audience, resource=resource, scope="profile")
+
+
+class ColdDomain(SignedByTheProvider):
+    """One of a domain that this site hears of by the assertion, and has to discover while the client waits."""
+
+    name = "sso:acme.example"
+
+    def __init__(self, request):
+        self.upstream = request.getfixturevalue("sso")
+
+    def trusted(self, policy):
+        return {
+            "PROVIDERS": {"demo": {"class": "tests.support.providers.BelievingProvider"}},
+            "SSO_ID_JAG": policy,
+        }
+
+
+class SignedByUs(Corp):
     """Another instance of ours: the same process under another name, for as long as it signs."""
 
-    def __init__(self, issuer, tokens, lazyauth):
-        self.issuer, self.tokens, self.lazyauth, self.jwks = issuer, tokens, lazyauth, public_key_set()
+    def __init__(self, request):
+        needed = ("issuer", "tokens", "lazyauth")
+        self.issuer, self.tokens, self.lazyauth = map(request.getfixturevalue, needed)
+        self.jwks = public_key_set()
 
     def sign(self, audience, resource):
         terms = {"clients": {"site": "agent"}, "scopes": ["profile"], "resources": [resource]}
@@ -108,6 +162,14 @@ class SignedByUs:
         finally:
             self.lazyauth(ISSUER=self.issuer.url, ID_JAG_AUDIENCES={THERE: TERMS})
         return answer["access_token"]
+
+
+SIGNERS = {
+    "provider of the tests": SignedByTheProvider,
+    "joserfc": SignedByJoserfc,
+    "cold domain": ColdDomain,
+    "another instance of ours": SignedByUs,
+}
 
 
 def ask_for_word(token, kind, audience, resource=None):
@@ -145,14 +207,12 @@ def tokens(issuer, ada, lazyauth):
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("signer", ["joserfc", "another instance of ours"])
-def test_mcp_typescript_calls_a_tool_without_a_page(node, issuer, tokens, lazyauth, signer):
-    """``CrossAppAccessProvider`` and ``requestJwtAuthorizationGrant``, with words that two kinds of IdP signed."""
-    corp = SignedByJoserfc() if signer == "joserfc" else SignedByUs(issuer, tokens, lazyauth)
+@pytest.mark.parametrize("signer", ["joserfc", "cold domain", "another instance of ours"])
+def test_mcp_typescript_calls_a_tool_without_a_page(node, issuer, tokens, lazyauth, request, signer):
+    """``CrossAppAccessProvider`` and ``requestJwtAuthorizationGrant``, with words that three kinds of IdP signed."""
     confidential("agent")
-    policy = POLICY | {"resources": [issuer.api], "scopes": ["profile"]}
-    provider = {"issuer": CORP, "client_id": "us", **ENDPOINTS, "jwks": corp.jwks, "id_jag": policy}
-    lazyauth(PROVIDERS={"demo": {"class": "tests.support.providers.BelievingProvider"}, "corp": provider})
+    corp = SIGNERS[signer](request)
+    lazyauth(**corp.trusted(POLICY | {"resources": [issuer.api], "scopes": ["profile"]}))
     as_idp = {
         "tokenEndpoint": f"{issuer.base}/token",
         "audience": THERE,
@@ -172,7 +232,7 @@ def test_mcp_typescript_calls_a_tool_without_a_page(node, issuer, tokens, lazyau
     )
     grant = said.pop("grant")
     assert said == {"step": "AUTHORIZED", "scope": "profile", "refresh": "", "status": 200}
-    assert ProviderIdentity.objects.filter(provider="corp").count() == 1
+    assert ProviderIdentity.objects.filter(provider=corp.name).count() == 1
     assert grant["expiresIn"] == 300
     assert decoded(grant["jwtAuthGrant"])[1]["client_id"] == "site-there"
 

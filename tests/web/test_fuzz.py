@@ -44,7 +44,7 @@ AUTHORIZE_NAMES = [
     "response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge",
     "code_challenge_method", "prompt", "max_age", "login_hint", "ui_locales", "resource", "claims", "display",
     "id_token_hint", "response_mode", "request", "request_uri", "registration", "acr_values", "approval_prompt",
-    "dpop_jkt",
+    "dpop_jkt", "authorization_details", "provider_hint", "domain_hint",
 ]  # fmt: skip
 FORM_NAMES = ["form_token", "request", "provider", "account", "decision", "code", "state", "error", "iss"]
 CLIENT_NAMES = [

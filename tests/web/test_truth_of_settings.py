@@ -19,6 +19,8 @@ from tests.support.delegation import ACCESS_TOKEN, POLICY, confidential
 from tests.support.delegation import GRANT as EXCHANGE
 from tests.support.devices import DEVICE_CODE
 from tests.support.dpop import key_of
+from tests.support.id_jags import GRANT as ASSERTED
+from tests.support.id_jags import POLICY as WORD
 from tests.support.journey import OAuthClient
 from tests.support.pushes import signed
 from tests.tokens.conftest import decoded
@@ -216,6 +218,21 @@ def words(wire, request) -> Said:  # noqa: F811 - the fixture
     return {"identity_chaining_requested_token_types_supported": [ID_JAG] if is_served else ABSENT}
 
 
+def assertions(wire, request) -> Said:  # noqa: F811 - the fixture
+    """draft-ietf-oauth-identity-assertion-authz-grant §7.2: whether an assertion is looked at."""
+    confidential("agent")
+    form = {"grant_type": ASSERTED, "client_id": "agent", "client_secret": CONFIDENTIAL_SECRET}
+    answer = wire.post("token_endpoint", form | {"assertion": "a.b.c"})
+    is_served = answer.json()["error"] == "invalid_grant"
+    others = ["authorization_code", "refresh_token", "client_credentials"]
+    return {
+        "grant_types_supported": [*others, *([ASSERTED] if is_served else [])],
+        "authorization_grant_profiles_supported": ["urn:ietf:params:oauth:grant-profile:id-jag"]
+        if is_served
+        else ABSENT,
+    }
+
+
 def plain_client() -> OAuthClient:
     register(client_id="plain", redirect_uris=REDIRECT_URI)
     return OAuthClient("plain", redirect_uri=REDIRECT_URI)
@@ -243,6 +260,11 @@ CASES = {
     "DEVICE_FLOW": Case({"DEVICE_FLOW": True}, {}, devices),
     "TOKEN_EXCHANGE": Case({"TOKEN_EXCHANGE": {"tool": POLICY}}, {}, exchanges),
     "SUBJECT_TYPE": Case({"SUBJECT_TYPE": "pairwise"}, {"SUBJECT_TYPE": "opaque"}, subjects),
+    "SSO_ID_JAG": Case(
+        {"SSO_ID_JAG": WORD, "SSO_DOMAINS": {"corp.example": {"issuer": "https://corp.example"}}},
+        {},
+        assertions,
+    ),
     "ID_JAG_AUDIENCES": Case({"ID_JAG_AUDIENCES": {THERE: WORDS}}, {}, words),
     "PROFILE": Case({"PROFILE": "fapi2"}, {}, keys_only),
     "SIGNING_KEYS": Case({"SIGNING_KEYS": [es256_key()]}, {}, signatures),
@@ -250,6 +272,7 @@ CASES = {
 #: Settings that change what the server asks for, and nothing that it says.
 SILENT = {
     "DPOP": Case({"DPOP": {"required": True}}, {}, proofs),
+    "REFRESH_TOKENS": Case({"REFRESH_TOKENS": "offline_access"}, {}, scopes),
 }
 
 
