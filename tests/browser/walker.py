@@ -171,7 +171,7 @@ class Walker:
     def _look_in(self, name: str, scheme: str, width: int) -> None:
         self.page.emulate_media(color_scheme=scheme)
         found = faults_of(self.page, scheme)
-        # All rules once in each width. Between the schemes only colours differ, and those are the same in each language.
+        # All rules once in each width. Only colours differ between the schemes, and they do not between languages.
         if (scheme == SCHEMES[0]) == (width == WIDTHS[0]):
             found += violations_of(self.page)
         elif self.language == COLOURS_IN:
