@@ -50,6 +50,8 @@ LAZYAUTH: dict[str, Any] = {
     or [environment.kept(VAR_DIR / "dev-signing-key.pem", environment.new_rsa_key)],
     "VAULT_KEYS": environment.value("LAZYAUTH_VAULT_KEYS").split(),
     "ALLOW_LOOPBACK_UPSTREAMS": True,
+    # What the consent page calls the resources that clients ask for.
+    "RESOURCE_NAMES": {"/mcp": "Your notes at the demo upstream", "/api/whoami": "The example's API"},
     "PROVIDERS": {
         "demo": {
             "display_name": "Demo Upstream",

@@ -140,6 +140,14 @@ _SCOPES = kinds.pairs(
 _STANDARD = {name: _scope(text) for name, text in STANDARD_SCOPES.items()}
 
 
+def _resource(value: Any) -> str:
+    """Return a path of this site, or a resource indicator (RFC 8707 §2): an absolute URI with a host."""
+    found = kinds.text(value, pattern=r"([A-Za-z][A-Za-z0-9+.-]*://[^/?#@\x00-\x20]+)?(/[^#\x00-\x20]*)?")
+    kinds.wanted(found)
+    _ = urlsplit(found).port
+    return found
+
+
 class PageSettings:
     """The rows of the pages; :class:`.table.LazyAuthSettings` has them."""
 
@@ -152,6 +160,12 @@ class PageSettings:
         Kind(_SCOPES.words, lambda value: {**_STANDARD, **_SCOPES.read(value)}),
         "Scope → what it allows, in the words of the consent page, or a dict as below. The scopes of OpenID Connect "
         "are always there.",
+        default={},
+    )
+    resource_names = Setting(
+        kinds.pairs("a dict of paths or resource indicators to texts", kinds.shown_text, key=_resource),
+        "A resource → what people know it by: on the consent page and the account page, and `resource_name` of its "
+        "metadata. See [below](#resource_names).",
         default={},
     )
     identifier_first = Setting(

@@ -70,4 +70,4 @@ def protected_resource_metadata(resource_path: str) -> dict[str, Any]:
         "authorization_servers": [lazyauth_settings.issuer],
         "bearer_methods_supported": ["header"],
     }
-    return metadata | described_of(f"/{resource_path}")
+    return metadata | described_of(f"/{resource_path}", resource)

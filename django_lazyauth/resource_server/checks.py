@@ -27,7 +27,7 @@ def check_resource_server(app_configs: Sequence[AppConfig] | None, **kwargs: Any
 def _resource_server() -> Iterator[CheckMessage]:
     if not apps.is_installed("django_lazyauth"):
         yield from unknown_names()
-        yield from refused_values(["ALLOW_LOOPBACK_UPSTREAMS"])
+        yield from refused_values(["ALLOW_LOOPBACK_UPSTREAMS", "PROTECTED_RESOURCES", "RESOURCE_NAMES"])
     refused = list(refused_values(["RESOURCE_SERVER", "REVOCATION_CHECK"], check_id="lazyauth.E060"))
     yield from refused
     server = readable("resource_server")

@@ -39,7 +39,7 @@ def _describe(resource_path: str) -> HttpResponse:
             "resource": resource,
             "authorization_servers": [server.issuer],
             "bearer_methods_supported": ["header"],
-            **described_of(urlsplit(resource).path),
+            **described_of(urlsplit(resource).path, resource),
         }
     )
     response.headers["Cache-Control"] = "public, max-age=300"

@@ -19,10 +19,11 @@ from . import identities
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """A client and all scopes that the user allowed it, on any resource."""
+    """A client, all scopes that the user allowed it on any resource, and the resources that were named."""
 
     client: Any
     scopes: tuple[str, ...]
+    resources: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,13 @@ def _allowed_by(user: AbstractBaseUser) -> list[Allowed]:
         .order_by("client__name", "client_id", "pk")
     )
     scopes: dict[Any, dict[str, None]] = {}
+    resources: dict[Any, dict[str, None]] = {}
     by_pk: dict[Any, Any] = {}
     for row in rows:
         by_pk[row.client_id] = row.client
         scopes.setdefault(row.client_id, {}).update(dict.fromkeys(row.scope.split()))
-    return [Allowed(client, tuple(scopes[pk])) for pk, client in by_pk.items()]
+        resources.setdefault(row.client_id, {}).update(dict.fromkeys(row.resources))
+    return [Allowed(client, tuple(scopes[pk]), tuple(resources[pk])) for pk, client in by_pk.items()]
 
 
 def _connected(user: AbstractBaseUser) -> list[Connected]:

@@ -35,7 +35,7 @@ from django_lazyauth.toolkit import clients
 
 from . import binding
 from .choose import chosen_provider, typed_address
-from .client_card import client_card, name_of_provider, name_of_user, scope_lines
+from .client_card import client_card, name_of_provider, name_of_user, resource_cards, scope_lines
 from .design.agent import agent_words
 from .flow import send
 from .page import ErrorKind, account_url, go, page_view, show, show_error
@@ -160,6 +160,7 @@ def _allowed_line(allowed: account.Allowed, last_used: dict[str, datetime]) -> d
         "card": client_card(allowed.client),
         "client": allowed.client,
         "scopes": scope_lines(allowed.scopes),
+        "resources": resource_cards(allowed.resources),
         "last_used_at": last_used.get(allowed.client.client_id),
     }
 

@@ -1,12 +1,15 @@
-"""How pages name clients, scopes, providers and users. Names from strangers are cleaned."""
+"""How pages name clients, scopes, resources, providers and users. Names from strangers are cleaned."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.utils.encoding import iri_to_uri, punycode
 from django.utils.translation import gettext, gettext_noop
 
 from django_lazyauth.clients.redirects import host_of, is_on_device
@@ -15,6 +18,7 @@ from django_lazyauth.errors import ProviderError
 from django_lazyauth.models import GrantKind
 from django_lazyauth.openid.descriptor import SSO_PREFIX
 from django_lazyauth.providers.registry import get_provider
+from django_lazyauth.resource_server.described import name_of_resource
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.scopes import host_description
 
@@ -65,6 +69,21 @@ class ScopeGroup:
     lines: list[tuple[str, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class ResourceCard:
+    """What a page shows of a resource (RFC 8707).
+
+    Attributes:
+        name: In the words of the settings; empty where they have none.
+        host: As browsers show it, so that no letter of another script passes for one of ours.
+        path: Only without a name. It is the client's own words.
+    """
+
+    name: str
+    host: str
+    path: str = ""
+
+
 def client_card(client: Any, redirect_uri: str = "") -> ClientCard:
     """Return what to show of *client*; without *redirect_uri*, the host of its first one."""
     if client.client_id == clients.ACCOUNT_CLIENT_ID:
@@ -75,14 +94,17 @@ def client_card(client: Any, redirect_uri: str = "") -> ClientCard:
         character for character in said if unicodedata.category(character) not in HIDDEN_CATEGORIES
     )
     name = " ".join(name.split())
-    if len(name) > MAX_NAME_LENGTH:
-        name = name[: MAX_NAME_LENGTH - 1] + "…"
+    name = _shortened(name)
     target = redirect_uri or next(iter(client.redirect_uris.split()), "")
     is_verified = clients.is_verified(client)
     links = _links_of(client) | {"logo": logo_url(client)} if is_verified else {}
     return ClientCard(
         name or client.client_id, host_of(target), not is_verified, is_on_device(target), **links
     )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_NAME_LENGTH else text[: MAX_NAME_LENGTH - 1] + "…"
 
 
 def _links_of(client: Any) -> dict[str, str]:
@@ -92,6 +114,23 @@ def _links_of(client: Any) -> dict[str, str]:
     named = {"site": "client_uri", "policy": "policy_uri", "terms": "tos_uri"}
     found = {name: metadata.get(member) for name, member in named.items()}
     return {name: uri for name, uri in found.items() if isinstance(uri, str) and uri.startswith("https://")}
+
+
+def resource_cards(resources: Sequence[str]) -> list[ResourceCard]:
+    """Return the resources as pages show them, each once: several may be parts of one that has a name."""
+    return list(dict.fromkeys(map(_resource_card, resources)))
+
+
+def _resource_card(resource: str) -> ResourceCard:
+    parts = urlsplit(resource)
+    try:
+        host = iri_to_uri(punycode(parts.netloc))
+    except UnicodeError:
+        host = iri_to_uri(parts.netloc)
+    if name := name_of_resource(resource, site=lazyauth_settings.issuer_origin):
+        return ResourceCard(name, host)
+    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    return ResourceCard("", host, _shortened(iri_to_uri(path.removesuffix("/"))))
 
 
 def scope_groups(scopes: list[str] | tuple[str, ...]) -> list[ScopeGroup]:

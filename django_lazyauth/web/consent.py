@@ -20,7 +20,7 @@ from django_lazyauth.toolkit import clients
 
 from . import binding
 from .binding import Carried, leave, turn_away
-from .client_card import card_of, name_of_user, scope_groups, scope_lines
+from .client_card import card_of, name_of_user, resource_cards, scope_groups, scope_lines
 from .device.card import device_card
 from .page import show
 
@@ -47,7 +47,7 @@ def show_first_consent(request: HttpRequest, carried: Carried, user: AbstractBas
     response = _show(
         request,
         checked,
-        resources=checked.resources,
+        resources=resource_cards(checked.resources),
         allowed=allowed_before(user, client=checked.client, resources=checked.resources),
         account=name_of_user(user),
         post_url=reverse("lazyauth:consent"),
@@ -62,7 +62,7 @@ def show_consent(request: HttpRequest, pending: PendingAuthorization, secret: st
     return _show(
         request,
         pending,
-        resources=pending.resource,
+        resources=resource_cards(pending.resource),
         allowed=allowed_before(pending.user, client=pending.client, resources=pending.resource),
         account=name_of_user(pending.user) if pending.user else deferred_account(pending),
         post_url=reverse("lazyauth:flow", args=[pending.pk]),

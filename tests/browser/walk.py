@@ -114,7 +114,8 @@ def more_consents(walker: Walker) -> None:
     walker.ask("unverified", **{**asked, "scope": "openid profile email notes.read notes.delete"})
     walker.look("consent-extended")
     walker.press(DENY)
-    walker.ask("linked", redirect_uri=PLANNER, scope="openid notes.read notes.delete")
+    elsewhere = "https://maps-and-tiles.geo-services.example/api/v1/tiles?layer=relief"
+    walker.ask("linked", redirect_uri=PLANNER, scope="openid notes.read notes.delete", resource=elsewhere)
     walker.look("consent-verified")
     walker.ask(prompt="select_account")
     walker.look("choice-account")

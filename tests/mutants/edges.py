@@ -102,6 +102,22 @@ MUTATIONS = (
         "What a client calls itself is no markup.",
     ),
     Mutation(
+        "host-of-a-resource-in-letters-of-browsers",
+        "web/client_card.py",
+        "        host = iri_to_uri(punycode(parts.netloc))",
+        "        host = parts.netloc",
+        ("web/test_consent.py::test_a_resource_is_shown_in_words_with_its_host",),
+        "No letter of another script passes for one of ours.",
+    ),
+    Mutation(
+        "name-of-a-resource-for-everybody",
+        "resource_server/described.py",
+        "    with translation.override(settings.LANGUAGE_CODE):",
+        "    with translation.override(translation.get_language() or settings.LANGUAGE_CODE):",
+        ("web/test_metadata.py::test_a_resource_has_the_name_that_people_see",),
+        "A document that is cached does not depend on who asked first.",
+    ),
+    Mutation(
         "message-of-an-error-is-a-text",
         "templates/django_lazyauth/error.html",
         "{{ message }}",

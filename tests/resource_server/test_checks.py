@@ -57,6 +57,13 @@ def test_what_cannot_work_or_must_not_be_deployed_is_said(elsewhere, wrong, ids)
     assert found() == ids
 
 
+@pytest.mark.parametrize("name", ["PROTECTED_RESOURCES", "RESOURCE_NAMES"])
+def test_what_a_site_without_an_issuer_says_of_its_resources_is_checked(elsewhere, monkeypatch, name):
+    monkeypatch.setattr(checks.apps, "is_installed", lambda app: False)
+    elsewhere(**{name: {"api": {}}})
+    assert found() == ["E003"]
+
+
 @pytest.mark.parametrize("backend", ["locmem.LocMemCache", "dummy.DummyCache", "filebased.FileBasedCache"])
 @pytest.mark.usefixtures("elsewhere")
 def test_i24_a_cache_that_is_not_shared_must_not_be_deployed(settings, backend):

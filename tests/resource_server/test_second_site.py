@@ -103,6 +103,7 @@ def test_without_a_token_it_says_where_to_get_one(site, issuer):
     status, headers, document = site.call(None, "/.well-known/oauth-protected-resource/api")
     assert status == 200
     assert (document["resource"], document["authorization_servers"]) == (site.url, [issuer.url])
+    assert document["resource_name"] == "Test API"
     assert headers["Access-Control-Allow-Origin"] == "*"
     for path in ("", "/other", "/api/more"):
         assert site.request("GET", f"/.well-known/oauth-protected-resource{path}")[0] == 404

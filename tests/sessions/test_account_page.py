@@ -160,6 +160,17 @@ def test_what_was_allowed_can_be_withdrawn(browser, ada, maps):
     assert [row.client.client_id for row in Consent.objects.all()] == ["maps"]
 
 
+def test_what_was_allowed_says_where_it_counts(browser, trail, lazyauth):
+    """Spec 10: each resource once, in words."""
+    lazyauth(RESOURCE_NAMES={"/mcp": "Your notes"})
+    for resource in ("https://auth.example/mcp", "https://auth.example/mcp/", "https://api.example/v1"):
+        page = get(browser, f"/authorize?{trail.authorize_query(resource=resource)}")
+        submit(browser, page, decision="allow")
+    places = soup_of(opened(browser)).find(id="applications").find(class_="lazyauth-resources")
+    shown = [line.get_text(" | ") for line in places.find_all("li")]
+    assert shown == ["Your notes | auth.example", "api.example | /v1"]
+
+
 def forged(browser, **fields):
     token = soup_of(opened(browser)).find("input", {"name": "form_token"})["value"]
     return post(browser, PAGE, {"form_token": token, "sure": "1"} | fields)

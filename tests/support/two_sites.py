@@ -135,6 +135,7 @@ class ApiSite(Process):
             "lazyauth": {
                 "ISSUER": issuer,
                 "RESOURCE_SERVER": {"audience": self.url},
+                "RESOURCE_NAMES": {"/api": "Test API"},
                 "ALLOW_LOOPBACK_UPSTREAMS": True,
                 **lazyauth,
             },

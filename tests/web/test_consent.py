@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 from oauth2_provider.models import get_application_model
 
 from django_lazyauth.models import (
@@ -23,6 +24,7 @@ from django_lazyauth.models import (
 from django_lazyauth.web.binding import form_token
 from django_lazyauth.web.consent import consent_form
 from tests.support.journey import (
+    ISSUER,
     OAuthClient,
     code_for,
     come_back,
@@ -469,7 +471,10 @@ def test_a_client_that_registered_itself_is_shown_as_unverified(db, source, unve
 
 def test_the_consent_page_says_who_consents_to_what_where(client_, lazyauth):
     """Spec 1: the account, each scope in words, the resources."""
-    lazyauth(SCOPES={"mail.read": "Read your <b>mail</b>"})
+    lazyauth(
+        SCOPES={"mail.read": "Read your <b>mail</b>"},
+        RESOURCE_NAMES={"https://api.example/mail": "Your <b>mailbox</b>"},
+    )
     resource = "https://api.example/mail"
     expected = ["Know who you are", "Read your <b>mail</b>"]
     browser = signed_in(make_user())
@@ -477,8 +482,50 @@ def test_the_consent_page_says_who_consents_to_what_where(client_, lazyauth):
     for page in (in_flow, ask(browser, client_, scope="openid mail.read", resource=resource)):
         soup = soup_of(page)
         assert [line.get_text() for line in soup.find(class_="lazyauth-scopes").find_all("li")] == expected
-        assert soup.find(class_="lazyauth-resources").get_text(strip=True) == resource
+        assert resources_on(page) == ["Your <b>mailbox</b> | api.example"]
         assert "ada@people.example" in soup.main.get_text()
+
+
+def resources_on(page) -> list[str]:
+    return [line.get_text(" | ") for line in soup_of(page).find(class_="lazyauth-resources").find_all("li")]
+
+
+@pytest.mark.parametrize(
+    ("resource", "shown"),
+    [
+        ("https://auth.example/mcp", "Your notes | auth.example"),
+        ("https://auth.example/mcp/deep/?q=1", "Your notes | auth.example"),
+        ("https://auth.example/mcp/admin", "Everybody's notes | auth.example"),
+        ("https://auth.example/caf%C3%A9", "The café | auth.example"),
+        ("https://api.example:8443/v1", "Maps | api.example:8443"),
+        ("https://api.example/v1", "api.example | /v1"),
+        ("https://auth.example/mcp-2", "auth.example | /mcp-2"),
+        ("https://auth.example/", "auth.example"),
+        ("https://api.example/v1/?tenant=7", "api.example | /v1/?tenant=7"),
+        ("https://аpi.example:8443/v1", "xn--pi-6kc.example:8443 | /v1"),
+        ("https://..evil.example/it is safe\u202e", "..evil.example | /it%20is%20safe%E2%80%AE"),
+        ("https://your bank/", "your%20bank"),
+        (f"https://api.example/{'x' * 200}", f"api.example | /{'x' * 78}…"),
+    ],
+)
+def test_a_resource_is_shown_in_words_with_its_host(client_, lazyauth, resource, shown):
+    """Spec 10. Without words the host stands first, as browsers write it: what follows is up to the client."""
+    lazyauth(
+        RESOURCE_NAMES={
+            "/mcp": "Your notes",
+            "/mcp/admin": "Everybody's notes",
+            "/café": "The café",
+            "https://api.example:8443": "Maps",
+        }
+    )
+    assert resources_on(ask(signed_in(make_user()), client_, resource=resource)) == [shown]
+
+
+def test_the_words_for_a_resource_are_in_the_language_of_the_page_and_stand_once(client_, lazyauth):
+    lazyauth(RESOURCE_NAMES={"/mcp": gettext_lazy("Your account")})
+    asked = [f"{ISSUER}/mcp", f"{ISSUER}/mcp/tools"]
+    page = ask(signed_in(make_user()), client_, resource=asked, ui_locales="de")
+    assert resources_on(page) == ["Ihr Konto | auth.example"]
 
 
 def test_an_account_is_shown_as_text(client_):

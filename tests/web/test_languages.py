@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 import django_lazyauth
 from django_lazyauth.checks import TAG
-from django_lazyauth.web.design.language import shipped
+from django_lazyauth.conf.languages import shipped
 from tests.support.journey import come_back, get, make_browser, start, submit
 
 from .site import ask, ask_raw, signed_in, soup_of

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from django.test import Client
 from django.urls import resolve
+from django.utils.translation import gettext_lazy
 
 from django_lazyauth.conf.messages import refused_values
 from tests.support.journey import (
@@ -31,6 +32,7 @@ RFC8414 = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
 PLACES = [RFC8414, OPENID, f"{OPENID}/"]
 BELOW = "https://auth.example/oauth"
+NAMED = ["/mcp", "/café"]
 
 
 @pytest.fixture
@@ -277,6 +279,31 @@ def test_a_resource_names_the_least_that_it_needs(lazyauth):
     assert document(f"{place}/mcp")["scopes_supported"] == ["tools:read"]
     assert "scopes_supported" not in document(f"{place}/mcp/admin")
     assert "scopes_supported" not in document(place)
+
+
+def test_a_resource_has_the_name_that_people_see(lazyauth):
+    """RFC 9728 §2, §2.1: in the site's language, and with a tag in each other, whoever asks."""
+    place = "/.well-known/oauth-protected-resource"
+    lazyauth(
+        RESOURCE_NAMES={"/mcp": gettext_lazy("Your account"), "/café": "Coffee"}, PROTECTED_RESOURCES=NAMED
+    )
+    assert "resource_name" not in document(place)
+    assert document(f"{place}/caf%C3%A9")["resource_name"] == "Coffee"
+    found = document(f"{place}/mcp", headers={"accept-language": "fr"})
+    names = {member: words for member, words in found.items() if member.startswith("resource_name")}
+    assert names["resource_name"] == "Your account"
+    assert names["resource_name#de"] == "Ihr Konto"
+    assert {"resource_name#pt-BR", "resource_name#zh-Hans"} < names.keys()
+    assert len(names) == 12
+    assert "resource_name#en" not in names
+
+
+@pytest.mark.parametrize(
+    "key", ["mcp", "", "https://", "https://a.example/#part", "https://me@a.example", "a b"]
+)
+def test_what_is_no_resource_has_no_name(lazyauth, key):
+    lazyauth(RESOURCE_NAMES={key: "Notes"})
+    assert [error.id for error in refused_values(["RESOURCE_NAMES"])] == ["lazyauth.E003"]
 
 
 @pytest.mark.parametrize(

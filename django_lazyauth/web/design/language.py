@@ -6,29 +6,18 @@ A page names the language that its text is in, and never one that the browser as
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 from typing import Final
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import translation
 
-import django_lazyauth
+from django_lazyauth.conf.languages import SOURCE, spoken
 
-#: The language of the sources.
-SOURCE: Final = "en"
 #: Tags of a request that are looked at.
 MAX_TAGS: Final = 10
 #: Languages whose readers know one of ours.
 _NEAR: Final = {"pt": "pt-br", "zh": "zh-hans"}
-
-
-@cache
-def shipped() -> frozenset[str]:
-    """Return the languages that the pages speak, as Django names them: ``en``, ``pt-br``, ``zh-hans``."""
-    folders = (Path(django_lazyauth.__file__).parent / "locale").iterdir()
-    return frozenset({SOURCE} | {folder.name.replace("_", "-").lower() for folder in folders})
 
 
 def language_of(request: HttpRequest | None, ui_locales: str = "") -> str:
@@ -59,7 +48,7 @@ def _spoken(tag: str) -> str:
         known = translation.get_supported_language_variant(tag.lower())
     except LookupError:
         known = ""
-    allowed = {code.lower() for code, _name in settings.LANGUAGES} & shipped()
+    allowed = spoken()
     main = tag.partition("-")[0].lower()
     # A reader of Traditional Chinese is not served by Simplified.
     near = _NEAR.get(main, "") if "hant" not in known else ""
