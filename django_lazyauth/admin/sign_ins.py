@@ -80,7 +80,7 @@ class SignInAdmin(EndsSessions):
     """
 
     hidden = HIDDEN
-    list_display = ("person", "client", "provider", "outcome", "why", "created_at", "network", "short_id")
+    list_display = ("person", "outcome", "why", "created_at", "client", "provider", "network", "short_id")
     list_display_links = ("person", "short_id")
     list_filter = (OutcomeFilter, ReasonFilter, EndedAtFilter)
     list_select_related = ("client", "user")

@@ -339,7 +339,7 @@ class PendingAuthorization(LoggedSignIn):
         ]
 
     def __str__(self) -> str:
-        return f"{self.session_id} ({self.status})"
+        return f"{self.session_id} ({self.get_status_display()})"
 
     @property
     def scopes(self) -> list[str]:

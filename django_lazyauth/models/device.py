@@ -128,7 +128,7 @@ class DeviceAuthorization(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.pk} ({self.status})"
+        return f"{self.pk} ({self.get_status_display()})"
 
     @property
     def scopes(self) -> list[str]:

@@ -109,7 +109,7 @@ class LogoutDelivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.session_id} ({self.state})"
+        return f"{self.session_id} ({self.get_state_display()})"
 
 
 class UsedLogoutToken(models.Model):

@@ -378,6 +378,17 @@ def test_a_wrong_password_is_named(operator, client_, lazyauth):
     assert reasons(operator, "grace@people.example") == [str(Reason.WRONG_PASSWORD.label)]
 
 
+@pytest.mark.parametrize(("language", "state"), [("en", "failed"), ("de", "gescheitert")])
+def test_the_page_of_a_sign_in_names_its_state_in_the_language_of_the_page(
+    operator, client_, language, state
+):
+    browser = make_browser()
+    consent(browser, come_back(browser, start(browser, client_), subject="grace"), decision="deny")
+    row = PendingAuthorization.objects.get()
+    page = operator.get(f"{LIST}{row.pk}/change/", headers={"accept-language": language})
+    assert f"{row.pk} ({state})" in page.content.decode()
+
+
 @pytest.mark.parametrize("term", ["username", "email", "subject", "key"])
 def test_a_person_is_found_by_whatever_names_them(operator, client_, term):
     redeem(client_, code_for(client_))
