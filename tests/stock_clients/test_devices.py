@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 import time
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -18,6 +19,9 @@ from requests_oauth2client import DeviceAuthorizationPollingJob, DPoPToken, OAut
 from tests.conftest import register
 from tests.support.devices import DEVICE_CODE
 from tests.support.journey import query_of
+from tests.support.processes import PATIENCE
+
+from .conftest import DOCUMENTED
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -32,17 +36,36 @@ def entered(issuer, lazyauth):
     return "television"
 
 
-def answer_device(asked: dict[str, str], *, subject: str = "ada") -> str:
-    """Type the code as a person does, sign in and decide; return where that ends."""
+DOMAIN = "acme.example"
+#: How the person signs in, and at which set-up that is tried. Nobody asked for the domain before.
+WITH_DEMO = [(name, way, "") for name in DOCUMENTED for way in ("no", "yes")]
+WITH_COLD_DOMAIN = [(DOCUMENTED[0], "no", DOMAIN)]
+WAYS = pytest.mark.parametrize(
+    ("issuer", "binds", "domain"), [*WITH_DEMO, *WITH_COLD_DOMAIN], indirect=["issuer"]
+)
+
+
+def answer_device(asked: dict[str, str], upstream: Any = None, *, subject: str = "ada") -> str:
+    """Type the code as a person does, sign in and decide; return where that ends.
+
+    Args:
+        upstream: The provider of the domain that the person types; ``None``: they sign in with ``demo``.
+    """
     with httpx.Client(trust_env=False) as browser:
-        page = browser.get(asked["page"])
-        for _ in range(12):
+        page, give_up = browser.get(asked["page"]), time.monotonic() + PATIENCE
+        while time.monotonic() < give_up:
             if page.is_redirect:
                 target = urljoin(str(page.url), page.headers["location"])
                 if urlsplit(target).hostname == "upstream.example":
                     came = query_of(target)
                     target = f"{came['redirect_uri']}?state={came['state']}&code={subject}"
+                elif upstream is not None and target.startswith(upstream.issuer):
+                    target = upstream.authorize(target, sub=subject)
                 page = browser.get(target)
+                continue
+            if page.status_code == 202:
+                # It waits until the domain was looked up.
+                page = browser.get(str(page.url))
                 continue
             assert page.status_code == 200, page.text
             if urlsplit(str(page.url)).path.endswith("/device/done"):
@@ -55,6 +78,11 @@ def answer_device(asked: dict[str, str], *, subject: str = "ada") -> str:
             elif soup.find("button", {"name": "decision"}):
                 assert asked["code"] in page.text
                 fields["decision"] = asked.get("decision", "allow")
+            elif upstream is not None:
+                form = soup.find("input", {"name": "domain"}).find_parent("form")
+                hidden = {i["name"]: i.get("value", "") for i in form.find_all("input") if i.get("name")}
+                button = form.find("button")
+                fields = hidden | {"domain": f"{subject}@{DOMAIN}", button["name"]: button["value"]}
             else:
                 assert asked["code"] in page.text
                 fields["provider"] = "demo"
@@ -62,20 +90,27 @@ def answer_device(asked: dict[str, str], *, subject: str = "ada") -> str:
     raise AssertionError("the pages lead nowhere")
 
 
+@pytest.fixture
+def upstream_of(request):
+    """Return the provider of a domain; ``None`` without one."""
+    return lambda domain: request.getfixturevalue("sso") if domain else None
+
+
 @pytest.mark.services
-@pytest.mark.parametrize("binds", ["no", "yes"])
-def test_openid_client(node, issuer, entered, binds):
-    """A lazy new person, with bearer tokens and with a key."""
+@WAYS
+def test_openid_client(node, issuer, entered, upstream_of, binds, domain):
+    """A lazy new person, with bearer tokens and with a key, and one of a domain that nobody asked for before."""
+    upstream = upstream_of(domain)
 
     def answer(message):
         assert not User.objects.exists(), "nobody is written before the device redeems its code"
-        return answer_device(message["ask"])
+        return answer_device(message["ask"], upstream)
 
     said = node.run("openid_client_device.mjs", issuer.url, entered, binds, "allow", answer=answer)
     assert said == {
         "type": "dpop" if binds == "yes" else "bearer",
         "renewed": True,
-        "email": "ada@people.example",
+        "email": f"ada@{domain or 'people.example'}",
     }
     assert User.objects.count() == 1
 
@@ -94,9 +129,10 @@ def test_openid_client_hears_that_it_was_denied(node, issuer, entered):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("binds", [False, True], ids=["bearer", "dpop"])
-def test_requests_oauth2client(issuer, entered, binds):
+@WAYS
+def test_requests_oauth2client(issuer, entered, upstream_of, binds, domain):
     """``DeviceAuthorizationPollingJob``, which is slowed down where it comes too soon."""
+    binds = binds == "yes"
     document = httpx.get(f"{issuer.base}/.well-known/openid-configuration", trust_env=False).json()
     client = OAuth2Client.from_discovery_document(
         document,
@@ -111,7 +147,8 @@ def test_requests_oauth2client(issuer, entered, binds):
     job = DeviceAuthorizationPollingJob(client, asked, interval=1, dpop=binds)
     assert job() is None
     person = threading.Thread(
-        target=answer_device, args=({"page": asked.verification_uri, "code": asked.user_code},)
+        target=answer_device,
+        args=({"page": asked.verification_uri, "code": asked.user_code}, upstream_of(domain)),
     )
     person.start()
     token, deadline = None, time.monotonic() + 60
@@ -126,8 +163,12 @@ def test_requests_oauth2client(issuer, entered, binds):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_curl(issuer, entered):
+@pytest.mark.parametrize(
+    ("issuer", "domain"), [*((name, "") for name in DOCUMENTED), (DOCUMENTED[0], DOMAIN)], indirect=["issuer"]
+)
+def test_curl(issuer, entered, upstream_of, domain):
     """As in ``docs/concepts/devices.md``."""
+    upstream = upstream_of(domain)
 
     def curl(path, **form):
         fields = [part for name, value in form.items() for part in ("-d", f"{name}={value}")]
@@ -139,5 +180,5 @@ def test_curl(issuer, entered):
     asked = curl("/device_authorization", client_id=entered, scope="openid email")
     form = {"client_id": entered, "device_code": asked["device_code"], "grant_type": DEVICE_CODE}
     assert curl("/token", **form) == {"error": "authorization_pending"}
-    answer_device({"page": asked["verification_uri_complete"], "code": asked["user_code"]})
+    answer_device({"page": asked["verification_uri_complete"], "code": asked["user_code"]}, upstream)
     assert {"access_token", "id_token", "refresh_token"} <= set(curl("/token", **form))
