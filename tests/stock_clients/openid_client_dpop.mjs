@@ -11,10 +11,11 @@ const other = client.getDPoPHandle(config, await client.randomDPoPKeyPair(algori
 const pkceCodeVerifier = client.randomPKCECodeVerifier();
 const expectedState = client.randomState();
 const thumbprint = await DPoP.calculateThumbprint();
-const url = client.buildAuthorizationUrl(config, {
+// The proof of the push binds the code (RFC 9449 §10.1).
+const url = await client.buildAuthorizationUrlWithPAR(config, {
   redirect_uri: redirectUri, scope: "openid email", state: expectedState, code_challenge_method: "S256",
-  code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier), dpop_jkt: thumbprint,
-});
+  code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier),
+}, { DPoP });
 const answer = new URL(await ask(url.href));
 const exchange = (handle) => client.authorizationCodeGrant(
   config, answer, { pkceCodeVerifier, expectedState }, undefined, { DPoP: handle });

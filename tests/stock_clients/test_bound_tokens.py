@@ -98,7 +98,7 @@ def test_oauth4webapi_with_a_wrong_clock(runs, issuer, seconds):
 @POLICIES
 @pytest.mark.parametrize("algorithm", ["ES256", "Ed25519"])
 def test_openid_client(runs, issuer, policy, algorithm):
-    """``getDPoPHandle``: the code is bound to its key too (RFC 9449 §10)."""
+    """``getDPoPHandle`` at a push and behind it: the code is bound to its key too (RFC 9449 §10)."""
     said = runs("openid_client_dpop.mjs", policy, algorithm, issuer.api)
     assert "@" in said["email"]
     assert (said["answered"], said["bearerCall"]) == (200, 401)

@@ -37,11 +37,18 @@ def entered(issuer, lazyauth):
 
 
 DOMAIN = "acme.example"
-#: How the person signs in, and at which set-up that is tried. Nobody asked for the domain before.
-WITH_DEMO = [(name, way, "") for name in DOCUMENTED for way in ("no", "yes")]
-WITH_COLD_DOMAIN = [(DOCUMENTED[0], "no", DOMAIN)]
+#: Set-up, when a proof needs a nonce (empty: there is none), and the domain that the person types. Nobody asked for it
+#: before.
 WAYS = pytest.mark.parametrize(
-    ("issuer", "binds", "domain"), [*WITH_DEMO, *WITH_COLD_DOMAIN], indirect=["issuer"]
+    ("issuer", "nonce", "domain"),
+    [
+        (DOCUMENTED[0], "", ""),
+        (DOCUMENTED[1], "", ""),
+        (DOCUMENTED[0], "stale", ""),
+        (DOCUMENTED[1], "always", ""),
+        (DOCUMENTED[0], "", DOMAIN),
+    ],
+    indirect=["issuer"],
 )
 
 
@@ -98,17 +105,20 @@ def upstream_of(request):
 
 @pytest.mark.services
 @WAYS
-def test_openid_client(node, issuer, entered, upstream_of, binds, domain):
+def test_openid_client(node, issuer, entered, lazyauth, upstream_of, nonce, domain):
     """A lazy new person, with bearer tokens and with a key, and one of a domain that nobody asked for before."""
+    lazyauth(DPOP={"nonce": nonce or "stale"})
     upstream = upstream_of(domain)
 
     def answer(message):
         assert not User.objects.exists(), "nobody is written before the device redeems its code"
         return answer_device(message["ask"], upstream)
 
-    said = node.run("openid_client_device.mjs", issuer.url, entered, binds, "allow", answer=answer)
+    said = node.run(
+        "openid_client_device.mjs", issuer.url, entered, "yes" if nonce else "no", "allow", answer=answer
+    )
     assert said == {
-        "type": "dpop" if binds == "yes" else "bearer",
+        "type": "dpop" if nonce else "bearer",
         "renewed": True,
         "email": f"ada@{domain or 'people.example'}",
     }
@@ -130,21 +140,21 @@ def test_openid_client_hears_that_it_was_denied(node, issuer, entered):
 
 @pytest.mark.slow
 @WAYS
-def test_requests_oauth2client(issuer, entered, upstream_of, binds, domain):
+def test_requests_oauth2client(issuer, entered, lazyauth, upstream_of, nonce, domain):
     """``DeviceAuthorizationPollingJob``, which is slowed down where it comes too soon."""
-    binds = binds == "yes"
+    lazyauth(DPOP={"nonce": nonce or "stale"})
     document = httpx.get(f"{issuer.base}/.well-known/openid-configuration", trust_env=False).json()
     client = OAuth2Client.from_discovery_document(
         document,
         issuer=issuer.url,
         client_id=entered,
-        dpop_bound_access_tokens=binds,
+        dpop_bound_access_tokens=bool(nonce),
         testing=True,
         # It reads the other endpoints of the document only.
         device_authorization_endpoint=document["device_authorization_endpoint"],
     )
     asked = client.authorize_device(scope="openid email")
-    job = DeviceAuthorizationPollingJob(client, asked, interval=1, dpop=binds)
+    job = DeviceAuthorizationPollingJob(client, asked, interval=1, dpop=bool(nonce))
     assert job() is None
     person = threading.Thread(
         target=answer_device,
@@ -156,7 +166,7 @@ def test_requests_oauth2client(issuer, entered, upstream_of, binds, domain):
         token = job()
     person.join()
     assert token is not None
-    assert isinstance(token, DPoPToken) is binds
+    assert isinstance(token, DPoPToken) is bool(nonce)
     assert User.objects.count() == 1
     assert client.refresh_token(token).access_token != token.access_token
 
