@@ -29,7 +29,7 @@ from django_lazyauth.toolkit.client_policies import (
     must_push,
     must_sign_requests,
 )
-from django_lazyauth.toolkit.scopes import default_scopes, may_ask, narrow, requested_scopes
+from django_lazyauth.toolkit.scopes import default_scopes, narrow, refusal_of, requested_scopes
 
 from .wanted import (
     ANY_ACR,
@@ -77,6 +77,8 @@ NOT_SUPPORTED = ("request", "request_uri", "registration")
 AUTHORIZATION_DETAILS = "authorization_details"
 
 
+#: Of a redirect URI that an operator typed, or that was registered before this package came.
+UNSAFE = "cannot be used. It has to be https, http on loopback, or of a scheme that apps may have here."
 #: An error code and its description.
 Finding = tuple[str, str]
 
@@ -263,7 +265,8 @@ def _redirect_uri_of(parameters: QueryDict, client: clients.Client) -> str:
         raise AuthorizationRefused("invalid_request", "Missing redirect URI.")
     redirect_uri = named or registered[0]
     if not redirect_uri_allowed(client, redirect_uri):
-        reason = "Mismatching redirect URI." if named else "The registered redirect URI cannot be used."
+        is_known = redirect_uri in registered
+        reason = f"The registered redirect URI {UNSAFE}" if is_known else "Mismatching redirect URI."
         raise AuthorizationRefused("invalid_request", reason)
     return redirect_uri
 
@@ -339,9 +342,9 @@ def _bad_openid(parameters: QueryDict) -> Finding | None:
 
 def _not_for_this_client(client: clients.Client, scopes: list[str]) -> Finding | None:
     if not clients.may_ask_for_codes(client):
-        return "unauthorized_client", ""
-    if not may_ask(client, scopes):
-        return "invalid_scope", ""
+        return "unauthorized_client", "This client is not registered for authorization codes."
+    if refusal := refusal_of(client, scopes):
+        return "invalid_scope", refusal
     return None
 
 

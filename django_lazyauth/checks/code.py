@@ -37,7 +37,8 @@ def check_keys() -> Iterator[CheckMessage]:
     if not unreadable and not signing_keys():
         yield Error(
             'LAZYAUTH["SIGNING_KEYS"] is empty: ID tokens and access tokens cannot be signed.',
-            hint="Give it a PEM private key: `manage.py generate_signing_key` prints one.",
+            hint="Give it a PEM private key: `manage.py generate_signing_key` prints one. If the settings take it "
+            "from the environment, load that first.",
             id="lazyauth.E005",
         )
 
@@ -108,8 +109,10 @@ def _store(store: object) -> Iterator[CheckMessage]:
 def check_validator() -> Iterator[CheckMessage]:
     if not validator_knows_keys():
         yield CheckWarning(
-            "The OAUTH2_VALIDATOR_CLASS of django-oauth-toolkit knows no client keys. If its token, revocation or "
-            "introspection endpoint is mounted, anybody passes there for a client that has a key and no secret.",
+            "The OAUTH2_VALIDATOR_CLASS of django-oauth-toolkit knows neither our access tokens nor client keys. "
+            "OAuth2Authentication, TokenHasScope and protected_resource may refuse every JWT of ours. If its token, "
+            "revocation or introspection endpoint is mounted, anybody passes there for a client that has a key and no "
+            "secret.",
             hint="Derive it from django_lazyauth.toolkit.stock_validator.StockValidator.",
             id="lazyauth.W018",
         )

@@ -44,7 +44,11 @@ def check_transport() -> Iterator[CheckMessage]:
     for name, config in [*_configs("providers"), *_configs("sso_domains")]:
         for key, value in config.items():
             if is_a(key, str) and is_a(value, str) and value.startswith("http://"):
-                yield Error(f"Provider {name!r}: {key} is not https.", id="lazyauth.E104")
+                yield Error(
+                    f"Provider {name!r}: {key} is not https.",
+                    hint="An upstream without TLS is for development. Give the https URL, or remove the entry.",
+                    id="lazyauth.E104",
+                )
 
     for issuer in readable("id_jag_audiences") or ():
         if not issuer.startswith("https://"):

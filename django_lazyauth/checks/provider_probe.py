@@ -242,7 +242,8 @@ def _client(provider: CodeFlow, endpoints: Endpoints, redirect_uri: str) -> Iter
 def _client_finding(error: ProviderUnavailable, method: str, redirect_uri: str) -> Finding:
     code, said = error.upstream_error, error.upstream_error or f"HTTP {error.http_status or '-'}"
     if code in _KNOWN:
-        return ok("client", f"The provider knows this site by {method}.")
+        by = "its client id alone" if method == "none" else method
+        return ok("client", f"The provider knows this site by {by}.")
     if code == "redirect_uri_mismatch":
         return fix("client", f"The provider does not know the redirect URI {redirect_uri}.")
     if error.http_status and 300 <= error.http_status < 400:

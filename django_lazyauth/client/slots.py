@@ -35,6 +35,10 @@ class Slots:
         self.service = service
         self.backend = backend
 
+    def are_there(self) -> bool:
+        """Say whether there is a keyring. It may still be locked or refuse."""
+        return not isinstance(self._backend(), _NO_KEYRING)
+
     def get(self, name: str) -> str | None:
         with _told("read"):
             return self._keyring().get_password(self.service, name)
@@ -57,11 +61,14 @@ class Slots:
             with suppress(StoreUnavailable):
                 self.put(name, text)
 
-    def _keyring(self) -> Keyring:
+    def _backend(self) -> Keyring:
         backend: Keyring = self.backend or keyring.get_keyring()
-        if isinstance(backend, _NO_KEYRING):
-            raise StoreUnavailable("This machine has no keyring.", reason="no_keyring")
         return backend
+
+    def _keyring(self) -> Keyring:
+        if not self.are_there():
+            raise StoreUnavailable("This machine has no keyring.", reason="no_keyring")
+        return self._backend()
 
 
 @contextmanager

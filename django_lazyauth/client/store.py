@@ -108,6 +108,18 @@ class Store:
             tokens["proof_key"] = self.slots.get(_key_slot(name))
         return record.bundle(tokens)
 
+    def require_place(self) -> None:
+        """Find out before anybody signs in that tokens could not be kept.
+
+        Raises:
+            StoreUnavailable: There is no keyring, and no file was ever allowed.
+        """
+        if not self.slots.are_there() and not self.plaintext and "file" not in self._storages():
+            raise StoreUnavailable(
+                f"This machine has no keyring. {PLAINTEXT_VARIABLE}=1 keeps tokens in a file that only you can read.",
+                reason="no_keyring",
+            )
+
     def save(self, name: str, account: Account, bundle: Bundle) -> None:
         """Keep *bundle* as the tokens of *name*. It is kept as a whole, or what was there stays.
 
@@ -187,6 +199,9 @@ class Store:
         return self.directory / "default.json"
 
     # -- writing ------------------------------------------------------------------------------------------------
+
+    def _storages(self) -> set[str]:
+        return {record.storage for name in self.accounts() if (record := self.record(name)) is not None}
 
     def _record_or_none(self, name: str) -> Record | None:
         """Return the record, unless it cannot be read: a new sign-in replaces it."""

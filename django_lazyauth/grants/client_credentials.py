@@ -46,8 +46,8 @@ def _scopes(form: Form, client: clients.Client) -> tuple[str, ...]:
     scope = form.get("scope")
     request = form.http_request
     asked = scopes.requested_scopes(scope) if scope else scopes.default_scopes(client, request)
-    if not scopes.may_ask(client, asked, request):
-        raise InvalidScope
+    if refusal := scopes.refusal_of(client, asked, request):
+        raise InvalidScope(refusal)
     return tuple(asked)
 
 

@@ -129,7 +129,7 @@ def _scopes(form: Form, client: clients.Client, granted: Granted) -> tuple[str, 
         # The authorization endpoint dropped it too, and the client repeats what it asked for there.
         asked.pop(OFFLINE_ACCESS, None)
     if not asked.keys() <= set(allowed):
-        raise InvalidScope
+        raise InvalidScope("A scope is asked for that was not granted.")
     return tuple(asked)
 
 
@@ -170,8 +170,8 @@ def _check_retry(form: Form, client: clients.Client, kept: KeptAnswer) -> None:
     """Refuse a retry that asks for less than it would get (I20, RFC 8707 §2.2)."""
     scope = form.get("scope")
     if scope and not kept.scopes <= set(requested_scopes(scope)):
-        raise InvalidScope
+        raise InvalidScope("This refresh token was used for more scopes just now.")
     if not kept.scopes <= set(narrow(client, sorted(kept.scopes))):
-        raise InvalidScope
+        raise InvalidScope("This client gave up a scope of that answer.")
     if form.resources and not (kept.resources and named_of(kept.resources, form.resources)):
         raise InvalidTarget("This refresh token was used for another resource just now.")

@@ -58,7 +58,9 @@ EXPLAINED: Final = {
     Reason.USER_ELSEWHERE: "its user is another system's, and that identity belongs to nobody here yet",
     Reason.CLIENT_UNKNOWN: "there is no such client",
     Reason.PROVIDER_MISSING: "no configured provider has this type",
-    Reason.PROVIDER_AMBIGUOUS: "more than one provider could be meant: name one with --provider",
+    Reason.PROVIDER_AMBIGUOUS: (
+        "more than one provider could be meant: name one with --provider, or give the entry the name that it has there"
+    ),
     Reason.ISSUER_DIFFERS: "it comes from another issuer than that provider's",
     Reason.NOT_SEALED: "the cipher failed",
     Reason.REFUSED: "the database refused the row",

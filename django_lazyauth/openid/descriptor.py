@@ -349,7 +349,8 @@ def _value(key: Key, mapping: Mapping[str, Any], kind: str) -> Any:
     default = key.default_for(kind)
     found = default if value is None else _read(key, value)
     if found is REQUIRED or (default is REQUIRED and not found):
-        raise Wrong(f'"{key.name}" is required' + (f' for type "{kind}"' if key.default_of else ""))
+        lack = "is empty (is its variable of the environment set?)" if value == "" else "is required"
+        raise Wrong(f'"{key.name}" {lack}' + (f' for type "{kind}"' if key.default_of else ""))
     return found
 
 

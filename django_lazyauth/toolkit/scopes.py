@@ -19,6 +19,8 @@ get_scopes_backend, SettingsScopes = _scopes.get_scopes_backend, _scopes.Setting
 
 #: Libraries add it wherever it is advertised. A client that may not have it gets the rest of its scopes.
 OFFLINE_ACCESS = "offline_access"
+#: Characters of a scope in an error description.
+MAX_SHOWN = 100
 
 
 def available_scopes(client: Any, request: Any = None) -> set[str]:
@@ -65,9 +67,20 @@ def host_description(scope: str) -> str:
     return str(get_scopes_backend().get_all_scopes().get(scope) or scope)
 
 
-def may_ask(client: Any, scopes: list[str], request: Any = None) -> bool:
-    """Say whether *client* may ask for all of *scopes* (RFC 6749 §3.3). ``offline_access`` is never refused."""
-    return set(scopes) - {OFFLINE_ACCESS} <= available_scopes(client, request)
+def refusal_of(client: Any, scopes: list[str], request: Any = None) -> str:
+    """Say why *client* may not ask for all of *scopes* (RFC 6749 §3.3); empty if it may.
+
+    ``offline_access`` is never refused.
+    """
+    available = available_scopes(client, request)
+    refused = [scope for scope in scopes if scope not in available and scope != OFFLINE_ACCESS]
+    if not refused:
+        return ""
+    if not refused[0]:
+        return "One blank separates two scopes."
+    if refused[0] in available_scopes(None, request):
+        return f"This client is not registered for the scope {refused[0][:MAX_SHOWN]}."
+    return f"There is no scope {refused[0][:MAX_SHOWN]} for this client here."
 
 
 def narrow(client: Any, scopes: list[str]) -> list[str]:

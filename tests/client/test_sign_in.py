@@ -111,6 +111,16 @@ def test_by_browser_with_pkce_for_the_resource_as_a_client_that_registered_itsel
     assert store.load(name).refresh_token == "refresh-1"
 
 
+def test_the_scopes_that_a_resource_names_are_asked_for_unless_the_caller_says_others(guarded, store):
+    """RFC 9728 §2: without them the resource would refuse the token."""
+    document = guarded.documents["/.well-known/oauth-protected-resource/mcp"]
+    document["scopes_supported"] = ["notes:read", "openid", 7]
+    _, browser = sign_in(guarded, store)
+    assert browser.query["scope"] == "openid offline_access notes:read"
+    _, browser = sign_in(guarded, store, scope="openid")
+    assert browser.query["scope"] == "openid"
+
+
 def test_requests_with_another_state_neither_end_nor_win_the_sign_in(guarded, store):
     """RFC 6749 §10.12."""
     _, browser = sign_in(guarded, store)

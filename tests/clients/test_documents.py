@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,6 +19,7 @@ from django_lazyauth.upkeep.sweep import sweep
 from tests.support.client_keys import ClientKey
 from tests.support.journey import REDIRECT_URI, OAuthClient, code_for, get, make_browser, post_form, redeem
 from tests.support.key_server import KeyServer
+from tests.support.reader import blocks_of
 
 pytestmark = pytest.mark.django_db
 
@@ -77,6 +79,18 @@ def test_a_client_is_known_by_its_document_and_its_person_signs_in(documents):
     assert Documents.fetched == [client.client_id]
     registration = ClientRegistration.objects.get()
     assert (registration.slot, registration.expires_at) == (None, None), "it is used: no cap touches it"
+
+
+def test_the_document_of_the_how_to_page_signs_people_in_at_each_of_its_redirect_uris(documents):
+    """``docs/how-to/metadata-document.md``; RFC 8252 §7.3 for the port."""
+    [block] = [block for block in blocks_of("how-to/metadata-document.md") if block.language == "json"]
+    shown = json.loads(block.text)
+    Documents.held[shown["client_id"]] = shown
+    for redirect_uri in (*shown["redirect_uris"], "http://127.0.0.1:54321/callback"):
+        client = OAuthClient(shown["client_id"], redirect_uri=redirect_uri)
+        page = knock(client)
+        assert page.status_code == 200, page.content.decode()
+        assert shown["client_name"] in page.content.decode()
 
 
 def test_documents_of_strangers_never_exceed_the_cap(documents, lazyauth):

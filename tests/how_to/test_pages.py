@@ -19,6 +19,9 @@ PAGES = {
     "beside django-allauth, and moving in": "how-to/move-in.md",
     "Google, Microsoft and any OpenID provider": "how-to/providers.md",
     "company SSO by domain": "concepts/sso.md",
+    "password": "how-to/passwords.md",
+    "client that a document describes": "how-to/metadata-document.md",
+    "logs and metrics": "how-to/observe.md",
     "enterprise-managed MCP": "how-to/enterprise-mcp.md",
     "resource server on another site": "how-to/resource-server.md",
     "store, provider, resolver and cipher of one's own": "extending.md",
@@ -43,13 +46,13 @@ def test_readme_and_the_index_lead_to_the_page_of(task):
 
 #: Of these another test shows what they say, or they hold nothing to type.
 OTHERS = {
-    "command-line.md": "`tests/client/`",
-    "move-in.md": "`tests/legacy/`",
     "clients.md": "a table of commands, which `tests/site/test_terminal.py` runs",
     "development.md": "`tests/site/test_development.py`",
     "enterprise-mcp.md": "`tests/stock_clients/test_id_jag.py`",
     "mcp-scopes.md": "`tests/stock_clients/test_step_up.py`",
+    "metadata-document.md": "`tests/clients/test_documents.py`",
     "observe.md": "`tests/kit/`",
+    "passwords.md": "`tests/providers/test_password.py`",
     "providers.md": "needs an account at a provider; `tests/upstream/real/` signs in at thirty of them",
     "tool-server-for-github.md": "needs an account at GitHub; `tests/delegation/` exchanges the token",
 }

@@ -141,8 +141,8 @@ MUTATIONS = (
     Mutation(
         "scopes-of-the-request",
         REQUEST,
-        "    if not may_ask(client, scopes):",
-        "    if not scopes:",
+        "    if refusal := refusal_of(client, scopes):",
+        '    if refusal := "":',
         (AUTHORIZE + "test_an_unknown_scope_is_an_error_that_the_client_is_told",),
         "A client gets no scope that it may not ask for.",
     ),

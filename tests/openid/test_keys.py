@@ -329,7 +329,7 @@ class TestCommand:
         assert caught.value.returncode == 1
         told = capsys.readouterr().err
         assert "acme: failed (no_keys)" in told
-        assert 'wrong: failed ("client_id" is required)' in told
+        assert 'wrong: failed ("client_id" is empty (is its variable of the environment set?)' in told
         assert "off" not in told
         assert "hidden" not in told
 

@@ -480,7 +480,7 @@ def test_a_domain_is_asked_past_the_cache_for_what_it_publishes_now(sso):
     assert of_level("ok", found) == of_level("ok", found) | {
         "configuration": "The domain may sign people in.",
         "metadata": "Its metadata and keys were fetched.",
-        "client": "The provider knows this site by none.",
+        "client": "The provider knows this site by its client id alone.",
     }
     assert of_level("note", found)["redirect_uri"].endswith("/callback/sso:acme.example")
     sso.control(metadata={"issuer": "https://elsewhere.example"})

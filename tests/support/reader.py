@@ -40,7 +40,7 @@ _STAYS = {
     r"^celery -A \w+ beat": "is starting",
     r"http\.server ": "Serving HTTP",
     r"tools\.py$": "Uvicorn running",
-    r"(client|call)\.py$|lazyauth login|lazyauth_worker$": "",
+    r"(client|call|things)\.py$|lazyauth login|lazyauth_worker$": "",
 }
 #: Seconds.
 PATIENCE = 120

@@ -166,6 +166,7 @@ def test_an_unsafe_redirect_uri_is_refused_even_where_a_client_has_it_registered
     for changes in ({}, {"response_type": "token"}):
         response = ask(browser, client, redirect_uri=registered if named else None, **changes)
         assert_error_page(response)
+        assert "The registered redirect URI cannot be used." in response.content.decode()
 
 
 def test_a_request_without_a_redirect_uri_goes_to_the_only_one_registered(client_):
@@ -610,7 +611,9 @@ def test_a_get_writes_no_row_and_may_come_twice(client_):
     assert all(is_choice_page(page) for page in (first, second, elsewhere))
     assert get(browser, "/authorize?nonsense").status_code == 400
     assert answer_to(client_, ask(browser, client_, prompt="none"))["error"] == "login_required"
-    assert answer_to(client_, ask(browser, client_, scope="unknown"))["error"] == "invalid_scope"
+    answer = answer_to(client_, ask(browser, client_, scope="openid unknown"))
+    assert answer["error"] == "invalid_scope"
+    assert answer["error_description"] == "There is no scope unknown for this client here."
     assert rows() == before
     assert "sessionid" not in browser.cookies
     for page in (second, first):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -48,12 +48,12 @@ def discover(url: str) -> Server:
         raise DiscoveryFailed("An address begins with https, or is on this machine.", reason="insecure_url")
     found = _resource_metadata(url)
     if found is None:
-        return _server(url, resource=None, is_typed=True)
+        return _server(url, {}, resource=None, is_typed=True)
     servers, resource = found.get("authorization_servers"), str(found["resource"])
     if not isinstance(servers, list) or not servers or not is_safe(servers[0]):
         raise DiscoveryFailed("The resource names no server.", reason="no_server")
     is_issuer = servers[0].rstrip("/") == resource.rstrip("/")
-    return _server(servers[0], resource=None if is_issuer else resource, is_typed=False)
+    return _server(servers[0], found, resource=None if is_issuer else resource, is_typed=False)
 
 
 def _resource_metadata(url: str) -> Mapping[str, Any] | None:
@@ -85,8 +85,11 @@ def _challenged(url: str) -> str | None:
     return found[1] if found else None
 
 
-def _server(issuer: str, *, resource: str | None, is_typed: bool) -> Server:
-    """Read the metadata of *issuer*. Somebody who typed it may leave out the slash at its end."""
+def _server(issuer: str, found: Mapping[str, Any], *, resource: str | None, is_typed: bool) -> Server:
+    """Read the metadata of *issuer*. Somebody who typed it may leave out the slash at its end.
+
+    *found* are the metadata of the resource.
+    """
     for address in (
         well_known(issuer, "oauth-authorization-server"),
         f"{issuer.rstrip('/')}/.well-known/openid-configuration",
@@ -96,7 +99,8 @@ def _server(issuer: str, *, resource: str | None, is_typed: bool) -> Server:
             continue
         said = document.get("issuer")
         if said == issuer or (is_typed and isinstance(said, str) and said.rstrip("/") == issuer.rstrip("/")):
-            return _read(said, document, resource)
+            server = _read(said, document, resource)
+            return replace(server, scopes=tuple(dict.fromkeys((*server.scopes, *_scopes(found)))))
         raise DiscoveryFailed("The metadata are of another server.", reason="other_issuer")
     raise DiscoveryFailed("There are no metadata of an authorization server.", reason="no_metadata")
 
@@ -118,14 +122,19 @@ def _read(issuer: str, document: Mapping[str, Any], resource: str | None) -> Ser
     methods = document.get("code_challenge_methods_supported")
     if isinstance(methods, list) and "S256" not in methods:
         raise DiscoveryFailed("The server has no PKCE with S256.", reason="no_pkce")
-    scopes = document.get("scopes_supported")
     return Server(
         issuer,
         **endpoints,
         resource=resource,
         sends_issuer=document.get("authorization_response_iss_parameter_supported") is True,
-        scopes=tuple(scope for scope in _USUAL_SCOPES if isinstance(scopes, list) and scope in scopes),
+        scopes=tuple(scope for scope in _USUAL_SCOPES if scope in _scopes(document)),
     )
+
+
+def _scopes(document: Mapping[str, Any]) -> list[str]:
+    """Return ``scopes_supported``: of a server what it has, of a resource what it needs (RFC 8414 §2, RFC 9728 §2)."""
+    scopes = document.get("scopes_supported")
+    return [scope for scope in scopes if isinstance(scope, str)] if isinstance(scopes, list) else []
 
 
 def _document(address: str) -> dict[str, Any] | None:

@@ -60,13 +60,14 @@ def login(
         account: Name of the account; by default what the server says of the person.
         client_id: Of a public client that the server knows. Otherwise *registration* registers one.
         registration: By default under the name of the store.
-        scope: By default ``openid profile email offline_access``, as far as the server has them.
+        scope: By default ``openid profile email offline_access`` as the server has them, and what the resource names.
         device: Show a code for a browser elsewhere (RFC 8628), rather than open one here.
         bound: Bind the tokens to a key (RFC 9449).
         prompt: How the person is reached.
 
-    Raises DiscoveryFailed, LoginFailed, and StoreUnavailable where tokens came and could not be kept.
+    Raises DiscoveryFailed, LoginFailed, and StoreUnavailable where tokens cannot be kept.
     """
+    store.require_place()
     server = discover(url)
     known_as = registration or DynamicRegistration(store.directory, store.service)
     chosen = client_id or known_as.client_id(server, device=device)

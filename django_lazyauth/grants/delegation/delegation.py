@@ -121,7 +121,7 @@ def scopes(form: Form, delegation: Delegation) -> tuple[str, ...]:
     scope = form.get("scope")
     asked = list(dict.fromkeys(requested_scopes(scope))) if scope else allowed
     if not asked or not set(asked) <= set(allowed):
-        raise InvalidScope
+        raise InvalidScope("The token and the policy for this client allow no such scope.")
     return tuple(asked)
 
 

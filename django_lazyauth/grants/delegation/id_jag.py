@@ -111,7 +111,7 @@ def _scopes(form: Form, asserted: Asserted, client: clients.Client) -> tuple[str
         asked = set(requested_scopes(scope))
         allowed = [one for one in allowed if one in asked]
     if not allowed:
-        raise InvalidScope
+        raise InvalidScope("Assertion, operator and client allow no such scope.")
     return tuple(allowed)
 
 

@@ -84,7 +84,7 @@ def issue_id_jag(form: Form, prepared: Prepared) -> Outcome:
         granted = frozenset(policy(subject.user, client, audience, resources, scopes))
         scopes = tuple(scope for scope in scopes if scope in granted)
     if not scopes:
-        raise InvalidScope
+        raise InvalidScope("This person may have none of the scopes there.")
     claims = {
         "aud": audience,
         "client_id": known_as,
@@ -185,5 +185,5 @@ def _scopes(form: Form, allowed: tuple[str, ...]) -> tuple[str, ...]:
     scope = form.get("scope")
     asked = tuple(dict.fromkeys(requested_scopes(scope))) if scope else allowed
     if not set(asked) <= set(allowed):
-        raise InvalidScope
+        raise InvalidScope("The operator does not allow such a scope there.")
     return asked

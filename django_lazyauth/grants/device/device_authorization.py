@@ -88,8 +88,8 @@ def _scopes(form: Form, client: clients.Client) -> tuple[str, ...]:
     if len(scope) > MAX_SCOPE:
         raise InvalidScope("The scope is too long.")
     asked = scopes.requested_scopes(scope) if scope else scopes.default_scopes(client)
-    if not scopes.may_ask(client, asked):
-        raise InvalidScope
+    if refusal := scopes.refusal_of(client, asked):
+        raise InvalidScope(refusal)
     return tuple(dict.fromkeys(scopes.narrow(client, asked)))
 
 
