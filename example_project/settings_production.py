@@ -56,6 +56,7 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": environment.value("REDIS_URL"),
         "KEY_PREFIX": "lazyauth",
+        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
     }
 }
 globals().update(environment.mail(environment.value("EMAIL_URL")))

@@ -87,12 +87,35 @@ def check_site() -> Iterator[CheckMessage]:
             hint='Set CACHES["default"] to Redis, Memcached or the database.',
             id="lazyauth.E105",
         )
+    yield from _caches()
     if mails_codes() and not _delivers_mail():
         yield Error(
             "The password provider mails codes, and the mail backend of the site delivers nothing.",
             hint='Set EMAIL_BACKEND, or MAILERS["default"] since Django 6.1, to a backend that delivers.',
             id="lazyauth.E113",
         )
+
+
+def _caches() -> Iterator[CheckMessage]:
+    cache = settings.CACHES.get("default", {})
+    if str(cache.get("BACKEND", "")).endswith("RedisCache") and not _is_bounded(cache):
+        yield CheckWarning(
+            "While Redis hangs, each request that counts something waits for it for seconds, or for ever.",
+            hint='Set "socket_timeout" and "socket_connect_timeout" of CACHES["default"]["OPTIONS"] to 0.5.',
+            id="lazyauth.W027",
+        )
+    if settings.SESSION_ENGINE == "django.contrib.sessions.backends.cache":
+        yield CheckWarning(
+            "Sessions are in the cache only. While it does not answer, Django signs out everybody who comes.",
+            hint='Set SESSION_ENGINE to "django.contrib.sessions.backends.cached_db", or leave it out.',
+            id="lazyauth.W028",
+        )
+
+
+def _is_bounded(cache: Mapping[str, Any]) -> bool:
+    """Say whether both limits are set, in whatever place: ``OPTIONS``, in capitals for django-redis, or the URL."""
+    said = repr((cache.get("OPTIONS"), cache.get("LOCATION"))).lower()
+    return "socket_timeout" in said and "socket_connect_timeout" in said
 
 
 def check_secrets() -> Iterator[CheckMessage]:

@@ -122,6 +122,10 @@ def backoff(failures: int) -> int:
     return min(FIRST_BACKOFF << min(max(failures - 1, 0), 10), LONGEST_BACKOFF)
 
 
+class LostWrite(Exception):
+    """The cache said that it keeps a record, and said so again: it did not keep it."""
+
+
 class CachedFetch:
     """One such cache.
 
@@ -230,6 +234,9 @@ class CachedFetch:
         if seen.running is None:
             if not cache.add(name, astuple(ours), _RUNNING_LIFETIME):
                 return None
+            if cache.add(name, astuple(ours), _RUNNING_LIFETIME):
+                # Each request would fetch (I15), and nobody would ever find the answer.
+                raise LostWrite
         elif self._decide_fate(seen.running.token, "abandoned"):
             cache.set(name, astuple(ours), _RUNNING_LIFETIME)
         else:

@@ -90,11 +90,20 @@ def _sqlstates(error: Exception) -> set[str | None]:
 #: Errors about a statement, by a database that works: another try fails in the same way.
 _OF_A_STATEMENT: Final = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 _OF_A_CONNECTION: Final = (DatabaseError, InterfaceError, ConnectionError, TimeoutError)
+#: Errors of caches that say the same and are none of those, by their module. Sessions may be kept in a cache.
+_OF_A_CACHE: Final = {
+    "redis.exceptions": ("ConnectionError", "TimeoutError"),
+    "valkey.exceptions": ("ConnectionError", "TimeoutError"),
+    "django_redis.exceptions": ("ConnectionInterrupted",),
+    "pymemcache.exceptions": ("MemcacheUnexpectedCloseError",),
+}
 
 
 def is_outage(error: Exception) -> bool:
-    """Say whether a database or another server did not answer. The same request may succeed later."""
-    return isinstance(error, _OF_A_CONNECTION) and not isinstance(error, _OF_A_STATEMENT)
+    """Say whether a database, a cache or another server did not answer. The same request may succeed later."""
+    if isinstance(error, _OF_A_CONNECTION):
+        return not isinstance(error, _OF_A_STATEMENT)
+    return any(kind.__name__ in _OF_A_CACHE.get(kind.__module__, ()) for kind in type(error).__mro__)
 
 
 def drop_if_broken(using: str) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from django.core.cache.backends.locmem import LocMemCache
 
 from django_lazyauth.kit.cached_fetch import CachedFetch, backoff, register
 from django_lazyauth.kit.results import Failed, Pending, Ready, SourceFailed
@@ -338,6 +339,27 @@ def test_a_cache_that_is_down_is_a_failure_and_not_an_exception(cached, settings
     cached.fetch_if_due(KEY)
     assert cached.peek(KEY) == Failed("cache_unavailable")
     assert "ConnectionError" in caplog.text
+
+
+class LosingCache(LocMemCache):
+    """Takes every write, and keeps none: its memory is full."""
+
+    def add(self, *args, **kwargs):
+        return True
+
+    def set(self, *args, **kwargs):
+        return None
+
+
+@pytest.mark.parametrize(
+    "backend", [f"{__name__}.LosingCache", "django.core.cache.backends.dummy.DummyCache"]
+)
+def test_i15_a_cache_that_loses_writes_is_a_failure_and_nobody_fetches(cached, source, settings, backend):
+    """Nobody would find the answer, and each request would fetch anew."""
+    settings.CACHES = {"default": {"BACKEND": backend}}
+    for _ in range(20):
+        assert cached.fetch_if_due(KEY) == Failed("cache_unavailable")
+    assert source.calls == []
 
 
 def digest_of(key):

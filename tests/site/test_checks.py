@@ -112,7 +112,11 @@ def test_no_message_repeats_a_key(lazyauth):
 SOUND = {
     "SESSION_COOKIE_SECURE": True,
     "CACHES": {
-        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://x"}
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": "redis://x",
+            "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+        }
     },
     **mail_settings("django.core.mail.backends.smtp.EmailBackend"),
 }
@@ -152,6 +156,29 @@ def test_sound_settings_may_be_deployed(production):
 def test_a_weak_setting_must_not_be_deployed(lazyauth, production, change, check_id):
     lazyauth(**change)
     assert check_id in ids(deploy=True)
+
+
+@pytest.mark.parametrize(
+    ("redis", "is_found"),
+    [
+        ({"LOCATION": "redis://x"}, True),
+        ({"LOCATION": "redis://x", "OPTIONS": {"socket_timeout": 1}}, True),
+        ({"LOCATION": ["redis://x?socket_timeout=1&socket_connect_timeout=1"]}, False),
+        ({"OPTIONS": {"SOCKET_TIMEOUT": 1, "SOCKET_CONNECT_TIMEOUT": 1}}, False),
+    ],
+)
+@pytest.mark.parametrize(
+    "backend", ["django.core.cache.backends.redis.RedisCache", "django_redis.cache.RedisCache"]
+)
+def test_a_redis_that_may_hang_for_ever_is_named(settings, production, backend, redis, is_found):
+    """Threat model, operations: Redis down → answers come all the same, also where it accepts and says nothing."""
+    settings.CACHES = {"default": {"BACKEND": backend, **redis}}
+    assert ids(deploy=True) == ({"lazyauth.W027"} if is_found else set())
+
+
+def test_sessions_that_a_cache_may_lose_are_named(settings, production):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    assert ids(deploy=True) == {"lazyauth.W028"}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Without the database a person reads that the site cannot answer now, on whichever page, and may come again."""
+"""Without the database, or the cache that has their session, a person reads that the site cannot answer now."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db import connection
 from django_lazyauth.models import PendingAuthorization
 from tests.support.faults import Fault, injected
 from tests.support.journey import come_back, form_of, get, make_browser, post, query_of, sign_in, start
-from tests.support.outages import connection_cut, database_gone
+from tests.support.outages import cache_gone, connection_cut, database_gone
 
 from .site import ask, is_consent_page, make_user, signed_in, soup_of
 
@@ -143,3 +143,40 @@ def test_a_fault_of_ours_is_no_outage(client_):
     browser.raise_request_exception = False
     with injected(Fault(1, error=RuntimeError)):
         assert ask(browser, client_).status_code == 500
+
+
+# -- sessions in a cache -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sessions_in_redis(settings):
+    """Sessions in the cache, and in the database behind it; the Redis of the cache does not listen from now on."""
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+
+    def gone():
+        settings.CACHES = cache_gone()
+
+    return gone
+
+
+def test_without_the_cache_of_sessions_who_is_signed_in_may_come_again(sessions_in_redis, pages):
+    """Threat model, operations: Redis down. Who is not signed in is served, because nothing is read."""
+    sessions_in_redis()
+    for name in ("consent", "account", "act", "return", "end session", "confirm"):
+        assert_cannot_answer_now(pages[name]())
+    for name in ("authorize", "choose", "callback", "decide"):
+        assert pages[name]().status_code < 400, name
+    typed = pages["type code"]()
+    assert typed.status_code == 503
+    assert typed.headers["Retry-After"]
+
+
+@pytest.mark.parametrize("path", ["/sessions", "/identities"])
+def test_without_the_cache_of_sessions_the_api_of_a_person_is_unavailable(sessions_in_redis, path):
+    """RFC 9110 §15.6.4."""
+    browser = signed_in(make_user("owner"))
+    assert get(browser, path).status_code == 200
+    sessions_in_redis()
+    answer = get(browser, path)
+    assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+    assert answer.headers["Retry-After"]

@@ -27,6 +27,7 @@ from django_lazyauth.kit.network import network_of
 from django_lazyauth.kit.throttle import Verdict
 
 from .. import binding
+from ..json_endpoint import RETRY_AFTER_UNAVAILABLE
 from ..page import flow_is_gone, go, page_view, show
 from ..request_input import read_parameters
 
@@ -81,7 +82,9 @@ def _take_code(request: HttpRequest) -> HttpResponse:
         return _show(request, typed, notice=WRONG)
     verdict = user_code.judge_try(network)
     if verdict is Verdict.UNKNOWN:
-        return _show(request, typed, notice=DOWN, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        response = _show(request, typed, notice=DOWN, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        response.headers["Retry-After"] = str(RETRY_AFTER_UNAVAILABLE)
+        return response
     if verdict is Verdict.BEYOND:
         response = _show(request, typed, notice=LATER, status=HTTPStatus.TOO_MANY_REQUESTS)
         response.headers["Retry-After"] = str(user_code.seconds_left(network))
