@@ -39,6 +39,7 @@ from .password_forms import (
     CodeForm,
     SignInForm,
     blank_form,
+    credentials_of,
     form_page,
     person_key,
     steps_of,
@@ -238,9 +239,8 @@ class PasswordProvider(Provider):
         right password upgrades an outdated hash, as in Django's own sign-in.
         """
         if not isinstance(whom, ProviderIdentity):
-            username = whom.get_username() if whom else login
-            local = authenticate(request, username=username, password=password)
-            return Success(self._local_identity(local), user=local, amr=("pwd",)) if local else None
+            local = authenticate(request, password=password, **credentials_of(login, whom))
+            return self._success_of(local) if local and whom in (None, local) else None
         user: AbstractBaseUser = whom.user
         if user.check_password(password) and user.is_active:
             known = Identity(
@@ -254,10 +254,10 @@ class PasswordProvider(Provider):
         _tell_receivers(request, login)
         return None
 
-    def _local_identity(self, user: AbstractBaseUser) -> Identity:
-        """Return an identity for a user of the site without one. Its subject has no ``@``, so it is no address."""
-        email = getattr(user, user.get_email_field_name(), "") or ""
-        return Identity(provider=self.name, subject=f"user:{user.pk}".replace("@", "%40")[:255], email=email)
+    def _success_of(self, user: AbstractBaseUser) -> Success:
+        """Name a user of the site without an identity. The subject has no ``@``, so it is no address."""
+        email, subject = getattr(user, user.get_email_field_name(), ""), f"user:{user.pk}".replace("@", "%40")
+        return Success(Identity(self.name, subject[:255], email=email or ""), user=user, amr=("pwd",))
 
     def _ask_for_code(
         self, request: HttpRequest, pending: PendingAuthorization, step: str, earlier: Challenge | None

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.password_validation import password_validators_help_texts, validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
@@ -318,6 +321,26 @@ def user_of(login: str) -> AbstractBaseUser | None:
     ).exclude(email="")
     found = list(users.filter(pk__in=proved.values("user_id"))[:2])
     return named if named is not None or len(found) != 1 else found[0]
+
+
+def credentials_of(login: str, user: AbstractBaseUser | None) -> dict[str, str]:
+    """Return what names *user* to the backends of the site: the user name, and the address *login* that meant them.
+
+    A backend of django-allauth may know people by their address alone. Django passes over a backend that does not take
+    all credentials, so the address is given only if each takes it.
+    """
+    username = user.get_username() if user is not None else login
+    if username == login or not all(map(_takes_address, settings.AUTHENTICATION_BACKENDS)):
+        return {"username": username}
+    return {"username": username, "email": login}
+
+
+def _takes_address(backend: str) -> bool:
+    try:
+        signature(import_string(backend).authenticate).bind(None, None, username="", password="", email="")
+    except TypeError:
+        return False
+    return True
 
 
 def person_key(user: AbstractBaseUser | None, name: str = "") -> str:

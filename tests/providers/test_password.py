@@ -14,6 +14,7 @@ from typing import ClassVar
 import pytest
 from bs4 import BeautifulSoup
 from django.contrib.auth import get_user_model
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import MD5PasswordHasher, check_password, make_password
 from django.contrib.auth.signals import user_login_failed
 from django.core import mail
@@ -317,6 +318,38 @@ def test_an_address_that_a_provider_proved_names_its_user_whose_own_password_cou
         with CaptureQueriesContext(connection) as asked:
             user_of(login)
         assert len(asked) == 2, login
+
+
+class ByAddress(ModelBackend):
+    """Knows people by their address alone, as a backend of django-allauth may."""
+
+    def authenticate(self, request, username=None, password=None, email=None, **_):
+        found = get_user_model().objects.filter(email=email or username)
+        return next((user for user in found if user.check_password(password)), None)
+
+
+class ByName(ModelBackend):
+    """Takes these credentials and no others."""
+
+    def authenticate(self, request, username, password):
+        return super().authenticate(request, username=username, password=password)
+
+
+@pytest.mark.parametrize("backends", [[ByAddress], [ByName], [ByName, ByAddress]])
+def test_backends_of_the_site_are_given_what_they_know_people_by(flow, alice, settings, backends):
+    """The password was right before the account at the provider moved in, and it still is."""
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.{backend.__name__}" for backend in backends]
+    ProviderIdentity.objects.update(provider="google")
+    assert flow.sign_in(ALICE, OLD).user == alice
+    assert isinstance(flow.sign_in(ALICE, "wrong"), Page)
+
+
+def test_a_backend_that_finds_somebody_else_by_the_address_signs_nobody_in(flow, alice, settings):
+    """I6: one user proved the address, and another only wrote it down."""
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.ByAddress"]
+    ProviderIdentity.objects.update(provider="google")
+    get_user_model().objects.create_user("mallory", ALICE, NEW)
+    assert isinstance(flow.sign_in(ALICE, NEW), Page)
 
 
 @pytest.mark.parametrize("why", ["unproved", "two", "organisation", "user name"])
