@@ -18,7 +18,7 @@ PAGES = {
     "existing site of django-oauth-toolkit": "how-to/existing-site.md",
     "beside django-allauth, and moving in": "how-to/move-in.md",
     "Google, Microsoft and any OpenID provider": "how-to/providers.md",
-    "company SSO by domain": "concepts/sso.md",
+    "company SSO by domain": "how-to/company-sso.md",
     "password": "how-to/passwords.md",
     "client that a document describes": "how-to/metadata-document.md",
     "logs and metrics": "how-to/observe.md",
@@ -48,6 +48,7 @@ def test_readme_and_the_index_lead_to_the_page_of(task):
 OTHERS = {
     "clients.md": "a table of commands, which `tests/site/test_terminal.py` runs",
     "development.md": "`tests/site/test_development.py`",
+    "company-sso.md": "needs the domain of a company; `tests/openid/test_discovery.py` has its own",
     "enterprise-mcp.md": "`tests/stock_clients/test_id_jag.py`",
     "mcp-scopes.md": "`tests/stock_clients/test_step_up.py`",
     "metadata-document.md": "`tests/clients/test_documents.py`",
