@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db import router
-from django.db.models import Model, OuterRef, QuerySet, Subquery
+from django.db.models import F, Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
@@ -43,9 +43,12 @@ DESCRIBED = ("user_id", "application_id", "expires", "scope", "resource", "creat
 #: What is known of a token beside its row.
 _OF_TOKEN = TokenFacts.objects.filter(token_checksum=OuterRef("token_checksum"))
 FACTS: Mapping[str, Any] = {"facts_jkt": Subquery(_OF_TOKEN.values("jkt")[:1])}
-#: How its person signed in. The session hangs on the refresh token.
+#: Its session, which hangs on the refresh token, and how its person signed in.
 _SESSION = PendingAuthorization.objects.filter(pk=OuterRef("refresh_token__token_family"))
-SIGN_IN: Mapping[str, Any] = {f"session_{name}": Subquery(_SESSION.values(name)[:1]) for name in HOW}
+SESSION: Mapping[str, Any] = {
+    "session_family": F("refresh_token__token_family"),
+    **{f"session_{name}": Subquery(_SESSION.values(name)[:1]) for name in HOW},
+}
 #: What says whether the client may still do anything. The rest of its registration is not loaded.
 USABLE_UNTIL = ("client_id", "disabled_at", "expires_at")
 
@@ -209,7 +212,7 @@ def find_bearer_beside_client(
     if row is None:
         return None, Authentication(), client
     if claims is None:
-        jkt, authentication = known[0] or "", Authentication.of_columns(*known[1:])
+        jkt, session_id, authentication = known[0] or "", known[1], Authentication.of_columns(*known[2:])
     else:
         # The row has the digest of just this text, so it proves what the text says.
         jkt, authentication = named_key(claims), Authentication.of_claims(claims)
@@ -224,8 +227,10 @@ def find_bearer_beside_client(
             noted_session=named_session(claims),
             noted_subject=str(claims.get("sub") or ""),
         )
-    elif bearer is not None and known[0] is not None:
-        bearer, authentication = _as_handed_on(bearer, authentication)
+    elif bearer is not None:
+        bearer = replace(bearer, noted_session=session_id)
+        if known[0] is not None:
+            bearer, authentication = _as_handed_on(bearer, authentication)
     return bearer, authentication, client
 
 
@@ -315,7 +320,7 @@ def _select_names(model: type[Model], using: str) -> PreparedSelect[Any]:
 def _select_described(model: type[Model], using: str) -> PreparedSelect[Any]:
     """All that introspection tells of a token that says nothing itself, whichever kind it is of."""
     rows = model._default_manager.using(using).filter(token_checksum__in=[ASKED_FOR, OR_FOR])
-    known = {**FACTS, **SIGN_IN}
+    known = {**FACTS, **SESSION}
     rows = rows.annotate(**known)
     return _prepared(rows, _names_of_user(), ("client_id",), DESCRIBED, annotations=tuple(known))
 

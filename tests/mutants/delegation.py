@@ -145,6 +145,14 @@ MUTATIONS = (
         "Nobody signs in for somebody whom the client does not know.",
     ),
     Mutation(
+        "subject-of-a-newer-session",
+        "users/subjects.py",
+        "    return began_at is None or written_at <= began_at + LEEWAY",
+        "    return True",
+        ("users/test_subjects.py::test_a_session_keeps_the_subject_that_it_began_with",),
+        "A session keeps the subject that it began with.",
+    ),
+    Mutation(
         "subject-stays-in-an-exchange",
         "users/subjects.py",
         "        session_id, client = first_session_of(bearer.access_token) or (session_id, client)",

@@ -334,6 +334,16 @@ def test_the_primary_key_costs_nothing_and_a_known_subject_one_query(
         assert subjects.subject_for(user, client) == subject
 
 
+def test_the_subject_of_an_opaque_token_is_one_query_beside_the_token(lazyauth, django_assert_num_queries):
+    """At introspection, which resources ask at each request."""
+    client = client_at(HOSTS[0], "site")
+    lazyauth(SUBJECT_TYPE="opaque", ACCESS_TOKEN_FORMAT="opaque")
+    token = tokens_of(client)["access_token"]
+    introspected(token, client)
+    with django_assert_num_queries(2):
+        introspected(token, client)
+
+
 # -- from a token to a person ----------------------------------------------------------------------------------
 
 
