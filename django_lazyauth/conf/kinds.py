@@ -146,9 +146,35 @@ def _issuer_or_hint(value: Any) -> str:
         raise Refused(hint=ISSUER_EXAMPLES) from None
 
 
+@lru_cache(maxsize=8)
+def _own_issuer(value: str) -> str:
+    """Return an issuer that every parser of URLs writes down as it stands, but for the slash of the root.
+
+    Clients compare issuers letter by letter, and many parse what they get. Userinfo would be published, too.
+    """
+    parts = urlsplit(_issuer(value))
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    default = 443 if parts.scheme == "https" else 80
+    netloc = f"{host}:{parts.port}" if parts.port not in (None, default) else host
+    wanted(value.startswith(f"{parts.scheme}://") and parts.netloc == netloc)
+    wanted(re.fullmatch(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*", parts.path))
+    wanted(not {".", ".."} & set(re.sub("%2e", ".", parts.path, flags=re.IGNORECASE).split("/")))
+    return value
+
+
+def _own_issuer_or_hint(value: Any) -> str:
+    try:
+        return _own_issuer(text(value))
+    except Exception:  # noqa: BLE001 - as above
+        raise Refused(hint=ISSUER_EXAMPLES) from None
+
+
 #: At the root of the origin with a slash, with a path without one: see the row of the setting.
 ISSUER_EXAMPLES: Final = 'Like "https://auth.example.org/" or "https://example.org/oauth".'
 ISSUER: Kind[str] = Kind("an http(s) URL without query and fragment (RFC 8414 §2)", _issuer_or_hint)
+OWN_ISSUER: Kind[str] = Kind(
+    "an http(s) URL in normal form without userinfo, query and fragment (RFC 8414 §2)", _own_issuer_or_hint
+)
 
 
 # -- several ------------------------------------------------------------------------------------------------

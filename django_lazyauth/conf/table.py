@@ -42,7 +42,7 @@ class LazyAuthSettings(PageSettings, ScopeRows, ProfileRows, DelegationRows):
     """Typed view of ``settings.LAZYAUTH``. Reading a value that its row does not allow raises ``Refused``."""
 
     issuer = Setting(
-        kinds.ISSUER,
+        kinds.OWN_ISSUER,
         "The https URL that clients know this site by. Every URL that we publish is built on it, never on `Host`. "
         "Clients compare it character by character. At the root of the origin it should end in `/`: some clients "
         "parse it and write it again, and a parsed URL has that slash. With a path it should not.",
@@ -321,7 +321,7 @@ class LazyAuthSettings(PageSettings, ScopeRows, ProfileRows, DelegationRows):
         default=False,
     )
     introspection_clients = Setting(
-        _NAMES_BY_CLIENT,
+        kinds.pairs("a dict of client ids to lists of resource indicators", nested.INDICATORS.read),
         "Client id → resource indicators that it is: it may introspect access tokens for one of them (RFC 7662 §2).",
         default={},
     )

@@ -215,6 +215,50 @@ def test_what_no_request_could_name_is_no_scope(lazyauth, values, name):
 
 
 @pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://user:canary@auth.example/",
+        "https://AUTH.example/",
+        "HTTPS://auth.example/",
+        "https://auth.example:443/",
+        "http://auth.example:80/",
+        "https://auth.example:/",
+        "https://auth.example/a/../b",
+        "https://auth.example/./b",
+        "https://auth.example/%2E%2e/b",
+        "https://auth.example/a|b",
+        "https://auth.example/a\\b",
+    ],
+)
+def test_an_issuer_that_a_parser_would_write_otherwise_is_refused(lazyauth, issuer):
+    """RFC 8414 §3.3: clients compare it letter by letter, and a password in it would be in each document."""
+    lazyauth(ISSUER=issuer)
+    (message,) = [one for one in messages() if one.id == "lazyauth.E001"]
+    assert "canary" not in str(message)
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://auth.example",
+        "https://auth.example/",
+        "https://auth.example:8443/o~a%20b",
+        "http://[::1]:8000/",
+    ],
+)
+def test_an_issuer_in_normal_form_is_taken_as_it_stands(lazyauth, issuer):
+    lazyauth(ISSUER=issuer)
+    assert lazyauth_settings.issuer == issuer
+
+
+@pytest.mark.parametrize("resource", ["https://api example", "", " https://api.example", 7])
+def test_what_introspection_is_for_is_a_resource_indicator(lazyauth, resource):
+    """RFC 8707 §2: one with a blank could never be named, so the client would see nothing."""
+    lazyauth(INTROSPECTION_CLIENTS={"tool": [resource]})
+    assert [message.id for message in messages()] == ["lazyauth.E003"]
+
+
+@pytest.mark.parametrize(
     "scheme", ["javascript", "data", "file", "http", "https", "blob", "about", "ws", "ftp", "vbscript"]
 )
 def test_a_scheme_that_opens_no_app_is_none_of_an_app(lazyauth, scheme):

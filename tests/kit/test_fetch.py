@@ -346,6 +346,19 @@ def test_an_answer_comes_back_whole(hostile):
     assert b"X-Asked: yes" in request
 
 
+@pytest.mark.parametrize("status", [100, 102, 103, 199])
+def test_an_interim_answer_is_not_taken_for_the_answer(hostile, status):
+    """RFC 9110 §15.2: one or more may come before it, also unexpected."""
+    interim = f"HTTP/1.1 {status} Wait\r\nLink: </style.css>; rel=preload\r\n\r\n".encode()
+    final = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n" + b'{"a": 1}'
+    assert ask(hostile(raw(interim * 3 + final))).json() == {"a": 1}
+
+
+def test_interim_answers_without_end_are_cut_at_the_cap(hostile):
+    server = hostile(endless(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100))
+    assert reason_of(f"http://127.0.0.1:{server.port}/") == "too_large"
+
+
 def test_the_proxy_of_the_environment_is_not_used(hostile, monkeypatch):
     """A proxy would resolve the name again, where nobody judges the address."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")

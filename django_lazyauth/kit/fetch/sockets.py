@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import ssl
 import sys
 import time
 from dataclasses import dataclass
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -93,9 +95,20 @@ def tls_context(ca_file: str = "", changed_at: int = 0) -> ssl.SSLContext:
     return context
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """The answer that follows interim ones, such as 103 Early Hints (RFC 9110 §15.2). Their bytes count."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        # Private. The standard library skips 100 and takes every other interim answer for the final one.
+        version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed does not have it
+        is_interim = 100 <= status < 200 and status != HTTPStatus.SWITCHING_PROTOCOLS
+        return version, HTTPStatus.CONTINUE if is_interim else status, reason
+
+
 class Pinned(HTTPConnection):
     """A connection to checked addresses; the host name is used for ``Host``, SNI and the certificate only."""
 
+    response_class = _FinalResponse
     addresses: tuple[IPAddress, ...] = ()
     limits: Limits
 
