@@ -97,6 +97,13 @@ def check_sectors(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
     return database.check_sectors(app_configs, **kwargs)
 
 
+def check_redirect_uris(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the clients of operators can sign people in."""
+    from . import database
+
+    return database.check_redirect_uris(app_configs, **kwargs)
+
+
 #: They ask the database, and run with ``manage.py check --database default``.
 OF_DATABASE: Final = (
     check_pooler,
@@ -105,6 +112,7 @@ OF_DATABASE: Final = (
     check_assertion_clients,
     check_exchanging_clients,
     check_sectors,
+    check_redirect_uris,
 )
 
 

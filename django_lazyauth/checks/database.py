@@ -14,6 +14,7 @@ from django.core.checks import Warning as CheckWarning
 from django.db import DatabaseError, connections, router
 from django.utils import timezone
 
+from django_lazyauth.clients.redirects import is_safe_redirect_uri
 from django_lazyauth.conf.messages import readable
 from django_lazyauth.errors import ProviderError
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, ProviderKeySet, UpstreamToken
@@ -28,11 +29,12 @@ from django_lazyauth.toolkit.clients import (
     token_models,
 )
 from django_lazyauth.toolkit.documents import is_document
+from django_lazyauth.toolkit.scopes import extra_schemes
 from django_lazyauth.upstream import subject_rule
 from django_lazyauth.users.subjects import hosts_of
 
-#: Clients with several redirect URIs that are looked at.
-SECTORS: Final = 1000
+#: Clients that are looked at.
+LOOKED_AT: Final = 1000
 
 
 def check_databases() -> Iterator[CheckMessage]:
@@ -213,7 +215,7 @@ def check_sectors(
     try:
         several = [
             row
-            for row in rows[:SECTORS]
+            for row in rows[:LOOKED_AT]
             if not is_self_registered(row) and len(hosts_of(row.redirect_uris.split())) > 1
         ]
     except DatabaseError:
@@ -227,6 +229,41 @@ def check_sectors(
         )
         for row in several
     ]
+
+
+def check_redirect_uris(
+    app_configs: Any, *, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Report clients of operators that django-oauth-toolkit served as they are, and this site does not."""
+    model = get_client_model()
+    if router.db_for_write(model) not in (databases or ()):
+        return []
+    of_operators = model._default_manager.filter(registration_source=model.RegistrationSource.MANUAL)
+    without_people = (model.GRANT_CLIENT_CREDENTIALS, model.GRANT_DEVICE_CODE)
+    rows = of_operators.exclude(authorization_grant_type__in=without_people)
+    try:
+        found = [(row, _why_refused(row)) for row in rows.order_by("pk")[:LOOKED_AT]]
+    except DatabaseError:
+        return []  # Before the first migration.
+    return [
+        CheckWarning(
+            f"Client {row.client_id!r} is refused as it is: {reason}.",
+            hint="People sign in by the authorization code grant, at redirect URIs with https, on loopback or of apps.",
+            id="lazyauth.W029",
+        )
+        for row, reason in found
+        if reason
+    ]
+
+
+def _why_refused(row: Any) -> str:
+    if row.authorization_grant_type in (row.GRANT_IMPLICIT, row.GRANT_PASSWORD):
+        return f"the grant {row.authorization_grant_type} is not served"
+    schemes = extra_schemes()
+    refused = [
+        uri for uri in row.redirect_uris.split() if not is_safe_redirect_uri(uri, extra_schemes=schemes)
+    ]
+    return f"the redirect URI {refused[0][:200]!r} is not allowed" if refused else ""
 
 
 def _clients(names: Iterable[str], databases: Sequence[str] | None) -> dict[str, Any]:

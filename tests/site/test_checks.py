@@ -14,6 +14,7 @@ from django.core.checks import run_checks
 from django_lazyauth.checks import TAG
 from django_lazyauth.providers.base import Provider
 from tests.support.mail import mail_settings
+from tests.web.site import register_client
 
 
 def ids(*, deploy: bool = False) -> set[str]:
@@ -211,3 +212,24 @@ def test_the_hint_about_the_issuer_shows_what_readme_shows(lazyauth, issuer):
     assert '"https://auth.example.org/"' in hint
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     assert '"ISSUER": "https://auth.example.org/"' in readme
+
+
+@pytest.mark.django_db
+def test_clients_that_django_oauth_toolkit_served_and_we_do_not_are_named():
+    """Spec 11: who moves in learns it before the people of those clients do."""
+    for client_id, grant, uris in (
+        ("good", "authorization-code", "https://client.example/cb http://127.0.0.1/cb"),
+        ("machine", "client-credentials", ""),
+        ("plain", "authorization-code", "https://client.example/cb http://client.example/cb"),
+        ("app", "authorization-code", "com.example.app:/cb"),
+        ("short", "authorization-code", "myapp:/cb"),
+        ("wild", "authorization-code", "https://*.client.example/cb"),
+        ("old", "implicit", "https://client.example/cb"),
+        ("typed", "password", ""),
+    ):
+        register_client(client_id=client_id, authorization_grant_type=grant, redirect_uris=uris)
+    register_client(client_id="stranger", redirect_uris="http://client.example/cb", registration_source="dcr")
+    found = [one.msg for one in run_checks(databases=["default"]) if one.id == "lazyauth.W029"]
+    assert [message.split("'")[1] for message in found] == ["plain", "short", "wild", "old", "typed"]
+    assert "http://client.example/cb" in found[0]
+    assert "implicit" in found[3]
