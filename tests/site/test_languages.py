@@ -24,7 +24,7 @@ from django.utils import translation
 from django.utils.translation.template import templatize
 
 import django_lazyauth
-from django_lazyauth.web.design.language import shipped
+from django_lazyauth.conf.languages import shipped
 
 urlpatterns = [path("admin/", admin.site.urls), path("", include("django_lazyauth.urls"))]
 
