@@ -73,7 +73,7 @@ def test_rows_that_nobody_claims_do_not(application):
 def test_the_check_asks_no_database_unless_it_may(application, django_assert_num_queries):
     make_legacy(make_user(), application)
     with django_assert_num_queries(0):
-        assert warnings() == []
+        assert warnings(databases=[]) == []
 
 
 @pytest.mark.django_db(transaction=True)
