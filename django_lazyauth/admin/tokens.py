@@ -73,10 +73,19 @@ class GrantAdmin(ReadOnlyAdmin):
     client_fields, user_fields = _Tokens.client_fields, _Tokens.user_fields
 
 
+class PushedRequestAdmin(ReadOnlyAdmin):
+    """Requests at django-oauth-toolkit's own endpoint for them. Who deletes one ends it."""
+
+    hidden = ("request_uri", "parameters")
+    list_display = ("client_id", "created", "expires", "pk")
+    text_fields = ("client_id",)
+
+
 toolkit.replace_access_token_admin(AccessTokenAdmin)
 toolkit.replace_refresh_token_admin(RefreshTokenAdmin)
 toolkit.replace_id_token_admin(IDTokenAdmin)
 toolkit.replace_grant_admin(GrantAdmin)
+toolkit.replace_pushed_request_admin(PushedRequestAdmin)
 
 
 # -- at upstreams ----------------------------------------------------------------------------------------------

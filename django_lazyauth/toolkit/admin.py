@@ -52,6 +52,12 @@ def replace_grant_admin(admin_class: Any) -> None:
     _replace(get_grant_model(), dot_admin.GrantAdmin, admin_class)
 
 
+def replace_pushed_request_admin(admin_class: Any) -> None:
+    """The same for requests at DOT's own endpoint for them, which its next release has. It offers no setting."""
+    if hasattr(dot_admin, "PushedAuthorizationRequestAdmin"):
+        _replace(dot_admin.get_par_request_model(), dot_admin.PushedAuthorizationRequestAdmin, admin_class)
+
+
 def _replace(model: Any, theirs: type[Any], ours: Any) -> None:
     if type(admin.site._registry.get(model)) is theirs:
         admin.site.unregister(model)
