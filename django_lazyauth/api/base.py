@@ -39,6 +39,7 @@ from django_lazyauth.kit.http import outside_transactions
 from django_lazyauth.kit.network import network_of
 from django_lazyauth.kit.throttle import Throttle, Verdict
 from django_lazyauth.openid.jose import CONFIGURED_TOKEN_LIMIT
+from django_lazyauth.resource_server.challenge import IssuerUnavailable
 from django_lazyauth.sessions import browser
 from django_lazyauth.sign_in.native_token import TokenRefused
 from django_lazyauth.web.json_endpoint import (
@@ -152,6 +153,9 @@ class OwnView(APIView):
 
     def handle_exception(self, exc: Exception) -> Any:
         """Return what a client may know of *exc*: DRF's answer for its own errors, ours for all others."""
+        if isinstance(exc, IssuerUnavailable):
+            # It is this site.
+            return failure_response(TemporarilyUnavailable())
         if isinstance(exc, (APIException, Http404, PermissionDenied)):
             return super().handle_exception(exc)
         return failure_response(exc)

@@ -19,6 +19,8 @@ from rest_framework.request import Request
 
 from django_lazyauth.conf.issuer import origin as origin_of
 from django_lazyauth.errors import InvalidDpopProof, TemporarilyUnavailable, UseDpopNonce
+from django_lazyauth.kit.log import log_failure
+from django_lazyauth.kit.retry import is_outage
 from django_lazyauth.openid.access_token import AccessToken
 from django_lazyauth.openid.dpop.check import nonce_headers
 from django_lazyauth.openid.jose import TokenRejected
@@ -36,8 +38,8 @@ class AccessTokenAuthentication(BaseAuthentication):
     """``request.user`` and ``request.auth`` (:class:`~django_lazyauth.openid.access_token.AccessToken`).
 
     A request without a token goes to the next authentication class. A bad token, and a bound one without the proof of
-    its key (RFC 9449 §7), gets 401 with a challenge. If the issuer's keys or the cache are not available, the answer is
-    503.
+    its key (RFC 9449 §7), gets 401 with a challenge. Without the issuer's keys, the cache or the database the
+    answer is 503.
 
     A subclass may set these attributes for its views. They replace the settings.
     """
@@ -114,7 +116,7 @@ def challenge_of(request: Request, server: ResourceServer | None = None) -> str:
 
 @contextmanager
 def refusing_proofs(request: Request, server: ResourceServer | None = None) -> Iterator[None]:
-    """Turn what is wrong with a proof into 401 with a challenge, and a cache that is down into 503."""
+    """Turn what is wrong with a proof into 401 with a challenge, and a cache or database that is down into 503."""
     try:
         yield
     except (InvalidDpopProof, UseDpopNonce) as error:
@@ -125,6 +127,11 @@ def refusing_proofs(request: Request, server: ResourceServer | None = None) -> I
         raise ProofRefused(error.error, header) from None
     except TemporarilyUnavailable as error:
         raise IssuerUnavailable(error.retry_after) from None
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        log_failure(logger, "an access token was not checked", error)
+        raise IssuerUnavailable(TemporarilyUnavailable.retry_after) from None
 
 
 def give_headers(request: Request, headers: Mapping[str, str]) -> None:

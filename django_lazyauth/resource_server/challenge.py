@@ -183,7 +183,7 @@ class ProofRefused(APIException):
 
 
 class IssuerUnavailable(APIException):
-    """503 with ``Retry-After``: without the issuer's keys the token cannot be checked."""
+    """503 with ``Retry-After``: without the issuer's keys, or the database, the token cannot be checked."""
 
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
     default_detail = "The token cannot be checked at the moment."

@@ -26,6 +26,7 @@ from django_lazyauth.tokens import keys
 from tests.clients.conftest import PUBLIC
 from tests.support.id_tokens import OTHER_KEY
 from tests.support.journey import ISSUER, get, make_browser, post_form
+from tests.support.outages import database_gone
 from tests.tokens.conftest import decoded, machine_token, sign_in
 from tests.tokens.test_signing_keys import public_half
 
@@ -554,3 +555,17 @@ def test_what_is_no_access_token_revokes_nothing(client_, held, kind):
     answer = post_form(make_browser(), "/revoke_token", {"token": token, "client_id": client_.client_id})
     assert answer.status_code == 200
     assert call("/checked", held["access_token"]).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("url", ["/checked", "/database-scoped"])
+def test_without_the_database_a_view_that_asks_it_about_tokens_is_unavailable(client_, url):
+    """RFC 9110 §15.6.4: nothing says that the token is bad, and the same request is served later."""
+    token = sign_in(client_)["access_token"]
+    with database_gone():
+        answer = call(url, token)
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == "The token cannot be checked at the moment."
+    assert 0 < int(answer.headers["Retry-After"]) <= 10
+    assert "WWW-Authenticate" not in answer.headers
+    assert call(url, token).status_code == 200
