@@ -468,7 +468,9 @@ def test_the_granted_scope_is_never_wider_than_the_registered(registrar):
     body = registrar.registered(PUBLIC | {"scope": "openid"})
     client = OAuthClient(body["client_id"], scope="openid email")
     answer = get(make_browser(), f"/authorize?{client.authorize_query()}")
-    assert query_of(answer.headers["Location"])["error"] == "invalid_scope"
+    refused = query_of(answer.headers["Location"])
+    assert refused["error"] == "invalid_scope"
+    assert refused["error_description"] == "This client is not registered for the scope email."
     narrow = OAuthClient(body["client_id"], scope=None)
     assert redeem(narrow, code_for(narrow)).json()["scope"] == "openid"
 

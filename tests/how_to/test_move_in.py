@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import httpx
 import pytest
@@ -75,12 +75,16 @@ def test_people_of_allauth_keep_account_password_session_and_tokens(reader):
         stored = "".join(rows.iterdump())
     assert "a refresh token" not in stored
 
+    site.follow(PAGE, "Sign in on the site's own page")
     site.type(f"python manage.py runserver --noreload {base.rpartition(':')[2]}")
     # The site itself answers there, after the code arrived.
     registration = {"redirect_uris": [f"{base}/health"], "token_endpoint_auth_method": "none"}
     registered = httpx.post(f"{base}/register", json=registration, trust_env=False, timeout=60).json()
     client = OAuthClient(f"{base}/", registered["client_id"], f"{base}/health")
-    with Person(site, base_url=base) as of_allauth, Person(site, base_url=base) as elsewhere:
+    with ExitStack() as stack:
+        of_allauth, elsewhere, sent_there = (
+            stack.enter_context(Person(site, base_url=base)) for _ in range(3)
+        )
         # Beside it: whom allauth signed in is recognised.
         of_allauth.submit(of_allauth.http.get("/accounts/login/"), login=ADDRESS, password=PASSWORD)
         page = of_allauth.http.get(client.url())
@@ -88,3 +92,11 @@ def test_people_of_allauth_keep_account_password_session_and_tokens(reader):
         assert ADDRESS in page.text
         # And the password is the same here.
         assert tokens(elsewhere, client, elsewhere.sign_in(client.url()), "/token")["access_token"]
+        # The site's own page may ask for more than the password.
+        page = sent_there.submit(sent_there.http.get(client.url()), provider="site")
+        assert page.url.path == "/accounts/login/"
+        back = sent_there.submit(page, login=ADDRESS, password=PASSWORD)
+        assert tokens(sent_there, client, back, "/token")["access_token"]
+        # Who is asked to sign in anew does not come by with a sign-in of before.
+        page = sent_there.submit(sent_there.http.get(client.url(prompt="login")), provider="site")
+        assert (page.url.path, "code" in page.url.params) == ("/callback/site", False)
