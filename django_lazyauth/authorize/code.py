@@ -41,7 +41,6 @@ from django_lazyauth.toolkit import clients
 from . import device
 from .consent import remember_for_known
 from .device_request import device_flow_for
-from .signed_request import NOT_ANY_MORE
 
 
 @retries_on_conflict
@@ -55,7 +54,7 @@ def allow(pending: PendingAuthorization) -> AuthorizationResponse:
     if not _is_served(pending):
         raise InvalidGrant(gettext_noop("The application is not registered here any more."))
     if not _may_ask(pending):
-        raise InvalidGrant(NOT_ANY_MORE)
+        raise InvalidGrant(gettext_noop("The application may not sign anybody in here any more."))
     if chain.next_leg(pending) is not None:
         raise InvalidGrant(gettext_noop("An account is still to be connected."))
     if not stands(pending):

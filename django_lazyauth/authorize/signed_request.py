@@ -25,8 +25,6 @@ from .wanted import WantedAcr
 
 SALT = "django_lazyauth.authorization_request"
 MAX_LENGTH = 48 * 1024
-#: What a person reads where the client lost its grant since the page was shown.
-NOT_ANY_MORE = gettext_noop("The application may not sign anybody in here any more.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +110,7 @@ def load_signed_request(text: str) -> SignedRequest:
         raise InvalidRequest(gettext_noop("The application is not registered here any more."))
     wanted = data.get("av", [])
     if not clients.may_ask_for_codes(client):
-        raise InvalidRequest(NOT_ANY_MORE)
+        raise InvalidRequest(gettext_noop("The application may not sign anybody in here any more."))
     return SignedRequest(
         request=AuthorizationRequest(
             client=client,

@@ -41,7 +41,7 @@ def complete(request: HttpRequest, pending: PendingAuthorization, success: Succe
     """Link the account that signed in to the user of the flow. Tokens of the provider are not kept.
 
     Raises:
-        InvalidGrant: Another user is signed in here by now.
+        InvalidGrant: Nobody, or another user, is signed in here by now.
         SignInEnded: The row expired, or moved on in another tab.
     """
     user = _user_of(request, pending)
@@ -96,7 +96,9 @@ def _set(
 
 def _user_of(request: HttpRequest, pending: PendingAuthorization) -> AbstractBaseUser:
     user = browser.current_user(request)
-    if user is None or user.pk != pending.link_to_id:
+    if user is None:
+        raise InvalidGrant(gettext_noop("You are not signed in."))
+    if user.pk != pending.link_to_id:
         raise InvalidGrant(gettext_noop("Somebody else is signed in here by now. Nothing was connected."))
     return user
 

@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.db import router
 
 from django_lazyauth.models import DeferredRegistration, PendingAuthorization, ProviderIdentity
-from django_lazyauth.providers.registry import is_on
+from django_lazyauth.providers.registry import is_on, with_accounts_of
 
 
 def stands(pending: PendingAuthorization) -> bool:
@@ -21,9 +21,17 @@ def stands(pending: PendingAuthorization) -> bool:
         return False
     using = router.db_for_write(PendingAuthorization)
     if pending.user_id is None:
-        return DeferredRegistration.objects.using(using).filter(pk=pending.pk).exists()
+        deferred = DeferredRegistration.objects.using(using).filter(pk=pending.pk).first()
+        return deferred is not None and is_on(deferred.provider)
     user = get_user_model()._base_manager.using(using).filter(pk=pending.user_id).first()
     if user is None or not user.is_active:
         return False
+    if pending.identity_id is None:
+        return True
     identities = ProviderIdentity.objects.using(using).filter(user_id=pending.user_id)
-    return pending.identity_id is None or identities.filter(pk=pending.identity_id).exists()
+    identity = identities.filter(pk=pending.identity_id).first()
+    if identity is None or not pending.provider:
+        # Who was signed in here already was sent to no provider.
+        return identity is not None
+    # Of a chain, the first leg says who the person is, and the row names the last.
+    return any(map(is_on, with_accounts_of(identity.provider)))

@@ -404,8 +404,8 @@ MUTATIONS = (
     Mutation(
         "link-of-who-began",
         "sign_in/linking.py",
-        "    if user is None or user.pk != pending.link_to_id:",
-        "    if user is None:",
+        "    if user.pk != pending.link_to_id:",
+        "    if user.pk is None:",
         ("sessions/test_account_page.py::test_who_is_signed_in_by_then_must_be_who_began",),
         "An account is connected to who began.",
         "I7",

@@ -290,6 +290,15 @@ def test_a_second_account_is_added_by_signing_in_with_it(browser, ada, client_):
     assert signed_in_at(client_, subject="ada", browser=make_browser()).is_alive()
 
 
+def test_who_was_signed_out_meanwhile_is_told_so_and_connects_nothing(browser, ada):
+    """Nobody else is signed in, and the page does not say it."""
+    upstream = link(browser)
+    get_user_model().objects.update(is_active=False)
+    answer = come_back(browser, upstream, subject="ada-there", provider="other")
+    assert assert_error_page(answer) == "You are not signed in."
+    assert not ProviderIdentity.objects.filter(provider="other").exists()
+
+
 def test_one_that_is_connected_already_stays_so(browser, ada):
     answer = come_back(browser, link(browser, "demo"), subject="ada")
     assert told(browser, answer) == "This account was connected already."

@@ -219,6 +219,20 @@ def test_who_is_signed_in_already_sees_the_page_and_goes_through_every_leg(clien
     assert not DeferredRegistration.objects.exists()
 
 
+@MODES
+def test_i21_a_chain_whose_first_provider_is_off_gets_no_code(chained, lazyauth, settings, mode):
+    """It says who the person is. The last leg only connects an account."""
+    lazyauth(REGISTRATION=mode)
+    browser = make_browser()
+    second = to_second_leg(browser, chained)
+    page = get(browser, come_back(browser, second, subject="ada-there", provider="other").headers["Location"])
+    ways = settings.LAZYAUTH["PROVIDERS"]
+    lazyauth(PROVIDERS=ways | {"demo": ways["demo"] | {"enabled": False}}, CHAINS=[])
+    answer = submit(browser, page, decision="allow")
+    assert answer.status_code == 400
+    assert not PendingAuthorization.objects.filter(code_digest__isnull=False).exists()
+
+
 def test_silently_no_chain_can_be_gone_through(client_, lazyauth):
     """OpenID Connect Core §3.1.2.6."""
     browser = make_browser()

@@ -145,6 +145,14 @@ def to_connect(client, lazyauth):
     return submit(browser, page, decision="allow")
 
 
+@says("The application may not sign anybody in here any more.")
+def lost_its_grant(client, lazyauth):
+    browser = make_browser()
+    page = consent_page(browser, client)
+    change_client(client, authorization_grant_type="implicit")
+    return submit(browser, page, decision="allow")
+
+
 @says("Too many people are signing in right now. Try again in a few minutes.")
 def full(client, lazyauth):
     browser = make_browser()
