@@ -86,7 +86,7 @@ interop:
 mutants: $(VENV)/dev.stamp  ## Break one line of the product after the other, and see that its tests fail (ONLY="a name")
 	$(BIN)/python -m tests.mutants $(ONLY)
 
-matrix:  ## The core folders on Python 3.12 and 3.13, with Django 5.2 and 6.1 each
+matrix:  ## The core on each Python and each set of versions that is supported (FULL=1: each with each)
 	.ci/matrix
 
 lint: types style  ## Linters, types and layers only
@@ -140,13 +140,16 @@ $(VENV)/dev.stamp: requirements/dev.txt requirements/demo.txt | $(BIN)/python
 	$(PIP) install $(PINNED) -r requirements/dev.txt
 	@touch $@ $(VENV)/demo.stamp
 
-# For maintainers: choose the versions anew. Needs uv.
-COMPILE = uv pip compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-	--python-version 3.11
+# For maintainers: choose the versions anew. Needs uv, and for the lowest versions .venv.
+COMPILE_FOR = uv pip compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	--python-version
+COMPILE = $(COMPILE_FOR) 3.11
 pins:
 	$(COMPILE) pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
 	$(COMPILE) --group pyproject.toml:tools --output-file requirements/tools.txt
 	$(COMPILE) pyproject.toml --extra celery --extra redis --extra postgres \
 		--constraints requirements/dev.txt --output-file requirements/base.txt
+	echo 'django>=6.1' | $(COMPILE_FOR) 3.12 - --output-file requirements/django61.txt
+	$(BIN)/python -m tests.support.floors | $(COMPILE) - --output-file requirements/lowest.txt
 	printf 'authlib\nbeautifulsoup4\nrequests\n' | $(COMPILE) pyproject.toml - --extra progress --extra client \
 		--constraints requirements/dev.txt --output-file requirements/demo.txt
