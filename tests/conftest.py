@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import re
 import time
 from collections.abc import Generator
 from functools import partial
@@ -41,6 +42,16 @@ def pytest_collection() -> Generator[None, object, object]:
 
 #: Folders of which every test has a marker. `make test` does not even import them.
 MARKED = {"browser": "browser", "stock_clients": "services", "upstream/real": "services"}
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Pass over a file that does not name the marker that ``-m`` begins with: to import them all takes seconds."""
+    wanted = re.match("slow|services|browser", config.getoption("markexpr"))
+    if wanted is None or collection_path.suffix != ".py":
+        return None
+    folder = collection_path.relative_to(Path(__file__).parent).parent.as_posix()
+    is_marked = any(folder.startswith(name) and marker == wanted[0] for name, marker in MARKED.items())
+    return None if is_marked or f"mark.{wanted[0]}" in collection_path.read_text() else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
