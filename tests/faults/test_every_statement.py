@@ -20,7 +20,7 @@ from tests.support.faults import QUOTED, Fault, injected
 from tests.support.journey import redeem
 from tests.support.reports import reported, reports_of, stack_as_reported
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 FAULTS = {
     "once": {"when": "before"},
@@ -30,11 +30,6 @@ FAULTS = {
     "commit not acknowledged": {"when": "after_commit"},
     "commit not acknowledged, and gone": {"when": "after_commit", "lasting": True},
 }
-#: Each kind at each point of each path; in `make test` one kind.
-KINDS = [
-    "commit not acknowledged",
-    *(pytest.param(how, marks=pytest.mark.slow) for how in FAULTS if how != "commit not acknowledged"),
-]
 
 
 @pytest.fixture
@@ -98,7 +93,7 @@ def act(attempt: Any, seen: Seen) -> int:
     return seen.note(answer, is_answer_secret=attempt.may_answer) if hasattr(answer, "status_code") else 200
 
 
-@pytest.mark.parametrize("how", KINDS)
+@pytest.mark.parametrize("how", FAULTS)
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.timeout(600)
 def test_i22_whatever_fails_no_promise_is_broken_and_no_secret_is_reported(world, caplog, path, how):
