@@ -39,7 +39,7 @@ def link(client_id: str, request_uri: str, **more: Any) -> str:
 
 
 def signed(
-    client: OAuthClient, key: ClientKey, *, header: dict[str, Any] | None = None, **changes: Any
+    client: OAuthClient, key: ClientKey, /, *, header: dict[str, Any] | None = None, **changes: Any
 ) -> str:
     """Return a request object of *client* (RFC 9101). A change to ``...`` removes a claim."""
     claims = parameters(client) | {"iss": client.client_id, "aud": ISSUER, "sub": ...}
