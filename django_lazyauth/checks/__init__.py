@@ -111,13 +111,13 @@ OF_DATABASE: Final = (
     check_subject_rules,
     check_assertion_clients,
     check_exchanging_clients,
-    check_sectors,
-    check_redirect_uris,
 )
+#: They look through the clients, which no page may do.
+OF_CLIENTS: Final = (check_sectors, check_redirect_uris)
 
 
 def ask_database(databases: Sequence[str]) -> list[CheckMessage]:
-    """Return what those checks say, and no check of others."""
+    """Return what the first of them say, and no check of others. The admin shows it."""
     return [message for check in OF_DATABASE for message in check(None, databases=databases)]
 
 
@@ -125,5 +125,5 @@ def register_checks() -> None:
     """Register the checks. The app config calls it once."""
     register(check_settings, TAG)
     register(check_deployment, TAG, deploy=True)
-    for check in OF_DATABASE:
+    for check in (*OF_DATABASE, *OF_CLIENTS):
         register(check, Tags.database)
