@@ -21,7 +21,7 @@ QUICK  := "not services and not browser and not slow" --ignore=tests/browser --i
 RACES  := tests/races tests/grants tests/growth tests/vault
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve serve-themed test test-slow test-postgresql test-services services-legacy services-others services-races \
+.PHONY: help demo serve serve-themed test test-slow test-postgresql test-services services-clients services-legacy services-others services-races \
 	test-pgbouncer test-mariadb test-browser upstreams clients interop mutants matrix lint types style ready bench docs dist pins clean
 
 help:  ## Show what there is
@@ -47,16 +47,18 @@ test-postgresql: $(VENV)/dev.stamp  ## What uses the database on PostgreSQL, but
 	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -n 3 $(OTHER_DB) -m $(QUICK)
 
 test-services: $(VENV)/dev.stamp test-postgresql  ## The same, and what needs Redis, Celery or Node.js
-	$(MAKE) -j3 --output-sync=target services-others services-races services-legacy
+	$(MAKE) -j3 --output-sync=target services-others services-races services-clients services-legacy
 
 # Each has its own database in PostgreSQL and its own keys in Redis. One of them alone has workers of Celery.
+services-clients:
+	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser" --ignore=tests/stock_clients/matrix tests/stock_clients
 services-legacy:
 	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser" tests/legacy
 services-races:
 	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser" $(RACES)
 services-others:
 	LAZYAUTH_TEST_DATABASE=postgresql $(PYTEST) -m "services and not browser" --ignore=tests/legacy --ignore=tests/upstream/real \
-		--ignore=tests/stock_clients/matrix $(RACES:%=--ignore=%)
+		--ignore=tests/stock_clients $(RACES:%=--ignore=%)
 
 test-pgbouncer: $(VENV)/dev.stamp  ## The core folders and the legacy migration behind PgBouncer in transaction mode
 	.ci/pgbouncer $(PYTEST) -n 2 $(OTHER_DB) -m $(QUICK) tests/legacy tests/grants tests/vault \
