@@ -70,8 +70,10 @@ def log_in(request: HttpRequest, user: AbstractBaseUser, how: SignIn) -> None:
     """
     backends = settings.AUTHENTICATION_BACKENDS
     backend = MODEL_BACKEND if MODEL_BACKEND in backends else backends[0]
+    sign_in = partial(login, request, user, backend=getattr(user, "backend", backend))  # type: ignore[arg-type]  # AbstractBaseUser is what Django passes too
     try:
-        login(request, user, backend=getattr(user, "backend", backend))  # type: ignore[arg-type]  # AbstractBaseUser is what Django passes too
+        # Two browsers of one person write the time into one row: a stricter database aborts one of them.
+        retry_on_conflict(sign_in)
     except DatabaseError:
         # Django notes the time of the sign-in in the user's row.
         if type(user)._default_manager.filter(pk=user.pk).exists():

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from functools import partial
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import transaction
+from django.utils import timezone
 
 from django_lazyauth.models import ProviderIdentity
 from django_lazyauth.providers.base import SyncTerms
+from django_lazyauth.sessions.browser import SignIn, log_in
 from django_lazyauth.sign_in import identities
+from tests.races.test_refresh import stricter  # noqa: F401 - a fixture
 from tests.support.journey import code_for, come_back, make_browser, redeem, start
-from tests.support.processes import together
+from tests.support.processes import PATIENCE, together, until
 from tests.support.providers import BelievingProvider
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
@@ -133,3 +139,24 @@ def test_exchanges_of_one_new_person_with_different_claims_end_in_one_of_them(cl
     assert [answer.status_code for answer in answers] == [200] * 4, [answer.content for answer in answers]
     assert said() in one_of(words)
     assert get_user_model().objects.count() == 1
+
+
+@pytest.mark.usefixtures("stricter")
+def test_who_signs_in_while_another_browser_notes_its_time_is_signed_in(rf, waiting):
+    """Django writes the time of a sign-in into the user's row, in no transaction of ours."""
+    user, is_written = get_user_model().objects.create(username="ada"), threading.Event()
+    request = rf.get("/callback/demo")
+    request.session = SessionStore()
+
+    def note_time():
+        with transaction.atomic():
+            get_user_model().objects.update(last_login=timezone.now())
+            is_written.set()
+            until(lambda: waiting() == 1)
+
+    def sign_in():
+        assert is_written.wait(PATIENCE)
+        log_in(request, user, SignIn(timezone.now(), ["pwd"], ""))
+
+    together(note_time, sign_in)
+    assert request.session["_auth_user_id"] == str(user.pk)
