@@ -165,7 +165,7 @@ def _own_issuer(value: str) -> str:
 def _own_issuer_or_hint(value: Any) -> str:
     try:
         return _own_issuer(text(value))
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001 - whatever a parser of URLs says of it, it is no issuer
         raise Refused(hint=ISSUER_EXAMPLES) from None
 
 

@@ -128,6 +128,7 @@ def refusing_proofs(request: Request, server: ResourceServer | None = None) -> I
     except TemporarilyUnavailable as error:
         raise IssuerUnavailable(error.retry_after) from None
     except Exception as error:
+        # Drivers and caches have no class in common. What is no outage goes on as it was.
         if not is_outage(error):
             raise
         log_failure(logger, "an access token was not checked", error)

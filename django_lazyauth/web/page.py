@@ -150,6 +150,7 @@ def _answer(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> Http
     except TemporarilyUnavailable as error:
         return _show_unavailable(request, error)
     except Exception as error:
+        # Drivers and caches have no class in common. What is no outage goes on as it was, to Django's report.
         told = error_of(error)
         if not isinstance(told, TemporarilyUnavailable):
             raise

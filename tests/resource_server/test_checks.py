@@ -59,6 +59,7 @@ def test_what_cannot_work_or_must_not_be_deployed_is_said(elsewhere, wrong, ids)
 
 @pytest.mark.parametrize("name", ["PROTECTED_RESOURCES", "RESOURCE_NAMES"])
 def test_what_a_site_without_an_issuer_says_of_its_resources_is_checked(elsewhere, monkeypatch, name):
+    # A site that is only a resource server. The checks themselves are real, and so are the settings they read.
     monkeypatch.setattr(checks.apps, "is_installed", lambda app: False)
     elsewhere(**{name: {"api": {}}})
     assert found() == ["E003"]
