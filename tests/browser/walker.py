@@ -45,6 +45,8 @@ CARD = """() => {
   const bottom = Math.max(...parts.map((part) => part.bottom)) + scrollY + edge;
   return { x, y, width: Math.min(clientWidth, right + edge) - x, height: bottom - y };
 }"""
+#: A page has loaded before its first frame, and only a frame sets the focus (HTML §6.6.7, "flush autofocus candidates").
+SHOWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 #: Where the focus is when the page came: on what is wrong, else on the first field.
 BEGIN = """() => {
   const of = (selector) => document.querySelector(`main ${selector}`);
@@ -155,6 +157,8 @@ class Walker:
             self.person.excuse_status(status)
         # The page that waits does not go on meanwhile.
         self.page.evaluate("window.stop()")
+        with self._scripts_of_the_test():
+            self.page.evaluate(SHOWN)
         self._say(name, self._text_faults())
         if begins and (elsewhere := self.page.evaluate(BEGIN)) is not True:
             self._say(name, [f"the focus is on {elsewhere}"])
