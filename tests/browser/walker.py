@@ -45,7 +45,7 @@ CARD = """() => {
   const bottom = Math.max(...parts.map((part) => part.bottom)) + scrollY + edge;
   return { x, y, width: Math.min(clientWidth, right + edge) - x, height: bottom - y };
 }"""
-#: A page has loaded before its first frame, and only a frame sets the focus (HTML §6.6.7, "flush autofocus candidates").
+#: A page has loaded before its first frame, and only a frame sets the focus (HTML, "flush autofocus candidates").
 SHOWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 #: Where the focus is when the page came: on what is wrong, else on the first field.
 BEGIN = """() => {
