@@ -45,6 +45,8 @@ def policies_in_words(client: clients.Client) -> Iterator[str]:
 
 
 def _authentication(client: clients.Client) -> str:
+    if not client_methods.is_served(client):
+        return _("It cannot prove itself here: %s is not served.") % client_methods.column_method(client)
     if client_methods.may_use_key(client):
         if not client_methods.must_prove(client):
             return _("It proves itself with a key, or not at all.")

@@ -15,7 +15,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import QuerySet, URLField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
@@ -115,6 +115,8 @@ class ClientAdmin(ClientActs, LargeTable):
             # Django shows "None" for a field of the form alone, whatever it holds, to who may only look.
             fieldsets = [(None, {"fields": self.operators_fields})]
         if obj is not None:
+            if fields := self.columns_in_use(obj):
+                fieldsets.append(("django-oauth-toolkit", {"fields": fields}))
             fieldsets.append((_("What is known of it"), {"fields": self.shown_fields}))
             if clients.is_self_registered(obj):
                 fieldsets.append((_("What it says about itself"), {"fields": self.registered_fields}))
@@ -123,8 +125,14 @@ class ClientAdmin(ClientActs, LargeTable):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         known = (*self.shown_fields, *self.registered_fields)
         if obj is not None and clients.is_self_registered(obj):
-            return (*self.operators_fields, *known)
+            return (*self.operators_fields, *self.columns_in_use(obj), *known)
         return known
+
+    def columns_in_use(self, obj: Any) -> tuple[str, ...]:
+        """Return the columns for methods and keys that django-oauth-toolkit's next release has, where one is set."""
+        names = {field.name for field in self.opts.get_fields()}.intersection(client_methods.COLUMNS)
+        is_set = any(getattr(obj, name) for name in names)
+        return tuple(name for name in client_methods.COLUMNS if name in names) if is_set else ()
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -145,6 +153,8 @@ class ClientAdmin(ClientActs, LargeTable):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name.endswith(("_uris", "_origins")):
             kwargs["widget"] = forms.Textarea(attrs={"rows": 3, "cols": 80})
+        if isinstance(db_field, URLField):
+            kwargs["assume_scheme"] = "https"
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     # -- columns -------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from datetime import datetime
 from django.http import QueryDict
 
 from django_lazyauth.clients.redirects import can_be_posted_to, redirect_uri_allowed
-from django_lazyauth.conf import is_fapi2, lazyauth_settings
+from django_lazyauth.conf import is_fapi2
 from django_lazyauth.errors import DETAILS_REFUSED, LazyAuthError, sayable
 from django_lazyauth.kit.http import without_empty
 from django_lazyauth.kit.text import has_bad_characters
@@ -30,6 +30,7 @@ from django_lazyauth.toolkit.client_policies import (
     must_sign_requests,
 )
 from django_lazyauth.toolkit.scopes import default_scopes, narrow, refusal_of, requested_scopes
+from django_lazyauth.toolkit.settings import requires_pushes
 
 from .wanted import (
     ANY_ACR,
@@ -287,7 +288,7 @@ def _malformed(parameters: QueryDict) -> Finding | None:
 
 def _arrived_wrongly(client: clients.Client, arrival: Arrival) -> Finding | None:
     """Refuse a request that came in a weaker way than the client or this site wants (RFC 9126 §5, RFC 9101 §10.5)."""
-    wants_push = lazyauth_settings.require_par or must_push(client)
+    wants_push = requires_pushes() or must_push(client)
     # Our own account page begins a sign-in by a link, and its codes are redeemed by nobody.
     if not arrival.is_pushed and wants_push and client.client_id != clients.ACCOUNT_CLIENT_ID:
         return "invalid_request", "This request has to be pushed (RFC 9126)."

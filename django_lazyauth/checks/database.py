@@ -21,8 +21,9 @@ from django_lazyauth.models import PendingAuthorization, ProviderIdentity, Provi
 from django_lazyauth.openid.people.id_jag import IdJagPolicy, read_policy
 from django_lazyauth.openid.provider_kinds import Wrong
 from django_lazyauth.providers.registry import get_provider, upstream_types
-from django_lazyauth.toolkit.client_methods import must_prove
+from django_lazyauth.toolkit.client_methods import column_method, is_served, must_prove
 from django_lazyauth.toolkit.clients import (
+    REGISTRATION,
     get_client_model,
     is_self_registered,
     load_client,
@@ -239,16 +240,16 @@ def check_redirect_uris(
     if router.db_for_write(model) not in (databases or ()):
         return []
     of_operators = model._default_manager.filter(registration_source=model.RegistrationSource.MANUAL)
-    without_people = (model.GRANT_CLIENT_CREDENTIALS, model.GRANT_DEVICE_CODE)
-    rows = of_operators.exclude(authorization_grant_type__in=without_people)
+    rows = of_operators.select_related(REGISTRATION).order_by("pk")
     try:
-        found = [(row, _why_refused(row)) for row in rows.order_by("pk")[:LOOKED_AT]]
+        found = [(row, _why_refused(row)) for row in rows[:LOOKED_AT]]
     except DatabaseError:
         return []  # Before the first migration.
     return [
         CheckWarning(
             f"Client {row.client_id!r} is refused as it is: {reason}.",
-            hint="People sign in by the authorization code grant, at redirect URIs with https, on loopback or of apps.",
+            hint="People sign in by the authorization code grant, at redirect URIs with https, on loopback or of apps. "
+            "Clients prove themselves with a secret or by private_key_jwt.",
             id="lazyauth.W029",
         )
         for row, reason in found
@@ -257,6 +258,10 @@ def check_redirect_uris(
 
 
 def _why_refused(row: Any) -> str:
+    if not is_served(row):
+        return f"the method {column_method(row)[:200]!r} is not served"
+    if row.authorization_grant_type in (row.GRANT_CLIENT_CREDENTIALS, row.GRANT_DEVICE_CODE):
+        return ""  # Nobody is sent anywhere.
     if row.authorization_grant_type in (row.GRANT_IMPLICIT, row.GRANT_PASSWORD):
         return f"the grant {row.authorization_grant_type} is not served"
     schemes = extra_schemes()

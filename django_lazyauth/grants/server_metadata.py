@@ -17,7 +17,7 @@ from django_lazyauth.tokens.id import PROTOCOL_CLAIMS, SCOPE_OF_CLAIM
 from django_lazyauth.tokens.keys import signing_algorithms
 from django_lazyauth.toolkit.client_methods import BY_KEY, METHODS, PROVING_METHODS
 from django_lazyauth.toolkit.scopes import advertised_scopes
-from django_lazyauth.toolkit.settings import metadata_documents_enabled
+from django_lazyauth.toolkit.settings import metadata_documents_enabled, requires_pushes
 from django_lazyauth.users.subjects import served_subject_type
 
 from .delegation.id_jag import GRANT_TYPE as ID_JAG
@@ -75,7 +75,7 @@ def _requests() -> dict[str, Any]:
     }
     if lazyauth_settings.request_objects:
         found["request_object_signing_alg_values_supported"] = list(allowed_algorithms(ALGORITHMS))
-    if lazyauth_settings.require_par:
+    if requires_pushes():
         found["require_pushed_authorization_requests"] = True
     return found
 

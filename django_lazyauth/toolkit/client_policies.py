@@ -5,10 +5,11 @@ The members stand in its registration, and beside an operator's client. Without 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-from .clients import Client, registration_of
+from .client_methods import metadata_of
+from .clients import Client
+from .settings import requires_pushes, toolkit_insists_on_pushes
 
 #: Tokens only that are bound to a key (RFC 9449 §5.2).
 BOUND_MEMBER: Final = "dpop_bound_access_tokens"
@@ -24,42 +25,46 @@ USERINFO_MEMBER: Final = "userinfo_signed_response_alg"
 INTROSPECTION_MEMBER: Final = "introspection_signed_response_alg"
 
 
-def _metadata(client: Client) -> Mapping[str, Any]:
-    registration = registration_of(client)
-    found: Mapping[str, Any] = registration.metadata if registration is not None else {}
-    return found
-
-
 def wants_bound_tokens(client: Client) -> bool:
     """Say whether *client* wants no token that works without its key (RFC 9449 §5.2)."""
-    return _metadata(client).get(BOUND_MEMBER) is True
+    return metadata_of(client).get(BOUND_MEMBER) is True
 
 
 def default_max_age(client: Client) -> int | None:
     """Return the ``max_age`` of requests of *client* that have none; ``None`` where any sign-in will do."""
-    seconds = _metadata(client).get(MAX_AGE_MEMBER)
+    seconds = metadata_of(client).get(MAX_AGE_MEMBER)
     return seconds if type(seconds) is int and seconds >= 0 else None
 
 
 def default_acr_values(client: Client) -> tuple[str, ...]:
     """Return the ``acr_values`` of requests of *client* that have none, the best first."""
-    values = _metadata(client).get(ACR_MEMBER)
+    values = metadata_of(client).get(ACR_MEMBER)
     return tuple(value for value in values if isinstance(value, str)) if isinstance(values, list) else ()
 
 
 def must_push(client: Client) -> bool:
     """Say whether *client* wants its authorization requests to be taken only where they were pushed."""
-    return _metadata(client).get(PUSH_MEMBER) is True
+    return metadata_of(client).get(PUSH_MEMBER) is True or getattr(client, PUSH_MEMBER, None) is True
+
+
+def may_ask_toolkit(client: Client) -> bool:
+    """Say whether DOT's own endpoint insists on all that the requests of *client* have to be: pushed, or signed.
+
+    Its next release takes pushed requests, and knows its own setting and column. It takes no signed ones.
+    """
+    is_pushed = toolkit_insists_on_pushes(is_asked=getattr(client, PUSH_MEMBER, None) is True)
+    wants_push = requires_pushes() or must_push(client)
+    return (is_pushed or not wants_push) and not must_sign_requests(client)
 
 
 def must_sign_requests(client: Client) -> bool:
     """Say whether *client* wants its authorization requests to be taken only where they are signed."""
-    return _metadata(client).get(SIGN_MEMBER) is True
+    return metadata_of(client).get(SIGN_MEMBER) is True
 
 
 def request_algorithm(client: Client) -> str:
     """Return the only algorithm that *client* signs its authorization requests with; empty if it named none."""
-    algorithm = _metadata(client).get(REQUEST_ALGORITHM_MEMBER)
+    algorithm = metadata_of(client).get(REQUEST_ALGORITHM_MEMBER)
     return algorithm if isinstance(algorithm, str) else ""
 
 
@@ -74,5 +79,5 @@ def introspection_algorithm(client: Client) -> str:
 
 
 def _algorithm(client: Client, member: str) -> str:
-    algorithm = _metadata(client).get(member)
+    algorithm = metadata_of(client).get(member)
     return algorithm if isinstance(algorithm, str) else ""

@@ -97,10 +97,13 @@ def registration_of(client: Client) -> ClientRegistration | None:
 
 def is_usable(client: Client) -> bool:
     """Say whether *client* may do anything: the host's own word, and no operator disabled it."""
-    if not client.is_usable(None):
-        return False
+    return bool(client.is_usable(None)) and not is_inactive(client)
+
+
+def is_inactive(client: Client) -> bool:
+    """Say whether an operator disabled *client*, or nobody used it in time."""
     registration = registration_of(client)
-    return registration is None or not registration.is_inactive()
+    return registration is not None and registration.is_inactive()
 
 
 def is_confidential(client: Client) -> bool:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from oauth2_provider.settings import oauth2_settings
 
 from django_lazyauth.conf import lazyauth_settings
+
+_REQUIRE_PUSHES: Final = "REQUIRE_PUSHED_AUTHORIZATION_REQUESTS"
 
 
 def metadata_documents_enabled() -> bool:
@@ -24,6 +28,25 @@ def rsa_private_keys() -> list[str]:
     if not oauth2_settings.OIDC_RSA_PRIVATE_KEY:
         return []
     return [oauth2_settings.OIDC_RSA_PRIVATE_KEY, *oauth2_settings.OIDC_RSA_PRIVATE_KEYS_INACTIVE]
+
+
+def requires_pushes() -> bool:
+    """Say whether this site takes pushed requests only (RFC 9126 §5).
+
+    Our setting decides, and that of DOT's next release where a site set it.
+    """
+    return lazyauth_settings.require_par or bool(oauth2_settings.user_settings.get(_REQUIRE_PUSHES))
+
+
+def toolkit_insists_on_pushes(*, is_asked: bool) -> bool:
+    """Say whether DOT's own endpoint refuses requests that were not pushed to it.
+
+    Args:
+        is_asked: Its column asks for that.
+    """
+    return _REQUIRE_PUSHES in oauth2_settings.defaults and bool(
+        is_asked or oauth2_settings.user_settings.get(_REQUIRE_PUSHES)
+    )
 
 
 def use_our_defaults() -> None:

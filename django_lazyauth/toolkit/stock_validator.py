@@ -19,7 +19,7 @@ from django_lazyauth.models import FamilyGrant, PendingAuthorization
 from django_lazyauth.models.fields import bound_digest, digest
 
 from . import client_methods, client_policies
-from .clients import stated_grants
+from .clients import is_inactive, stated_grants
 from .models import get_access_token_model, get_refresh_token_model
 from .rotation import rotating
 
@@ -30,28 +30,57 @@ class StockValidator(OAuth2Validator):
         with rotating():
             return super().save_bearer_token(token, request, *args, **kwargs)
 
+    def validate_bearer_token(self, token: str, scopes: Any, request: Any) -> bool:
+        """Refuse a token whose client is disabled."""
+        is_good = super().validate_bearer_token(token, scopes, request)
+        return bool(is_good) and _works(request)
+
     def validate_jwt_bearer_token(self, token: str, scopes: Any, request: Any) -> bool:
         """Check a bearer that looks like a JWT. oauthlib takes each for an ID token; our access tokens are JWTs too."""
-        is_access_token = get_access_token_model().objects.filter(token_checksum=digest(token)).exists()
-        check = self.validate_bearer_token if is_access_token else super().validate_jwt_bearer_token
-        return bool(check(token, scopes, request))
+        if get_access_token_model().objects.filter(token_checksum=digest(token)).exists():
+            return self.validate_bearer_token(token, scopes, request)
+        is_good = super().validate_jwt_bearer_token(token, scopes, request)
+        return bool(is_good) and _works(request)
+
+    def validate_client_id(self, client_id: str, request: Any, *args: Any, **kwargs: Any) -> bool:
+        """Refuse a client that is disabled. It is asked for where a client proves nothing."""
+        is_good = not is_fapi2() and super().validate_client_id(client_id, request, *args, **kwargs)
+        return bool(is_good) and _works(request)
 
     def authenticate_client(self, request: Any, *args: Any, **kwargs: Any) -> bool:
-        """Refuse the secret of a client with keys: DOT knows no assertions, and no way around them."""
+        """Refuse the secret of a client with keys, unless DOT refuses it too and took an assertion."""
         is_good = not is_fapi2() and super().authenticate_client(request, *args, **kwargs)
-        return bool(is_good) and client_methods.may_use_secret(request.client)
+        return (
+            bool(is_good)
+            and _works(request)
+            and (
+                client_methods.may_use_secret(request.client)
+                or client_methods.toolkit_asks_for_assertion(request.client)
+            )
+        )
 
     def authenticate_client_id(self, client_id: str, request: Any, *args: Any, **kwargs: Any) -> bool:
         """Refuse a client that has to prove itself with a key."""
         is_good = not is_fapi2() and super().authenticate_client_id(client_id, request, *args, **kwargs)
-        return bool(is_good) and not client_methods.must_prove(request.client)
+        return bool(is_good) and _works(request) and not client_methods.must_prove(request.client)
+
+    def validate_response_type(
+        self, client_id: str, response_type: str, client: Any, request: Any, *args: Any, **kwargs: Any
+    ) -> bool:
+        """Refuse a request that has to be pushed or signed, and one for tokens that have to be bound."""
+        is_good = super().validate_response_type(client_id, response_type, client, request, *args, **kwargs)
+        if not is_good or _needs_bound_tokens(client) or not client_policies.may_ask_toolkit(client):
+            return False
+        stated = stated_grants(client)
+        # A list of grants knows no implicit and no hybrid flow.
+        return stated is None or (response_type == "code" and "authorization_code" in stated)
 
     def validate_grant_type(
         self, client_id: str, grant_type: str, client: Any, request: Any, *args: Any, **kwargs: Any
     ) -> bool:
         """Refuse a grant that the list beside the client leaves out, and a client of bound tokens."""
         is_good = super().validate_grant_type(client_id, grant_type, client, request, *args, **kwargs)
-        if lazyauth_settings.dpop.required or client_policies.wants_bound_tokens(request.client):
+        if _needs_bound_tokens(request.client):
             return False
         stated = stated_grants(request.client)
         return bool(is_good) and (stated is None or grant_type in stated)
@@ -81,6 +110,15 @@ class StockValidator(OAuth2Validator):
         if is_digest(stored_secret):
             return secret_matches(provided_secret, stored_secret)
         return bool(super()._check_secret(provided_secret, stored_secret))
+
+
+def _works(request: Any) -> bool:
+    """Say whether no operator disabled the client of a request. A token of another server has none."""
+    return request.client is None or not is_inactive(request.client)
+
+
+def _needs_bound_tokens(client: Any) -> bool:
+    return lazyauth_settings.dpop.required or client_policies.wants_bound_tokens(client)
 
 
 def _needs_key(refresh_token: str) -> bool:

@@ -1,6 +1,6 @@
 """Stock DOT below ``/dot/``, this app beside it, and one API for each way in which an API checks a token."""
 
-from django.http import JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.urls import include, path
 from oauth2_provider.contrib.rest_framework import OAuth2Authentication, TokenHasScope
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from django_lazyauth.api.authentication import LazyAuthAuthentication
 from django_lazyauth.toolkit.moved import dot_module
+from django_lazyauth.toolkit.stock_validator import StockValidator
 
 protected_resource = dot_module("decorators", moves_to="resource_server").protected_resource
 
@@ -35,6 +36,11 @@ def protected(request):
     return JsonResponse({"user": request.resource_owner.get_username()})
 
 
+@protected_resource(scopes=["read"], validator_cls=StockValidator)
+def protected_by_ours(request):
+    return HttpResponse("The token is good.")
+
+
 @api_view()
 @authentication_classes([LazyAuthAuthentication])
 @permission_classes([IsAuthenticated])
@@ -46,6 +52,7 @@ urlpatterns = [
     path("api/dot", by_dot),
     path("api/scope", by_scope),
     path("api/protected", protected),
+    path("api/protected-by-ours", protected_by_ours),
     path("api/us", by_us),
     path("dot/", include("oauth2_provider.urls", namespace="oauth2_provider")),
     path("", include("django_lazyauth.urls")),

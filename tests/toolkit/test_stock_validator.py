@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.checks import run_checks
 from django.db.models import F
 from django.utils import timezone
 from oauth2_provider.models import RefreshToken, get_application_model
 
+from django_lazyauth.clients import operator_actions
 from django_lazyauth.models import ClientRegistration, PendingAuthorization
 from django_lazyauth.tokens.bearer import find_bound
 from django_lazyauth.toolkit.stock_validator import StockValidator
@@ -218,3 +221,90 @@ def test_a_check_warns_of_a_validator_that_is_a_way_around(settings, validator, 
     own = {"OAUTH2_VALIDATOR_CLASS": validator} if validator else {}
     settings.OAUTH2_PROVIDER = getattr(settings, "OAUTH2_PROVIDER", {}) | own
     assert ("lazyauth.W018" in {one.id for one in run_checks()}) is is_told
+
+
+# -- clients that our rules refuse ------------------------------------------------------------------------
+
+
+def test_i21_a_disabled_client_is_unknown_here_too(machine):
+    """I21: its secret gets no token, and the tokens that it has are refused until it is enabled again."""
+    [row] = get_application_model().objects.all()
+    token = call("/dot/token/", machine, CONFIDENTIAL_SECRET).json()["access_token"]
+    header = {"authorization": f"Bearer {token}"}
+    operator_actions.disable([row.pk])
+    assert call("/dot/token/", machine, CONFIDENTIAL_SECRET).status_code == 401
+    assert call("/dot/revoke_token/", machine | {"token": token}, CONFIDENTIAL_SECRET).status_code == 401
+    assert get(make_browser(), "/api/protected-by-ours", headers=header).status_code in (401, 403)
+    operator_actions.enable([row.pk])
+    assert call("/dot/token/", machine, CONFIDENTIAL_SECRET).status_code == 200
+    assert get(make_browser(), "/api/protected-by-ours", headers=header).status_code == 200
+
+
+@pytest.mark.parametrize("form", ["jwt", "opaque"])
+def test_i21_the_tokens_of_a_disabled_client_are_refused_here_too(db, lazyauth, form):
+    """I21: by each way in which the toolkit checks a bearer, an ID token among them."""
+    lazyauth(ACCESS_TOKEN_FORMAT=form)
+    register(client_id="web", client_type="public")
+    client = OAuthClient("web", scope="openid read")
+    tokens = redeem(client, code_for(client)).json()
+    bearers = [tokens["access_token"], tokens["id_token"]]
+    operator_actions.disable([get_application_model().objects.get(client_id="web").pk])
+    for bearer in bearers:
+        for path in ("/api/dot", "/api/scope", "/api/protected-by-ours"):
+            answer = get(make_browser(), path, headers={"authorization": f"Bearer {bearer}"})
+            assert answer.status_code in (401, 403), path
+    again = {"grant_type": "refresh_token", "client_id": "web", "refresh_token": tokens["refresh_token"]}
+    assert call("/dot/token/", again).status_code == 401
+
+
+@pytest.fixture
+def ask(db):
+    """Return what asks for a code, or for tokens, at the authorization endpoint of django-oauth-toolkit."""
+    register(client_id="web", client_type="public")
+    browser = make_browser()
+    browser.force_login(get_user_model().objects.create_user("ada"))
+
+    def ask_for(response_type="code"):
+        query = OAuthClient("web", scope="read").authorize_query(response_type=response_type)
+        return get(browser, f"/dot/authorize/?{query}")
+
+    assert ask_for().status_code == 200
+    return ask_for
+
+
+def refusal(answer):
+    where = urlsplit(answer.headers.get("location", ""))
+    return parse_qs(where.query or where.fragment).get("error")
+
+
+def test_i21_a_disabled_client_asks_for_nothing_here_either(ask):
+    operator_actions.disable(get_application_model().objects.values_list("pk", flat=True))
+    assert ask().status_code == 400
+
+
+@pytest.mark.parametrize(
+    "member",
+    ["require_pushed_authorization_requests", "require_signed_request_object", "dpop_bound_access_tokens"],
+)
+def test_a_client_that_wants_more_of_its_requests_asks_only_at_our_endpoint(ask, member):
+    """RFC 9126 §6, RFC 9101 §10.5, RFC 9449 §5.2: the toolkit would take a plain request, and bind nothing."""
+    give_keys("web", **{member: True})
+    assert refusal(ask()) == ["unauthorized_client"]
+    give_keys("web", **{member: False})
+    assert ask().status_code == 200
+
+
+@pytest.mark.parametrize("setting", [{"REQUIRE_PAR": True}, {"DPOP": {"required": True}}])
+def test_a_site_that_wants_more_of_all_requests_takes_none_here(ask, lazyauth, setting):
+    """RFC 9126 §5, RFC 9449."""
+    lazyauth(**setting)
+    assert refusal(ask()) == ["unauthorized_client"]
+
+
+@pytest.mark.filterwarnings("ignore:The OAuth 2.0 implicit grant")
+def test_a_grant_that_is_not_listed_gives_no_tokens_at_the_authorization_endpoint(ask):
+    """RFC 6749 §4.2: the implicit grant of the toolkit asks for no grant at the token endpoint."""
+    get_application_model().objects.update(authorization_grant_type="implicit")
+    assert ask("token").status_code == 200
+    give_keys("web", grant_types=["authorization_code"])
+    assert refusal(ask("token")) == ["unauthorized_client"]
