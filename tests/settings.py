@@ -68,9 +68,12 @@ DATABASE = os.environ.get("LAZYAUTH_TEST_DATABASE", "sqlite")
 
 if DATABASE == "postgresql":
     _url = urlsplit(POSTGRES_URL)
+    # As docs/databases.md says. Behind PgBouncer as Django comes.
+    _prepared = {"server_side_binding": True, "prepare_threshold": 5}
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.postgresql",
+            "OPTIONS": {} if "LAZYAUTH_TEST_PGBOUNCER" in os.environ else _prepared,
             "HOST": _url.hostname,
             "PORT": _url.port or 5432,
             "USER": _url.username or "postgres",
