@@ -7,9 +7,16 @@ from django_lazyauth.web import endpoints
 app_name = "lazyauth_well_known"
 
 metadata_patterns = [
-    path(".well-known/oauth-authorization-server", endpoints.server_metadata_view, name="oauth-metadata"),
+    # Not every client removes the slash of an issuer or a resource at the root (RFC 8414 §3.1, RFC 9728 §3.1).
+    re_path(
+        r"^\.well-known/oauth-authorization-server/?$", endpoints.server_metadata_view, name="oauth-metadata"
+    ),
     re_path(r"^\.well-known/openid-configuration/?$", endpoints.server_metadata_view, name="openid-metadata"),
-    path(".well-known/oauth-protected-resource", endpoints.protected_resource_view, name="resource-metadata"),
+    re_path(
+        r"^\.well-known/oauth-protected-resource/?$",
+        endpoints.protected_resource_view,
+        name="resource-metadata",
+    ),
     path(
         ".well-known/oauth-authorization-server/<path:issuer_path>",
         endpoints.server_metadata_view,

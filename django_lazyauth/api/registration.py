@@ -17,7 +17,8 @@ from django_lazyauth.errors import InvalidClientMetadata, InvalidRequest, Invali
 from django_lazyauth.kit.cors import allow_origin
 from django_lazyauth.kit.http import parse_bearer
 from django_lazyauth.kit.network import network_of
-from django_lazyauth.web.json_endpoint import failure_response
+from django_lazyauth.web.json_endpoint import WrongMethod, failure_response
+from django_lazyauth.web.request_input import announced_length
 
 from .base import OwnView, ShortJSONParser, described
 from .serializers import ClientInformationSerializer, ClientMetadataSerializer, ErrorSerializer
@@ -88,7 +89,7 @@ class RegistrationAPIView(OwnView):
             InvalidClientMetadata: It is not JSON.
         """
         try:
-            length = int(request.META.get("CONTENT_LENGTH") or 0)
+            length = announced_length(request._request)
             if length > MetadataParser.max_bytes:
                 raise MetadataParser().too_long()
             if length == 0:
@@ -96,7 +97,7 @@ class RegistrationAPIView(OwnView):
                 raise InvalidClientMetadata("The body is empty.")
             return request.data
         except (exceptions.ParseError, ValueError, OSError):
-            # A length that is not a number, or a client that disconnected.
+            # A client that disconnected, for one.
             raise InvalidClientMetadata("The body cannot be read.") from None
 
     def bearer(self, request: Request) -> str:
@@ -106,7 +107,7 @@ class RegistrationAPIView(OwnView):
 
     def handle_exception(self, exc: Exception) -> Any:
         if isinstance(exc, exceptions.MethodNotAllowed):
-            return Response({"error": InvalidRequest.error}, status=exc.status_code, exception=True)
+            exc = WrongMethod()
         if isinstance(exc, exceptions.UnsupportedMediaType):
             exc = UnsupportedMedia("The body must be application/json.")
         response = failure_response(exc)

@@ -21,7 +21,7 @@ from django_lazyauth.errors import DETAILS_REFUSED, LazyAuthError, sayable
 from django_lazyauth.kit.http import without_empty
 from django_lazyauth.kit.text import has_bad_characters
 from django_lazyauth.openid.jose import TokenRejected, check_clean
-from django_lazyauth.openid.resource_indicators import are_sound_resources
+from django_lazyauth.openid.resource_indicators import fault_of_resources
 from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.client_policies import (
     default_acr_values,
@@ -76,8 +76,6 @@ REPEATABLE = frozenset({"resource"})
 NOT_SUPPORTED = ("request", "request_uri", "registration")
 #: It narrows what is granted, so it must not be ignored, and it is not built (RFC 9396 §5).
 AUTHORIZATION_DETAILS = "authorization_details"
-
-
 #: Of a redirect URI that an operator typed, or that was registered before this package came.
 UNSAFE = "cannot be used. It has to be https, http on loopback, or of a scheme that apps may have here."
 #: An error code and its description.
@@ -222,6 +220,7 @@ def _first_finding(
     return (
         _malformed(parameters)
         or _arrived_wrongly(client, arrival)
+        or _not_supported(parameters)
         or _not_served(parameters, redirect_uri)
         or _no_pkce(parameters)
         or _bad_thumbprint(parameters)
@@ -258,12 +257,13 @@ def _client_of(parameters: QueryDict) -> clients.Client:
 def _redirect_uri_of(parameters: QueryDict, client: clients.Client) -> str:
     """Return the redirect URI of the request, or the only registered one where it names none (RFC 6749 §3.1.2.3).
 
-    FAPI 2.0 Security Profile §5.3.2.2 wants it named.
+    FAPI 2.0 Security Profile §5.3.2.2 wants it named. A signed request holds it, and misses it where none is read.
     """
     named: str = parameters.get("redirect_uri", "")
     registered: list[str] = client.redirect_uris.split()
     if not named and (len(registered) != 1 or is_fapi2()):
-        raise AuthorizationRefused("invalid_request", "Missing redirect URI.")
+        error, why = _not_supported(parameters) or ("invalid_request", "Missing redirect URI.")
+        raise AuthorizationRefused(error, why)
     redirect_uri = named or registered[0]
     if not redirect_uri_allowed(client, redirect_uri):
         is_known = redirect_uri in registered
@@ -281,9 +281,8 @@ def _malformed(parameters: QueryDict) -> Finding | None:
             return "invalid_request", f"Duplicate {_printable(name)} parameter."
         if any(not _is_sound(name, value) for value in values):
             return "invalid_request", f"Invalid {_printable(name)} parameter value."
-    if not are_sound_resources(parameters.getlist("resource")):
-        return "invalid_target", "A resource indicator must be an absolute URI with a host (RFC 8707)."
-    return None
+    fault = fault_of_resources(parameters.getlist("resource"))
+    return ("invalid_target", fault) if fault else None
 
 
 def _arrived_wrongly(client: clients.Client, arrival: Arrival) -> Finding | None:
@@ -297,10 +296,12 @@ def _arrived_wrongly(client: clients.Client, arrival: Arrival) -> Finding | None
     return None
 
 
+def _not_supported(parameters: QueryDict) -> Finding | None:
+    named = next((name for name in NOT_SUPPORTED if parameters.get(name)), "")
+    return (f"{named}_not_supported", f"The {named} parameter is not supported.") if named else None
+
+
 def _not_served(parameters: QueryDict, redirect_uri: str) -> Finding | None:
-    for name in NOT_SUPPORTED:
-        if parameters.get(name):
-            return f"{name}_not_supported", f"The {name} parameter is not supported."
     if parameters.get(AUTHORIZATION_DETAILS):
         return "invalid_authorization_details", DETAILS_REFUSED
     if not parameters.get("response_type"):

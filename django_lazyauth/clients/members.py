@@ -42,6 +42,7 @@ MAX_URI_LENGTH = 2048
 MAX_TEXT_LENGTH = 255
 #: Characters of a member's value that an error names.
 MAX_NAMED = 200
+BAD_CHARACTERS = "holds characters that it cannot hold."
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,10 @@ def text_of(members: Mapping[str, Json], name: str, limit: int = MAX_TEXT_LENGTH
     value = members.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or has_bad_characters(value):
+    if not isinstance(value, str):
         raise InvalidClientMetadata(f"{base_of(name)} must be a string.")
+    if has_bad_characters(value):
+        raise InvalidClientMetadata(f"{base_of(name)} {BAD_CHARACTERS}")
     if len(value) > limit:
         raise Unusable(f"{base_of(name)} is longer than {limit} characters.")
     return value
@@ -104,8 +107,10 @@ def texts_of(members: Mapping[str, Json], name: str) -> list[str] | None:
     value = members.get(name)
     if value is None:
         return None
-    if not is_texts(value):
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise InvalidClientMetadata(f"{name} must be an array of strings.")
+    if not is_texts(value):
+        raise InvalidClientMetadata(f"{name} {BAD_CHARACTERS}")
     return list(dict.fromkeys(value))
 
 

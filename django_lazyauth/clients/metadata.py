@@ -34,6 +34,7 @@ from django_lazyauth.toolkit.client_policies import (
 from django_lazyauth.toolkit.clients import DEVICE_CODE
 
 from .members import (
+    BAD_CHARACTERS,
     MAX_REDIRECT_URIS,
     Json,
     Policy,
@@ -275,8 +276,10 @@ def _scope(members: Mapping[str, Json], policy: Policy) -> str:
     value = members.get("scope", "")
     if not isinstance(value, str):
         raise InvalidClientMetadata("scope must be a string.")
-    if len(value) > MAX_SCOPE_LENGTH or has_bad_characters(value):
-        raise InvalidClientMetadata(f"scope is longer than {MAX_SCOPE_LENGTH} characters or holds bad ones.")
+    if len(value) > MAX_SCOPE_LENGTH:
+        raise InvalidClientMetadata(f"scope is longer than {MAX_SCOPE_LENGTH} characters.")
+    if has_bad_characters(value):
+        raise InvalidClientMetadata(f"scope {BAD_CHARACTERS}")
     return " ".join(scope for scope in dict.fromkeys(value.split()) if scope in policy.scopes)
 
 

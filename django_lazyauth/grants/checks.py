@@ -11,8 +11,8 @@ from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.errors import InvalidClient, InvalidTarget, UnauthorizedClient
 from django_lazyauth.kit.network import network_of
 from django_lazyauth.openid.resource_indicators import (
-    are_sound_resources,
     audience_of,
+    fault_of_resources,
     lies_below,
     named_of,
     same_resource,
@@ -130,5 +130,5 @@ def check_resources(resources: tuple[str, ...]) -> None:
     Raises:
         InvalidTarget: One cannot be a resource indicator, or there are too many.
     """
-    if not are_sound_resources(resources):
-        raise InvalidTarget("A resource must be an absolute URI with a host, and there may be ten.")
+    if fault := fault_of_resources(resources):
+        raise InvalidTarget(fault)

@@ -29,13 +29,18 @@ def is_sound_resource(resource: object) -> bool:
     )
 
 
-def are_sound_resources(resources: Sequence[object]) -> bool:
-    """Say whether a request may name all these resources."""
-    return (
-        len(resources) <= MAX_RESOURCES
-        and all(is_sound_resource(resource) for resource in resources)
-        and sum(len(str(resource)) for resource in resources) <= MAX_TOTAL_LENGTH
-    )
+def fault_of_resources(resources: Sequence[str]) -> str:
+    """Return why no request may name all these resources, in words for the client; empty if one may."""
+    if len(resources) > MAX_RESOURCES:
+        return f"A request may name {MAX_RESOURCES} resources."
+    lengths = [len(resource) for resource in resources]
+    if sum(lengths) > MAX_TOTAL_LENGTH or any(length > MAX_RESOURCE_LENGTH for length in lengths):
+        return (
+            f"A resource may have {MAX_RESOURCE_LENGTH} characters, and all of a request {MAX_TOTAL_LENGTH}."
+        )
+    if not all(is_sound_resource(resource) for resource in resources):
+        return "A resource must be an absolute URI with a host, without userinfo and fragment (RFC 8707)."
+    return ""
 
 
 def audience_of(resources: Sequence[str] | None) -> list[str]:

@@ -28,7 +28,7 @@ from oauth2_provider.models import (
 from oauth2_provider.settings import oauth2_settings
 from oauthlib.common import Request
 
-from django_lazyauth.errors import TemporarilyUnavailable
+from django_lazyauth.errors import TemporarilyUnavailable, sayable
 from django_lazyauth.kit import fetch
 
 from .clients import REGISTRATION, Client, is_client_id
@@ -44,6 +44,10 @@ logger = logging.getLogger("django_lazyauth.registration")
 NOT_NOW = gettext_noop(
     "The description of this application cannot be read at the moment. Try again in a few minutes."
 )
+#: What whoever makes the client reads, whatever failed: the document is fetched again in a minute or so.
+UNREADABLE = "The client_id is the URL of a document that cannot be fetched, or that is no JSON object."
+#: Characters of what a fetcher says. It may quote a stranger's server.
+MAX_LOGGED = 200
 ACCEPT = "application/json, application/*+json"
 
 
@@ -129,8 +133,9 @@ def fetch_document(client_id: str, http_request: HttpRequest) -> Fetched | None:
     except TemporarilyUnavailable:
         raise
     except cimd.CIMDError as error:
-        logger.info("a client's document cannot be used: %s", type(error).__name__)
-        back_off(client_id)
+        # Only the operator reads what exactly failed: it may name an address in this network.
+        logger.info("a client's document cannot be used: %s", sayable(str(error))[:MAX_LOGGED])
+        back_off(client_id, UNREADABLE)
     except Exception as error:  # noqa: BLE001 - a host's fetcher and permission, and backends of the cache
         logger.error("a client's document was not looked up: %s", type(error).__name__)
         raise TemporarilyUnavailable(NOT_NOW) from None

@@ -92,9 +92,11 @@ def _check(request: HttpRequest) -> AuthorizationRequest:
     try:
         return receive_request(request.GET)
     except AuthorizationRefused as error:
-        if reason and error.redirect_uri is None:
-            raise AuthorizationRefused("invalid_client_metadata", reason) from None
-        if error.redirect_uri is not None or not host_clients.write_row(client_id):
+        if error.redirect_uri is not None:
+            raise
+        if not host_clients.write_row(client_id):
+            if reason:
+                raise AuthorizationRefused("invalid_client_metadata", reason) from None
             raise
     return receive_request(request.GET)
 

@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
@@ -25,7 +26,7 @@ from django_lazyauth.kit.cors import ANY_ORIGIN, allow_origin, preflight
 from django_lazyauth.kit.http import outside_transactions
 from django_lazyauth.kit.log import log_failure
 
-from .request_input import UNREADABLE, hidden_from_reports, read_body
+from .request_input import UNREADABLE, announced_length, hidden_from_reports, read_body
 
 logger = logging.getLogger("django_lazyauth.endpoint")
 
@@ -59,7 +60,7 @@ def error_response(error: OAuthError) -> HttpResponse:
 def failure_response(error: Exception) -> HttpResponse:
     """Return what a client may know of *error*. One that no room expected is logged by class and place only (I13)."""
     if isinstance(error, UNREADABLE):
-        return error_response(InvalidRequest("The body cannot be read."))
+        return error_response(_unreadable(error))
     if isinstance(error, Http404):
         return json_response({"error": "not_found"}, status=HTTPStatus.NOT_FOUND)
     if isinstance(error, OAuthError):
@@ -68,10 +69,22 @@ def failure_response(error: Exception) -> HttpResponse:
     return error_response(error_of(error))
 
 
+def _unreadable(error: Exception) -> InvalidRequest:
+    """Return why Django does not read a request. What its own settings bound is not the client's encoding."""
+    if isinstance(error, RequestDataTooBig):
+        return TooLarge("The body is longer than this site reads.")
+    if isinstance(error, TooManyFieldsSent):
+        return InvalidRequest("The request has more parameters than this site reads.")
+    return InvalidRequest("The body cannot be read.")
+
+
 class WrongMethod(InvalidRequest):
     """The endpoint does not take this method (RFC 9110 §15.5.6)."""
 
     status = HTTPStatus.METHOD_NOT_ALLOWED
+
+    def __init__(self) -> None:
+        super().__init__("This endpoint does not take this method.")
 
 
 class TooLarge(InvalidRequest):
@@ -91,11 +104,9 @@ def find_length(request: HttpRequest) -> None:
 
     Raises:
         LengthRequired: It is not there. Django reads bodies in chunks from ASGI servers only.
+        BadRequest: The length that the request announces is no number.
     """
-    if (
-        request.META.get("CONTENT_LENGTH")
-        or "chunked" not in request.headers.get("Transfer-Encoding", "").lower()
-    ):
+    if announced_length(request) or "chunked" not in request.headers.get("Transfer-Encoding", "").lower():
         return
     length = len(request.body)
     if not length:
@@ -106,8 +117,7 @@ def find_length(request: HttpRequest) -> None:
 def _check_length(request: HttpRequest, max_bytes: int | None) -> None:
     """Refuse a body by the length that it announces, or came with; none is read without one."""
     find_length(request)
-    announced = request.META.get("CONTENT_LENGTH") or "0"
-    if max_bytes is not None and announced.isdecimal() and int(announced) > max_bytes:
+    if max_bytes is not None and announced_length(request) > max_bytes:
         raise TooLarge(f"The body is longer than {max_bytes} bytes.")
 
 
@@ -164,7 +174,7 @@ def json_endpoint(
             readers = EVERYBODY
             try:
                 if request.method not in methods:
-                    raise WrongMethod("This endpoint does not take this method.")
+                    raise WrongMethod
                 _check_length(request, max_bytes)
                 read_body(request)
                 if readers_of is not None:

@@ -5,6 +5,7 @@ Not here: what the answer looks like (:mod:`.page`, :mod:`.json_endpoint`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -22,6 +23,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 #: Django raises these for a query or body that is too large or malformed, and where the client disconnects.
 UNREADABLE = (SuspiciousOperation, BadRequest, MultiPartParserError, UnreadablePostError)
 MAX_FIELD_LENGTH = 64 * 1024
+#: What ``Content-Length`` holds (RFC 9110 §8.6). Python makes no number of more than 4300 digits.
+LENGTH = re.compile(r"[0-9]{1,20}")
 PURPOSE_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 SPECULATIVE_PURPOSES = ("prefetch", "prerender", "preview")
 
@@ -49,6 +52,21 @@ def hidden_from_reports(view: View) -> View:
     return hidden
 
 
+def announced_length(request: HttpRequest) -> int:
+    """Return how many bytes of body a request announces; 0 where it announces none.
+
+    Raises:
+        BadRequest: That is no number of bytes (RFC 9112 §6.3). Not every server looks, and Django raises
+            ``ValueError`` where it first needs the body.
+    """
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not LENGTH.fullmatch(length):
+        # Django reads nothing of such a body. Whoever asks for the form later gets an empty one.
+        request.META["CONTENT_LENGTH"] = "0"
+        raise BadRequest("Content-Length is no number of bytes.")
+    return int(length)
+
+
 def read_body(request: HttpRequest) -> None:
     """Read the query and the form now, as UTF-8, and ignore the charset that the request names (RFC 6749 Appendix B).
 
@@ -57,6 +75,7 @@ def read_body(request: HttpRequest) -> None:
     Raises:
         Exception: One of :data:`UNREADABLE`. No later access to the form raises.
     """
+    announced_length(request)
     if request.encoding is not None:
         request.encoding = "utf-8"
     request.GET.keys()
@@ -67,14 +86,16 @@ def read_parameters(request: HttpRequest, max_lengths: Mapping[str, int]) -> dic
     """Return the named parameters of the form of a POST, or of the query; others are ignored.
 
     Raises:
-        InvalidRequest: A parameter is repeated, too long, or holds bad characters. Its name is the description.
+        InvalidRequest: A parameter is repeated, too long, or holds bad characters.
     """
     given = without_empty(request.POST if request.method == "POST" else request.GET)
     parameters = {}
     for name, max_length in max_lengths.items():
         values = given.getlist(name)
-        if len(values) > 1 or not are_sound(values, max_length=max_length):
-            raise InvalidRequest(name)
+        if len(values) > 1:
+            raise InvalidRequest(f"Duplicate {name} parameter.")
+        if not are_sound(values, max_length=max_length):
+            raise InvalidRequest(f"Invalid {name} parameter value.")
         if values:
             parameters[name] = values[0]
     return parameters

@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Callable
 from datetime import timedelta
+from urllib.parse import parse_qsl
 
 import pytest
 from django.utils import timezone
@@ -17,6 +18,7 @@ from django_lazyauth.toolkit import clients
 from django_lazyauth.toolkit.documents import DocumentFetcher, cimd
 from django_lazyauth.upkeep.sweep import sweep
 from tests.support.client_keys import ClientKey
+from tests.support.clients_elsewhere import FiledClient, FileStore
 from tests.support.journey import REDIRECT_URI, OAuthClient, code_for, get, make_browser, post_form, redeem
 from tests.support.key_server import KeyServer
 from tests.support.reader import blocks_of
@@ -39,6 +41,17 @@ class Documents:
         if client_id not in self.held:
             raise cimd.CIMDError("nothing there")
         return self.held[client_id], 300
+
+
+class StoreOfUrls(FileStore):
+    """A host's store with a client whose id is a URL, at which there is nothing."""
+
+    URL = "https://elsewhere.example/oauth"
+
+    def get_client(self, client_id):
+        metadata = {"redirect_uris": [REDIRECT_URI], "token_endpoint_auth_method": "none"}
+        known = FiledClient(self.URL, timezone.now(), metadata, secret_digest="", token_digest="")
+        return known if client_id == self.URL else None
 
 
 @pytest.fixture
@@ -425,6 +438,26 @@ def test_a_document_that_cannot_be_served_is_refused_on_a_page_that_says_why(doc
         assert "s3cret" not in page.content.decode()
     assert len(Documents.fetched) == 1
     assert not Application.objects.exists()
+
+
+def test_whoever_makes_a_client_is_told_that_its_document_cannot_be_fetched(documents):
+    """At the page and at an endpoint. What failed in this site's network is for its operator alone (I14)."""
+    client = OAuthClient("https://nowhere.example/oauth")
+    for _ in range(2):
+        page = knock(client)
+        assert page.status_code == 400
+        assert "cannot be fetched" in page.content.decode()
+        assert "nothing there" not in page.content.decode()
+    answer = post_form(make_browser(), "/par", dict(parse_qsl(client.authorize_query())))
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert "cannot be fetched" in answer.json()["error_description"]
+    assert len(Documents.fetched) == 1
+
+
+def test_a_client_of_the_hosts_store_needs_no_document_at_its_id(documents, lazyauth):
+    """The host's store knows it, and nothing answers at its id."""
+    lazyauth(REGISTRATION_STORE=f"{__name__}.StoreOfUrls")
+    assert knock(OAuthClient(StoreOfUrls.URL)).status_code == 200
 
 
 def test_a_page_that_refuses_a_document_quotes_it_as_text(documents):

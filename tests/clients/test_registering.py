@@ -440,6 +440,17 @@ def test_other_methods_are_refused(registrar, method):
     answer = registrar.send(method, "/register/", PUBLIC)
     assert answer.status_code == 405
     assert "POST" in answer.headers["Allow"]
+    assert "method" in answer.json()["error_description"]
+
+
+@pytest.mark.parametrize("text", ["a\x00", "\ud800"])
+@pytest.mark.parametrize("name", ["client_name", "software_id", "scope", "contacts", "grant_types"])
+def test_a_text_that_no_database_can_hold_is_refused_for_that_reason(registrar, name, text):
+    """I18. It is a string, so nobody is told that it has to be one."""
+    value = [text] if name in ("contacts", "grant_types") else text
+    answer = registrar.register(PUBLIC | {name: value})
+    assert answer.status_code == 400
+    assert answer.json()["error_description"] == f"{name} holds characters that it cannot hold."
 
 
 def test_plain_http_is_refused(registrar):

@@ -400,6 +400,17 @@ def test_whatever_comes_is_a_page_of_4xx(ada, query, method):
     assert_error_page(answer)
 
 
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("state=a&state=b", "Duplicate state parameter."),
+        ("id_token_hint=%00", "Invalid id_token_hint parameter value."),
+    ],
+)
+def test_whoever_makes_the_client_reads_what_is_wrong_with_a_parameter(query, sentence):
+    assert sentence in get(make_browser(), f"/logout?{query}").content.decode()
+
+
 def test_an_unregistered_method_is_a_405(ada):
     assert ada.browser.put("/logout", secure=True).status_code == 405
     assert get(ada.browser, "/logout/confirm").status_code == 405

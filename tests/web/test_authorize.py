@@ -179,7 +179,9 @@ def test_a_request_without_a_redirect_uri_goes_to_the_only_one_registered(client
 def test_a_request_without_a_redirect_uri_is_refused_where_several_are_registered(client_):
     """RFC 6749 §3.1.2.3."""
     change_client(client_, redirect_uris=f"{client_.redirect_uri} https://client.example/other")
-    assert_error_page(ask(make_browser(), client_, redirect_uri=None))
+    page = ask(make_browser(), client_, redirect_uri=None)
+    assert_error_page(page)
+    assert "Missing redirect URI." in page.content.decode()
     change_client(client_, redirect_uris="")
     assert_error_page(ask(make_browser(), client_, redirect_uri=None))
 
@@ -314,13 +316,25 @@ def test_a_resource_may_be_repeated(client_):
 )
 def test_a_resource_that_is_no_absolute_uri_with_a_host_is_refused(client_, resource):
     """RFC 8707 §2."""
-    assert answer_to(client_, ask(make_browser(), client_, resource=resource))["error"] == "invalid_target"
+    answer = answer_to(client_, ask(make_browser(), client_, resource=resource))
+    assert (answer["error"], "absolute URI" in answer["error_description"]) == ("invalid_target", True)
 
 
-def test_too_many_resources_are_refused(client_):
+@pytest.mark.parametrize(
+    ("resources", "reason"),
+    [
+        ([f"https://api.example/{number}" for number in range(11)], "10 resources"),
+        (["https://api.example/" + "x" * 1024], "1024 characters"),
+        ([f"https://api.example/{number}/{'x' * 1000}" for number in range(5)], "4096"),
+    ],
+    ids=["too many", "too long", "too long together"],
+)
+def test_more_resources_than_a_token_can_carry_are_refused_and_the_client_is_told_so(
+    client_, resources, reason
+):
     """I16: what a stranger can make us keep is bounded."""
-    many = [f"https://api.example/{number}" for number in range(11)]
-    assert answer_to(client_, ask(make_browser(), client_, resource=many))["error"] == "invalid_target"
+    answer = answer_to(client_, ask(make_browser(), client_, resource=resources))
+    assert (answer["error"], reason in answer["error_description"]) == ("invalid_target", True), answer
 
 
 # -- PKCE ------------------------------------------------------------------------------------------------
@@ -408,6 +422,10 @@ def test_a_request_object_is_named_as_the_problem_even_where_nothing_else_is_sen
     """RFC 9101 §5: such a request carries only the client."""
     query = urlencode({"client_id": client_.client_id, "request_uri": "https://client.example/r"})
     assert answer_to(client_, ask_raw(make_browser(), query))["error"] == "request_uri_not_supported"
+    change_client(client_, redirect_uris=f"{client_.redirect_uri} https://client.example/other")
+    page = ask_raw(make_browser(), query)
+    assert_error_page(page)
+    assert "The request_uri parameter is not supported." in page.content.decode()
 
 
 @pytest.mark.parametrize("response_mode", ["fragment", "jwt", "query.jwt", "web_message", "QUERY"])

@@ -1,4 +1,4 @@
-"""Bodies without a length: .NET sends JSON in chunks, and so does whatever reads a stream (RFC 9112 §7.1)."""
+"""Bodies without a length (RFC 9112 §7.1), as .NET and whatever reads a stream send them, or with one of no number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.urls import resolve
 
 from tests.clients.conftest import PUBLIC
-from tests.support.journey import make_browser
+from tests.support.journey import make_browser, sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -58,3 +58,29 @@ def test_a_body_that_the_server_keeps_back_is_411(path):
     )
     assert (answer.status_code, answer.json()["error"]) == (411, "invalid_request")
     assert "Content-Length" in answer.json()["error_description"]
+
+
+#: Endpoints, an endpoint of REST framework with a session, and pages.
+PLACES = [
+    *BODIES,
+    "/introspect",
+    "/userinfo",
+    "/identities",
+    "/authorize/choose",
+    "/logout",
+    "/account/sessions",
+]
+
+
+@pytest.mark.parametrize("length", ["many", "-1", "+3", "1_0", "1.0", "\u00b2", "9" * 5000])
+@pytest.mark.parametrize("path", PLACES)
+def test_a_length_that_is_no_number_of_bytes_is_a_400(client_, path, length):
+    """I18, RFC 9112 §6.3: not every server refuses it before we do."""
+    browser = make_browser()
+    sign_in(browser, client_, subject="ada")
+    content_type, body = BODIES.get(path, (FORM, b"x=y"))
+    answer = browser.generic(
+        "POST", path, body, content_type=content_type, secure=True, CONTENT_LENGTH=length
+    )
+    assert answer.status_code == 400, answer.content
+    assert b"cannot be read" in answer.content

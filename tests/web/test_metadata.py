@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 
 RFC8414 = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
-PLACES = [RFC8414, OPENID, f"{OPENID}/"]
+PLACES = [RFC8414, OPENID, f"{RFC8414}/", f"{OPENID}/"]
 BELOW = "https://auth.example/oauth"
 NAMED = ["/mcp", "/café"]
 
@@ -54,7 +54,7 @@ def document(path, **kwargs):
 def test_both_documents_are_one():
     """RFC 8414 §5: the two standards, one content."""
     documents = [document(place) for place in PLACES]
-    assert documents[0] == documents[1] == documents[2]
+    assert all(one == documents[0] for one in documents)
     assert documents[0]["issuer"] == ISSUER
 
 
@@ -269,6 +269,12 @@ def test_the_resources_of_this_site_name_our_issuer(lazyauth):
     assert found["resource"] == f"{ISSUER}/mcp"
     assert found["authorization_servers"] == [ISSUER]
     assert document("/.well-known/oauth-protected-resource")["resource"] == ISSUER
+
+
+def test_a_resource_at_the_root_is_described_with_and_without_its_slash():
+    """RFC 9728 §3.1: the slash is to be removed, and a client may forget to."""
+    place = "/.well-known/oauth-protected-resource"
+    assert document(f"{place}/") == document(place)
 
 
 def test_a_resource_names_the_least_that_it_needs(lazyauth):

@@ -352,13 +352,13 @@ def test_a_body_that_is_too_large_is_refused(client_, settings):
     """I18."""
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000
     for path in ENDPOINTS:
-        assert_error(raw(path, "x=" + "y" * 20_000), "invalid_request")
-        assert_error(
-            raw(path, "x=" + "y" * 20_000, headers={"origin": "https://a.example"}), "invalid_request"
-        )
+        for headers in ({}, {"origin": "https://a.example"}):
+            answer = raw(path, "x=" + "y" * 20_000, headers=headers)
+            assert "longer" in assert_error(answer, "invalid_request", status=413)["error_description"]
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = None
     for path in ENDPOINTS:
-        assert_error(raw(path, "&".join(f"p{n}=x" for n in range(2000))), "invalid_request")
+        answer = raw(path, "&".join(f"p{n}=x" for n in range(2000)))
+        assert "parameters" in assert_error(answer, "invalid_request")["error_description"]
 
 
 @pytest.mark.parametrize(
@@ -543,20 +543,24 @@ def test_the_audience_of_an_access_token_can_shrink_and_never_grow_beyond_the_gr
     assert AccessToken.objects.latest("pk").resource == both[1:]
 
 
+NO_URI = "absolute URI"
+#: Why → what is sent, and what the client is told.
 BAD_RESOURCES = {
-    "no host": "x://",
-    "no URI": 'no"URI',
-    "half an address": "http://[",
-    "fragment": "https://api.example/#f",
-    "userinfo": "https://ada@api.example/",
-    "port": "https://api.example:99999/",
-    "too long": "https://api.example/" + "x" * 1024,
-    "too many": [f"https://api.example/{number}" for number in range(11)],
+    "no host": ("x://", NO_URI),
+    "no URI": ('no"URI', NO_URI),
+    "half an address": ("http://[", NO_URI),
+    "fragment": ("https://api.example/#f", NO_URI),
+    "userinfo": ("https://ada@api.example/", NO_URI),
+    "port": ("https://api.example:99999/", NO_URI),
+    "too long": ("https://api.example/" + "x" * 1024, "1024 characters"),
+    "too many": ([f"https://api.example/{number}" for number in range(11)], "10 resources"),
 }
 
 
-@pytest.mark.parametrize("resource", BAD_RESOURCES.values(), ids=BAD_RESOURCES)
-def test_what_is_no_resource_indicator_is_an_invalid_target_for_every_grant(client_, confidential, resource):
+@pytest.mark.parametrize(("resource", "reason"), BAD_RESOURCES.values(), ids=BAD_RESOURCES)
+def test_what_is_no_resource_indicator_is_an_invalid_target_for_every_grant(
+    client_, confidential, resource, reason
+):
     """I18, RFC 8707 §2; a description repeats nothing of it (RFC 6749 §5.2 bounds its characters)."""
     code = code_for(client_)
     change_client(confidential, authorization_grant_type="client-credentials")
@@ -576,6 +580,7 @@ def test_what_is_no_resource_indicator_is_an_invalid_target_for_every_grant(clie
     ]
     for answer in answers:
         body = assert_error(answer, "invalid_target")
+        assert reason in body["error_description"]
         assert "api.example" not in body["error_description"]
     assert redeem(client_, code).status_code == 200
 
