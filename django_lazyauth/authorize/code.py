@@ -44,12 +44,16 @@ from .device_request import device_flow_for
 
 
 @retries_on_conflict
-def allow(pending: PendingAuthorization) -> AuthorizationResponse:
+def allow(pending: PendingAuthorization, *, is_silent: bool = False) -> AuthorizationResponse:
     """Record that the person allowed the request, issue its code, and return the answer that carries it.
+
+    Args:
+        is_silent: They were not asked just now, because they allowed it before.
 
     Raises:
         InvalidGrant: The row does not wait for consent, or the client changed since it asked.
         SignInEnded: What the person signed in with ended since.
+        ConsentRequired: They were not asked, and took their consent back at this moment. The row still waits for it.
     """
     if not _is_served(pending):
         raise InvalidGrant(gettext_noop("The application is not registered here any more."))
@@ -65,7 +69,8 @@ def allow(pending: PendingAuthorization) -> AuthorizationResponse:
     code = secrets.token_urlsafe(32)
     issued = PendingAuthorization.objects.using(_database()).filter(pk=pending.pk, code_digest=digest(code))
     with known_by(issued):
-        _issue(pending, digest(code), timezone.now() + lazyauth_settings.code_lifetime)
+        until = timezone.now() + lazyauth_settings.code_lifetime
+        _issue(pending, digest(code), until, is_silent=is_silent)
     return authorization_response(
         pending.redirect_uri, code=code, state=pending.state, is_posted=pending.is_answer_posted
     )
@@ -101,6 +106,7 @@ def _issue(
     until: datetime,
     *,
     device_row: DeviceAuthorization | None = None,
+    is_silent: bool = False,
 ) -> None:
     now = timezone.now()
     with transaction.atomic(using=_database()):
@@ -118,7 +124,7 @@ def _issue(
         if device_row is not None:
             device.approve(device_row)
         if pending.user is not None:
-            remember_for_known(pending)
+            remember_for_known(pending, is_silent=is_silent)
         note_use(pending.client)
 
 

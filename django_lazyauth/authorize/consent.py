@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
 
-from django_lazyauth.errors import SealBroken
+from django_lazyauth.errors import ConsentRequired, SealBroken
 from django_lazyauth.models import Consent, DeferredRegistration, GrantKind, PendingAuthorization
 from django_lazyauth.openid.resource_indicators import with_root_slash
 from django_lazyauth.sign_in import deferred
@@ -76,17 +76,21 @@ def allowed_before(
     """
     if user is None:
         return frozenset()
-    return frozenset(_remembered(user.pk, client=client, resources=resources).split())
+    return frozenset((_remembered(user.pk, client=client, resources=resources) or "").split())
 
 
-def _remembered(user_id: Any, *, client: Any, resources: tuple[str, ...] | list[str]) -> str:
+def _remembered(
+    user_id: Any, *, client: Any, resources: tuple[str, ...] | list[str], is_locked: bool = False
+) -> str | None:
+    """Return the scopes of the consent; ``None`` without one that still counts."""
     consents = Consent.objects.filter(
         user_id=user_id,
         client=client,
         resources_digest=resources_key(resources),
         client_digest=clients.metadata_digest(client),
     )
-    return consents.values_list("scope", flat=True).first() or ""
+    consents = consents.select_for_update() if is_locked else consents
+    return consents.values_list("scope", flat=True).first()
 
 
 #: Stands in place of what the client says of itself where the operator waived the question. It covers nothing: if the
@@ -130,15 +134,31 @@ def consent_of(
     )
 
 
-def remember_for_known(pending: PendingAuthorization) -> None:
-    Writes((widened_consent(pending, pending.user_id),)).run()
+def remember_for_known(pending: PendingAuthorization, *, is_silent: bool = False) -> None:
+    """Write what the user of *pending* allowed, in the caller's transaction.
+
+    Args:
+        is_silent: Nobody was asked just now. Whoever withdraws the consent waits for this, or was first.
+
+    Raises:
+        ConsentRequired: Nobody was asked, and the consent was withdrawn at this moment.
+    """
+    Writes((widened_consent(pending, pending.user_id, is_silent=is_silent),)).run()
 
 
-def widened_consent(pending: PendingAuthorization, user_id: Any) -> Upsert:
-    """Return the write that adds what *pending* asks for to what the user allowed before. One query."""
+def widened_consent(pending: PendingAuthorization, user_id: Any, *, is_silent: bool = False) -> Upsert:
+    """Return the write that adds what *pending* asks for to what the user allowed before. One query.
+
+    Raises:
+        ConsentRequired: See :func:`remember_for_known`.
+    """
     client, resources = pending.client, pending.resource
-    known = _remembered(user_id, client=client, resources=resources)
-    is_asked = was_asked(pending) or set(pending.scopes) <= set(known.split())
+    found = _remembered(user_id, client=client, resources=resources, is_locked=is_silent)
+    known = found or ""
+    covers = set(pending.scopes) <= set(known.split())
+    if is_silent and not (clients.may_skip_consent(client) or (found is not None and covers)):
+        raise ConsentRequired
+    is_asked = was_asked(pending) or covers
     return consent_of(
         user_id, client=client, scopes=pending.scopes, resources=resources, known=known, is_asked=is_asked
     )

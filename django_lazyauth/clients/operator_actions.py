@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from django.db import router, transaction
+from django.db import connections, router, transaction
 from django.utils import timezone
 
 from django_lazyauth.kit.retry import retries_on_conflict
@@ -46,11 +47,14 @@ def unverify(client_pks: Iterable[Any]) -> int:
 def disable(client_pks: Iterable[Any]) -> int:
     """Refuse these clients and their tokens from the next request on. The tokens stay for :func:`enable`.
 
-    Sign-ins that are under way end, with codes that were not redeemed.
+    Sign-ins that are under way end, with codes that were not redeemed. Inside a transaction other processes see a
+    client that works until it commits. What could become something until then ends after the commit.
     """
     pks = list(client_pks)
     count = _decide(pks, disabled_at=timezone.now())
     end.end_flows_at(pks)
+    if connections[_database()].in_atomic_block:
+        transaction.on_commit(partial(end.end_flows_at, pks), using=_database(), robust=True)
     return count
 
 

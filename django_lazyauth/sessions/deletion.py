@@ -155,9 +155,12 @@ def _delete_exchanged(client_pk: Any) -> None:
     sessions = _written_there(get_refresh_token_model()).filter(
         application_id=client_pk, token_family__isnull=False
     )
+    tokens = _written_there(get_access_token_model()).filter(application_id=client_pk)
+    acted_in = list(binding.sessions_acted_in(tokens))
     with family.by_us():
-        _written_there(get_access_token_model()).filter(application_id=client_pk).delete()
+        tokens.delete()
         binding.forget_sessions(sessions.order_by().values("token_family"))
+        binding.forget_sessions(acted_in, handed_on=2)
 
 
 def _token_models() -> list[type[Model]]:

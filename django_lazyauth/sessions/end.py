@@ -216,11 +216,16 @@ def finalize(provider: Provider, commit: Json, *, user: AbstractBaseUser, sessio
 
 @retries_on_conflict
 def withdraw(user: AbstractBaseUser, client: clients.Client) -> int:
-    """Withdraw the consent of *user* for *client* and end its sessions. The next request asks for consent anew."""
+    """Withdraw the consent of *user* for *client* and end its sessions. The next request asks for consent anew.
+
+    Until it commits, a code may be issued without a question. It, or what came of it, ends after the commit.
+    """
     with transaction.atomic(using=_database()):
         ended = end_sessions_at(user, client, withdrawn=True)
         # After the flows: an exchange under way writes the consent last, too.
         Consent.objects.filter(user_id=user.pk, client=client).delete()
+        again = partial(_end_all, user.pk, client_pk=client.pk, withdrawn=True)
+        transaction.on_commit(again, using=_database(), robust=True)
     return ended
 
 

@@ -38,6 +38,23 @@ def terms_of(identity: Identity, provider: Provider) -> SyncTerms:
     return (provider if is_its_own else get_provider(identity.provider)).sync_terms()
 
 
+def lock_user(link: ProviderIdentity) -> None:
+    """Lock the user of *link*, and read them again.
+
+    Raises:
+        Taken: They were deleted at this moment.
+        Deactivated: They were deactivated.
+    """
+    no_key = connections[router.db_for_write(ProviderIdentity)].features.has_select_for_no_key_update
+    users = type(link.user)._base_manager.using(router.db_for_write(ProviderIdentity))
+    try:
+        link.user.refresh_from_db(from_queryset=users.select_for_update(no_key=no_key))
+    except ObjectDoesNotExist:
+        raise Taken from None
+    if not link.user.is_active:
+        raise Deactivated
+
+
 def lock(link: ProviderIdentity, identity: Identity, terms: SyncTerms) -> bool:
     """Lock the user and *link*, and read them again, if the user may have to follow; say whether that is so.
 
@@ -53,20 +70,14 @@ def lock(link: ProviderIdentity, identity: Identity, terms: SyncTerms) -> bool:
     is_due = bool(_changed(link, identity)) or follow.is_due(link, identity, terms)
     if not (is_due or groups.change_of(link.user, identity, terms)):
         return False
+    lock_user(link)
     using = router.db_for_write(ProviderIdentity)
     no_key = connections[using].features.has_select_for_no_key_update
-    users = type(link.user)._base_manager.using(using)
-    rows = ProviderIdentity.objects.using(using)
+    rows = ProviderIdentity.objects.using(using).select_for_update(no_key=no_key)
     try:
-        link.user.refresh_from_db(from_queryset=users.select_for_update(no_key=no_key))
-        link.refresh_from_db(
-            fields=[*SAID, "seen_at", "is_default", "written"],
-            from_queryset=rows.select_for_update(no_key=no_key),
-        )
+        link.refresh_from_db(fields=[*SAID, "seen_at", "is_default", "written"], from_queryset=rows)
     except ObjectDoesNotExist:
         raise Taken from None
-    if not link.user.is_active:
-        raise Deactivated
     return True
 
 

@@ -38,8 +38,11 @@ from .grantee import HOW, Authentication
 
 #: Characters of a token. A JWT of ours is hardly longer than one kilobyte, unless it names many resources.
 MAX_TOKEN_LENGTH = 16 * 1024
-#: What introspection tells of a token.
-DESCRIBED = ("user_id", "application_id", "expires", "scope", "resource", "created", "token_checksum")
+#: What introspection tells of a token, and what an exchange compares when it writes (``grants/delegation``).
+DESCRIBED = (
+    *("user_id", "application_id", "expires", "scope", "resource", "created", "token_checksum"),
+    "updated",
+)
 #: What is known of a token beside its row.
 _OF_TOKEN = TokenFacts.objects.filter(token_checksum=OuterRef("token_checksum"))
 FACTS: Mapping[str, Any] = {"facts_jkt": Subquery(_OF_TOKEN.values("jkt")[:1])}

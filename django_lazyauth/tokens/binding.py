@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import router
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.encoding import escape_uri_path
@@ -128,21 +128,31 @@ def was_used(proof: Proof) -> bool:
     return rows.filter(digest=check.digest_of_use(proof)).exists()
 
 
-def forget_sessions(session_ids: Collection[Any] | QuerySet[Any], *, only_handed_on: bool = False) -> None:
+#: How often a token was handed on at least → which facts these are. Who acted before stands within ``act``.
+_HANDED_ON: Final = (Q(), Q(act__isnull=False), Q(act__act__isnull=False))
+
+
+def sessions_acted_in(tokens: QuerySet[Any]) -> QuerySet[Any]:
+    """Return the sessions of which some of these access *tokens* were handed on (RFC 8693)."""
+    rows = TokenFacts.objects.using(router.db_for_write(TokenFacts)).filter(_HANDED_ON[1])
+    found = rows.filter(token_checksum__in=tokens.values("token_checksum"), session_id__isnull=False)
+    return found.order_by().values_list("session_id", flat=True).distinct()
+
+
+def forget_sessions(session_ids: Collection[Any] | QuerySet[Any], *, handed_on: int = 0) -> None:
     """Delete what is known of the access tokens of sessions that end, and those that hang on no refresh token.
 
     Those were given for a token of the session (RFC 8693). One may have been given meanwhile for another that is
-    deleted here, so it looks until none is left. Call it after the tokens of the session itself are deleted: whoever
-    exchanges one writes to its row, so that of the two the first is seen by the second (I26).
+    deleted here, so it looks until none is left. Call it after the tokens of the session itself are deleted or changed:
+    whoever exchanges one writes to its row, so that of the two the first is seen by the second (I26).
 
     Args:
-        only_handed_on: The sessions go on. Only what their tokens were exchanged for is deleted.
+        handed_on: The sessions go on if it is not 0. Only what was handed on so often, at least, is deleted.
     """
     rows = TokenFacts.objects.using(router.db_for_write(TokenFacts))
     tokens = get_access_token_model()._base_manager.using(rows.db)
     # The read locks, because at MariaDB's REPEATABLE READ others show what was there when the transaction began.
-    found = rows.filter(session_id__in=session_ids).select_for_update().order_by("pk")
-    found = found.filter(act__isnull=False) if only_handed_on else found
+    found = rows.filter(_HANDED_ON[handed_on], session_id__in=session_ids).select_for_update().order_by("pk")
     while checksums := list(found.values_list("token_checksum", flat=True)):
         named = tokens.filter(token_checksum__in=checksums)
         named.delete()

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import router
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
+from django.utils import timezone
 
 from django_lazyauth.conf import lazyauth_settings
 from django_lazyauth.models import SealedSuccessor
@@ -93,13 +94,20 @@ def families_of(user_pk: Any, *, client_pk: Any = None) -> list[UUID]:
 
 
 def forget_handed_on(client_pks: Collection[Any]) -> None:
-    """Delete what tokens of these clients were exchanged for (RFC 8693), in the caller's transaction."""
-    model = get_refresh_token_model()
-    members = model.objects.using(router.db_for_write(model)).filter(
-        application_id__in=client_pks, revoked=None
-    )
+    """Delete what tokens of these clients were exchanged for (RFC 8693), in the caller's transaction.
+
+    Of a client that got its token by an exchange itself, that is all that was handed on twice in the same session.
+    """
+    model, now = get_refresh_token_model(), timezone.now()
+    using = router.db_for_write(model)
+    tokens = get_access_token_model().objects.using(using).filter(application_id__in=client_pks)
+    # It waits for exchanges that are under way. One that read such a token before, and did not write yet, finds that
+    # the row changed.
+    tokens.filter(expires__gt=now).update(updated=now)
+    members = model.objects.using(using).filter(application_id__in=client_pks, revoked=None)
     with by_us():
-        binding.forget_sessions(members.values("token_family"), only_handed_on=True)
+        binding.forget_sessions(members.values("token_family"), handed_on=1)
+        binding.forget_sessions(list(binding.sessions_acted_in(tokens)), handed_on=2)
 
 
 def lock(user_pk: Any) -> None:

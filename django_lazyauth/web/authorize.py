@@ -158,7 +158,12 @@ def _silent(
 ) -> Acted:
     adopted = adopt_signed_in(request, pending, user)
     if step is Step.ISSUE:
-        return acted(answer_client(request, allow(adopted), ui_locales=adopted.ui_locales))
+        try:
+            answer = allow(adopted, is_silent=True)
+            return acted(answer_client(request, answer, ui_locales=adopted.ui_locales))
+        except ConsentRequired:
+            if "none" in adopted.prompts:
+                raise
     return acted(carried.bind(request, next_step(request, adopted, carried.secret)))
 
 

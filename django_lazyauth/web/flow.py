@@ -15,7 +15,7 @@ from django_lazyauth.authorize import refused
 from django_lazyauth.authorize.code import allow
 from django_lazyauth.authorize.consent import consent_needed
 from django_lazyauth.authorize.pending import Browser, find_pending
-from django_lazyauth.errors import InvalidGrant
+from django_lazyauth.errors import ConsentRequired, InvalidGrant
 from django_lazyauth.kit.observe.log_context import note_session
 from django_lazyauth.kit.results import Pending
 from django_lazyauth.models import GrantKind, PendingAuthorization, Status
@@ -129,7 +129,10 @@ def _next_step(request: HttpRequest, pending: PendingAuthorization, secret: str)
         prompts=pending.prompts,
     ):
         return go(reverse("lazyauth:flow", args=[pending.pk]))
-    return leave(request, pending, allow(pending))
+    try:
+        return leave(request, pending, allow(pending, is_silent=True))
+    except ConsentRequired:
+        return go(reverse("lazyauth:flow", args=[pending.pk]))
 
 
 def send(

@@ -75,6 +75,29 @@ MUTATIONS = (
         database="postgresql",
     ),
     Mutation(
+        "exchange-read-before",
+        ROOM + "token_exchange.py",
+        "row._meta.pk.attname: row.pk, **as_read}",
+        "row._meta.pk.attname: row.pk}",
+        ("races/test_taken_away.py::test_i21_of_a_token_that_was_exchanged_meanwhile_nothing_lives",),
+        "Nothing is handed on of a client that was disabled since its token was read.",
+        "I21",
+        database="postgresql",
+    ),
+    Mutation(
+        "id-jag-deactivated",
+        ROOM + "id_jag.py",
+        "    returning.lock_user(link)\n",
+        "",
+        (
+            "races/test_taken_away.py::"
+            "test_i21_who_is_deactivated_meanwhile_has_no_session_on_the_word_of_their_organisation",
+        ),
+        "Who is deactivated at the moment of an ID-JAG has no session.",
+        "I21",
+        database="postgresql",
+    ),
+    Mutation(
         "exchange-upstream-scope",
         ROOM + "upstream_token.py",
         "    if needed is None or not delegation.subject.allow_scopes([needed]):",

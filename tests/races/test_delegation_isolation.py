@@ -8,8 +8,9 @@ from functools import partial
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from oauth2_provider.models import AccessToken, RefreshToken
+from oauth2_provider.models import AccessToken, RefreshToken, get_application_model
 
+from django_lazyauth.clients import operator_actions
 from django_lazyauth.kit.retry import retry_on_conflict
 from django_lazyauth.models import PendingAuthorization, ProviderIdentity, SubjectIdentifier, TokenFacts
 from django_lazyauth.sessions import end
@@ -80,6 +81,20 @@ def test_i26_exchanges_while_the_session_ends_leave_nothing(client_, lazyauth):
         assert was_alive
         assert {one.status_code for one in answers} <= {200, 400}, [one.content for one in answers]
         assert not AccessToken.objects.exists()
+        assert not TokenFacts.objects.exists()
+
+
+def test_i21_exchanges_while_the_client_is_disabled_leave_nothing_handed_on(client_, lazyauth):
+    confidential("tool")
+    lazyauth(INTROSPECTION_CLIENTS={"tool": [TOOL, API]}, TOKEN_EXCHANGE={"tool": POLICY})
+    key = get_application_model().objects.get(client_id=client_.client_id).pk
+    for _round in range(4):
+        operator_actions.enable([key])
+        token = sign_in(OAuthClient(client_.client_id), resources=(TOOL,))["access_token"]
+        exchanges = [partial(exchange, token, audience=API)] * 4
+        *answers, _count = together(*exchanges, partial(operator_actions.disable, [key]))
+        assert {one.status_code for one in answers} <= {200, 400}, [one.content for one in answers]
+        assert not AccessToken.objects.filter(application__client_id="tool").exists()
         assert not TokenFacts.objects.exists()
 
 

@@ -194,8 +194,8 @@ def _person(
         if not asserted.policy.new_people:
             raise InvalidGrant("This person has no account here.")
         return *registration.write_person(identity, terms, pending=pending, seen_at=now), True
-    if not link.user.is_active:
-        raise registration.Deactivated
+    # No row of this session can be seen before the commit. So whoever deactivates the person waits for it, and ends it.
+    returning.lock_user(link)
     follows = returning.lock(link, identity, terms)
     returning.rewrite(link, identity, terms, follows=follows, session_id=pending.pk, seen_at=now)
     if not link.user.is_active:

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.utils import timezone
-
 from django_lazyauth.errors import InvalidRequest
 from django_lazyauth.tokens.grantee import Grantee
 from django_lazyauth.tokens.issue import issue
 from django_lazyauth.tokens.writes import Insert, LostRace, Update
 from django_lazyauth.users.subjects import subject_of
 
-from ..contract import Form, Outcome, Prepared, TokenAnswer
+from ..contract import Form, Outcome, Prepared, Raced, TokenAnswer
 from ..proof import thumbprint_of, write
 from .delegation import ACCESS_TOKEN, Delegation, actors, audience, delegation_of, scopes
 from .issue_id_jag import ID_JAG, issue_id_jag
@@ -51,15 +49,18 @@ def token_exchange(form: Form, prepared: Prepared) -> Outcome:
     try:
         write((_touched(delegation), *map(Insert, issued.rows)), prepared.proof)
     except LostRace:
-        raise InvalidRequest("The subject token has ended.") from None
+        # Read anew, it may also have been saved by the host, and be good.
+        ended = InvalidRequest("The subject token has ended.")
+        raise Raced(Outcome(TokenAnswer.of_error(ended))) from None
     return Outcome(TokenAnswer(issued.body), access_token=issued.access_token)
 
 
 def _touched(delegation: Delegation) -> Update:
-    """Return the step that writes to the row of the exchanged token.
+    """Return the step that writes to the row of the exchanged token, and changes nothing.
 
-    Whoever ends the session deletes that row. So one of the two waits for the other: either the new token is found by
-    the end of the session, or the row is gone (I11, I26).
+    Whoever ends the session deletes that row, and whoever disables its client changes ``updated``. So one of the two
+    waits for the other: either the new token is found by them, or the row is not as it was read (I11, I21, I26).
     """
     row = delegation.subject.access_token
-    return Update(type(row), {"updated": timezone.now()}, where={row._meta.pk.attname: row.pk})
+    as_read = {"updated": row.updated}
+    return Update(type(row), as_read, where={row._meta.pk.attname: row.pk, **as_read})
