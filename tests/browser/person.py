@@ -29,7 +29,7 @@ class Somebody:
         self.context = context
         self.complaints: list[str] = []
         self.visited: list[str] = []
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         context.on("console", self._note_console)
         context.on("weberror", self._note_error)
         context.on("request", self._note_request)

@@ -10,7 +10,7 @@ from . import walked_site
 from .person import Somebody
 from .site import Site
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")

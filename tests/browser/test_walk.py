@@ -17,7 +17,7 @@ from .site import Site
 from .walker import ROOT, keep_picture
 
 #: One walk of sixty pages, and the start of its site, on a machine that does other things too.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 #: Each language, and whether its browser runs scripts.
 LANGUAGES = {"en": True, "de": False, "ja": True, "ar": False}
 

@@ -19,7 +19,7 @@ def diagrams() -> list[tuple[str, str]]:
 
 
 @pytest.mark.services
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_diagram_parses():
     """With Mermaid's own parser. A semicolon in a message ends the statement, for example."""
     found = diagrams()

@@ -72,7 +72,7 @@ def assert_one_successor_and_then_the_end(client, lazyauth, *, processes, thread
 
 
 @pytest.mark.services
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_i10_two_hundred_refreshes_of_four_processes_have_one_successor(client_, postgresql, lazyauth):
     """Done when 1: 200 identical answers, no 500, the family lives; after the grace it is gone, in real time."""
     assert_one_successor_and_then_the_end(client_, lazyauth, processes=4, threads=50)
@@ -85,7 +85,7 @@ def test_i10_forty_refreshes_of_two_processes_have_one_successor(client_, lazyau
 
 
 @pytest.mark.services
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_i11_refreshes_and_revocations_of_different_processes_leave_no_live_token(client_, postgresql):
     """Done when 1, I11: a hundred families, each refreshed here while it is revoked there."""
     tokens = [

@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.services,
     pytest.mark.django_db,
     pytest.mark.urls(__name__),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 urlpatterns = [path("admin/", admin.site.urls), path("", include("django_lazyauth.urls"))]

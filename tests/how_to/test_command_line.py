@@ -9,7 +9,7 @@ from tests.support.reader import Reader, blocks_of, commands, shown
 from .conftest import own_browser
 from .person import ADDRESS, Person
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PAGE = "how-to/command-line.md"
 #: A machine with a keyring, which is a file here.

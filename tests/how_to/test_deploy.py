@@ -24,7 +24,7 @@ from tests.support.two_sites import free_port
 from .conftest import environment, settle
 from .person import ADDRESS, PASSWORD, Person, tokens
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 
 PAGE, ISSUER = "how-to/deploy.md", "https://auth.example.org/"
 POSTGRES = os.environ.get("LAZYAUTH_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")

@@ -10,7 +10,7 @@ from tests.support.reader import blocks_of, commands
 
 from .person import Person
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PAGE = "how-to/device.md"
 

@@ -12,7 +12,7 @@ from tests.support.two_sites import free_port
 
 from .person import PASSWORD, Person, tokens
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PAGE = "how-to/existing-site.md"
 URLS = """

@@ -12,7 +12,7 @@ from tests.support.two_sites import free_port
 from .conftest import own_browser
 from .person import Person
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PAGE = "how-to/mcp-server.md"
 

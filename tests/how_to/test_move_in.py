@@ -14,7 +14,7 @@ from tests.support.two_sites import free_port
 
 from .person import ADDRESS, PASSWORD, Person, tokens
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PAGE, APP = "how-to/move-in.md", "From django-allauth, python-social-auth or an earlier deployment"
 SETTINGS = """

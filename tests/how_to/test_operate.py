@@ -15,7 +15,7 @@ from tests.support.reader import ROOT, Reader, blocks_of
 
 from .person import ADDRESS, PASSWORD, Person, tokens
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 OPERATOR = "operator"
 

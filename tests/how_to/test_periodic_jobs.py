@@ -11,7 +11,7 @@ import pytest
 from tests.support.reader import Reader, wait_for
 
 # A first test makes the site.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 PAGE = "how-to/periodic-jobs.md"
 BROKER = os.environ.get("LAZYAUTH_TEST_REDIS_BROKER_URL", "redis://127.0.0.1:6379/6")

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.two_sites import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PAGE = "how-to/resource-server.md"
 

@@ -8,7 +8,7 @@ from tests.support.two_sites import free_port
 
 from .person import ADDRESS, CODE, PASSWORD
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 
 def test_a_person_signs_in_by_redirect_and_in_a_popup(site):
@@ -26,7 +26,7 @@ def test_a_person_signs_in_by_redirect_and_in_a_popup(site):
     site.type(site.mine("python manage.py runserver"))
     with chromium.running() as browser:
         context = browser.new_context(locale="en-GB")
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         page = context.new_page()
         page.goto(names["https://app.example.org/"])
         page.get_by_role("button", name="Sign in", exact=True).click()

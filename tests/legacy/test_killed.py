@@ -20,7 +20,7 @@ from tests.support.racers import racer
 from .rows import bundle_of, make_identity, make_user, migrate
 from .test_redis import URL, deployment  # noqa: F401
 
-pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 ROWS = 400
 TRIALS = 20

@@ -147,7 +147,7 @@ def sign_in_with_us(site: Site, person) -> str:
         return str(told.json()["sub"])
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("app", ["allauth", "social-auth"])
 @pytest.mark.slow
 def test_the_people_of_another_app_are_the_same_users_with_us(app, tmp_path):

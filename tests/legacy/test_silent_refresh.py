@@ -55,7 +55,7 @@ def read_notes(client: Client, access_token: str):
     return client.call_tool(f"{client.issuer}/mcp", "read_notes", access_token)
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("source", ["table", pytest.param("redis", marks=pytest.mark.services)])
 @pytest.mark.slow
 def test_the_next_call_upstream_renews_silently(source, tmp_path: Path):

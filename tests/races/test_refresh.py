@@ -121,7 +121,7 @@ def assert_a_revocation_among_refreshes_ends_the_session(client, token):
     assert refresh(client, token).status_code == 400
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_i11_a_refresh_that_meets_a_revocation_leaves_no_live_token(client_):
     """I11: a hundred times, a first use and a retry against the revocation."""
     for number in range(100):

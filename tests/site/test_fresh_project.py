@@ -17,7 +17,7 @@ from tests.support.fresh_project import ROOT, FreshProject
 __all__ = ["broker"]
 
 # Each starts processes, and each of them imports Django.
-pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
 #: As the page shows it.
 CELERY = re.search(

@@ -13,7 +13,7 @@ import pytest
 from tests.support.fresh_project import FreshProject, people_at
 from tests.support.journey import REDIRECT_URI
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 CLIENT = f"""
 from oauth2_provider.models import get_application_model

@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 FOLDER = HERE.parents[1] / "var" / "stock_clients"
 #: Seconds that npm, and one client, may take.
 INSTALL_TIMEOUT = 240
-RUN_TIMEOUT = 60
+RUN_TIMEOUT = 180
 
 
 class Node:

@@ -79,7 +79,7 @@ def in_browser() -> Iterator[Callable[..., Any]]:
     """Run scenarios in a thread of their own: Playwright keeps an event loop, beside which Django's ORM refuses."""
     with ThreadPoolExecutor(1) as thread, ExitStack() as stack:
         browser = thread.submit(lambda: stack.enter_context(chromium.running())).result(timeout=60)
-        yield lambda scenario: thread.submit(scenario, browser).result(timeout=100)
+        yield lambda scenario: thread.submit(scenario, browser).result(timeout=280)
         thread.submit(stack.pop_all().close).result(timeout=60)
 
 
@@ -108,7 +108,7 @@ def tab_of(browser: Any, issuer: str, host: str, port: int, *, subject: str = "a
     """Open the application in a fresh profile; the upstream signs *subject* in without a page."""
     home = f"http://{host}:{port}"
     context = browser.new_context(locale="en-GB")
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
 
     def upstream(route: Any) -> None:
         came = query_of(route.request.url)

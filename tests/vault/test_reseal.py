@@ -130,7 +130,7 @@ def resealed() -> int:
     return UpstreamToken.objects.filter(access_token__startswith="v1.new.").count()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.slow
 def test_ten_thousand_rows_are_sealed_anew_while_four_threads_read_and_the_work_is_killed_half_way(
